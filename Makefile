@@ -1,0 +1,63 @@
+# Runs the pipeline; `make help` is made from the comments that stand behind two number signs.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+## DATA=PATH            a zip or folder with the competition's files, or the word practice
+## PARAMS=FILE          another params file instead of params.yaml
+## SET="KEY=VALUE ..."  params that differ from the file, as in SET="train.epochs=3 train.seed=7"
+## PYTHON=python3.12    the Python to set up with, 3.11 to 3.13
+## DEBUG=1              tracebacks instead of one-line errors
+DATA ?=
+PARAMS ?= params.yaml
+SET ?=
+DEBUG ?=
+PYTHON ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+DIGITS = $(BIN)/python -m digits --params '$(PARAMS)' $(if $(SET),--set '$(SET)') $(if $(DATA),--data '$(DATA)') \
+	$(if $(DEBUG),--debug)
+
+.PHONY: help setup data baseline tune train ensemble submit test lint lock clean
+
+help: ## this page
+	@printf 'From a competition to a submission:\n\n'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
+	@printf '\nVariables:\n\n'
+	@sed -n 's/^## /  /p' $(MAKEFILE_LIST)
+
+setup: ## a virtual environment with the locked packages; every other target does this by itself
+	@cmp -s requirements.lock $(VENV)/installed || sh tools/setup.sh $(VENV) $(PYTHON)
+
+data: setup ## find the competition's files, check them, split them into folds and a holdout
+	@$(DIGITS) fetch prepare
+
+baseline: setup ## data, then scikit-learn models over the folds, ranked
+	@$(DIGITS) fetch prepare baseline
+
+tune: setup ## data, then a search for a better network
+	@$(DIGITS) fetch prepare tune
+
+train: setup ## data, then the Keras network over the folds
+	@$(DIGITS) fetch prepare train
+
+ensemble: setup ## data, train, then a blend with every finished baseline
+	@$(DIGITS) fetch prepare train ensemble
+
+submit: setup ## data, train, ensemble, then the checked file to upload
+	@$(DIGITS) fetch prepare train ensemble submit
+
+test: setup ## the tests
+	@$(BIN)/python -m pytest
+
+lint: setup ## style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+lock: setup ## choose the packages' versions anew, within pyproject.toml's bounds (needs uv)
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--group dev --upgrade -o requirements.lock pyproject.toml
+
+clean: ## remove what can be made again: runs, arrays, reports, caches; data/raw, submissions and .venv stay
+	rm -rf runs reports data/processed data/practice data/source.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
