@@ -1,0 +1,1 @@
+"""From a Kaggle competition's CSVs of images to a scored submission that can be trusted."""

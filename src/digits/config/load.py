@@ -1,0 +1,174 @@
+"""params.yaml and the command line's overrides -> validated params, or one readable line per fault."""
+
+import difflib
+import re
+from collections.abc import Hashable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from digits.config.schema import Params
+from digits.errors import UserError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that reads 2e-3 as the number it is, and refuses a key that stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                line = key_node.start_mark.line + 1
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice (line {line})")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+# YAML 1.1 wants a point and a sign in 2.0e-3; nobody types that on a command line.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)
+
+
+def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
+    """Params of the file at `path`, with `overrides` such as "train.epochs=3" laid over them.
+
+    Raises UserError with one line per fault, each with the key's full path, what is allowed and the nearest valid
+    name.
+    """
+    content = _read_yaml(path)
+    for override in overrides:
+        _apply_override(content, override)
+    return validate(Params, content, path.name)
+
+
+def validate(model: type[Model], content: Any, origin: str) -> Model:
+    """`content` as a `model`; raises UserError, one line per fault, each starting with `origin`."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        schema = model.model_json_schema()
+        lines = [f"{origin}: {_explain(fault, schema)}" for fault in error.errors()]
+        raise UserError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; PARAMS= names a params file, without it params.yaml is used") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected sections such as `train:`, found {type(content).__name__}")
+    return content
+
+
+def _apply_override(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError(f'SET: {override!r} is not of the form key=value, as in SET="train.epochs=3"')
+    *sections, last = key.split(".")
+    target: Any = content
+    for depth, name in enumerate(sections):
+        if not isinstance(target, dict) or name not in target:
+            known = target if isinstance(target, dict) else ()
+            raise UserError(
+                f"SET: unknown key {'.'.join(sections[: depth + 1])}{_nearest(name, known, sections[:depth])}"
+            )
+        target = target[name]
+    if not isinstance(target, dict):
+        raise UserError(f"SET: {'.'.join(sections)} is a value, it has no key {last!r}")
+    try:
+        target[last] = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError:
+        raise UserError(f"SET: {text!r}, the value of {key}, is not valid YAML") from None
+
+
+def _explain(fault: Any, schema: dict[str, Any]) -> str:
+    """One line for one of pydantic's faults."""
+    location = list(fault["loc"])
+    key = ".".join(str(part) for part in location)
+    if fault["type"] == "extra_forbidden":
+        known = _node(schema, location[:-1]).get("properties", {})
+        return f"unknown key {key}{_nearest(str(location[-1]), known, [str(part) for part in location[:-1]])}"
+    if fault["type"] == "missing":
+        return f"{key} is missing; it must be {_allowed(_node(schema, location))}"
+    if fault["type"] in ("value_error", "assertion_error"):
+        message = str(fault["ctx"]["error"])
+        return f"{key}: {message}" if key else message
+    if location[-1] == "[key]":
+        return f"{key[: -len('.[key]')]}: a name must be {_allowed(_node(schema, location))}"
+    node = _node(schema, location)
+    hint = _nearest(str(fault["input"]), node["enum"]) if "enum" in node else ""
+    return f"{key} = {fault['input']!r}, but it must be {_allowed(node)}{hint}"
+
+
+def _node(schema: dict[str, Any], location: Iterable[str | int]) -> dict[str, Any]:
+    """The part of a JSON schema that describes `location`."""
+    node = schema
+    for part in location:
+        node = _resolve(schema, node)
+        if isinstance(part, int):
+            items = node.get("prefixItems")
+            node = items[part] if items and part < len(items) else node.get("items", {})
+        elif part in node.get("properties", {}):
+            node = node["properties"][part]
+        elif isinstance(node.get("additionalProperties"), dict):
+            node = node["additionalProperties"]
+        else:
+            # dict keys are reported as an extra part "[key]"; what is wrong is the key itself
+            node = node.get("propertyNames", next(iter(node.get("patternProperties", {}).values()), {}))
+    return _resolve(schema, node)
+
+
+def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return node
+
+
+def _allowed(node: dict[str, Any]) -> str:
+    """What a part of a JSON schema allows, in words."""
+    if "anyOf" in node:
+        return " or ".join(_allowed(choice) for choice in node["anyOf"])
+    if "enum" in node:
+        return "one of " + ", ".join(map(str, node["enum"]))
+    if "const" in node:
+        return repr(node["const"])
+    words = {
+        "integer": "a whole number",
+        "number": "a number",
+        "string": "text",
+        "boolean": "true or false",
+        "array": "a list",
+        "object": "a section",
+        "null": "null",
+    }[node.get("type", "object")]
+    if "pattern" in node:
+        words += f" like {node['pattern']}"
+    bounds = [
+        f"{phrase} {node[name]:.15g}"
+        for name, phrase in (
+            ("minimum", "from" if {"maximum", "exclusiveMaximum"} & node.keys() else "of at least"),
+            ("exclusiveMinimum", "above"),
+            ("maximum", "to" if "minimum" in node else "and at most"),
+            ("exclusiveMaximum", "to below" if "minimum" in node else "and below"),
+        )
+        if name in node
+    ]
+    return " ".join([words, *bounds])
+
+
+def _nearest(name: str, known: Iterable[Any], section: Sequence[str] = ()) -> str:
+    """A suggestion of the nearest valid name with its full path, or of all names in the section."""
+    names = [str(each) for each in known]
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {'.'.join([*section, close[0]])}?"
+    return f"; known here: {', '.join(names)}" if names else ""

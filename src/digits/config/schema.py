@@ -1,0 +1,195 @@
+"""What params.yaml may say: one frozen model per section, every value with its type and range.
+
+The values themselves, with their units and reasons, stand in params.yaml and nowhere else: no field of a section
+has a default here.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from digits.layers import output_size, parse_layers
+
+
+class Section(BaseModel):
+    """Frozen; unknown keys and wrong types are refused, and nothing is converted silently."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+def _layers(text: str) -> str:
+    parse_layers(text)
+    return text
+
+
+# YAML has lists only; inside, the elements stay strict.
+Shape = Annotated[tuple[Annotated[int, Field(ge=4, le=512)], Annotated[int, Field(ge=4, le=512)]], Field(strict=False)]
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(strict=False, min_length=1)]
+Layers = Annotated[str, AfterValidator(_layers)]
+FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.csv$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+LearningRate = Annotated[float, Field(gt=0, le=10)]
+Rows = Annotated[int, Field(ge=1)] | None
+Optimizer = Literal["sgd", "rmsprop", "adam", "adamw", "nadam"]
+Activation = Literal["relu", "elu", "gelu", "silu", "tanh"]
+Normalise = Literal["unit", "standard", "minmax", "none"]
+
+
+class Competition(Section):
+    """The shape of a competition's files."""
+
+    slug: Name
+    train_file: FileName
+    test_file: FileName
+    sample_file: FileName
+    label_column: str
+    test_id_column: str | None
+    pixel_prefix: str
+    first_pixel: Annotated[int, Field(ge=0)]
+    submission_id: str
+    submission_label: str
+    first_id: Annotated[int, Field(ge=0)]
+    image_shape: Shape
+    classes: Annotated[int, Field(ge=2, le=256)]
+    train_rows: Rows
+    test_rows: Rows
+
+    @property
+    def pixels(self) -> int:
+        """Pixels per image."""
+        return self.image_shape[0] * self.image_shape[1]
+
+    @property
+    def pixel_columns(self) -> list[str]:
+        """Header names of the pixels, row by row from the upper left."""
+        return [f"{self.pixel_prefix}{number}" for number in range(self.first_pixel, self.first_pixel + self.pixels)]
+
+
+class DataParams(Section):
+    """How the labelled images are split and every image is normalised."""
+
+    folds: Annotated[int, Field(ge=2, le=50)]
+    holdout: Annotated[float, Field(gt=0, lt=0.9)]
+    seed: Seed
+    normalise: Normalise
+
+
+class Augment(Section):
+    """Largest random distortion of a training image; every strength is drawn uniformly between -value and +value."""
+
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    zoom: Share
+    shear: Annotated[float, Field(ge=0, le=60)]
+    shift: Annotated[float, Field(ge=0, le=100)]
+
+
+class MlpSpec(Section):
+    """A scikit-learn MLPClassifier, its parameters under their own names."""
+
+    kind: Literal["mlp"]
+    hidden_layer_sizes: Widths
+    activation: Literal["identity", "logistic", "tanh", "relu"]
+    solver: Literal["adam", "sgd"]
+    alpha: Annotated[float, Field(ge=0)]
+    batch_size: Annotated[int, Field(ge=1)]
+    learning_rate_init: LearningRate
+    max_iter: Annotated[int, Field(ge=1)]
+    early_stopping: bool
+    n_iter_no_change: Annotated[int, Field(ge=1)]
+
+
+class CnnSpec(Section):
+    """A Keras network and how it is trained."""
+
+    kind: Literal["cnn"]
+    layers: Layers
+    activation: Activation
+    epochs: Annotated[int, Field(ge=1, le=10_000)]
+    min_steps: Annotated[int, Field(ge=0)]
+    batch_size: Annotated[int, Field(ge=1, le=100_000)]
+    optimizer: Optimizer
+    learning_rate: LearningRate
+    warm_up: Annotated[float, Field(ge=0, lt=1)]
+    label_smoothing: Share
+    augment: Augment
+
+
+class BaselineParams(Section):
+    """The scikit-learn models of `make baseline`."""
+
+    seed: Seed
+    workers: Annotated[int, Field(ge=0)]
+    models: Annotated[dict[Name, MlpSpec], Field(min_length=1)]
+
+
+class SearchSpace(Section):
+    """Choices and ranges, lowest and highest, that `tune` draws from."""
+
+    blocks: Annotated[tuple[int, int], Field(strict=False)]
+    filters: Widths
+    dense: Widths
+    dropout: Annotated[tuple[float, float], Field(strict=False)]
+    optimizer: Annotated[tuple[Optimizer, ...], Field(strict=False, min_length=1)]
+    learning_rate: Annotated[tuple[float, float], Field(strict=False)]
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Self:
+        for name in ("blocks", "dropout", "learning_rate"):
+            low, high = getattr(self, name)
+            if not low <= high:
+                raise ValueError(f"{name}: the lower end {low} is above the upper end {high}")
+        if not (self.blocks[0] >= 1 and self.dropout[0] >= 0 and self.dropout[1] < 1 and self.learning_rate[0] > 0):
+            raise ValueError("blocks must be at least 1, dropout from 0 to below 1, learning_rate above 0")
+        return self
+
+
+class TuneParams(Section):
+    """The search of `make tune`."""
+
+    seed: Seed
+    trials: Annotated[int, Field(ge=1, le=100_000)]
+    epochs: Annotated[int, Field(ge=1, le=10_000)]
+    space: SearchSpace
+
+
+class TrainParams(CnnSpec):
+    """The network of `make train`."""
+
+    seed: Seed
+    use_tuned: bool
+
+    @property
+    def spec(self) -> CnnSpec:
+        """The network alone, without what belongs to the stage."""
+        return CnnSpec(**{name: getattr(self, name) for name in CnnSpec.model_fields})
+
+
+class EnsembleParams(Section):
+    """The weighted blend of `make ensemble`."""
+
+    rounds: Annotated[int, Field(ge=1, le=10_000)]
+
+
+class SubmitParams(Section):
+    """What goes with a submission."""
+
+    message: str
+
+
+class Params(Section):
+    """All of params.yaml."""
+
+    competition: Competition
+    data: DataParams
+    baseline: BaselineParams
+    tune: TuneParams
+    train: TrainParams
+    ensemble: EnsembleParams
+    submit: SubmitParams
+
+    @model_validator(mode="after")
+    def _network_fits_the_images(self) -> Self:
+        output_size(parse_layers(self.train.layers), self.competition.image_shape)
+        return self

@@ -1,0 +1,129 @@
+r"""The notation in which networks are written: `16C3 16C3 MP2 D0.3 128`, one word per layer, input to output.
+
+| word      | layer                                                                 |
+|-----------|-----------------------------------------------------------------------|
+| `32C5`    | convolution, 32 filters of 5x5, padding `same`, then the activation   |
+| `32C5s2`  | the same with stride 2                                                |
+| `32C5v`   | the same with padding `valid`; both: `32C5s2v`                        |
+| `MP2`     | max-pooling over 2x2                                                  |
+| `AP2`     | average pooling over 2x2                                              |
+| `GAP`     | mean over the whole image, one number per filter                      |
+| `BN`      | batch normalisation                                                   |
+| `D0.3`    | dropout of 30 % of the values                                         |
+| `128`     | fully connected, 128 units, then the activation; flattens where needed |
+
+The final layer, one unit per class, is not written: it follows from the competition.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Conv:
+    """Convolution of `kernel` x `kernel` pixels with `filters` outputs."""
+
+    filters: int
+    kernel: int
+    stride: int
+    padding: Literal["same", "valid"]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Pooling over `size` x `size` pixels."""
+
+    size: int
+    kind: Literal["max", "average"]
+
+
+@dataclass(frozen=True)
+class GlobalPool:
+    """Mean over all pixels of each filter."""
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Batch normalisation."""
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Dropout of the share `rate` of all values."""
+
+    rate: float
+
+
+@dataclass(frozen=True)
+class Dense:
+    """Fully connected layer of `units`."""
+
+    units: int
+
+
+Layer = Conv | Pool | GlobalPool | BatchNorm | Dropout | Dense
+
+_CONV = re.compile(r"(\d+)C(\d+)(?:s(\d+))?(v?)")
+_POOL = re.compile(r"(MP|AP)(\d+)")
+_DROPOUT = re.compile(r"D(0?\.\d+|0)")
+_DENSE = re.compile(r"\d+")
+_EXAMPLES = "32C5, 32C5s2, 32C5v, MP2, AP2, GAP, BN, D0.3, 128"
+
+
+def parse_layers(text: str) -> tuple[Layer, ...]:
+    """Layers of a network written as `text`.
+
+    Raises ValueError, naming the word and its position, for a word that is no layer, a size of 0, and a convolution
+    or pooling after the image has been flattened.
+    """
+    layers: list[Layer] = []
+    flat = False
+    for position, word in enumerate(text.split(), start=1):
+        layer = _parse_word(word, position)
+        if flat and isinstance(layer, Conv | Pool | GlobalPool):
+            raise ValueError(f"layer {position}, {word!r}, needs an image, but the layers before it have flattened it")
+        flat = flat or isinstance(layer, Dense | GlobalPool)
+        layers.append(layer)
+    return tuple(layers)
+
+
+def output_size(layers: tuple[Layer, ...], image_shape: tuple[int, int]) -> tuple[int, int]:
+    """Height and width, in pixels, that are left of an image after all convolutions and poolings.
+
+    Raises ValueError, naming the layer, where nothing would be left.
+    """
+    height, width = image_shape
+    for position, layer in enumerate(layers, start=1):
+        if isinstance(layer, Conv):
+            cut = layer.kernel - 1 if layer.padding == "valid" else 0
+            height, width = (-((cut - side) // layer.stride) for side in (height, width))
+        elif isinstance(layer, Pool):
+            height, width = height // layer.size, width // layer.size
+        if height < 1 or width < 1:
+            raise ValueError(
+                f"nothing is left of a {image_shape[0]}x{image_shape[1]} image at layer {position}, {layer}"
+            )
+    return height, width
+
+
+def _parse_word(word: str, position: int) -> Layer:
+    if match := _CONV.fullmatch(word):
+        filters, kernel, stride = int(match[1]), int(match[2]), int(match[3] or 1)
+        layer: Layer = Conv(filters, kernel, stride, "valid" if match[4] else "same")
+        sizes = [filters, kernel, stride]
+    elif match := _POOL.fullmatch(word):
+        layer, sizes = Pool(int(match[2]), "max" if match[1] == "MP" else "average"), [int(match[2])]
+    elif match := _DROPOUT.fullmatch(word):
+        layer, sizes = Dropout(float(match[1])), []
+    elif _DENSE.fullmatch(word):
+        layer, sizes = Dense(int(word)), [int(word)]
+    elif word == "GAP":
+        layer, sizes = GlobalPool(), []
+    elif word == "BN":
+        layer, sizes = BatchNorm(), []
+    else:
+        raise ValueError(f"layer {position}, {word!r}, is none of the known kinds: {_EXAMPLES}")
+    if 0 in sizes:
+        raise ValueError(f"layer {position}, {word!r}, has a size of 0")
+    return layer

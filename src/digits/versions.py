@@ -1,0 +1,69 @@
+"""The version of the code that computes something, as one hash that changes when its result may change.
+
+It covers the named modules, everything of this package that they import, and the versions of the numerical libraries
+among their imports. Comments, docstrings and layout do not count.
+"""
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from digits.files import fingerprint
+
+_PACKAGE = "digits"
+_PLUMBING = ("digits.config", "digits.errors", "digits.files", "digits.versions")  # they decide no number
+_LIBRARIES = {
+    "keras": "keras",
+    "numpy": "numpy",
+    "optuna": "optuna",
+    "pandas": "pandas",
+    "scipy": "scipy",
+    "sklearn": "scikit-learn",
+    "tensorflow": "tensorflow",
+}
+
+
+@cache
+def code_version(*modules: str) -> str:
+    """Hash of the code that `modules`, such as "digits.models.cnn", run."""
+    sources: dict[str, str] = {}
+    libraries: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        name = waiting.pop()
+        if name in sources or name.startswith(_PLUMBING):
+            continue
+        tree = _tree(name)
+        sources[name] = ast.dump(tree)
+        imported = set(_imports(tree))
+        waiting += sorted(module for module in imported if module.split(".")[0] == _PACKAGE)
+        libraries |= {module.split(".")[0] for module in imported} & _LIBRARIES.keys()
+    versions = {library: version(_LIBRARIES[library]) for library in libraries}
+    return fingerprint([sources, versions])
+
+
+def _tree(module: str) -> ast.Module:
+    """Syntax tree of a module without its docstrings."""
+    found = importlib.util.find_spec(module)
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError(module)
+    tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:]
+    return tree
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Full names of all modules that a tree imports, wherever the import stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            for alias in node.names:
+                if node.module == _PACKAGE:  # `from digits import augment` names a module
+                    yield f"{_PACKAGE}.{alias.name}"
