@@ -1,0 +1,8 @@
+"""`python -m digits STAGE...` is the same as the `digits` command."""
+
+import sys
+
+from digits.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""The command line: run the named stages in order, tell what came of it.
+
+`make` is the face of this; see `make help`.
+"""
+
+import argparse
+import logging
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+
+from digits.config import Paths, load_params
+from digits.console import Console
+from digits.errors import UserError
+from digits.job import Job, Outcome
+
+# imported when run, so that the light ones stay light
+STAGES = ("fetch", "prepare", "baseline", "tune", "train", "ensemble", "submit")
+
+USER_FAULT, OUR_FAULT, INTERRUPTED = 2, 1, 130  # exit statuses
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    console = Console()
+    logging.getLogger("digits").setLevel(logging.INFO)
+    logging.getLogger("digits").propagate = False
+    try:
+        params = load_params(options.params, shlex.split(options.set))
+        _run(Job(params, Paths(Path.cwd()), console, options.data or None), options.stages)
+    except UserError as error:
+        console.error(str(error))
+        return USER_FAULT
+    except KeyboardInterrupt:
+        console.error("interrupted; every finished fit is kept, the same command goes on from there")
+        return INTERRUPTED
+    except Exception as error:
+        if options.debug:
+            traceback.print_exc()
+        hint = "" if options.debug else "; type the same with DEBUG=1 for the details"
+        console.error(f"{type(error).__name__}: {' '.join(str(error).split())}{hint}")
+        return OUR_FAULT
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="digits", description=__doc__)
+    parser.add_argument("stages", nargs="+", choices=STAGES, metavar="STAGE", help=", ".join(STAGES))
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file")
+    parser.add_argument("--set", default="", metavar="'KEY=VALUE ...'", help="params that differ from the file")
+    parser.add_argument("--data", help="zip or folder of the competition's files, or the word practice")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def _run(job: Job, stages: Sequence[str]) -> None:
+    """Run the stages in order and print what each made, how long it took, and what to do next."""
+    rows: list[list[str]] = []
+    outcomes: list[Outcome] = []
+    for stage in stages:
+        started = perf_counter()
+        outcome: Outcome = import_module(f"digits.stages.{stage}").run(job)
+        seconds = f"{perf_counter() - started:.1f} s" if outcome.worked else "unchanged"
+        rows.append([stage, outcome.summary, seconds])
+        outcomes.append(outcome)
+    job.console.say("")
+    job.console.table(["stage", "result", "time"], rows)
+    if not any(outcome.worked for outcome in outcomes):
+        job.console.say("\nNothing to do: everything is up to date.")
+    if outcomes[-1].next_steps:
+        job.console.say("\nNext:")
+        for step in outcomes[-1].next_steps:
+            job.console.say(f"  {step}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

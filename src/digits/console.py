@@ -1,0 +1,104 @@
+"""What the person at the terminal sees: lines, warnings, bars, tables.
+
+On a terminal bars move; elsewhere (a file, CI) they become a plain line now and then.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console as RichConsole
+from rich.markup import escape
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+from rich.table import Table
+
+PLAIN_SECONDS = 10.0  # between two plain lines of one bar
+
+
+class Bar:
+    """Progress of a piece of work that consists of `total` steps."""
+
+    def advance(self, steps: float = 1, note: str = "") -> None:
+        """Count steps as done; `note` says what is being done now."""
+        raise TypeError("use Console.bar")
+
+
+class _TerminalBar(Bar):
+    def __init__(self, progress: RichProgress, title: str, total: float):
+        self._progress = progress
+        self._task = progress.add_task(title, total=total, note="")
+
+    def advance(self, steps: float = 1, note: str = "") -> None:
+        self._progress.update(self._task, advance=steps, note=note)
+
+
+class _PlainBar(Bar):
+    def __init__(self, console: RichConsole, title: str, total: float, unit: str):
+        self._console, self._title, self._total, self._unit = console, title, total, unit
+        self._started = self._said = time.monotonic()
+        self._done = 0.0
+
+    def advance(self, steps: float = 1, note: str = "") -> None:
+        self._done += steps
+        now = time.monotonic()
+        if now - self._said < PLAIN_SECONDS or self._done <= 0:
+            return
+        self._said = now
+        elapsed = now - self._started
+        left = elapsed / self._done * (self._total - self._done)
+        self._console.print(
+            f"{self._title}: {self._done:.1f} of {self._total:g} {self._unit}, "
+            f"{elapsed:.0f} s gone, about {left:.0f} s left{', ' + note if note else ''}"
+        )
+
+
+class Console:
+    """Everything that is printed goes through here; `plain` forces lines instead of moving bars."""
+
+    def __init__(self, plain: bool = False):
+        self._out = RichConsole(highlight=False, soft_wrap=True)
+        if not self._out.is_terminal:
+            self._out.width = 160  # a file has no width, and rich would assume 80 columns
+        self._err = RichConsole(highlight=False, soft_wrap=True, stderr=True)
+        self._plain = plain or not self._out.is_terminal
+
+    def say(self, text: str) -> None:
+        """A line for the reader."""
+        self._out.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        """A line that must not be overlooked."""
+        self._out.print(text, style="bold yellow", markup=False)
+
+    def error(self, text: str) -> None:
+        """What went wrong, to standard error."""
+        self._err.print(f"error: {text}", style="bold red", markup=False)
+
+    def table(self, columns: list[str], rows: list[list[str]], title: str = "") -> None:
+        """A small table."""
+        table = Table(
+            *columns, title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False
+        )
+        for row in rows:
+            table.add_row(*map(escape, row))
+        self._out.print(table)
+
+    @contextmanager
+    def bar(self, title: str, total: float, unit: str) -> Iterator[Bar]:
+        """A progress bar with the time left."""
+        if self._plain:
+            yield _PlainBar(self._out, title, total, unit)
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.1f} of {task.total:g}"),
+            TextColumn(unit),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with RichProgress(*columns, console=self._out) as progress:
+            yield _TerminalBar(progress, title, total)

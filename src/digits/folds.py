@@ -1,0 +1,60 @@
+"""Which fold, or the holdout, each labelled image belongs to."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
+
+from digits.errors import UserError
+
+HOLDOUT = -1  # in place of a fold's number
+
+
+def duplicate_groups(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """For each row of `images`, (n, pixels), the first row with the same pixels; (n,)."""
+    rows = np.ascontiguousarray(images)
+    keys = rows.view(np.dtype((np.void, rows.shape[1]))).ravel()
+    first: dict[bytes, int] = {}
+    return np.array([first.setdefault(key.tobytes(), row) for row, key in enumerate(keys)], dtype=np.int64)
+
+
+def assign_folds(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], folds: int, holdout: float, seed: int
+) -> NDArray[np.int8]:
+    """Fold 0..folds-1 of every labelled image, or HOLDOUT; (n,).
+
+    Holdout and folds have the classes' shares. Images of one group, that is repeated images, stay together. Raises
+    UserError where a class is too small to stand in every fold and in the holdout.
+    """
+    leaders = np.flatnonzero(groups == np.arange(len(groups)))
+    classes, counts = np.unique(labels[leaders], return_counts=True)
+    smallest = counts.argmin()
+    kept = int(counts[smallest] * (1 - holdout))
+    if kept < folds:
+        raise UserError(
+            f"class {classes[smallest]} has {counts[smallest]} different images, too few for {folds} folds and a "
+            f'holdout of {holdout:.0%}; take fewer with SET="data.folds={max(2, kept)}"'
+        )
+    if np.ceil(len(leaders) * holdout) < len(classes):
+        raise UserError(f"a holdout of {holdout:.1%} of {len(leaders)} images cannot hold all {len(classes)} classes")
+    assigned = np.full(len(labels), HOLDOUT, dtype=np.int8)
+    shuffle = StratifiedShuffleSplit(n_splits=1, test_size=holdout, random_state=seed)
+    working, _ = next(shuffle.split(leaders, labels[leaders]))
+    working = leaders[np.sort(working)]
+    splits = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed).split(working, labels[working])
+    for fold, (_, valid) in enumerate(splits):
+        assigned[working[valid]] = fold
+    assigned = assigned[groups]  # a repeated image follows the first of its kind
+    _check(assigned, labels, folds)
+    return assigned
+
+
+def _check(assigned: NDArray[np.int8], labels: NDArray[np.int64], folds: int) -> None:
+    """The promises of `assign_folds`, asserted where they are made."""
+    everything = np.unique(labels)
+    for part in range(HOLDOUT, folds):
+        missing = np.setdiff1d(everything, labels[assigned == part])
+        if len(missing):
+            where = "the holdout" if part == HOLDOUT else f"fold {part}"
+            raise UserError(
+                f"class {missing[0]} would be missing from {where}; take fewer folds or a larger data.holdout"
+            )
