@@ -6,18 +6,20 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## DATA=PATH            a zip or folder with the competition's files, or the word practice
 ## PARAMS=FILE          another params file instead of params.yaml
 ## SET="KEY=VALUE ..."  params that differ from the file, as in SET="train.epochs=3 train.seed=7"
+## UPLOAD=1             submit: send the file to Kaggle too, once, with the credentials that its client finds
 ## PYTHON=python3.12    the Python to set up with, 3.11 to 3.13
 ## DEBUG=1              tracebacks instead of one-line errors
 DATA ?=
 PARAMS ?= params.yaml
 SET ?=
+UPLOAD ?=
 DEBUG ?=
 PYTHON ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
 DIGITS = $(BIN)/python -m digits --params '$(PARAMS)' $(if $(SET),--set '$(SET)') $(if $(DATA),--data '$(DATA)') \
-	$(if $(DEBUG),--debug)
+	$(if $(filter-out 0,$(UPLOAD)),--upload) $(if $(DEBUG),--debug)
 
 .PHONY: help setup data baseline tune train ensemble submit test lint lock clean
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import joblib
 from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
 
 from digits.console import Bar, Console
 from digits.crossval import fit_fold
@@ -56,11 +57,7 @@ def complete_side_by_side(
     if not missing:
         return False
     workers = min(workers or joblib.cpu_count(), len(missing))
-    # one thread per worker: two workers with two threads each on two cores only wait for each other
-    with (
-        console.bar(title, len(missing), "fits") as bar,
-        joblib.parallel_config("loky", inner_max_num_threads=1),
-    ):
+    with console.bar(title, len(missing), "fits") as bar:
         jobs = (delayed(_fit_in_worker)(data.folder, runs, spec, fold) for spec, fold in missing)
         for name in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
             bar.advance(1, name)
@@ -70,5 +67,7 @@ def complete_side_by_side(
 def _fit_in_worker(data_folder: Path, runs: Path, spec: RunSpec, fold: int) -> str:
     """`fit_unit` on the memory-mapped arrays of `data_folder`; returns what was fitted."""
     logging.getLogger("digits").setLevel(logging.INFO)
-    fit_unit(load_prepared(data_folder), runs, spec, fold)
+    # one thread per fit: more only wait for each other, and sums come out the same for any number of workers and cores
+    with threadpool_limits(1):
+        fit_unit(load_prepared(data_folder), runs, spec, fold)
     return f"{spec.name}, fold {fold + 1}"

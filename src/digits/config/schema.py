@@ -93,7 +93,7 @@ class MlpSpec(Section):
     activation: Literal["identity", "logistic", "tanh", "relu"]
     solver: Literal["adam", "sgd"]
     alpha: Annotated[float, Field(ge=0)]
-    batch_size: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"]
     learning_rate_init: LearningRate
     max_iter: Annotated[int, Field(ge=1)]
     early_stopping: bool

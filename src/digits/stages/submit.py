@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from digits.blends import Blend, load_current, test_probabilities
+from digits.competition import upload
 from digits.config import Params
+from digits.errors import UserError
 from digits.files import write_atomic
 from digits.job import Job, Outcome
 from digits.prepared import Prepared
@@ -28,7 +30,13 @@ def run(job: Job) -> Outcome:
     fresh = not path.exists() or path.read_bytes() != content
     if fresh:
         write_atomic(path, content)
-    _enter(job, data, blend, path, content)
+    entry = _entry(job.params, data, blend, path, content)
+    states = _states(job, entry)
+    if "written" not in states:
+        append_ledger(job.paths.ledger, entry | {"state": "written"})
+    if job.upload and "uploaded" not in states:
+        fresh = True
+        _upload(job, data, path, entry)
     shown = path.relative_to(job.paths.root)
     estimate = f"expected accuracy {blend.cv:.4f} ({blend.cv_low:.4f} to {blend.cv_high:.4f})"
     return Outcome(
@@ -43,28 +51,37 @@ def _message(params: Params, blend: Blend) -> str:
     return f"{params.submit.message} {estimate}".strip()
 
 
-def _enter(job: Job, data: Prepared, blend: Blend, path: Path, content: bytes) -> None:
-    """Add a line to the ledger, once per file."""
-    sha256 = hashlib.sha256(content).hexdigest()
-    known = {(entry["file"], entry["sha256"]) for entry in read_ledger(job.paths.ledger)}
-    if (path.name, sha256) in known:
-        return
-    entry = {
+def _entry(params: Params, data: Prepared, blend: Blend, path: Path, content: bytes) -> dict[str, object]:
+    """A line of the ledger, but for its state."""
+    return {
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "competition": job.params.competition.slug,
+        "competition": params.competition.slug,
         "provenance": data.about["provenance"],
         "file": path.name,
-        "sha256": sha256,
+        "sha256": hashlib.sha256(content).hexdigest(),
         "rows": len(data.test_ids),
         "cv_accuracy": f"{blend.cv:.5f}",
         "cv_low": f"{blend.cv_low:.5f}",
         "cv_high": f"{blend.cv_high:.5f}",
         "holdout_accuracy": f"{blend.holdout:.5f}",
         "members": " ".join(blend.weights),
-        "message": _message(job.params, blend),
-        "state": "written",
+        "message": _message(params, blend),
     }
-    append_ledger(job.paths.ledger, entry)
+
+
+def _states(job: Job, entry: dict[str, object]) -> set[str]:
+    """States that the ledger knows of this very file."""
+    known = read_ledger(job.paths.ledger)
+    return {line["state"] for line in known if (line["file"], line["sha256"]) == (entry["file"], entry["sha256"])}
+
+
+def _upload(job: Job, data: Prepared, path: Path, entry: dict[str, object]) -> None:
+    """Send the file to Kaggle and enter that in the ledger, once per file."""
+    if data.practice:
+        raise UserError("practice data is never uploaded; name the competition's files with DATA=")
+    listed = upload(path, job.params.competition.slug, str(entry["message"]))
+    append_ledger(job.paths.ledger, entry | {"state": "uploaded", "public_score": listed.public_score})
+    job.console.say(f"uploaded: submission {listed.ref}, {listed.status} {listed.public_score}".strip())
 
 
 def _next_steps(params: Params, data: Prepared, blend: Blend, path: Path) -> tuple[str, ...]:

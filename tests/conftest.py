@@ -1,0 +1,153 @@
+"""Toy competitions that take milliseconds, and folders to run the real commands in."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from digits.config import Params, load_params
+from digits.prepared import Prepared, save_prepared
+from digits.prepared import load_prepared as load
+
+ROOT = Path(__file__).parent.parent
+REAL_DIGITS = ROOT.parent / "shared" / "data" / "digit-recognizer.zip"
+
+# 12x12 images of three classes; networks and epochs as small as they can be
+TOY = (
+    "competition.slug=toy",
+    "competition.image_shape=[12,12]",
+    "competition.classes=3",
+    "competition.train_rows=180",
+    "competition.test_rows=30",
+    "data.folds=3",
+    "train.layers=4C3 MP2 8",
+    "train.epochs=2",
+    "train.min_steps=0",
+    "train.batch_size=16",
+    "tune.trials=3",
+    "tune.epochs=1",
+    "tune.space.blocks=[1,1]",
+    "tune.space.filters=[4]",
+    "tune.space.dense=[8]",
+    "baseline.models.mlp-128.max_iter=4",
+    "baseline.models.mlp-256-128.max_iter=4",
+)
+
+
+def toy_images(count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A bright bar in the upper, middle or lower third, on noise: images uint8 (count, 144), labels (count,)."""
+    labels = np.arange(count) % 3
+    images = generator.integers(0, 60, (count, 12, 12))
+    for image, label in zip(images, labels, strict=True):
+        image[4 * label + 1 : 4 * label + 3, 2:10] += 150
+    return images.reshape(count, -1).astype(np.uint8), labels
+
+
+def write_toy_files(folder: Path, train_rows: int = 180, test_rows: int = 30) -> None:
+    """The three CSVs of the toy competition."""
+    generator = np.random.default_rng(1)
+    columns = [f"pixel{number}" for number in range(144)]
+    images, labels = toy_images(train_rows, generator)
+    train = pd.DataFrame(images, columns=columns)
+    train.insert(0, "label", labels)
+    folder.mkdir(parents=True, exist_ok=True)
+    train.to_csv(folder / "train.csv", index=False, lineterminator="\n")
+    pd.DataFrame(toy_images(test_rows, generator)[0], columns=columns).to_csv(
+        folder / "test.csv", index=False, lineterminator="\n"
+    )
+    ids = np.arange(1, test_rows + 1)
+    pd.DataFrame({"ImageId": ids, "Label": 0}).to_csv(
+        folder / "sample_submission.csv", index=False, lineterminator="\r\n"
+    )
+
+
+@pytest.fixture
+def params() -> Params:
+    """params.yaml as it is."""
+    return load_params(ROOT / "params.yaml")
+
+
+@pytest.fixture
+def toy_params() -> Params:
+    """params.yaml, cut down to the toy competition."""
+    return load_params(ROOT / "params.yaml", TOY)
+
+
+@pytest.fixture
+def toy_files(tmp_path: Path) -> Path:
+    """A folder with the toy competition's CSVs."""
+    folder = tmp_path / "toy-files"
+    write_toy_files(folder)
+    return folder
+
+
+@pytest.fixture
+def toy_data(tmp_path: Path) -> Prepared:
+    """Prepared toy arrays: 180 labelled images in 3 folds and a holdout of 18, 30 test images."""
+    generator = np.random.default_rng(2)
+    images, labels = toy_images(180, generator)
+    folds = (np.arange(180) // 3 % 10) % 3
+    folds[162:] = -1
+    arrays = {
+        "images": images,
+        "labels": labels,
+        "folds": folds.astype(np.int8),
+        "test_images": toy_images(30, generator)[0],
+        "test_ids": np.arange(1, 31),
+    }
+    about = {"provenance": "local", "image_shape": [12, 12], "classes": 3, "hash": "toy"}
+    save_prepared(tmp_path / "prepared", arrays, about)
+    return load(tmp_path / "prepared")
+
+
+Digits = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """An empty project: a folder with params.yaml alone."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    shutil.copy(ROOT / "params.yaml", folder)
+    return folder
+
+
+def digits_command(*arguments: str, toy: bool = True) -> list[str]:
+    """The command line of the package, on the toy competition unless told otherwise."""
+    return [
+        sys.executable,
+        "-m",
+        "digits",
+        *arguments,
+        *(["--set", " ".join(f"'{item}'" for item in TOY)] if toy else []),
+    ]
+
+
+@pytest.fixture
+def digits(workspace: Path) -> Digits:
+    """Run the command in the workspace, in a process of its own, as a user does."""
+
+    def run(*arguments: str, toy: bool = True) -> subprocess.CompletedProcess[str]:
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("KAGGLE")}
+        return subprocess.run(
+            digits_command(*arguments, toy=toy),
+            cwd=workspace,
+            env=environment | {"HOME": str(workspace)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Content of every file below a folder, by relative path."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}

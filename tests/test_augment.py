@@ -1,0 +1,46 @@
+"""Affine maps: identity at strength 0, within their ranges, drawn from the seed alone."""
+
+import numpy as np
+
+from digits.augment import affine_maps
+
+STILL = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0}
+
+
+def draw(**strengths: float) -> np.ndarray:
+    return affine_maps(np.random.default_rng(3), 2000, (28, 20), **(STILL | strengths))
+
+
+def test_no_strength_is_the_identity() -> None:
+    assert np.allclose(draw(), [1, 0, 0, 0, 1, 0, 0, 0], atol=1e-5)
+
+
+def test_maps_are_distinct_and_known_by_their_seed() -> None:
+    strengths = {"rotation": 10.0, "zoom": 0.1, "shear": 5.0, "shift": 2.0}
+    assert np.array_equal(draw(**strengths), draw(**strengths))
+    assert len(np.unique(draw(**strengths), axis=0)) == 2000
+
+
+def test_the_centre_moves_by_the_shift_alone() -> None:
+    maps = draw(rotation=30.0, zoom=0.2, shear=20.0, shift=2.0)
+    x, y = (20 - 1) / 2, (28 - 1) / 2
+    moved = np.stack(
+        [maps[:, 0] * x + maps[:, 1] * y + maps[:, 2] - x, maps[:, 3] * x + maps[:, 4] * y + maps[:, 5] - y]
+    )
+    assert np.abs(moved).max() <= 2 + 1e-4
+    assert np.abs(moved).max() > 1.9
+    assert np.abs(moved.mean(axis=1)).max() < 0.1
+
+
+def test_rotation_and_zoom_stay_within_their_ranges() -> None:
+    turned = draw(rotation=10.0)
+    angles = np.rad2deg(np.arctan2(turned[:, 3], turned[:, 0]))
+    assert 9.8 < np.abs(angles).max() <= 10.001
+    zoomed = 1 / draw(zoom=0.1)[:, 0] - 1
+    assert 0.098 < np.abs(zoomed).max() <= 0.1001
+
+
+def test_shear_keeps_areas_and_slants() -> None:
+    maps = draw(shear=20.0)
+    assert np.allclose(maps[:, 0] * maps[:, 4] - maps[:, 1] * maps[:, 3], 1, atol=1e-5)
+    assert 19.5 < np.rad2deg(np.arctan(np.abs(maps[:, 1]).max())) <= 20.001

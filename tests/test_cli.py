@@ -1,0 +1,162 @@
+"""The whole way on toy data, as a user walks it: processes, kills, second runs, errors."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import REAL_DIGITS, Digits, digits_command, tree, write_toy_files
+from digits.submission import read_ledger
+
+SUBMIT = ("fetch", "prepare", "train", "ensemble", "submit")
+
+
+@pytest.fixture
+def toy(workspace: Path) -> Path:
+    """A workspace with the toy competition's files in data/raw."""
+    write_toy_files(workspace / "data" / "raw")
+    return workspace
+
+
+def submission(workspace: Path) -> Path:
+    [path] = [path for path in (workspace / "submissions").glob("*.csv") if path.name != "ledger.csv"]
+    return path
+
+
+def test_from_files_to_a_checked_submission_and_then_nothing_to_do(toy: Path, digits: Digits) -> None:
+    first = digits(*SUBMIT)
+    assert first.returncode == 0, first.stderr
+    frame = pd.read_csv(submission(toy))
+    assert frame["ImageId"].tolist() == list(range(1, 31))
+    assert frame["Label"].between(0, 2).all()
+    [entry] = read_ledger(toy / "submissions" / "ledger.csv")
+    assert (entry["file"], entry["state"], entry["provenance"]) == (submission(toy).name, "written", "local")
+    assert 0 <= float(entry["cv_low"]) <= float(entry["cv_accuracy"]) <= float(entry["cv_high"]) <= 1
+    assert "kaggle competitions submit -c toy" in first.stdout
+    before = tree(toy)
+    second = digits(*SUBMIT)
+    assert "Nothing to do: everything is up to date." in second.stdout
+    assert tree(toy) == before
+
+
+def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: Digits, tmp_path: Path) -> None:
+    assert digits(*SUBMIT).returncode == 0
+    undisturbed = submission(toy).read_bytes()
+    for folder in ("runs", "submissions"):
+        (toy / folder).rename(tmp_path / folder)
+    process = subprocess.Popen(digits_command(*SUBMIT), cwd=toy, stdout=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list((toy / "runs").glob("cnn-*/fold-0")):  # the first of three folds is done, the next under way
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    done = {path: path.stat().st_mtime_ns for path in (toy / "runs").glob("cnn-*/fold-*")}
+    assert 1 <= len(done) < 3
+    assert not (toy / "submissions").exists()
+    again = digits(*SUBMIT)
+    assert again.returncode == 0, again.stderr
+    assert submission(toy).read_bytes() == undisturbed
+    assert all(path.stat().st_mtime_ns == time_ for path, time_ in done.items()), "a finished fit was done again"
+
+
+def test_other_params_make_other_runs_and_leave_the_old(toy: Path, digits: Digits) -> None:
+    assert digits("fetch", "prepare", "train").returncode == 0
+    before = tree(toy / "runs")
+    assert digits("fetch", "prepare", "train", "--set", "competition.slug=toy", toy=False).returncode == 2
+    changed = subprocess.run(
+        [*digits_command("train")[:-1], digits_command("train")[-1] + " train.seed=7"],
+        cwd=toy,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert changed.returncode == 0, changed.stderr
+    after = tree(toy / "runs")
+    assert before.items() <= after.items()
+    assert len(list((toy / "runs").glob("cnn-*"))) == 2
+
+
+def test_baselines_never_import_tensorflow_and_are_blended_in(toy: Path, digits: Digits) -> None:
+    blocked = toy / "blocked"
+    blocked.mkdir()
+    for name in ("tensorflow", "keras"):
+        (blocked / f"{name}.py").write_text("raise ImportError('this command must do without')\n")
+    command = digits_command("fetch", "prepare", "baseline")
+    environment = os.environ | {"PYTHONPATH": str(blocked)}
+    light = subprocess.run(command, cwd=toy, env=environment, capture_output=True, text=True, check=False)
+    assert light.returncode == 0, light.stderr
+    heavy = subprocess.run(
+        digits_command("train"), cwd=toy, env=environment, capture_output=True, text=True, check=False
+    )
+    assert "must do without" in heavy.stderr
+    board = pd.read_csv(toy / "reports" / "baseline.csv")
+    assert list(board.columns[:5]) == ["name", "cv_accuracy", "cv_low", "cv_high", "cv_sd"]
+    assert board["cv_accuracy"].is_monotonic_decreasing
+    assert set(board["name"]) == {"mlp-128", "mlp-256-128"}
+    assert digits(*SUBMIT).returncode == 0
+    [entry] = read_ledger(toy / "submissions" / "ledger.csv")
+    assert len(entry["members"].split()) == 3
+
+
+def test_tune_finds_something_or_keeps_the_default_and_train_takes_it(toy: Path, digits: Digits) -> None:
+    tuned = digits("fetch", "prepare", "tune")
+    assert tuned.returncode == 0, tuned.stderr
+    [best] = (toy / "runs" / "tune").glob("*/best.yaml")
+    assert best.read_text().rstrip().splitlines()[-1].strip() != ""
+    assert "unchanged" in digits("fetch", "prepare", "tune").stdout
+    kept = best.read_text().split("train:")[0]
+    best.write_text(kept + "train:\n  layers: 2C3 MP2 4\n")
+    assert "fits of 2C3 MP2 4:" in digits("train").stdout
+
+
+def test_practice_is_loud_and_never_looks_real(workspace: Path, digits: Digits) -> None:
+    quick = ["train.layers=MP2 16", "train.epochs=1", "train.min_steps=0", "data.folds=2"]
+    made = digits(*SUBMIT, "--set", " ".join(f"'{item}'" for item in quick), toy=False)
+    assert made.returncode == 0, made.stderr
+    assert "PRACTICE" in made.stdout and "practice only" in made.stdout
+    assert "kaggle competitions submit" not in made.stdout
+    assert submission(workspace).name.startswith("practice-")
+
+
+def test_a_refused_file_leaves_everything_as_it_was(toy: Path, digits: Digits) -> None:
+    assert digits("fetch", "prepare").returncode == 0
+    before = tree(toy / "data" / "processed")
+    train = toy / "data" / "raw" / "train.csv"
+    train.write_text(train.read_text().replace("\n0,", "\n7,", 1))
+    refused = digits("fetch", "prepare")
+    assert refused.returncode == 2
+    assert "error: train.csv, row 2: column label: '7' is not a whole number from 0 to 2" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert tree(toy / "data" / "processed") == before
+
+
+def test_stages_out_of_order_say_what_to_type(workspace: Path, digits: Digits) -> None:
+    for stage in ("prepare", "train", "ensemble", "submit", "baseline", "tune"):
+        refused = digits(stage)
+        assert refused.returncode == 2
+        assert refused.stderr.strip().endswith("type: make data")
+
+
+def test_our_own_faults_are_one_line_unless_debugged(toy: Path, digits: Digits) -> None:
+    (toy / "data" / "processed").write_text("a file where a folder should be")
+    plain, debugged = digits("fetch", "prepare"), digits("fetch", "prepare", "--debug")
+    assert plain.returncode == debugged.returncode == 1
+    assert len(plain.stderr.strip().splitlines()) == 1 and "DEBUG=1" in plain.stderr
+    assert "Traceback" in debugged.stderr
+
+
+@pytest.mark.skipif(not REAL_DIGITS.exists(), reason="the competition's own files are not beside the checkout")
+def test_the_real_files_are_read_and_split(workspace: Path, digits: Digits) -> None:
+    made = digits("fetch", "prepare", "--data", str(REAL_DIGITS), toy=False)
+    assert made.returncode == 0, made.stderr
+    [folder] = (workspace / "data" / "processed").glob("digit-recognizer-*")
+    images, folds = np.load(folder / "images.npy"), np.load(folder / "folds.npy")
+    assert images.shape == (42000, 784)
+    assert np.bincount(folds + 1).tolist() == [4200] + [7560] * 5
+    assert np.load(folder / "test_ids.npy").tolist() == list(range(1, 28001))

@@ -1,0 +1,97 @@
+"""params.yaml: every fault is found before any work and said in one line with the key, the range, the nearest name."""
+
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from digits.config import Params, load_params
+from digits.errors import UserError
+
+
+def faults(*overrides: str) -> list[str]:
+    with pytest.raises(UserError) as caught:
+        load_params(ROOT / "params.yaml", overrides)
+    return str(caught.value).splitlines()
+
+
+def test_the_committed_file_is_valid_and_frozen(params: Params) -> None:
+    assert params.competition.pixels == 784
+    assert params.competition.pixel_columns[:2] == ["pixel0", "pixel1"]
+    with pytest.raises(ValueError):
+        params.train.epochs = 3  # type: ignore[misc]
+
+
+def test_overrides_reach_their_place() -> None:
+    changed = load_params(ROOT / "params.yaml", ["train.epochs=3", "train.learning_rate=1e-4", "train.augment.zoom=0"])
+    assert (changed.train.epochs, changed.train.learning_rate, changed.train.augment.zoom) == (3, 1e-4, 0)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("train.epochs=0", "params.yaml: train.epochs = 0, but it must be a whole number from 1 to 10000"),
+        ("train.epochs=many", "params.yaml: train.epochs = 'many', but it must be a whole number from 1 to 10000"),
+        ("train.epochs=2.5", "params.yaml: train.epochs = 2.5, but it must be a whole number from 1 to 10000"),
+        ("data.folds=true", "params.yaml: data.folds = True, but it must be a whole number from 2 to 50"),
+        ("train.epoch=3", "params.yaml: unknown key train.epoch; did you mean train.epochs?"),
+        ("trian.epochs=3", "SET: unknown key trian; did you mean train?"),
+        ("train.augment.zom=0", "params.yaml: unknown key train.augment.zom; did you mean train.augment.zoom?"),
+        (
+            "baseline.models.mlp-128.alhpa=1",
+            "params.yaml: unknown key baseline.models.mlp-128.alhpa; did you mean baseline.models.mlp-128.alpha?",
+        ),
+        (
+            "train.optimizer=adma",
+            "params.yaml: train.optimizer = 'adma', but it must be one of sgd, rmsprop, adam, adamw, nadam; "
+            "did you mean adam?",
+        ),
+        ("train.epochs", "SET: 'train.epochs' is not of the form key=value, as in SET=\"train.epochs=3\""),
+        ("train.epochs.x=3", "SET: train.epochs is a value, it has no key 'x'"),
+        (
+            "train.layers=MP2 MP2 MP2 MP2 MP2",
+            "params.yaml: nothing is left of a 28x28 image at layer 5, Pool(size=2, kind='max')",
+        ),
+        ("tune.space.blocks=[3,1]", "params.yaml: tune.space: blocks: the lower end 3 is above the upper end 1"),
+        (
+            "competition.slug=../x",
+            "params.yaml: competition.slug = '../x', but it must be text like ^[a-z0-9][a-z0-9-]{0,60}$",
+        ),
+    ],
+)
+def test_faults_in_one_line(override: str, expected: str) -> None:
+    assert faults(override) == [expected]
+
+
+def test_all_faults_are_reported_together() -> None:
+    assert len(faults("train.epochs=0", "data.folds=1", "ensemble.round=3")) == 3
+
+
+def test_a_missing_key_is_named(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(text.replace("  rounds: 50", "  {}"))
+    with pytest.raises(UserError, match=r"mine.yaml: ensemble.rounds is missing; it must be a whole number from 1"):
+        load_params(tmp_path / "mine.yaml")
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "twice.yaml").write_text("train:\n  epochs: 3\n  epochs: 4\n")
+    with pytest.raises(UserError, match=r"'epochs' stands twice \(line 3\)"):
+        load_params(tmp_path / "twice.yaml")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="PARAMS="):
+        load_params(tmp_path / "none.yaml")
+
+
+def test_every_value_has_a_reason_or_unit() -> None:
+    """Each value that a section introduces is commented, but for those whose name says it all."""
+    self_evident = {"slug", "train_file", "test_file", "sample_file", "classes", "test_rows", "submission_label"}
+    text = (ROOT / "params.yaml").read_text()
+    seen: set[str] = set()
+    for line in text.splitlines():
+        key, colon, rest = line.strip().partition(":")
+        if colon and not key.startswith("#") and "#" not in rest and rest:
+            assert key in seen | self_evident | {"kind", "activation", "solver", "optimizer", "seed"}, line
+        seen.add(key)

@@ -1,0 +1,57 @@
+"""Out-of-fold predictions: every row once, by a model that has not seen it."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from digits.config import Params
+from digits.crossval import assemble, fit_fold
+from digits.prepared import Prepared
+
+
+class Remembers:
+    """A model that recognises exactly the images it was fitted on."""
+
+    def fit(self, X: NDArray[np.uint8], y: NDArray[np.int64]) -> None:
+        self.seen = {image.tobytes() for image in X}
+
+    def predict_proba(self, X: NDArray[np.uint8]) -> NDArray[np.floating]:
+        known = np.array([image.tobytes() in self.seen for image in X], dtype=float)
+        return np.column_stack([known, 1 - known, np.zeros(len(X))])
+
+
+@pytest.mark.parametrize("fold", [0, 1, 2])
+def test_no_model_sees_what_it_is_judged_on(toy_data: Prepared, monkeypatch: pytest.MonkeyPatch, fold: int) -> None:
+    model = Remembers()
+    monkeypatch.setattr("digits.crossval.build", lambda *_: model)
+    fitted = fit_fold(toy_data, fold, {}, "unit", 0)
+    assert len(model.seen) == 180 - len(fitted.valid) - 18
+    for part in (fitted.valid, fitted.holdout, fitted.test):
+        assert (part[:, 0] == 0).all()
+
+
+def test_a_fold_is_fitted_and_predicted(toy_data: Prepared, toy_params: Params) -> None:
+    spec: dict[str, Any] = toy_params.baseline.models["mlp-128"].model_dump(mode="json")
+    fitted = fit_fold(toy_data, 1, spec, "unit", 0)
+    assert (
+        fitted.valid.shape == (len(toy_data.valid_rows(1)), 3)
+        and fitted.holdout.shape == (18, 3)
+        and fitted.test.shape == (30, 3)
+    )
+    assert fitted.valid.dtype == np.float32
+    assert fitted.fit_seconds > 0
+
+
+def test_assembled_rows_are_in_order(toy_data: Prepared) -> None:
+    working = toy_data.working_rows
+    truth = np.random.default_rng(0).random((180, 3)).astype(np.float32)
+    valid = [truth[toy_data.valid_rows(fold)] for fold in range(3)]
+    assert np.array_equal(assemble(toy_data, valid), truth[working])
+
+
+def test_rows_that_nobody_predicts_are_noticed(toy_data: Prepared) -> None:
+    valid = [np.ones((len(toy_data.valid_rows(fold)), 3), np.float32) for fold in range(3)]
+    with pytest.raises(ValueError, match="predicted by no fold"):
+        assemble(toy_data, valid[:2])

@@ -1,0 +1,51 @@
+"""The notation of networks."""
+
+import pytest
+
+from digits.layers import BatchNorm, Conv, Dense, Dropout, GlobalPool, Pool, output_size, parse_layers
+
+
+def test_every_kind_of_layer() -> None:
+    assert parse_layers("32C5 16C3s2v BN MP2 AP3 D0.25 GAP 128") == (
+        Conv(32, 5, 1, "same"),
+        Conv(16, 3, 2, "valid"),
+        BatchNorm(),
+        Pool(2, "max"),
+        Pool(3, "average"),
+        Dropout(0.25),
+        GlobalPool(),
+        Dense(128),
+    )
+
+
+def test_no_layer_at_all_is_softmax_regression() -> None:
+    assert parse_layers("") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("16C3 32K3", "layer 2, '32K3'"),
+        ("D1.5", "layer 1, 'D1.5'"),
+        ("0C3", "size of 0"),
+        ("MP0", "size of 0"),
+        ("128 MP2", "layer 2, 'MP2', needs an image"),
+        ("GAP 16C3", "layer 2, '16C3', needs an image"),
+    ],
+)
+def test_faults_name_the_layer(text: str, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        parse_layers(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("8C3 MP2 8C3 MP2", (7, 7)), ("8C5v MP2 8C5v MP2", (4, 4)), ("8C5s2 8C5s2", (7, 7)), ("128", (28, 28))],
+)
+def test_output_size(text: str, size: tuple[int, int]) -> None:
+    assert output_size(parse_layers(text), (28, 28)) == size
+
+
+def test_output_size_refuses_to_shrink_to_nothing() -> None:
+    with pytest.raises(ValueError, match="layer 3"):
+        output_size(parse_layers("MP2 MP2 MP3"), (8, 8))

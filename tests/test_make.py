@@ -1,0 +1,94 @@
+"""The Makefile is the face: its help is complete, its targets exist, and light ones stay light."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+
+MAKEFILE = (ROOT / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+
+
+def test_help_is_the_default_and_names_every_target_and_variable() -> None:
+    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert shown == subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"^  make ([a-z]+) ", shown, re.MULTILINE)) == TARGETS
+    variables = set(re.findall(r"^([A-Z]+) \?=", MAKEFILE, re.MULTILINE))
+    assert variables == set(re.findall(r"^  ([A-Z]+)=", shown, re.MULTILINE))
+
+
+def test_help_needs_no_python(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for tool in ("make", "sh", "sed", "printf", "expand"):
+        if found := shutil.which(tool):
+            (tools / tool).symlink_to(found)
+    shown = subprocess.run(
+        ["make"], cwd=tmp_path, env={"PATH": str(tools)}, capture_output=True, text=True, check=False
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "make submit" in shown.stdout
+
+
+def test_a_killed_setup_is_not_taken_for_done(tmp_path: Path) -> None:
+    """An environment without its last file is made anew; with it, nothing happens."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "requirements.lock", tmp_path)
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "setup.sh").write_text('echo setting up; mkdir -p "$1"\n')
+    setup = ["make", "setup"]
+    for _ in range(2):
+        assert "setting up" in subprocess.run(setup, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    shutil.copy(ROOT / "requirements.lock", tmp_path / ".venv" / "installed")
+    assert subprocess.run(setup, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == ""
+
+
+def test_no_fitting_python_is_explained(tmp_path: Path) -> None:
+    refused = subprocess.run(
+        ["sh", str(ROOT / "tools" / "setup.sh"), ".venv", "no-such-python"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: no Python 3.11 to 3.13 found")
+
+
+def test_values_with_spaces_and_quotes_reach_the_program() -> None:
+    command = ["make", "-n", "train", 'SET=train.epochs=3 train.layers="8C3 MP2"', "DATA=my data.zip"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert """--set 'train.epochs=3 train.layers="8C3 MP2"' --data 'my data.zip'""" in shown
+
+
+@pytest.mark.parametrize("page", ["README.md"])
+def test_the_commands_in_the_pages_exist(page: str) -> None:
+    text = (ROOT / page).read_text()
+    named = set(re.findall(r"\bmake ([a-z]+)\b", " ".join(re.findall(r"`([^`]*)`|^ {4}(.*)$", text, re.MULTILINE)[0])))
+    named |= {word for line in re.findall(r"```.*?```", text, re.DOTALL) for word in re.findall(r"make ([a-z]+)", line)}
+    named |= set(re.findall(r"`make ([a-z]+)", text))
+    assert {"submit", "test"} <= named <= TARGETS
+    for path in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / path).exists(), path
+
+
+def test_the_lock_has_no_addresses_and_a_hash_for_everything() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    assert "://" not in lock
+    pins = re.findall(r"^\S+==", lock, re.MULTILINE)
+    assert len(pins) > 50
+    assert all("--hash=sha256:" in block for block in re.split(r"^(?=\S+==)", lock, flags=re.MULTILINE)[1:])
+
+
+def test_environment_is_the_locked_one() -> None:
+    """What runs the tests is what the lock says, so figures can be compared."""
+    from importlib.metadata import version
+
+    lock = dict(re.findall(r"^([a-z0-9-]+)==([^ \\]+) \\", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    for name in ("keras", "tensorflow", "scikit-learn", "optuna", "kaggle"):
+        assert version(name) == lock[name]

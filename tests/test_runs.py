@@ -1,0 +1,76 @@
+"""A run's folder is named after all that decides its numbers, and is continued, not redone."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digits.config import Params
+from digits.console import Console
+from digits.fitting import complete_one_by_one, complete_side_by_side
+from digits.metrics import accuracy
+from digits.prepared import Prepared
+from digits.runs import RunFolder, RunSpec, run_spec
+
+
+@pytest.fixture
+def spec(toy_params: Params, toy_data: Prepared) -> RunSpec:
+    model = toy_params.baseline.models["mlp-128"].model_dump(mode="json")
+    return run_spec("mlp-128", model, "unit", 0, toy_data)
+
+
+def test_whatever_changes_the_numbers_changes_the_folder(spec: RunSpec) -> None:
+    changes = (
+        {"seed": 1},
+        {"normalise": "none"},
+        {"data": "other"},
+        {"code": "other"},
+        {"model": spec.model | {"alpha": 1.0}},
+    )
+    names = {replace(spec, **change).folder_name for change in changes}
+    assert len(names | {spec.folder_name}) == 6
+
+
+def test_the_family_decides_the_code_that_counts(toy_params: Params, toy_data: Prepared, spec: RunSpec) -> None:
+    cnn = run_spec("cnn", toy_params.train.spec.model_dump(mode="json"), "unit", 0, toy_data)
+    assert cnn.code != spec.code
+
+
+def test_side_by_side_is_the_same_as_one_by_one(toy_data: Prepared, spec: RunSpec, tmp_path: Path) -> None:
+    console = Console(plain=True)
+    other = replace(spec, name="other", seed=1)
+    assert complete_side_by_side(toy_data, tmp_path / "two", [spec, other], 2, console, "baseline")
+    assert complete_side_by_side(toy_data, tmp_path / "one", [spec, other], 1, console, "baseline")
+    assert not complete_side_by_side(toy_data, tmp_path / "one", [spec, other], 1, console, "baseline")
+    for each in (spec, other):
+        two, one = (RunFolder(tmp_path / name, each).result(toy_data) for name in ("two", "one"))
+        assert np.array_equal(two.oof, one.oof) and np.array_equal(two.test, one.test)
+
+
+def test_a_finished_run_says_how_good_it_is(toy_data: Prepared, spec: RunSpec, tmp_path: Path) -> None:
+    assert complete_one_by_one(toy_data, tmp_path, spec, Console(plain=True), "train")
+    folder = RunFolder(tmp_path, spec)
+    metrics = folder.finish(toy_data)
+    result = folder.result(toy_data)
+    assert metrics["cv_accuracy"] == accuracy(result.oof, toy_data.labels[toy_data.working_rows]).value
+    assert metrics["cv_low"] < metrics["cv_accuracy"] <= metrics["cv_high"]
+    tests = [np.load(folder.unit(fold) / "probabilities.npz")["test"] for fold in range(3)]
+    assert np.allclose(result.test, np.mean(tests, axis=0), atol=1e-6)
+    assert {"run.json", "metrics.json", "probabilities.npz", "log.txt", "fold-0", "fold-1", "fold-2"} == {
+        path.name for path in folder.path.iterdir()
+    }
+
+
+def test_only_missing_folds_are_fitted(toy_data: Prepared, spec: RunSpec, tmp_path: Path) -> None:
+    complete_one_by_one(toy_data, tmp_path, spec, Console(plain=True), "train")
+    folder = RunFolder(tmp_path, spec)
+    times = {fold: folder.unit(fold).stat().st_mtime_ns for fold in range(3)}
+    for file in folder.unit(1).iterdir():
+        file.unlink()
+    folder.unit(1).rmdir()
+    assert folder.missing(3) == [1]
+    complete_one_by_one(toy_data, tmp_path, spec, Console(plain=True), "train")
+    again = {fold: folder.unit(fold).stat().st_mtime_ns for fold in range(3)}
+    assert (again[0], again[2]) == (times[0], times[2])
+    assert again[1] != times[1]

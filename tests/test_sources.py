@@ -1,0 +1,146 @@
+"""Files are found in the promised order, copied safely, and never overwritten when they are the user's own."""
+
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from conftest import tree, write_toy_files
+from digits.config import Params, Paths
+from digits.errors import UserError
+from digits.sources import find_source, load_source, save_source
+
+NAMES = ["train.csv", "test.csv", "sample_submission.csv"]
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    return Paths(tmp_path / "project")
+
+
+def pack(folder: Path, archive: Path, prefix: str = "") -> Path:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as opened:
+        for name in NAMES:
+            opened.write(folder / name, prefix + name)
+    return archive
+
+
+def test_without_anything_it_is_the_practice_set(toy_params: Params, paths: Paths) -> None:
+    source = find_source(toy_params.competition, paths, None)
+    assert source.provenance == "practice"
+    assert set(source.sha256) == set(NAMES)
+    assert find_source(toy_params.competition, paths, None) == source
+
+
+@pytest.mark.parametrize("prefix", ["", "toy/", "../../", "/etc/"])
+def test_a_named_zip_is_copied_and_remembered(
+    toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path, prefix: str
+) -> None:
+    """Where a file stands in the archive has no say in where it goes."""
+    archive = pack(toy_files, tmp_path / "toy.zip", prefix)
+    source = find_source(toy_params.competition, paths, str(archive))
+    assert (source.provenance, source.label) == ("local", "toy.zip")
+    copied = tree(paths.raw)
+    assert {Path(name).name for name in copied} == {*NAMES, "origin.json"}
+    assert all(copied[f"toy/{name}"] == (toy_files / name).read_bytes() for name in NAMES)
+    archive.unlink()
+    assert find_source(toy_params.competition, paths, None) == source
+
+
+def test_a_folder_and_then_another(toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path) -> None:
+    first = find_source(toy_params.competition, paths, str(toy_files))
+    write_toy_files(tmp_path / "other", train_rows=90)
+    second = find_source(toy_params.competition, paths, str(tmp_path / "other"))
+    assert first.sha256["train.csv"] != second.sha256["train.csv"]
+    assert (paths.raw / "toy" / "train.csv").read_bytes() == (tmp_path / "other" / "train.csv").read_bytes()
+
+
+def test_the_users_own_files_are_used_and_never_overwritten(
+    toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path
+) -> None:
+    write_toy_files(paths.raw / "toy", train_rows=60)
+    before = tree(paths.raw)
+    assert find_source(toy_params.competition, paths, None).label == "data/raw/toy"
+    with pytest.raises(UserError, match="files that you put there"):
+        find_source(toy_params.competition, paths, str(toy_files))
+    assert tree(paths.raw) == before
+
+
+def test_kaggles_zip_dropped_into_raw(toy_params: Params, paths: Paths, toy_files: Path) -> None:
+    paths.raw.mkdir(parents=True)
+    pack(toy_files, paths.raw / "toy.zip")
+    assert find_source(toy_params.competition, paths, None).label == "toy.zip"
+
+
+def test_files_dropped_into_raw(toy_params: Params, paths: Paths) -> None:
+    write_toy_files(paths.raw)
+    assert find_source(toy_params.competition, paths, None).label == "data/raw"
+    assert find_source(toy_params.competition, paths, "practice").provenance == "practice"
+
+
+def test_a_missing_file_is_named(toy_params: Params, paths: Paths, toy_files: Path) -> None:
+    (toy_files / "test.csv").unlink()
+    with pytest.raises(UserError, match=r"test.csv missing"):
+        find_source(toy_params.competition, paths, str(toy_files))
+    with pytest.raises(UserError, match="no such file or folder"):
+        find_source(toy_params.competition, paths, str(toy_files / "nothing.zip"))
+
+
+def damaged(kind: str, folder: Path, archive: Path) -> Path:
+    pack(folder, archive)
+    content = archive.read_bytes()
+    if kind == "cut":
+        archive.write_bytes(content[: len(content) // 2])
+    elif kind == "flipped":
+        archive.write_bytes(content[:3000] + bytes([content[3000] ^ 255]) + content[3001:])
+    elif kind == "page":
+        archive.write_bytes(b"<!DOCTYPE html><html>sign in</html>")
+    elif kind == "twice":
+        with zipfile.ZipFile(archive, "a") as opened:
+            opened.write(folder / "train.csv", "again/train.csv")
+    elif kind == "link":
+        link = zipfile.ZipInfo("train.csv")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        with zipfile.ZipFile(archive, "w") as opened:
+            opened.writestr(link, "/etc/passwd")
+    elif kind == "other":
+        with zipfile.ZipFile(archive, "w") as opened:
+            opened.writestr("readme.txt", "hello")
+    return archive
+
+
+@pytest.mark.parametrize(
+    ("kind", "complaint"),
+    [
+        ("cut", "damaged or cut short"),
+        ("flipped", "damaged or cut short"),
+        ("page", "a web page, saved as a zip"),
+        ("twice", "more than one train.csv"),
+        ("link", "is a link"),
+        ("other", "holds no train.csv"),
+    ],
+)
+def test_bad_archives_change_nothing(
+    toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path, kind: str, complaint: str
+) -> None:
+    find_source(toy_params.competition, paths, str(pack(toy_files, tmp_path / "good.zip")))
+    before = tree(paths.raw)
+    with pytest.raises(UserError, match=complaint):
+        find_source(toy_params.competition, paths, str(damaged(kind, toy_files, tmp_path / "bad.zip")))
+    assert tree(paths.raw) == before
+
+
+def test_a_member_that_unpacks_to_too_much_is_refused(
+    toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("digits.sources.LARGEST_FILE", 1000)
+    with pytest.raises(UserError, match="the limit is"):
+        find_source(toy_params.competition, paths, str(pack(toy_files, tmp_path / "bomb.zip")))
+
+
+def test_the_source_is_written_down_once(toy_params: Params, paths: Paths) -> None:
+    source = find_source(toy_params.competition, paths, None)
+    assert save_source(paths.source, source)
+    assert not save_source(paths.source, source)
+    assert load_source(paths.source) == source

@@ -1,0 +1,49 @@
+"""The version of code changes with what it computes and with nothing else."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from digits.versions import code_version
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package of two modules in place of this one."""
+    folder = tmp_path / "imagined"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "top.py").write_text("from imagined.below import f\n\ndef g(x):\n    return f(x)\n")
+    (folder / "below.py").write_text('def f(x):\n    """Add."""\n    return x + 1  # why\n')
+    (folder / "aside.py").write_text("y = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("digits.versions._PACKAGE", "imagined")
+    sys.modules.pop("imagined", None)
+    code_version.cache_clear()
+    return folder
+
+
+def version() -> str:
+    code_version.cache_clear()
+    return code_version("imagined.top")
+
+
+def test_what_a_module_imports_counts(package: Path) -> None:
+    before = version()
+    (package / "below.py").write_text("def f(x):\n    return x + 2\n")
+    assert version() != before
+
+
+def test_comments_docstrings_and_strangers_do_not(package: Path) -> None:
+    before = version()
+    (package / "below.py").write_text('def f(x):\n    """Add one to x."""\n\n    return x + 1\n')
+    (package / "aside.py").write_text("y = 2\n")
+    assert version() == before
+
+
+def test_libraries_count_by_their_version(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (package / "below.py").write_text("import numpy\n\ndef f(x):\n    return x + 1\n")
+    before = version()
+    monkeypatch.setattr("digits.versions.version", lambda _: "0")
+    assert version() != before
