@@ -21,11 +21,11 @@ BIN := $(VENV)/bin
 DIGITS = $(BIN)/python -m digits --params '$(PARAMS)' $(if $(SET),--set '$(SET)') $(if $(DATA),--data '$(DATA)') \
 	$(if $(filter-out 0,$(UPLOAD)),--upload) $(if $(DEBUG),--debug)
 
-.PHONY: help setup data baseline tune train ensemble submit test lint lock clean
+.PHONY: help setup data baseline tune train ensemble submit test fuzz bench-data lint lock clean
 
 help: ## this page
 	@printf 'From a competition to a submission:\n\n'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
 	@printf '\nVariables:\n\n'
 	@sed -n 's/^## /  /p' $(MAKEFILE_LIST)
 
@@ -52,6 +52,12 @@ submit: setup ## data, train, ensemble, then the checked file to upload
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest
+
+fuzz: setup ## the data reader against an obvious parser on 60,000 mutated files; minutes
+	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/test_dataset.py -k mutated
+
+bench-data: setup ## how fast the competition's files are read, against plain pandas; needs DATA or data/raw
+	@$(BIN)/python -m digits.bench_data --params '$(PARAMS)'
 
 lint: setup ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -10,13 +10,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings
 
 from digits.config import Params, load_params
 from digits.prepared import Prepared, save_prepared
 from digits.prepared import load_prepared as load
 
 ROOT = Path(__file__).parent.parent
+settings.register_profile("fuzz", max_examples=10_000)
 REAL_DIGITS = ROOT.parent / "shared" / "data" / "digit-recognizer.zip"
+REAL_FASHION = ROOT.parent / "shared" / "data" / "fashion-mnist.zip"
 
 # 12x12 images of three classes; networks and epochs as small as they can be
 TOY = (

@@ -1,6 +1,7 @@
 """The whole way on toy data, as a user walks it: processes, kills, second runs, errors."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -10,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import REAL_DIGITS, Digits, digits_command, tree, write_toy_files
+from conftest import REAL_DIGITS, REAL_FASHION, ROOT, Digits, digits_command, tree, write_toy_files
+from digits.cli import main
 from digits.submission import read_ledger
 
 SUBMIT = ("fetch", "prepare", "train", "ensemble", "submit")
@@ -136,11 +138,13 @@ def test_a_refused_file_leaves_everything_as_it_was(toy: Path, digits: Digits) -
     assert tree(toy / "data" / "processed") == before
 
 
-def test_stages_out_of_order_say_what_to_type(workspace: Path, digits: Digits) -> None:
-    for stage in ("prepare", "train", "ensemble", "submit", "baseline", "tune"):
-        refused = digits(stage)
-        assert refused.returncode == 2
-        assert refused.stderr.strip().endswith("type: make data")
+@pytest.mark.parametrize("stage", ["prepare", "train", "ensemble", "submit", "baseline", "tune"])
+def test_stages_out_of_order_say_what_to_type(
+    workspace: Path, stage: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(workspace)
+    assert main([stage]) == 2
+    assert capsys.readouterr().err.strip().endswith("type: make data")
 
 
 def test_our_own_faults_are_one_line_unless_debugged(toy: Path, digits: Digits) -> None:
@@ -149,6 +153,66 @@ def test_our_own_faults_are_one_line_unless_debugged(toy: Path, digits: Digits) 
     assert plain.returncode == debugged.returncode == 1
     assert len(plain.stderr.strip().splitlines()) == 1 and "DEBUG=1" in plain.stderr
     assert "Traceback" in debugged.stderr
+
+
+def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits: Digits) -> None:
+    """20x20 images of 4 named classes, other column names, ids from 0 in the test file, no sample submission."""
+    generator = np.random.default_rng(5)
+    labels = np.arange(120) % 4
+    images = generator.integers(0, 99, (150, 400))
+    for row, label in enumerate([*labels, *generator.integers(0, 4, 30)]):
+        images[row, 100 * label : 100 * label + 60] += 150
+    columns = [f"px{number}" for number in range(1, 401)]
+    files = workspace / "files"
+    files.mkdir()
+    train = pd.DataFrame(images[:120], columns=columns).assign(kind=labels)
+    train.to_csv(files / "train.csv", index=False)
+    test = pd.DataFrame(images[120:], columns=columns)
+    test.insert(0, "key", np.arange(30))
+    test.to_csv(files / "test.csv", index=False)
+    (workspace / "params.shapes.yaml").write_text(
+        "extends: params.yaml\ncompetition: {slug: shapes, image_shape: [20, 20], classes: 4, label_column: kind,"
+        " class_names: [north, east, south, west], test_id_column: key, pixel_prefix: px, first_pixel: 1,"
+        " submission_id: key, submission_label: kind, first_id: 0, train_rows: null, test_rows: 30}\n"
+        "data: {folds: 2}\ntrain: {layers: MP2 4C3 MP2 16, epochs: 30, min_steps: 0, learning_rate: 0.02,"
+        " batch_size: 16, augment: {rotation: 0.0, shift: 0.0, zoom: 0.0}}\n"
+    )
+    made = digits(*SUBMIT, "--params", "params.shapes.yaml", "--data", "files", toy=False)
+    assert made.returncode == 0, made.stderr
+    assert "north: 30" in made.stdout and "there is no sample_submission.csv" in made.stdout
+    frame = pd.read_csv(submission(workspace))
+    assert frame["key"].tolist() == list(range(30)) and list(frame.columns) == ["key", "kind"]
+    assert submission(workspace).name.startswith("shapes-")
+    [entry] = read_ledger(workspace / "submissions" / "ledger.csv")
+    assert float(entry["cv_accuracy"]) > 0.8
+
+
+@pytest.mark.skipif(not REAL_FASHION.exists(), reason="Fashion-MNIST's files are not beside the checkout")
+def test_fashion_mnist_is_a_params_file(workspace: Path, digits: Digits) -> None:
+    shutil.copy(ROOT / "params.fashion-mnist.yaml", workspace)
+    quick = "train.layers='MP4 16' train.epochs=1 data.folds=2"
+    made = digits(
+        *SUBMIT, "--params", "params.fashion-mnist.yaml", "--data", str(REAL_FASHION), "--set", quick, toy=False
+    )
+    assert made.returncode == 0, made.stderr
+    assert "Ankle boot: 6,000" in made.stdout
+    lines = submission(workspace).read_text().splitlines()
+    assert lines[0] == "id,label" and lines[1].startswith("0,") and len(lines) == 10_001
+
+
+def test_several_faults_are_told_together_and_nothing_changes(toy: Path, digits: Digits) -> None:
+    assert digits("fetch", "prepare").returncode == 0
+    before = tree(toy / "data" / "processed")
+    train = toy / "data" / "raw" / "train.csv"
+    lines = train.read_text().splitlines()
+    lines[3] += ",1"
+    lines[5] = lines[5].replace(",", ",x", 1)
+    train.write_text("\n".join(lines) + "\n")
+    refused = digits("fetch", "prepare")
+    assert refused.returncode == 2
+    assert "row 4: the row has 146 cells instead of 145" in refused.stderr
+    assert "row 6: column pixel0: 'x" in refused.stderr
+    assert tree(toy / "data" / "processed") == before
 
 
 @pytest.mark.skipif(not REAL_DIGITS.exists(), reason="the competition's own files are not beside the checkout")

@@ -63,6 +63,39 @@ def test_faults_in_one_line(override: str, expected: str) -> None:
     assert faults(override) == [expected]
 
 
+def test_colour_and_unnamed_classes_are_refused() -> None:
+    assert "colour images are not supported" in faults("competition.image_shape=[28,28,3]")[0]
+    assert faults("competition.class_names=[a,b]") == ["params.yaml: competition: class_names: 2 names for 10 classes"]
+
+
+def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "mine.yaml").write_text(
+        "extends: base.yaml\ntrain:\n  epochs: 3\n  augment:\n    zoom: 0.0\n"
+        "baseline:\n  models:\n    only: {kind: mlp, hidden_layer_sizes: [8], activation: relu, solver: adam,"
+        " alpha: 0.1, batch_size: auto, learning_rate_init: 1e-3, max_iter: 3, early_stopping: false, n_iter_no_change: 2}\n"
+    )
+    base, mine = load_params(tmp_path / "base.yaml"), load_params(tmp_path / "mine.yaml")
+    assert (mine.train.epochs, mine.train.augment.zoom) == (3, 0)
+    assert mine.train.augment.rotation == base.train.augment.rotation
+    assert list(mine.baseline.models) == ["only"]
+    assert mine.competition == base.competition
+
+
+def test_files_that_extend_each_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\n")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
+    with pytest.raises(UserError, match="in turn"):
+        load_params(tmp_path / "a.yaml")
+
+
+def test_every_committed_params_file_is_valid() -> None:
+    files = sorted(ROOT.glob("params*.yaml"))
+    assert {file.name for file in files} >= {"params.yaml", "params.fashion-mnist.yaml"}
+    for file in files:
+        load_params(file)
+
+
 def test_all_faults_are_reported_together() -> None:
     assert len(faults("train.epochs=0", "data.folds=1", "ensemble.round=3")) == 3
 

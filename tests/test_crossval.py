@@ -1,13 +1,17 @@
 """Out-of-fold predictions: every row once, by a model that has not seen it."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from digits.config import Params
-from digits.crossval import assemble, fit_fold
+from digits.crossval import assemble, fit, fit_fold
+from digits.models import save
 from digits.prepared import Prepared
 
 
@@ -26,7 +30,7 @@ class Remembers:
 def test_no_model_sees_what_it_is_judged_on(toy_data: Prepared, monkeypatch: pytest.MonkeyPatch, fold: int) -> None:
     model = Remembers()
     monkeypatch.setattr("digits.crossval.build", lambda *_: model)
-    fitted = fit_fold(toy_data, fold, {}, "unit", 0)
+    fitted = fit_fold(toy_data, fold, {}, "/255", 0)
     assert len(model.seen) == 180 - len(fitted.valid) - 18
     for part in (fitted.valid, fitted.holdout, fitted.test):
         assert (part[:, 0] == 0).all()
@@ -34,7 +38,7 @@ def test_no_model_sees_what_it_is_judged_on(toy_data: Prepared, monkeypatch: pyt
 
 def test_a_fold_is_fitted_and_predicted(toy_data: Prepared, toy_params: Params) -> None:
     spec: dict[str, Any] = toy_params.baseline.models["mlp-128"].model_dump(mode="json")
-    fitted = fit_fold(toy_data, 1, spec, "unit", 0)
+    fitted = fit_fold(toy_data, 1, spec, "/255", 0)
     assert (
         fitted.valid.shape == (len(toy_data.valid_rows(1)), 3)
         and fitted.holdout.shape == (18, 3)
@@ -42,6 +46,27 @@ def test_a_fold_is_fitted_and_predicted(toy_data: Prepared, toy_params: Params) 
     )
     assert fitted.valid.dtype == np.float32
     assert fitted.fit_seconds > 0
+
+
+def test_normalisation_is_fitted_on_the_training_part_of_the_fold_alone(
+    toy_data: Prepared, toy_params: Params, tmp_path: Path
+) -> None:
+    """Brighter images anywhere else leave the fitted numbers as they are, and they are stored with the model."""
+    spec = toy_params.baseline.models["mlp-128"].model_dump(mode="json")
+    images = np.array(toy_data.images)
+    images[toy_data.valid_rows(0)] = 255
+    images[toy_data.holdout_rows] = 255
+    brighter = replace(toy_data, images=images, test_images=np.full_like(toy_data.test_images, 255))
+    for kind in ("standard", "minmax"):
+        models = [fit(data, 0, spec, kind, 0) for data in (toy_data, brighter)]
+        for number, model in enumerate(models):
+            folder = tmp_path / f"{kind}-{number}"
+            folder.mkdir()
+            save(spec, model, folder)
+        first, second = (joblib.load(tmp_path / f"{kind}-{number}" / "model.joblib")["normalise"] for number in (0, 1))
+        assert np.array_equal(first.offset_, second.offset_) and np.array_equal(first.scale_, second.scale_)
+        train = toy_data.images[toy_data.train_rows(0)]
+        assert np.allclose(first.offset_, train.mean() if kind == "standard" else train.min(axis=0))
 
 
 def test_assembled_rows_are_in_order(toy_data: Prepared) -> None:

@@ -81,6 +81,13 @@ def test_shuffled_pixel_columns_are_put_in_order_with_a_notice(read: Read) -> No
         (HEADER.replace("pixel1", "pixel0") + ROWS, ["'pixel0' stands 2 times", "the first is 'pixel1'"]),
         (HEADER.replace("\n", ",hue\n") + "0,1,2,3,4,5\n", ["1 unknown columns ('hue')"]),
         ("label,pixel0,pixel1\n0,1,2\n", ["2 of the 4 pixel columns are missing", "image_shape"]),
+        (
+            "label," + ",".join(f"pixel{number}" for number in range(25)) + "\n",
+            ["21 unknown columns", "remove them"],
+        ),
+        ("label," + ",".join(f"pixel{number}" for number in range(1, 26)) + "\n", ["competition.image_shape=[5,5]"]),
+        ("label," + ",".join(f"pixel{number}" for number in range(1, 13)) + "\n", ["colour images"]),
+        (HEADER + "0," + "1" * 5000 + ",2,3,4\n", ["'11111111111111111111...'"]),
         (HEADER + ROWS + "0,1,2,3,4,5\n", ["row 5: the row has 6 cells instead of 5"]),
         (HEADER + "0,1,2,3,4,5\n1,1,2,3,4,5\n", ["row 2: the row has 6 cells", "row 3: the row has 6 cells"]),
         (HEADER + ROWS + "0,1,2\n", ["row 5: the row has 3 cells"]),
@@ -177,7 +184,7 @@ def reference(content: bytes) -> list[list[int]] | None:
     return rows
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=6 * settings().max_examples, deadline=None)  # 600; many more with the profile of make fuzz
 @given(
     start=st.integers(len(HEADER), len(HEADER + ROWS)),
     removed=st.integers(0, 6),

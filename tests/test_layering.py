@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "digits"
 
 # From the ground up; docs/design.md says what each room is for. A module may import those of lower layers only.
 LAYERS = (
-    ("errors", "files", "layers"),
+    ("errors", "files", "layers", "machine"),
     ("config", "console", "versions"),
     ("augment", "blends", "dataset", "ensemble", "folds", "metrics", "practice", "preprocess", "submission"),
     ("competition", "prepared", "sources"),
@@ -20,7 +20,7 @@ LAYERS = (
     ("tuning",),
     ("job",),
     ("stages",),
-    ("cli",),
+    ("bench_data", "cli"),
 )
 ENTRY = ("__init__", "__main__")
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}

@@ -10,8 +10,9 @@ from digits.preprocess import Normaliser
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 9)).astype(np.uint8)
 
 
-def test_unit_and_none() -> None:
-    assert np.allclose(Normaliser("unit").fit_transform(IMAGES), IMAGES / 255)
+def test_constant_scales_and_none() -> None:
+    assert np.allclose(Normaliser("/255").fit_transform(IMAGES), IMAGES / 255)
+    assert np.array_equal(Normaliser("/256").fit_transform(IMAGES), IMAGES / 256)
     assert np.array_equal(Normaliser("none").fit_transform(IMAGES), IMAGES)
 
 
@@ -25,7 +26,7 @@ def test_minmax_is_scikit_learns() -> None:
     assert np.allclose(Normaliser("minmax").fit_transform(IMAGES), MinMaxScaler().fit_transform(IMAGES), atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["unit", "standard", "minmax", "none"])
+@pytest.mark.parametrize("kind", ["/255", "/256", "standard", "minmax", "none"])
 def test_only_the_training_part_is_learned_from(kind: str) -> None:
     fitted = Normaliser(kind).fit(IMAGES[:25])
     before = fitted.transform(IMAGES[25:])

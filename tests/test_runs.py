@@ -17,7 +17,7 @@ from digits.runs import RunFolder, RunSpec, run_spec
 @pytest.fixture
 def spec(toy_params: Params, toy_data: Prepared) -> RunSpec:
     model = toy_params.baseline.models["mlp-128"].model_dump(mode="json")
-    return run_spec("mlp-128", model, "unit", 0, toy_data)
+    return run_spec("mlp-128", model, "/255", 0, toy_data)
 
 
 def test_whatever_changes_the_numbers_changes_the_folder(spec: RunSpec) -> None:
@@ -33,7 +33,7 @@ def test_whatever_changes_the_numbers_changes_the_folder(spec: RunSpec) -> None:
 
 
 def test_the_family_decides_the_code_that_counts(toy_params: Params, toy_data: Prepared, spec: RunSpec) -> None:
-    cnn = run_spec("cnn", toy_params.train.spec.model_dump(mode="json"), "unit", 0, toy_data)
+    cnn = run_spec("cnn", toy_params.train.spec.model_dump(mode="json"), "/255", 0, toy_data)
     assert cnn.code != spec.code
 
 

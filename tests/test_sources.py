@@ -1,7 +1,9 @@
 """Files are found in the promised order, copied safely, and never overwritten when they are the user's own."""
 
+import gzip
 import stat
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,6 +79,45 @@ def test_files_dropped_into_raw(toy_params: Params, paths: Paths) -> None:
     write_toy_files(paths.raw)
     assert find_source(toy_params.competition, paths, None).label == "data/raw"
     assert find_source(toy_params.competition, paths, "practice").provenance == "practice"
+
+
+def test_a_training_file_beside_a_test_file(toy_params: Params, paths: Paths, toy_files: Path) -> None:
+    """Under its own name or another, packed or not; the sample submission may be missing."""
+    (toy_files / "train.csv").rename(toy_files / "mine.csv")
+    (toy_files / "sample_submission.csv").unlink()
+    source = find_source(toy_params.competition, paths, str(toy_files / "mine.csv"))
+    assert set(source.sha256) == {"train.csv", "test.csv"}
+    assert (paths.raw / "toy" / "train.csv").read_bytes() == (toy_files / "mine.csv").read_bytes()
+
+
+def test_files_packed_by_gzip(toy_params: Params, paths: Paths, toy_files: Path) -> None:
+    contents = tree(toy_files)
+    for name in ("train.csv", "test.csv"):
+        (toy_files / f"{name}.gz").write_bytes(gzip.compress(contents[name]))
+        (toy_files / name).unlink()
+    for named in (toy_files, toy_files / "train.csv.gz"):
+        find_source(toy_params.competition, paths, str(named))
+        copied = tree(paths.raw / "toy")
+        assert {name: copied[name] for name in contents} == contents
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-30], lambda data: data[:200] + b"?" + data[201:]])
+def test_damaged_gzip_changes_nothing(
+    toy_params: Params, paths: Paths, toy_files: Path, damage: Callable[[bytes], bytes]
+) -> None:
+    find_source(toy_params.competition, paths, str(toy_files))
+    before = tree(paths.raw)
+    packed = toy_files / "train.csv.gz"
+    packed.write_bytes(damage(gzip.compress((toy_files / "train.csv").read_bytes())))
+    with pytest.raises(UserError, match="damaged or cut short"):
+        find_source(toy_params.competition, paths, str(packed))
+    assert tree(paths.raw) == before
+
+
+def test_other_archives_are_named(toy_params: Params, paths: Paths, tmp_path: Path) -> None:
+    (tmp_path / "toy.tar.gz").write_bytes(gzip.compress(b"whatever"))
+    with pytest.raises(UserError, match="only zip and gz"):
+        find_source(toy_params.competition, paths, str(tmp_path / "toy.tar.gz"))
 
 
 def test_a_missing_file_is_named(toy_params: Params, paths: Paths, toy_files: Path) -> None:

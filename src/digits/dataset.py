@@ -7,11 +7,14 @@ accepts what is equivalent (quoted numbers) and says of everything else what is 
 
 import csv
 import io
+import math
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,11 +24,22 @@ from digits.config import Competition
 from digits.errors import UserError
 
 PIECE_BYTES = 16 * 2**20  # about 9,000 rows of 784 pixels: pandas' overhead per piece is small, and so is its memory
+PARSERS = 2  # threads; pandas' parser leaves Python's lock for most of its time, more than two gain little
 FAULTS_SHOWN = 20
 
+_BYTES = {str(value).encode(): value for value in range(256)}
+_DIGITS = 19  # of the largest int64; int() refuses to read thousands
 _NUMBER = re.compile(rb"\d+")
 _QUOTED_NUMBER = re.compile(rb'(?<![^,\n])"(\d+)"(?![^,\n])')
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+Result = TypeVar("Result")
+OnBytes = Callable[[int], None]
+
+
+def _unheard(_: int) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -54,38 +68,43 @@ class _Columns:
 
 @dataclass
 class _Faults:
-    """Collected faults of one file; all are counted, the first ones kept in words."""
+    """Faults of a file or of a piece of it; all are counted, the first ones kept in words."""
 
-    file: str
     count: int = 0
     lines: list[str] = field(default_factory=list)
 
     def add(self, row: int, message: str) -> None:
         self.count += 1
         if len(self.lines) < FAULTS_SHOWN:
-            self.lines.append(f"{self.file}, row {row:,}: {message}")
+            self.lines.append(f"row {row:,}: {message}")
 
-    def raise_if_any(self) -> None:
+    def extend(self, later: "_Faults") -> None:
+        self.count += later.count
+        self.lines += later.lines[: FAULTS_SHOWN - len(self.lines)]
+
+    def raise_if_any(self, file: str) -> None:
         if not self.count:
             return
         rest = self.count - len(self.lines)
-        more = [f"{self.file}: and {rest:,} more faults"] if rest else []
-        remedy = (
-            f"{self.file}: nothing was changed; mend these cells, or take the file anew from the competition's page"
-        )
-        raise UserError("\n".join([*self.lines, *more, remedy]))
+        shown = [f"{file}, {line}" for line in self.lines]
+        more = [f"{file}: and {rest:,} more faults"] if rest else []
+        remedy = f"{file}: nothing was changed; mend these cells, or take the file anew from the competition's page"
+        raise UserError("\n".join([*shown, *more, remedy]))
 
 
-def read_train(path: Path, competition: Competition, expected_rows: int | None) -> Table:
-    """Labelled images; `extra` holds the labels, 0..classes - 1. Raises UserError naming every fault's place."""
-    table = _read(path, competition, competition.label_column, competition.classes - 1)
+def read_train(path: Path, competition: Competition, expected_rows: int | None, on_bytes: OnBytes = _unheard) -> Table:
+    """Labelled images; `extra` holds the labels, 0..classes - 1. Raises UserError naming every fault's place.
+
+    on_bytes: told the size of each piece that has been read.
+    """
+    table = _read(path, competition, competition.label_column, competition.classes - 1, on_bytes)
     _check_rows(path, len(table.images), expected_rows, "train_rows")
     return table
 
 
-def read_test(path: Path, competition: Competition, expected_rows: int | None) -> Table:
+def read_test(path: Path, competition: Competition, expected_rows: int | None, on_bytes: OnBytes = _unheard) -> Table:
     """Unlabelled images; `extra` holds the ids where the competition's test file has a column of them."""
-    table = _read(path, competition, competition.test_id_column, np.iinfo(np.int64).max)
+    table = _read(path, competition, competition.test_id_column, np.iinfo(np.int64).max, on_bytes)
     _check_rows(path, len(table.images), expected_rows, "test_rows")
     return table
 
@@ -106,18 +125,47 @@ def read_sample_ids(path: Path, competition: Competition) -> NDArray[np.int64]:
     return ids
 
 
-def _read(path: Path, competition: Competition, extra_column: str | None, extra_limit: int) -> Table:
+def _read(path: Path, competition: Competition, extra_column: str | None, extra_limit: int, on_bytes: OnBytes) -> Table:
     with path.open("rb") as file:
         header = _read_header(file, path.name)
         columns, notices = _match_columns(header, path.name, competition, extra_column, extra_limit)
-        faults = _Faults(path.name)
-        pieces = [_parse(piece, columns, row, faults) for row, piece in _pieces(file, path.name, faults)]
-    faults.raise_if_any()
-    if not any(len(values) for values, _ in pieces):
-        raise UserError(f"{path.name}: has a header but no rows; take the file anew from the competition's page")
-    images = np.concatenate([images for images, _ in pieces])
-    extra = None if columns.extra is None else np.concatenate([values for _, values in pieces])
-    return Table(images, extra, notices)
+        rows = _count_lines(file)
+        if not rows:
+            raise UserError(f"{path.name}: has a header but no rows; take the file anew from the competition's page")
+        # filled piece by piece: at no moment is there a second copy of everything
+        images, extra = np.empty((rows, competition.pixels), np.uint8), np.empty(rows, np.int64)
+        faults, done = _Faults(), 0
+        for size, part in _in_threads(lambda row, piece: _parse(piece, columns, row), _pieces(file)):
+            end = done + len(part.images)
+            images[done:end], extra[done:end] = part.images, part.extra
+            faults.extend(part.faults)
+            done = end
+            on_bytes(size)
+    faults.raise_if_any(path.name)
+    return Table(images, extra if extra_column else None, notices)
+
+
+def _in_threads(work: Callable[..., Result], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
+    """Results of `work`, in order, from PARSERS threads that are never more than that many pieces ahead."""
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(PARSERS) as pool:
+        for each in arguments:
+            waiting.append(pool.submit(work, *each))
+            if len(waiting) > PARSERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _count_lines(file: BinaryIO) -> int:
+    """Lines from where `file` stands to its end, a last one without a line end included; leaves `file` as it was."""
+    start = file.tell()
+    lines, last = 0, b"\n"
+    while block := file.read(PIECE_BYTES):
+        lines += block.count(b"\n")
+        last = block[-1:]
+    file.seek(start)
+    return lines + (last != b"\n")
 
 
 def _read_header(file: BinaryIO, name: str) -> list[str]:
@@ -164,8 +212,8 @@ def _match_columns(
     missing = [column for column in wanted if column not in position]
     if missing:
         faults.append(
-            f"{len(missing):,} of the {len(wanted):,} pixel columns are missing, the first is {missing[0]!r}; "
-            'for images of another size: SET="competition.image_shape=[height,width]"'
+            f"{len(missing):,} of the {len(wanted):,} pixel columns are missing, the first is {missing[0]!r}"
+            + _hint_of_shape(header, competition)
         )
     unknown = [column for column in header if column not in set(expected) and column != competition.label_column]
     if unknown:
@@ -184,50 +232,70 @@ def _match_columns(
     return _Columns(header, pixels, extra, limits), notices
 
 
-def _pieces(file: BinaryIO, name: str, faults: _Faults) -> Iterator[tuple[int, bytes]]:
-    """Yield (number of the first row as a spreadsheet counts, whole lines with plain line ends)."""
+def _hint_of_shape(header: list[str], competition: Competition) -> str:
+    """What to set where the file's images seem to have another size."""
+    found = sum(bool(re.fullmatch(re.escape(competition.pixel_prefix) + r"\d+", column)) for column in header)
+    side = math.isqrt(found)
+    if side * side == found and side >= 4:
+        return f'; for {side}x{side} images: SET="competition.image_shape=[{side},{side}]"'
+    if found == 3 * math.isqrt(found // 3) ** 2 and found:
+        return "; the file seems to hold colour images, which are not supported: one value per pixel"
+    return '; for images of another size: SET="competition.image_shape=[height,width]"'
+
+
+def _pieces(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield (number of the first row as a spreadsheet counts, whole lines); only the file's last may lack its end."""
     row = 2
     rest = b""
     while block := file.read(PIECE_BYTES):
-        block = rest + block
         cut = block.rfind(b"\n") + 1
-        piece, rest = block[:cut], block[cut:]
+        piece, rest = (rest + block[:cut], block[cut:]) if cut else (b"", rest + block)
         if piece:
-            piece = piece.replace(b"\r\n", b"\n")
             yield row, piece
             row += piece.count(b"\n")
     if rest:
-        yield row, rest + b"\n"
-        faults.add(row, "the file ends in the middle of a line: it is cut, or its last line end was removed")
+        yield row, rest
 
 
-def _parse(
-    piece: bytes, columns: _Columns, first_row: int, faults: _Faults
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Pixels uint8 (rows, pixels) and extra int64 (rows,) of one piece; rows with faults are left out."""
+@dataclass(frozen=True)
+class _Part:
+    """One piece's faultless rows: images uint8 (rows, pixels), extra int64 (rows,); and its faults."""
+
+    images: NDArray[np.uint8]
+    extra: NDArray[np.int64]
+    faults: _Faults
+
+
+def _parse(piece: bytes, columns: _Columns, first_row: int) -> tuple[int, _Part]:
+    """The size of the piece in bytes, and what it says."""
+    size, faults = len(piece), _Faults()
+    if b"\r" in piece:
+        piece = piece.replace(b"\r\n", b"\n")
     if b'"' in piece:
         piece = _QUOTED_NUMBER.sub(rb"\1", piece)
     values = _parse_fast(piece, columns)
     if values is None:
         values = _parse_slow(piece, columns, first_row, faults)
-    images = values[:, columns.pixels].astype(np.uint8)
+    in_order = columns.pixels == list(range(columns.pixels[0], columns.pixels[0] + len(columns.pixels)))
+    # a slice is a view, a list of positions is a slow copy
+    pixels = slice(columns.pixels[0], columns.pixels[-1] + 1) if in_order else columns.pixels
     extra = values[:, columns.extra] if columns.extra is not None else np.zeros(len(values))
-    return images, extra.astype(np.int64)
+    images = values[:, pixels].astype(np.uint8, order="C")
+    return size, _Part(images, extra.astype(np.int64), faults)
 
 
 def _parse_fast(piece: bytes, columns: _Columns) -> NDArray[np.integer] | None:
     """All cells of a faultless piece, or None where it is not beyond doubt."""
     width, rows = len(columns.names), piece.count(b"\n")
-    if piece.translate(None, b"0123456789,\n") or piece.count(b",") != rows * (width - 1):
+    if piece.translate(None, b"0123456789,\n") or piece.count(b",") != rows * (width - 1) or piece[-1:] != b"\n":
         return None
-    large = columns.limits.max() > 255
     try:
         frame = pd.read_csv(
             io.BytesIO(piece),
             header=None,
             names=list(range(width)),
             # one dtype for all is one block of memory; a column of large ids costs the block's eightfold for a moment
-            dtype="int64" if large else "uint8",
+            dtype="int64" if columns.limits.max() > 255 else "uint8",
             index_col=False,
             skip_blank_lines=False,
             na_filter=False,
@@ -242,24 +310,33 @@ def _parse_fast(piece: bytes, columns: _Columns) -> NDArray[np.integer] | None:
 def _parse_slow(piece: bytes, columns: _Columns, first_row: int, faults: _Faults) -> NDArray[np.int64]:
     """Cells of the faultless rows, int64 (rows, width); every other row goes to `faults`."""
     good = []
-    for row, line in enumerate(piece.split(b"\n")[:-1], start=first_row):
+    limits = columns.limits.tolist()
+    *lines, unfinished = piece.split(b"\n")
+    for row, line in enumerate([*lines, *([unfinished] if unfinished else [])], start=first_row):
         cells = line.split(b",")
         if len(cells) != len(columns.names):
             blank = "is blank" if not line.strip() else f"has {len(cells):,} cells instead of {len(columns.names):,}"
             faults.add(row, f"the row {blank}")
             continue
-        reasons = [_cell_fault(cell, limit) for cell, limit in zip(cells, columns.limits.tolist(), strict=True)]
+        values = list(map(_BYTES.get, cells))  # most cells of most rows are found here, and quickly
+        if None not in values and (columns.extra is None or values[columns.extra] <= limits[columns.extra]):
+            good.append(values)
+            continue
+        reasons = [_cell_fault(cell, limit) for cell, limit in zip(cells, limits, strict=True)]
         for column, reason in zip(columns.names, reasons, strict=True):
             if reason:
                 faults.add(row, f"column {column}: {reason}")
         if not any(reasons):
             good.append([int(cell) for cell in cells])
+    if unfinished:
+        row = first_row + len(lines)
+        faults.add(row, "the file ends in the middle of a line: it is cut, or its last line end was removed")
     return np.array(good, dtype=np.int64).reshape(len(good), len(columns.names))
 
 
 def _cell_fault(cell: bytes, limit: int) -> str:
     """What is wrong with a cell, or nothing."""
-    if _NUMBER.fullmatch(cell) and int(cell) <= limit:
+    if _NUMBER.fullmatch(cell) and len(cell.lstrip(b"0")) <= _DIGITS and int(cell) <= limit:
         return ""
     if not cell.strip():
         return "the cell is blank"

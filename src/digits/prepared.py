@@ -1,6 +1,5 @@
 """The arrays that every stage after `prepare` shares, in a folder named after their content."""
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 
 from digits.errors import UserError
 from digits.files import atomic_folder, read_json, write_json
-from digits.folds import HOLDOUT
+from digits.folds import HOLDOUT, image_digests
 
 _ARRAYS = ("images", "labels", "folds", "test_images", "test_ids")
 
@@ -111,5 +110,5 @@ def load_current(processed: Path) -> Prepared:
 
 def count_shared(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> int:
     """How many rows of `others` stand in `images` too, both (rows, pixels)."""
-    known = Counter(row.tobytes() for row in images)
-    return sum(row.tobytes() in known for row in others)
+    known = set(image_digests(images))
+    return sum(digest in known for digest in image_digests(others))

@@ -13,11 +13,11 @@ class Normaliser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     scikit-learn's scalers do the same for arrays; here the two numbers are wanted as well, because Keras applies them
     to images that are still to be distorted.
 
-    kind: `unit` (/255), `standard` (mean 0, standard deviation 1 over all pixels), `minmax` (each pixel 0 to 1),
+    kind: `/255`, `/256`, `standard` (mean 0, standard deviation 1 over all pixels), `minmax` (each pixel 0 to 1),
     `none`. Fitted: offset_ and scale_, float32, () or (pixels,).
     """
 
-    def __init__(self, kind: str = "unit"):
+    def __init__(self, kind: str = "/255"):
         self.kind = kind
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
@@ -25,8 +25,8 @@ class Normaliser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         pixels = np.asarray(X)
         offset: Any
         scale: Any
-        if self.kind == "unit":
-            offset, scale = 0.0, 1 / 255
+        if self.kind in ("/255", "/256"):
+            offset, scale = 0.0, 1 / int(self.kind[1:])
         elif self.kind == "standard":
             offset, scale = pixels.mean(dtype=np.float64), 1 / (pixels.std(dtype=np.float64) or 1)
         elif self.kind == "minmax":

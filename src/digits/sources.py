@@ -3,6 +3,7 @@
 Files that the user names are copied to data/raw/<slug>/ once, so that later commands need not name them again.
 """
 
+import gzip
 import shutil
 import stat
 import zipfile
@@ -18,6 +19,7 @@ from digits.practice import practice_files
 
 PRACTICE = "practice"  # DATA=practice asks for the practice set by name
 LARGEST_FILE = 4 * 2**30  # bytes unpacked: thirty times the largest file of the competitions that this is made for
+_FOREIGN = (".7z", ".bz2", ".rar", ".tar", ".tar.gz", ".tgz", ".xz")
 _ORIGIN = "origin.json"  # marks a folder below data/raw as our copy, and says of what
 
 Provenance = Literal["kaggle", "local", "practice"]
@@ -27,7 +29,8 @@ Provenance = Literal["kaggle", "local", "practice"]
 class Source:
     """The competition's files.
 
-    label: how to speak of them. sha256: hash of each file's bytes, by file name.
+    label: how to speak of them. sha256: hash of each file's bytes, by file name; without a sample submission where
+    there is none.
     """
 
     provenance: Provenance
@@ -41,20 +44,24 @@ def find_source(competition: Competition, paths: Paths, named: str | None) -> So
 
     Raises UserError where named files are missing, damaged or unsafe; what is in data/raw stays as it was.
     """
-    copied, flat = paths.raw / competition.slug, paths.raw
-    dropped = paths.raw / f"{competition.slug}.zip"
     if named == PRACTICE:
         return _practice(competition, paths)
     if named:
-        return _copy(Path(named).expanduser(), copied, competition)
+        return _copy(Path(named).expanduser(), paths.raw / competition.slug, competition)
+    return _in_raw(competition, paths) or _practice(competition, paths)
+
+
+def _in_raw(competition: Competition, paths: Paths) -> Source | None:
+    """What lies in data/raw: a folder named after the competition, Kaggle's zip, or the files themselves."""
+    copied, flat = paths.raw / competition.slug, paths.raw
     if (copied / competition.train_file).exists():
         label = (read_json(copied / _ORIGIN) or {}).get("name", f"data/raw/{competition.slug}")
         return _describe("local", label, copied, competition)
-    if dropped.exists():
+    if (dropped := flat / f"{competition.slug}.zip").exists():
         return _copy(dropped, copied, competition)
     if (flat / competition.train_file).exists():
         return _describe("local", "data/raw", flat, competition)
-    return _practice(competition, paths)
+    return None
 
 
 def save_source(path: Path, source: Source) -> bool:
@@ -73,18 +80,27 @@ def load_source(path: Path) -> Source:
     return Source(**content)
 
 
-def _names(competition: Competition) -> list[str]:
-    return [competition.train_file, competition.test_file, competition.sample_file]
-
-
 def _describe(provenance: Provenance, label: str, folder: Path, competition: Competition) -> Source:
-    missing = [name for name in _names(competition) if not (folder / name).is_file()]
+    """The plain files of `folder`; the sample submission may be missing."""
+    names = list(_parts(folder, competition))
+    return Source(provenance, label, str(folder.resolve()), {name: file_sha256(folder / name) for name in names})
+
+
+def _parts(folder: Path, competition: Competition, train: Path | None = None) -> dict[str, Path]:
+    """The competition's files in `folder`, by their proper names, as they are or with .gz behind; `train` if given."""
+    found = {}
+    for name in (competition.train_file, competition.test_file, competition.sample_file):
+        candidates = [folder / name, folder / f"{name}.gz"]
+        if path := next((path for path in candidates if path.is_file()), None):
+            found[name] = path
+    if train:
+        found[competition.train_file] = train
+    missing = [name for name in (competition.train_file, competition.test_file) if name not in found]
     if missing:
         raise UserError(
             f"{folder}: {' and '.join(missing)} missing; put the competition's files there, or name others with DATA="
         )
-    hashes = {name: file_sha256(folder / name) for name in _names(competition)}
-    return Source(provenance, label, str(folder.resolve()), hashes)
+    return found
 
 
 def _practice(competition: Competition, paths: Paths) -> Source:
@@ -96,37 +112,64 @@ def _practice(competition: Competition, paths: Paths) -> Source:
 
 
 def _copy(named: Path, target: Path, competition: Competition) -> Source:
-    """Copy the files of a zip or folder to `target`, unless they are there already."""
-    if named.is_dir():
-        found = _describe("local", named.name, named, competition)
-        origin = {"name": named.name, "sha256": fingerprint(found.sha256)}
-    elif named.is_file():
-        origin = {"name": named.name, "sha256": file_sha256(named)}
-    else:
-        raise UserError(
-            f"DATA={named}: no such file or folder; name a zip, or a folder that holds {competition.train_file}"
-        )
-    if target.exists() and not (target / _ORIGIN).exists() and target.resolve() != named.resolve():
+    """Copy what the user names to `target`, unpacked, unless it is there already."""
+    if target.resolve() == named.resolve():
+        return _describe("local", named.name, target, competition)
+    if target.exists() and not (target / _ORIGIN).exists():
         raise UserError(
             f"{target} holds files that you put there; move them away to use DATA={named}, or leave DATA= out"
         )
-    if target.resolve() != named.resolve() and read_json(target / _ORIGIN) != origin:
+    if named.name.endswith(_FOREIGN):
+        raise UserError(f"{named}: only zip and gz are opened here; unpack it and name the folder with DATA=")
+    if _is_zip(named):
+        origin = {"name": named.name, "sha256": file_sha256(named)}
+    elif named.exists():
+        parts = _parts(named, competition) if named.is_dir() else _parts(named.parent, competition, train=named)
+        origin = {"name": named.name, "sha256": fingerprint({name: file_sha256(path) for name, path in parts.items()})}
+    else:
+        raise UserError(
+            f"DATA={named}: no such file or folder; name a zip, a folder, or a training file beside a test file"
+        )
+    if read_json(target / _ORIGIN) != origin:
         with atomic_folder(target) as folder:
-            if named.is_dir():
-                for name in _names(competition):
-                    shutil.copyfile(named / name, folder / name)
+            if _is_zip(named):
+                _unpack_zip(named, folder, competition)
             else:
-                _unpack(named, folder, _names(competition))
+                for name, part in parts.items():
+                    _unpack_part(part, folder / name)
             write_json(folder / _ORIGIN, origin)
     return _describe("local", named.name, target, competition)
 
 
-def _unpack(archive: Path, folder: Path, names: list[str]) -> None:
-    """Unpack exactly the files called `names`; where they stand in the archive has no say in where they go."""
+def _is_zip(path: Path) -> bool:
+    return path.is_file() and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path))
+
+
+def _unpack_part(part: Path, target: Path) -> None:
+    """Copy a file, unpacking it where its first bytes are gzip's."""
+    with part.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    if not packed:
+        shutil.copyfile(part, target)
+        return
+    try:
+        with gzip.open(part) as opened, target.open("wb") as file:
+            while block := opened.read(2**20):
+                if file.tell() > LARGEST_FILE:
+                    raise UserError(f"{part}: would take more than the limit of 4 GiB")
+                file.write(block)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise UserError(f"{part}: is damaged or cut short ({error}); download it again") from None
+
+
+def _unpack_zip(archive: Path, folder: Path, competition: Competition) -> None:
+    """Unpack the competition's files alone; where they stand in the archive has no say in where they go."""
     try:
         with zipfile.ZipFile(archive) as opened:
-            for name in names:
+            for name in (competition.train_file, competition.test_file, competition.sample_file):
                 matches = [each for each in opened.infolist() if PurePosixPath(each.filename).name == name]
+                if not matches and name == competition.sample_file:
+                    continue
                 if len(matches) != 1:
                     count = "no" if not matches else "more than one"
                     raise UserError(f"{archive}: holds {count} {name}; is it the competition's archive?")

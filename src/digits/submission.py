@@ -15,6 +15,7 @@ LEDGER_COLUMNS = (
     "written",  # UTC, ISO 8601
     "competition",
     "provenance",  # of the data: kaggle, local or practice
+    "data",  # hash of the images, labels and folds
     "file",
     "sha256",
     "rows",

@@ -14,7 +14,7 @@ from digits.layers import parse_layers
 from digits.models import Setting, build, save
 from digits.models.cnn import CnnClassifier, OneCycle, build_network, make_optimizer
 
-SETTING = Setting((12, 12), 3, "unit")
+SETTING = Setting((12, 12), 3, "/255")
 IMAGES, LABELS = toy_images(240, np.random.default_rng(0))
 
 
@@ -83,6 +83,8 @@ def test_weights_that_are_saved_rebuild_the_network(spec: dict[str, Any], tmp_pa
     network.load_weights(tmp_path / "model.weights.h5")
     for kept, loaded in zip(model.model_.get_weights(), network.get_weights(), strict=True):
         assert np.array_equal(kept, loaded)
+    with np.load(tmp_path / "normaliser.npz") as kept_scale:
+        assert kept_scale["scale"] == np.float32(1 / 255)
     assert "conv2d" in (tmp_path / "model.txt").read_text()
 
 
@@ -99,7 +101,7 @@ def test_augmented_batches_keep_labels_and_differ(spec: dict[str, Any]) -> None:
     assert isinstance(model, CnnClassifier)
     from digits.preprocess import Normaliser
 
-    model.normaliser_ = Normaliser("unit").fit(IMAGES)
+    model.normaliser_ = Normaliser("/255").fit(IMAGES)
     one_image = np.repeat(IMAGES[:1], 60, axis=0)
     [(images, labels)] = list(model._batches(one_image, np.arange(60) % 3, 60, 1, 1).as_numpy_iterator())
     assert images.shape == (60, 12, 12, 1) and images.dtype == np.float32

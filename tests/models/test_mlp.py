@@ -10,7 +10,7 @@ from conftest import toy_images
 from digits.config import Params
 from digits.models import Setting, build, save
 
-SETTING = Setting((12, 12), 3, "unit")
+SETTING = Setting((12, 12), 3, "/255")
 
 
 def test_it_learns_in_float32_without_warnings(toy_params: Params, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ValidationError
 from digits.config.schema import Params
 from digits.errors import UserError
 
+_TAKEN_WHOLE = (".baseline.models",)  # its keys are the user's own names, so one left out means one not wanted
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -38,10 +40,11 @@ _Loader.add_implicit_resolver(
 def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
     """Params of the file at `path`, with `overrides` such as "train.epochs=3" laid over them.
 
-    Raises UserError with one line per fault, each with the key's full path, what is allowed and the nearest valid
-    name.
+    A file that begins with `extends: other.yaml` says only what differs from that file beside it; lists, and the
+    dictionary of baseline models, are taken whole. Raises UserError with one line per fault, each with the key's full
+    path, what is allowed and the nearest valid name.
     """
-    content = _read_yaml(path)
+    content = _read_extended(path)
     for override in overrides:
         _apply_override(content, override)
     return validate(Params, content, path.name)
@@ -55,6 +58,26 @@ def validate(model: type[Model], content: Any, origin: str) -> Model:
         schema = model.model_json_schema()
         lines = [f"{origin}: {_explain(fault, schema)}" for fault in error.errors()]
         raise UserError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _read_extended(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    content = _read_yaml(path)
+    base = content.pop("extends", None)
+    if base is None:
+        return content
+    other = path.parent / str(base)
+    if other.resolve() in (path.resolve(), *seen):
+        raise UserError(f"{path}: extends {base}, which extends it in turn")
+    return _overlay(_read_extended(other, (*seen, path.resolve())), content)
+
+
+def _overlay(below: dict[str, Any], above: dict[str, Any], key: str = "") -> dict[str, Any]:
+    """`above` over `below`, dictionary by dictionary."""
+    merged = dict(below)
+    for name, value in above.items():
+        both = isinstance(value, dict) and isinstance(below.get(name), dict) and f"{key}.{name}" not in _TAKEN_WHOLE
+        merged[name] = _overlay(below[name], value, f"{key}.{name}") if both else value
+    return merged
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

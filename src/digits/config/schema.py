@@ -4,9 +4,9 @@ The values themselves, with their units and reasons, stand in params.yaml and no
 has a default here.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from digits.layers import output_size, parse_layers
 
@@ -34,7 +34,7 @@ LearningRate = Annotated[float, Field(gt=0, le=10)]
 Rows = Annotated[int, Field(ge=1)] | None
 Optimizer = Literal["sgd", "rmsprop", "adam", "adamw", "nadam"]
 Activation = Literal["relu", "elu", "gelu", "silu", "tanh"]
-Normalise = Literal["unit", "standard", "minmax", "none"]
+Normalise = Literal["/255", "/256", "standard", "minmax", "none"]
 
 
 class Competition(Section):
@@ -53,8 +53,22 @@ class Competition(Section):
     first_id: Annotated[int, Field(ge=0)]
     image_shape: Shape
     classes: Annotated[int, Field(ge=2, le=256)]
+    class_names: Annotated[tuple[str, ...], Field(strict=False)] | None
     train_rows: Rows
     test_rows: Rows
+
+    @field_validator("image_shape", mode="before")
+    @classmethod
+    def _one_channel(cls, shape: Any) -> Any:
+        if isinstance(shape, list) and len(shape) == 3:
+            raise ValueError("colour images are not supported: one value per pixel, so [height, width]")
+        return shape
+
+    @model_validator(mode="after")
+    def _a_name_for_each_class(self) -> Self:
+        if self.class_names is not None and len(self.class_names) != self.classes:
+            raise ValueError(f"class_names: {len(self.class_names)} names for {self.classes} classes")
+        return self
 
     @property
     def pixels(self) -> int:

@@ -179,8 +179,9 @@ def build(params: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch
 
 
 def save(model: CnnClassifier, folder: Path) -> None:
-    """Write the weights and a summary; with the run's params they rebuild the network."""
+    """Write the weights, the fitted normalisation and a summary; with the run's params they rebuild the network."""
     model.model_.save_weights(folder / "model.weights.h5")
+    np.savez(folder / "normaliser.npz", offset=model.normaliser_.offset_, scale=model.normaliser_.scale_)
     lines: list[str] = []
     model.model_.summary(print_fn=lines.append, line_length=100)
     (folder / "model.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,6 +1,7 @@
 """Read and check the CSVs, split them into folds and a holdout, keep the arrays."""
 
 import hashlib
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.config import Params
-from digits.dataset import read_sample_ids, read_test, read_train
+from digits.dataset import Table, read_sample_ids, read_test, read_train
 from digits.errors import UserError
 from digits.files import fingerprint
 from digits.folds import HOLDOUT, assign_folds, duplicate_groups
 from digits.job import Job, Outcome
+from digits.machine import peak_memory
 from digits.prepared import Prepared, count_shared, load_prepared, mark_current, save_prepared
 from digits.sources import Source, load_source
 from digits.versions import code_version
@@ -27,6 +29,21 @@ def run(job: Job) -> Outcome:
         _prepare(job, source, folder)
     mark_current(job.paths.processed, folder)
     return Outcome(_summary(load_prepared(folder)), fresh)
+
+
+def _show(job: Job, about: dict[str, Any], folds: NDArray[np.int8]) -> None:
+    """Classes with their counts, folds, hash and memory."""
+    classes = range(about["classes"])
+    names = job.params.competition.class_names or tuple(map(str, classes))
+    parts = Counter(folds.tolist())
+    job.console.say("classes  " + "  ".join(f"{names[label]}: {about['class_counts'][label]:,}" for label in classes))
+    job.console.say(
+        "folds    "
+        + "  ".join(f"{fold}: {parts[fold]:,}" for fold in sorted(set(parts) - {HOLDOUT}))
+        + f"  holdout: {parts[HOLDOUT]:,}"
+    )
+    job.console.say(f"hash     {about['hash'][:16]}  from {about['source']} ({about['provenance']})")
+    job.console.say(f"memory   {peak_memory():,.0f} MB at most")
 
 
 def _folder_name(params: Params, source: Source) -> str:
@@ -45,17 +62,17 @@ def _prepare(job: Job, source: Source, folder: Path) -> None:
     files = Path(source.folder)
     # the practice set stands in for the competition's files, in every respect but their number of rows
     practice = source.provenance == "practice"
-    train = read_train(files / competition.train_file, competition, None if practice else competition.train_rows)
-    test = read_test(files / competition.test_file, competition, None if practice else competition.test_rows)
+    train_path, test_path = files / competition.train_file, files / competition.test_file
+    megabytes = (train_path.stat().st_size + test_path.stat().st_size) / 1e6
+    with job.console.bar("read", megabytes, "MB") as bar:
+
+        def on_bytes(count: int) -> None:
+            bar.advance(count / 1e6)
+
+        train = read_train(train_path, competition, None if practice else competition.train_rows, on_bytes)
+        test = read_test(test_path, competition, None if practice else competition.test_rows, on_bytes)
     assert train.extra is not None
-    ids = read_sample_ids(files / competition.sample_file, competition)
-    if len(ids) != len(test.images):
-        raise UserError(
-            f"{competition.sample_file} has {len(ids):,} ids, {competition.test_file} has {len(test.images):,} images; "
-            "they are not of one download, take all files anew"
-        )
-    if test.extra is not None and not np.array_equal(test.extra, ids):
-        raise UserError(f"{competition.test_file}: its ids are not those of {competition.sample_file}")
+    ids = _ids(job, source, test)
     groups = duplicate_groups(train.images)
     folds = assign_folds(train.extra, groups, split.folds, split.holdout, split.seed)
     repeated, shared = int((groups != np.arange(len(groups))).sum()), count_shared(train.images, test.images)
@@ -84,6 +101,26 @@ def _prepare(job: Job, source: Source, folder: Path) -> None:
         "shared_with_test": shared,
     }
     save_prepared(folder, arrays, about)
+    _show(job, about, folds)
+
+
+def _ids(job: Job, source: Source, test: Table) -> NDArray[np.int64]:
+    """Ids of the test images, as the sample submission, the test file or params.yaml has them."""
+    competition = job.params.competition
+    counted = np.arange(competition.first_id, competition.first_id + len(test.images))
+    own = counted if test.extra is None else test.extra
+    if competition.sample_file not in source.sha256:
+        job.console.say(f"there is no {competition.sample_file}; ids run from {own[0]} to {own[-1]}")
+        return own
+    ids = read_sample_ids(Path(source.folder) / competition.sample_file, competition)
+    if len(ids) != len(test.images):
+        raise UserError(
+            f"{competition.sample_file} has {len(ids):,} ids, {competition.test_file} has {len(test.images):,} images; "
+            "they are not of one download, take all files anew"
+        )
+    if test.extra is not None and not np.array_equal(own, ids):
+        raise UserError(f"{competition.test_file}: its ids are not those of {competition.sample_file}")
+    return ids
 
 
 def _hash(arrays: dict[str, NDArray[Any]]) -> str:

@@ -57,6 +57,7 @@ def _entry(params: Params, data: Prepared, blend: Blend, path: Path, content: by
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "competition": params.competition.slug,
         "provenance": data.about["provenance"],
+        "data": data.hash[:16],
         "file": path.name,
         "sha256": hashlib.sha256(content).hexdigest(),
         "rows": len(data.test_ids),

@@ -1,0 +1,18 @@
+"""What the machine says of this process."""
+
+import re
+import sys
+from pathlib import Path
+
+
+def peak_memory() -> float:
+    """Largest memory that this process has had so far, in MB (10^6 bytes); nan where the system does not tell."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux; its getrusage would report the parent's memory where that is larger
+        found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
+        return int(found[1]) * 1024 / 1e6 if found else float("nan")
+    if sys.platform == "darwin":
+        import resource  # noqa: PLC0415 - absent on Windows
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return float("nan")
