@@ -73,7 +73,8 @@ def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(
         "extends: base.yaml\ntrain:\n  epochs: 3\n  augment:\n    zoom: 0.0\n"
         "baseline:\n  models:\n    only: {kind: mlp, hidden_layer_sizes: [8], activation: relu, solver: adam,"
-        " alpha: 0.1, batch_size: auto, learning_rate_init: 1e-3, max_iter: 3, early_stopping: false, n_iter_no_change: 2}\n"
+        " alpha: 0.1, batch_size: auto, learning_rate_init: 1e-3, max_iter: 3, early_stopping: false,"
+        " n_iter_no_change: 2}\n"
     )
     base, mine = load_params(tmp_path / "base.yaml"), load_params(tmp_path / "mine.yaml")
     assert (mine.train.epochs, mine.train.augment.zoom) == (3, 0)

@@ -16,7 +16,9 @@ fi
 echo "Setting up $venv with $($found --version); a few minutes, once."
 rm -rf "$venv"
 "$found" -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+quiet=--quiet
+[ -t 1 ] && quiet=  # a person watching sees pip's progress
+"$venv/bin/python" -m pip install $quiet --disable-pip-version-check --require-hashes -r requirements.lock
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 cp requirements.lock "$venv/installed.new"
 mv "$venv/installed.new" "$venv/installed"

@@ -9,7 +9,7 @@ import csv
 import io
 import math
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -26,13 +26,13 @@ from digits.errors import UserError
 PIECE_BYTES = 16 * 2**20  # about 9,000 rows of 784 pixels: pandas' overhead per piece is small, and so is its memory
 PARSERS = 2  # threads; pandas' parser leaves Python's lock for most of its time, more than two gain little
 FAULTS_SHOWN = 20
+LONGEST_HEADER = 2**23  # bytes; 512x512 pixels have 3 MB of column names
 
 _BYTES = {str(value).encode(): value for value in range(256)}
 _DIGITS = 19  # of the largest int64; int() refuses to read thousands
 _NUMBER = re.compile(rb"\d+")
 _QUOTED_NUMBER = re.compile(rb'(?<![^,\n])"(\d+)"(?![^,\n])')
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-
 
 Result = TypeVar("Result")
 OnBytes = Callable[[int], None]
@@ -170,7 +170,7 @@ def _count_lines(file: BinaryIO) -> int:
 
 def _read_header(file: BinaryIO, name: str) -> list[str]:
     """Names in the first line; leaves `file` at the second."""
-    line = file.readline(2**20)
+    line = file.readline(LONGEST_HEADER)
     if not line:
         raise UserError(f"{name}: is empty; take the file anew from the competition's page")
     if line.startswith((b"PK\x03\x04", b"\x1f\x8b")):
@@ -198,7 +198,6 @@ def _match_columns(
 ) -> tuple[_Columns, tuple[str, ...]]:
     """Match the header with the competition's columns; raises UserError with every difference."""
     wanted = competition.pixel_columns
-    expected = [*wanted, *([extra_column] if extra_column else [])]
     position = {column: index for index, column in enumerate(header)}
     faults = []
     if extra_column and extra_column not in position:
@@ -207,15 +206,15 @@ def _match_columns(
         faults.append(f"there is no column {extra_column!r}{hint}")
     if extra_column != competition.label_column and competition.label_column in position:
         faults.append(f"column {competition.label_column!r} belongs in the training file: are train and test swapped?")
-    repeated = sorted({column for column in header if header.count(column) > 1})
-    faults += [f"column {column!r} stands {header.count(column)} times" for column in repeated]
+    faults += [f"column {column!r} stands {count} times" for column, count in Counter(header).items() if count > 1]
     missing = [column for column in wanted if column not in position]
     if missing:
         faults.append(
             f"{len(missing):,} of the {len(wanted):,} pixel columns are missing, the first is {missing[0]!r}"
             + _hint_of_shape(header, competition)
         )
-    unknown = [column for column in header if column not in set(expected) and column != competition.label_column]
+    expected = {*wanted, competition.label_column, *([extra_column] if extra_column else [])}
+    unknown = [column for column in header if column not in expected]
     if unknown:
         shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
         faults.append(f"{len(unknown):,} unknown columns ({shown}); remove them")
