@@ -18,8 +18,10 @@ PYTHON ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-DIGITS = $(BIN)/python -m digits --params '$(PARAMS)' $(if $(SET),--set '$(SET)') $(if $(DATA),--data '$(DATA)') \
-	$(if $(filter-out 0,$(UPLOAD)),--upload) $(if $(DEBUG),--debug)
+# as environment variables they need no quoting
+export DATA PARAMS SET
+OPTIONS := --params "$$PARAMS" --set "$$SET" --data "$$DATA"
+DIGITS = $(BIN)/python -m digits $(OPTIONS) $(if $(filter-out 0,$(UPLOAD)),--upload) $(if $(DEBUG),--debug)
 
 .PHONY: help setup data baseline tune train ensemble submit test fuzz bench-data lint lock clean
 
@@ -30,7 +32,7 @@ help: ## this page
 	@sed -n 's/^## /  /p' $(MAKEFILE_LIST)
 
 setup: ## a virtual environment with the locked packages; every other target does this by itself
-	@cmp -s requirements.lock $(VENV)/installed || sh tools/setup.sh $(VENV) $(PYTHON)
+	@{ [ -z "$(PYTHON)" ] && cmp -s requirements.lock $(VENV)/installed; } || sh tools/setup.sh $(VENV) $(PYTHON)
 
 data: setup ## find the competition's files, check them, split them into folds and a holdout
 	@$(DIGITS) fetch prepare
@@ -57,7 +59,7 @@ fuzz: setup ## the data reader against an obvious parser on 60,000 mutated files
 	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/test_dataset.py -k mutated
 
 bench-data: setup ## how fast the competition's files are read, against plain pandas; needs DATA or data/raw
-	@$(BIN)/python -m digits.bench_data --params '$(PARAMS)'
+	@$(BIN)/python -m digits.bench_data $(OPTIONS)
 
 lint: setup ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
@@ -67,5 +69,5 @@ lock: setup ## choose the packages' versions anew, within pyproject.toml's bound
 		--group dev --upgrade -o requirements.lock pyproject.toml
 
 clean: ## remove what can be made again: runs, arrays, reports, caches; data/raw, submissions and .venv stay
-	rm -rf runs reports data/processed data/practice data/source.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf runs reports data/processed data/practice .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -108,9 +108,15 @@ def file(tmp_path: Path) -> Path:
 
 def test_a_file_is_uploaded_once_and_believed_when_listed(kaggle: Kaggle, file: Path) -> None:
     for _ in range(2):
-        assert upload(file, "toy", "CV 0.99, blend-1") == Submission("7", "complete", "0.99500")
+        assert upload(file, "toy", "CV 0.99, abc", "abc") == Submission("7", "complete", "0.99500")
     assert kaggle.blobs == [file.read_bytes()]
     assert len(kaggle.submissions) == 1
+
+
+def test_what_kaggle_could_not_score_is_sent_again(kaggle: Kaggle, file: Path) -> None:
+    kaggle.submissions.append({"ref": 3, "description": "CV 0.99, abc", "status": "ERROR", "publicScore": ""})
+    assert upload(file, "toy", "CV 0.99, abc", "abc").ref == "8"
+    assert len(kaggle.blobs) == 1
 
 
 def test_an_upload_that_is_lost_is_not_believed(kaggle: Kaggle, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +125,7 @@ def test_an_upload_that_is_lost_is_not_believed(kaggle: Kaggle, file: Path, monk
     monkeypatch.setattr("time.sleep", lambda _: None)  # the client waits between its own tries
     kaggle.lose_uploads = True
     with pytest.raises(UserError, match="Kaggle"):
-        upload(file, "toy", "CV 0.99, blend-1")
+        upload(file, "toy", "CV 0.99, abc", "abc")
     assert kaggle.submissions == []
 
 
@@ -130,7 +136,7 @@ def test_an_upload_that_is_lost_is_not_believed(kaggle: Kaggle, file: Path, monk
 def test_refusals_are_explained(kaggle: Kaggle, file: Path, status: int, remedy: str) -> None:
     kaggle.refuse_with = status
     with pytest.raises(UserError, match=remedy) as caught:
-        upload(file, "toy", "message")
+        upload(file, "toy", "message", "message")
     assert len(str(caught.value).splitlines()) == 1
     assert "canary" not in str(caught.value)
 
@@ -139,4 +145,4 @@ def test_without_credentials_the_remedy_is_said(kaggle: Kaggle, file: Path, monk
     monkeypatch.delenv("KAGGLE_USERNAME")
     monkeypatch.delenv("KAGGLE_KEY")
     with pytest.raises(UserError, match="access_token"):
-        upload(file, "toy", "message")
+        upload(file, "toy", "message", "message")

@@ -80,13 +80,18 @@ def test_shuffled_pixel_columns_are_put_in_order_with_a_notice(read: Read) -> No
         (HEADER.replace("label,", "") + "1,2,3,4\n", ["no column 'label'", "are train and test swapped?"]),
         (HEADER.replace("pixel1", "pixel0") + ROWS, ["'pixel0' stands 2 times", "the first is 'pixel1'"]),
         (HEADER.replace("\n", ",hue\n") + "0,1,2,3,4,5\n", ["1 unknown columns ('hue')"]),
-        ("label,pixel0,pixel1\n0,1,2\n", ["2 of the 4 pixel columns are missing", "image_shape"]),
+        ("label,pixel0,pixel1\n0,1,2\n", ["2 pixel columns, but 2x2 images have 4", "image_shape"]),
+        ("label,pixel0,pixel2,pixel3\n0,1,2,3\n", ["1 of the 4 pixel columns are missing, the first is 'pixel1'"]),
         (
             "label," + ",".join(f"pixel{number}" for number in range(25)) + "\n",
-            ["21 unknown columns", "remove them"],
+            ['25 pixel columns, but 2x2 images have 4; for 5x5 images: SET="competition.image_shape=[5,5]"'],
         ),
-        ("label," + ",".join(f"pixel{number}" for number in range(1, 26)) + "\n", ["competition.image_shape=[5,5]"]),
-        ("label," + ",".join(f"pixel{number}" for number in range(1, 13)) + "\n", ["colour images"]),
+        (
+            "label," + ",".join(f"pixel{number}" for number in range(1, 26)) + "\n",
+            ['SET="competition.image_shape=[5,5] competition.first_pixel=1"'],
+        ),
+        (HEADER.replace("pixel0", "pixel4"), ['numbered from 1; say so with SET="competition.first_pixel=1"']),
+        ("label," + ",".join(f"pixel{number}" for number in range(12)) + "\n", ["colour images"]),
         (HEADER + "0," + "1" * 5000 + ",2,3,4\n", ["'11111111111111111111...'"]),
         (HEADER + ROWS + "0,1,2,3,4,5\n", ["row 5: the row has 6 cells instead of 5"]),
         (HEADER + "0,1,2,3,4,5\n1,1,2,3,4,5\n", ["row 2: the row has 6 cells", "row 3: the row has 6 cells"]),
@@ -113,6 +118,15 @@ def test_faults_are_named_with_their_place(read: Read, content: str | bytes, com
     for complaint in complaints:
         assert complaint in str(caught.value)
     assert all(line.startswith("train.csv") for line in str(caught.value).splitlines())
+
+
+def test_rows_are_counted_across_pieces(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("digits.dataset.PIECE_BYTES", 64)
+    with pytest.raises(UserError) as caught:
+        read(HEADER + "0,1,2,3,4\n" * 100 + "0,1,x,3,4\n" + "0,1,2,3,4\n" * 100 + "0,1\n")
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith("train.csv, row 102: column pixel1")
+    assert lines[1].startswith("train.csv, row 203: the row has 2 cells")
 
 
 def test_the_first_twenty_faults_are_shown_and_all_are_counted(read: Read) -> None:

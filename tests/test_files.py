@@ -52,8 +52,17 @@ def test_atomic_folder_appears_complete_or_not_at_all(tmp_path: Path) -> None:
         (folder / "a").write_text("1")
         assert not target.exists()
     assert (target / "a").read_text() == "1"
-    with pytest.raises(RuntimeError), atomic_folder(target) as folder:
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "other") as folder:
         (folder / "a").write_text("2")
         raise RuntimeError
-    assert (target / "a").read_text() == "1"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_first_of_two_that_make_the_same_folder_wins(tmp_path: Path) -> None:
+    target = tmp_path / "unit"
+    with atomic_folder(target) as second:
+        (second / "a").write_text("second")
+        with atomic_folder(target) as first:
+            (first / "a").write_text("first")
+    assert (target / "a").read_text() == "first"
     assert list(tmp_path.iterdir()) == [target]

@@ -22,7 +22,7 @@ def test_repeated_images_point_at_the_first() -> None:
 @given(st.integers(2, 6), st.floats(0.1, 0.4), st.integers(0, 1000))
 def test_every_part_has_the_shares_of_the_classes(folds: int, holdout: float, seed: int) -> None:
     labels = np.repeat([0, 1, 2], [300, 200, 100])
-    parts = assign_folds(labels, alone(600), folds, holdout, seed)
+    parts = assign_folds(labels, alone(600), 3, folds, holdout, seed)
     assert set(parts) == {HOLDOUT, *range(folds)}
     assert abs((parts == HOLDOUT).sum() - 600 * holdout) <= 1
     for part in range(folds):
@@ -35,20 +35,20 @@ def test_repeated_images_stay_in_one_part() -> None:
     labels = np.tile([0, 1], 100)
     groups = alone(200)
     groups[100:] = groups[:100]  # every image stands twice
-    parts = assign_folds(labels, groups, 4, 0.2, 0)
+    parts = assign_folds(labels, groups, 2, 4, 0.2, 0)
     assert np.array_equal(parts[:100], parts[100:])
 
 
 def test_the_split_is_known_by_its_seed() -> None:
     labels = np.tile([0, 1, 2], 100)
-    first, again, other = (assign_folds(labels, alone(300), 5, 0.1, seed) for seed in (1, 1, 2))
+    first, again, other = (assign_folds(labels, alone(300), 3, 5, 0.1, seed) for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_the_split_is_the_same_on_every_machine() -> None:
     """Folds that move would mix up runs of different machines: a known split, read off once."""
-    parts = assign_folds(np.tile([0, 1], 10), alone(20), 3, 0.2, 7)
+    parts = assign_folds(np.tile([0, 1], 10), alone(20), 2, 3, 0.2, 7)
     assert parts.tolist() == KNOWN_SPLIT
 
 
@@ -58,9 +58,14 @@ KNOWN_SPLIT = [0, 1, 1, 2, 0, 2, 2, 1, -1, 0, 1, 0, -1, 0, 0, -1, 1, -1, 2, 2]
 def test_too_small_a_class_is_explained() -> None:
     labels = np.repeat([0, 1], [50, 3])
     with pytest.raises(UserError, match=r'class 1 has 3 different images, too few for 5 folds.*SET="data.folds=2"'):
-        assign_folds(labels, alone(53), 5, 0.1, 0)
+        assign_folds(labels, alone(53), 2, 5, 0.1, 0)
 
 
 def test_too_small_a_holdout_is_explained() -> None:
     with pytest.raises(UserError, match="cannot hold all 3 classes"):
-        assign_folds(np.tile([0, 1, 2], 30), alone(90), 2, 0.01, 0)
+        assign_folds(np.tile([0, 1, 2], 30), alone(90), 3, 2, 0.01, 0)
+
+
+def test_a_class_without_images_is_named() -> None:
+    with pytest.raises(UserError, match="class 1 has no image: labels must run from 0 to 2"):
+        assign_folds(np.repeat([0, 2], 50), alone(100), 3, 5, 0.1, 0)

@@ -60,10 +60,20 @@ def test_no_fitting_python_is_explained(tmp_path: Path) -> None:
     assert refused.stderr.startswith("error: no Python 3.11 to 3.13 found")
 
 
-def test_values_with_spaces_and_quotes_reach_the_program() -> None:
-    command = ["make", "-n", "train", 'SET=train.epochs=3 train.layers="8C3 MP2"', "DATA=my data.zip"]
-    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert """--set 'train.epochs=3 train.layers="8C3 MP2"' --data 'my data.zip'""" in shown
+def test_values_with_spaces_and_quotes_reach_the_program(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copy(ROOT / "requirements.lock", tmp_path)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    shutil.copy(ROOT / "requirements.lock", tmp_path / ".venv" / "installed")
+    python.write_text('#!/bin/sh\nfor word in "$@"; do echo "<$word>"; done\n')
+    python.chmod(0o755)
+    values = ["SET=train.epochs=3 train.layers='8C3 MP2'", 'DATA=it\'s "my" data.zip']
+    command = ["make", "train", *values]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert shown[shown.index("<--set>") + 1] == f"<{values[0].removeprefix('SET=')}>"
+    assert shown[shown.index("<--data>") + 1] == f"<{values[1].removeprefix('DATA=')}>"
+    assert shown[-3:] == ["<fetch>", "<prepare>", "<train>"]
 
 
 @pytest.mark.parametrize("page", ["README.md"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from digits.errors import UserError
-from digits.prepared import Prepared, count_shared, load_current, load_prepared, mark_current
+from digits.prepared import Prepared, count_shared, load_prepared
 
 
 def test_rows_partition(toy_data: Prepared) -> None:
@@ -24,11 +24,7 @@ def test_arrays_are_mapped_not_copied(toy_data: Prepared) -> None:
     assert isinstance(toy_data.images, np.memmap)
 
 
-def test_the_current_folder(toy_data: Prepared, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="make data"):
-        load_current(tmp_path)
-    mark_current(tmp_path, toy_data.folder)
-    assert load_current(tmp_path).hash == "toy"
+def test_a_folder_without_arrays_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="make data"):
         load_prepared(tmp_path / "none")
 

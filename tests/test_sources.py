@@ -11,7 +11,7 @@ import pytest
 from conftest import tree, write_toy_files
 from digits.config import Params, Paths
 from digits.errors import UserError
-from digits.sources import find_source, load_source, save_source
+from digits.sources import Source, accept, find_source
 
 NAMES = ["train.csv", "test.csv", "sample_submission.csv"]
 
@@ -35,50 +35,76 @@ def test_without_anything_it_is_the_practice_set(toy_params: Params, paths: Path
     assert find_source(toy_params.competition, paths, None) == source
 
 
+def contents(source: Source) -> dict[str, bytes]:
+    return {name: (Path(source.folder) / name).read_bytes() for name in source.sha256}
+
+
 @pytest.mark.parametrize("prefix", ["", "toy/", "../../", "/etc/"])
-def test_a_named_zip_is_copied_and_remembered(
+def test_a_named_zip_is_copied_and_once_accepted_remembered(
     toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path, prefix: str
 ) -> None:
     """Where a file stands in the archive has no say in where it goes."""
     archive = pack(toy_files, tmp_path / "toy.zip", prefix)
     source = find_source(toy_params.competition, paths, str(archive))
     assert (source.provenance, source.label) == ("local", "toy.zip")
-    copied = tree(paths.raw)
-    assert {Path(name).name for name in copied} == {*NAMES, "origin.json"}
-    assert all(copied[f"toy/{name}"] == (toy_files / name).read_bytes() for name in NAMES)
+    assert contents(source) == tree(toy_files)
+    assert Path(source.folder).parent == paths.copies
+    assert {Path(name).name for name in tree(paths.root)} == set(NAMES)
     archive.unlink()
+    assert find_source(toy_params.competition, paths, None).provenance == "practice"
+    accept(source, toy_params.competition, paths)
     assert find_source(toy_params.competition, paths, None) == source
 
 
-def test_a_folder_and_then_another(toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path) -> None:
-    first = find_source(toy_params.competition, paths, str(toy_files))
-    write_toy_files(tmp_path / "other", train_rows=90)
-    second = find_source(toy_params.competition, paths, str(tmp_path / "other"))
-    assert first.sha256["train.csv"] != second.sha256["train.csv"]
-    assert (paths.raw / "toy" / "train.csv").read_bytes() == (tmp_path / "other" / "train.csv").read_bytes()
-
-
-def test_the_users_own_files_are_used_and_never_overwritten(
+def test_another_copy_replaces_the_one_before_only_when_accepted(
     toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path
 ) -> None:
-    write_toy_files(paths.raw / "toy", train_rows=60)
+    first = find_source(toy_params.competition, paths, str(toy_files))
+    accept(first, toy_params.competition, paths)
+    write_toy_files(tmp_path / "other", train_rows=90)
+    second = find_source(toy_params.competition, paths, str(tmp_path / "other"))
+    assert find_source(toy_params.competition, paths, None) == first
+    accept(second, toy_params.competition, paths)
+    assert find_source(toy_params.competition, paths, None) == second
+    assert not Path(first.folder).exists()
+
+
+def test_the_same_content_is_copied_once(toy_params: Params, paths: Paths, toy_files: Path) -> None:
+    folder = Path(find_source(toy_params.competition, paths, str(toy_files)).folder)
+    before = folder.stat().st_mtime_ns
+    find_source(toy_params.competition, paths, str(toy_files))
+    assert folder.stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("place", ["toy", "."])
+def test_files_dropped_into_raw_are_used_where_they_lie(toy_params: Params, paths: Paths, place: str) -> None:
+    write_toy_files(paths.raw / place, train_rows=60)
     before = tree(paths.raw)
-    assert find_source(toy_params.competition, paths, None).label == "data/raw/toy"
-    with pytest.raises(UserError, match="files that you put there"):
-        find_source(toy_params.competition, paths, str(toy_files))
+    source = find_source(toy_params.competition, paths, None)
+    assert Path(source.folder) == (paths.raw / place).resolve()
+    assert source.provenance == "local"
+    accept(source, toy_params.competition, paths)
     assert tree(paths.raw) == before
-
-
-def test_kaggles_zip_dropped_into_raw(toy_params: Params, paths: Paths, toy_files: Path) -> None:
-    paths.raw.mkdir(parents=True)
-    pack(toy_files, paths.raw / "toy.zip")
-    assert find_source(toy_params.competition, paths, None).label == "toy.zip"
-
-
-def test_files_dropped_into_raw(toy_params: Params, paths: Paths) -> None:
-    write_toy_files(paths.raw)
-    assert find_source(toy_params.competition, paths, None).label == "data/raw"
     assert find_source(toy_params.competition, paths, "practice").provenance == "practice"
+
+
+def test_packed_files_dropped_into_raw(toy_params: Params, paths: Paths, toy_files: Path) -> None:
+    paths.raw.mkdir(parents=True)
+    (paths.raw / "train.csv.gz").write_bytes(gzip.compress((toy_files / "train.csv").read_bytes()))
+    (paths.raw / "test.csv").write_bytes((toy_files / "test.csv").read_bytes())
+    source = find_source(toy_params.competition, paths, None)
+    assert contents(source) == {name: (toy_files / name).read_bytes() for name in ("train.csv", "test.csv")}
+
+
+def test_what_is_dropped_later_goes_before_an_older_copy(
+    toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path
+) -> None:
+    accept(find_source(toy_params.competition, paths, str(toy_files)), toy_params.competition, paths)
+    write_toy_files(tmp_path / "newer", train_rows=90)
+    pack(tmp_path / "newer", paths.raw / "toy.zip")
+    source = find_source(toy_params.competition, paths, None)
+    assert source.label == "toy.zip"
+    assert contents(source) == tree(tmp_path / "newer")
 
 
 def test_a_training_file_beside_a_test_file(toy_params: Params, paths: Paths, toy_files: Path) -> None:
@@ -87,18 +113,16 @@ def test_a_training_file_beside_a_test_file(toy_params: Params, paths: Paths, to
     (toy_files / "sample_submission.csv").unlink()
     source = find_source(toy_params.competition, paths, str(toy_files / "mine.csv"))
     assert set(source.sha256) == {"train.csv", "test.csv"}
-    assert (paths.raw / "toy" / "train.csv").read_bytes() == (toy_files / "mine.csv").read_bytes()
+    assert contents(source)["train.csv"] == (toy_files / "mine.csv").read_bytes()
 
 
 def test_files_packed_by_gzip(toy_params: Params, paths: Paths, toy_files: Path) -> None:
-    contents = tree(toy_files)
+    plain = tree(toy_files)
     for name in ("train.csv", "test.csv"):
-        (toy_files / f"{name}.gz").write_bytes(gzip.compress(contents[name]))
+        (toy_files / f"{name}.gz").write_bytes(gzip.compress(plain[name]))
         (toy_files / name).unlink()
     for named in (toy_files, toy_files / "train.csv.gz"):
-        find_source(toy_params.competition, paths, str(named))
-        copied = tree(paths.raw / "toy")
-        assert {name: copied[name] for name in contents} == contents
+        assert contents(find_source(toy_params.competition, paths, str(named))) == plain
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:-30], lambda data: data[:200] + b"?" + data[201:]])
@@ -178,10 +202,3 @@ def test_a_member_that_unpacks_to_too_much_is_refused(
     monkeypatch.setattr("digits.sources.LARGEST_FILE", 1000)
     with pytest.raises(UserError, match="the limit is"):
         find_source(toy_params.competition, paths, str(pack(toy_files, tmp_path / "bomb.zip")))
-
-
-def test_the_source_is_written_down_once(toy_params: Params, paths: Paths) -> None:
-    source = find_source(toy_params.competition, paths, None)
-    assert save_source(paths.source, source)
-    assert not save_source(paths.source, source)
-    assert load_source(paths.source) == source

@@ -1,5 +1,6 @@
 """The search draws from its space, starts with the default, survives bad trials and goes on after a kill."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def test_the_default_comes_first_and_the_best_is_returned(params: Params, tmp_pa
 
     best = search(Study(tmp_path), params.tune, judge, quiet)
     assert asked[0] == {}
-    assert len(asked) == params.tune.trials == trials_done(Study(tmp_path))
+    assert len(asked) == params.tune.trials == trials_done(Study(tmp_path), params.tune)
     assert judge(best) == max(judge(overrides) for overrides in asked[:10])
 
 
@@ -71,9 +72,6 @@ def test_a_killed_search_goes_on_and_repeats_the_trial_that_was_cut(params: Para
             raise Killed
         return 0.5
 
-    class Stay(optuna.storages.RDBStorage):
-        """Storage of a process that dies: nobody tells it how the trial ended."""
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("optuna.study._optimize._run_trial", _run_trial_without_telling)
         with pytest.raises(Killed):
@@ -82,8 +80,17 @@ def test_a_killed_search_goes_on_and_repeats_the_trial_that_was_cut(params: Para
     assert [trial.state.name for trial in memory.trials][-1] == "RUNNING"
     search(Study(tmp_path), params.tune, judge, quiet)
     assert asked[4] == asked[3]
-    assert trials_done(Study(tmp_path)) == params.tune.trials
+    drawn = [str(overrides) for overrides in [*asked[:3], *asked[4:]]]
+    assert len(set(drawn)) == len(drawn), "a search that goes on draws what it has drawn before"
+    assert trials_done(Study(tmp_path), params.tune) == params.tune.trials
     assert len(asked) == params.tune.trials + 1
+
+
+def test_a_kill_before_the_first_trial_leaves_nothing_in_the_way(params: Params, tmp_path: Path) -> None:
+    Study(tmp_path).folder.mkdir(exist_ok=True)
+    sqlite3.connect(tmp_path / "study.db").close()
+    assert trials_done(Study(tmp_path), params.tune) == 0
+    assert search(Study(tmp_path), params.tune, lambda _: 0.5, quiet) is not None
 
 
 def _run_trial_without_telling(study: Any, function: Any, _: Any) -> Any:

@@ -13,6 +13,10 @@ if [ -z "${found:-}" ]; then
     echo "error: no Python 3.11 to 3.13 found (TensorFlow has no other); install one and name it: make setup PYTHON=python3.12" >&2
     exit 2
 fi
+version() { "$1" -c 'import sys; print(sys.version_info[:2])'; }
+if cmp -s requirements.lock "$venv/installed" && [ "$(version "$found")" = "$(version "$venv/bin/python")" ]; then
+    exit 0
+fi
 echo "Setting up $venv with $($found --version); a few minutes, once."
 rm -rf "$venv"
 "$found" -m venv "$venv"

@@ -7,6 +7,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -16,16 +17,16 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from digits.config import Competition, Paths, load_params
+from digits.config import Competition, Params, Paths, load_params
 from digits.console import Console
 from digits.dataset import read_train
 from digits.errors import UserError
 from digits.files import write_json
 from digits.machine import peak_memory
-from digits.prepared import load_current
+from digits.prepared import load_prepared
+from digits.preparing import folder_name
 from digits.sources import find_source
 
 REPEATS = 5
@@ -33,42 +34,44 @@ MANY = 10  # times as many rows, to see how time and memory grow
 
 
 def main() -> int:
-    """Measure what lies in data/raw; returns the exit status."""
+    """Measure the files that DATA names or data/raw holds; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--set", default="")
+    parser.add_argument("--data", default="")
     parser.add_argument("--read", type=Path, help="read this file alone and print seconds and memory")
     options = parser.parse_args()
-    console = Console()
-    params, paths = load_params(options.params), Paths(Path.cwd())
-    if options.read:
-        print(json.dumps(_read_alone(options.read, params.competition)))
-        return 0
+    console, paths = Console(), Paths(Path.cwd())
     try:
-        source = find_source(params.competition, paths, None)
-        if source.provenance == "practice":
-            raise UserError("there are no real files to measure; type: make data DATA=path/to/the.zip")
-        load_current(paths.processed)  # the cache is measured too
+        params = load_params(options.params, shlex.split(options.set))
+        if options.read:
+            print(json.dumps(_read_alone(options.read, params.competition)))
+            return 0
+        result = _measure(params, paths, options.data, options.params)
     except UserError as error:
         console.error(str(error))
         return 2
-    result = _measure(Path(source.folder) / params.competition.train_file, params.competition, paths, options.params)
     write_json(paths.reports / "bench-data.json", result)
     console.table(["what", "measured"], [[name, str(value)] for name, value in result.items()])
     return 0
 
 
-def _measure(train: Path, competition: Competition, paths: Paths, params_file: Path) -> dict[str, Any]:
+def _measure(params: Params, paths: Paths, named: str, params_file: Path) -> dict[str, Any]:
     """Medians over REPEATS, the two ways of reading in turn."""
+    source = find_source(params.competition, paths, named)
+    prepared = paths.processed / folder_name(params, source)
+    if source.provenance == "practice" or not prepared.is_dir():
+        raise UserError("there are no prepared real files to measure; type: make data DATA=path/to/the.zip")
+    train = Path(source.folder) / params.competition.train_file
 
     def cached() -> None:
-        source = find_source(competition, paths, None)
-        data = load_current(paths.processed)
-        assert source.sha256 and int(np.asarray(data.labels[:1])[0]) >= 0
+        found = find_source(params.competition, paths, named)
+        load_prepared(paths.processed / folder_name(params, found))
 
     plain, ours, cache = [], [], []
     for _ in range(REPEATS):
         plain.append(_seconds(lambda: pd.read_csv(train, dtype="uint8")))
-        ours.append(_seconds(lambda: read_train(train, competition, None)))
+        ours.append(_seconds(lambda: read_train(train, params.competition, None)))
         cache.append(_seconds(cached))
     once = _in_process(train, params_file)
     with tempfile.TemporaryDirectory() as folder:

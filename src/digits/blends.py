@@ -6,28 +6,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.errors import UserError
 from digits.files import atomic_folder, read_json, write_json
+from digits.metrics import Accuracy
 
 
 @dataclass(frozen=True)
 class Blend:
     """A weighted mean of runs and how good it is thought to be.
 
-    weights: by run folder. cv, cv_low, cv_high: accuracy on out-of-fold predictions with its 95 % interval, weights
-    chosen on other folds. holdout, holdout_low, holdout_high: on images that nothing was chosen on. data: hash of the
-    arrays.
+    weights: by run folder. cv: accuracy of out-of-fold predictions, weights chosen on other folds. holdout: accuracy on
+    images that nothing was chosen on.
     """
 
     name: str
-    data: str
     weights: dict[str, float]
-    cv: float
-    cv_low: float
-    cv_high: float
-    holdout: float
-    holdout_low: float
-    holdout_high: float
+    cv: Accuracy
+    holdout: Accuracy
 
 
 def save_blend(
@@ -42,22 +36,9 @@ def save_blend(
 def load_blend(runs: Path, name: str) -> Blend | None:
     """The blend called `name`, or None where it is not finished."""
     content = read_json(runs / name / "blend.json")
-    return Blend(**content) if content else None
-
-
-def mark_current(runs: Path, name: str) -> None:
-    """Make the blend the one to submit."""
-    if read_json(runs / "current-blend.json") != {"name": name}:
-        write_json(runs / "current-blend.json", {"name": name})
-
-
-def load_current(runs: Path, data: str) -> Blend:
-    """The blend to submit; raises UserError where there is none for the present data."""
-    current = read_json(runs / "current-blend.json")
-    blend = load_blend(runs, current["name"]) if current else None
-    if blend is None or blend.data != data:
-        raise UserError("there is no blend for the present data yet; type: make ensemble")
-    return blend
+    if content is None:
+        return None
+    return Blend(**content | {part: Accuracy(**content[part]) for part in ("cv", "holdout")})
 
 
 def test_probabilities(runs: Path, blend: Blend) -> NDArray[np.floating]:

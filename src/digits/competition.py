@@ -20,22 +20,23 @@ class Submission:
     public_score: str
 
 
-def upload(path: Path, slug: str, message: str) -> Submission:
-    """Upload a file, unless one with the same message is listed already, and return what Kaggle lists.
+def upload(path: Path, slug: str, message: str, mark: str) -> Submission:
+    """Upload a file, unless one with the same mark is listed already, and return what Kaggle lists.
 
-    The client's own word is not taken: it reports success when an upload has failed. `message` must be unique to the
-    file. Raises UserError without credentials, when Kaggle refuses, and when the submission is not listed in time.
+    The client's own word is not taken: it reports success when an upload has failed. `mark` is the part of `message`
+    that no other file has; a listed submission that Kaggle could not score does not count. Raises UserError without
+    credentials, when Kaggle refuses, and when the submission is not listed in time.
     """
     client = _client()
     try:
-        if found := _listed(client, slug, message):
+        if found := _listed(client, slug, mark):
             return found
         client.competition_submit(str(path), message, slug, quiet=True)
         deadline = time.monotonic() + LISTED_WITHIN
-        while not (found := _listed(client, slug, message)):
+        while not (found := _listed(client, slug, mark)):
             if time.monotonic() > deadline:
                 raise UserError(
-                    f"Kaggle does not list the upload; look at kaggle.com/c/{slug}/submissions and try again"
+                    f"Kaggle does not list the upload, or could not score it; look at kaggle.com/c/{slug}/submissions"
                 )
             time.sleep(PAUSE)
     except OSError as error:  # what requests raises is an OSError
@@ -57,9 +58,9 @@ def _client() -> Any:
     return client
 
 
-def _listed(client: Any, slug: str, message: str) -> Submission | None:
+def _listed(client: Any, slug: str, mark: str) -> Submission | None:
     for each in client.competition_submissions(slug) or ():
-        if each.description == message:
+        if mark in (each.description or "") and each.status.name != "ERROR":
             return Submission(str(each.ref), each.status.name.lower(), each.public_score or "")
     return None
 

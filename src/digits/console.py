@@ -85,6 +85,16 @@ class Console:
         self._out.print(table)
 
     @contextmanager
+    def waiting(self, what: str) -> Iterator[None]:
+        """Show that something beyond this program is waited for."""
+        if self._plain:
+            self.say(f"waiting for {what}")
+            yield
+            return
+        with self._out.status(f"waiting for {what}"):
+            yield
+
+    @contextmanager
     def bar(self, title: str, total: float, unit: str) -> Iterator[Bar]:
         """A progress bar with the time left."""
         if self._plain:

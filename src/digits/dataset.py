@@ -208,13 +208,14 @@ def _match_columns(
         faults.append(f"column {competition.label_column!r} belongs in the training file: are train and test swapped?")
     faults += [f"column {column!r} stands {count} times" for column, count in Counter(header).items() if count > 1]
     missing = [column for column in wanted if column not in position]
-    if missing:
-        faults.append(
-            f"{len(missing):,} of the {len(wanted):,} pixel columns are missing, the first is {missing[0]!r}"
-            + _hint_of_shape(header, competition)
-        )
-    expected = {*wanted, competition.label_column, *([extra_column] if extra_column else [])}
-    unknown = [column for column in header if column not in expected]
+    unknown = [column for column in header if column not in {*wanted, competition.label_column, extra_column}]
+    pixel_like = re.compile(re.escape(competition.pixel_prefix) + r"(\d+)")
+    found = [int(match[1]) for column in position if (match := pixel_like.fullmatch(column))]
+    if (missing or unknown) and (hint := _hint_of_shape(found, competition)):
+        faults.append(hint)
+        unknown = [column for column in unknown if not pixel_like.fullmatch(column)]
+    elif missing:
+        faults.append(f"{len(missing):,} of the {len(wanted):,} pixel columns are missing, the first is {missing[0]!r}")
     if unknown:
         shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
         faults.append(f"{len(unknown):,} unknown columns ({shown}); remove them")
@@ -231,15 +232,22 @@ def _match_columns(
     return _Columns(header, pixels, extra, limits), notices
 
 
-def _hint_of_shape(header: list[str], competition: Competition) -> str:
-    """What to set where the file's images seem to have another size."""
-    found = sum(bool(re.fullmatch(re.escape(competition.pixel_prefix) + r"\d+", column)) for column in header)
-    side = math.isqrt(found)
-    if side * side == found and side >= 4:
-        return f'; for {side}x{side} images: SET="competition.image_shape=[{side},{side}]"'
-    if found == 3 * math.isqrt(found // 3) ** 2 and found:
-        return "; the file seems to hold colour images, which are not supported: one value per pixel"
-    return '; for images of another size: SET="competition.image_shape=[height,width]"'
+def _hint_of_shape(found: list[int], competition: Competition) -> str:
+    """What to set where the numbers of the pixel columns are whole, but of another image than expected."""
+    if not found or sorted(found) != list(range(min(found), min(found) + len(found))):
+        return ""
+    first, side, colour = min(found), math.isqrt(len(found)), math.isqrt(len(found) // 3)
+    height, width = competition.image_shape
+    if len(found) == competition.pixels:
+        return f'pixel columns are numbered from {first}; say so with SET="competition.first_pixel={first}"'
+    expected = f"{len(found):,} pixel columns, but {height}x{width} images have {competition.pixels:,}"
+    if len(found) == 3 * competition.pixels or (len(found) == 3 * colour**2 and side * side != len(found)):
+        return f"{expected}; these look like colour images, which are not supported: one value per pixel"
+    if side * side == len(found) and side >= 4:
+        shape = f"image_shape=[{side},{side}]"
+        also = f" competition.first_pixel={first}" if first != competition.first_pixel else ""
+        return f'{expected}; for {side}x{side} images: SET="competition.{shape}{also}"'
+    return f'{expected}; for images of another size: SET="competition.image_shape=[height,width]"'
 
 
 def _pieces(file: BinaryIO) -> Iterator[tuple[int, bytes]]:

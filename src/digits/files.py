@@ -64,7 +64,8 @@ def read_json(path: Path) -> Any:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; at the end it becomes `target`, complete on disk.
 
-    An existing `target` is replaced. After an exception nothing of the new folder is left.
+    Where `target` exists by then, it stays and the new one is dropped: folders are named after what decides their
+    content, so another process was first with the same. After an exception nothing of the new folder is left.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -76,12 +77,13 @@ def atomic_folder(target: Path) -> Iterator[Path]:
                 with file.open("rb") as opened:
                     os.fsync(opened.fileno())
         _sync_folder(temporary)
-        if target.exists():
-            shutil.rmtree(target)
-        temporary.rename(target)
-    except BaseException:
+        try:
+            temporary.rename(target)
+        except OSError:
+            if not target.is_dir():
+                raise
+    finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
     _sync_folder(target.parent)
 
 

@@ -10,10 +10,9 @@ from threadpoolctl import threadpool_limits
 
 from digits.console import Bar, Console
 from digits.crossval import fit_fold
+from digits.logs import log, log_to
 from digits.prepared import Prepared, load_prepared
 from digits.runs import RunFolder, RunSpec
-
-log = logging.getLogger("digits")
 
 
 def fit_unit(data: Prepared, runs: Path, spec: RunSpec, fold: int, bar: Bar | None = None) -> None:
@@ -26,7 +25,7 @@ def fit_unit(data: Prepared, runs: Path, spec: RunSpec, fold: int, bar: Bar | No
         if bar:
             bar.advance(1 / epochs, f"fold {fold + 1} of {data.fold_count}, accuracy {record['accuracy']:.4f}")
 
-    with folder.logging():
+    with log_to(folder.path / "log.txt"):
         log.info("fold %d starts: %s", fold, spec)
         fitted = fit_fold(data, fold, spec.model, spec.normalise, spec.seed, on_epoch)
         folder.save_unit(fold, fitted, data.labels[data.valid_rows(fold)])

@@ -10,6 +10,7 @@ from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 from digits.errors import UserError
 
 HOLDOUT = -1  # in place of a fold's number
+_UNASSIGNED = -2
 
 
 def duplicate_groups(images: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -26,7 +27,7 @@ def image_digests(images: NDArray[np.uint8]) -> Iterator[bytes]:
 
 
 def assign_folds(
-    labels: NDArray[np.int64], groups: NDArray[np.int64], folds: int, holdout: float, seed: int
+    labels: NDArray[np.int64], groups: NDArray[np.int64], classes: int, folds: int, holdout: float, seed: int
 ) -> NDArray[np.int8]:
     """Fold 0..folds-1 of every labelled image, or HOLDOUT; (n,).
 
@@ -34,33 +35,42 @@ def assign_folds(
     UserError where a class is too small to stand in every fold and in the holdout.
     """
     leaders = np.flatnonzero(groups == np.arange(len(groups)))
-    classes, counts = np.unique(labels[leaders], return_counts=True)
-    smallest = counts.argmin()
+    counts = np.bincount(labels[leaders], minlength=classes)
+    smallest = int(counts.argmin())
+    if not counts[smallest]:
+        raise UserError(
+            f"class {smallest} has no image: labels must run from 0 to {classes - 1}, each of them used; "
+            'if there are fewer classes, say so with SET="competition.classes=..."'
+        )
     kept = int(counts[smallest] * (1 - holdout))
     if kept < folds:
         raise UserError(
-            f"class {classes[smallest]} has {counts[smallest]} different images, too few for {folds} folds and a "
-            f'holdout of {holdout:.0%}; take fewer with SET="data.folds={max(2, kept)}"'
+            f"class {smallest} has {counts[smallest]} different images, too few for {folds} folds and a holdout of "
+            f'{holdout:.0%}; take fewer with SET="data.folds={max(2, kept)}"'
         )
-    if np.ceil(len(leaders) * holdout) < len(classes):
-        raise UserError(f"a holdout of {holdout:.1%} of {len(leaders)} images cannot hold all {len(classes)} classes")
-    assigned = np.full(len(labels), HOLDOUT, dtype=np.int8)
+    if np.ceil(len(leaders) * holdout) < classes:
+        raise UserError(f"a holdout of {holdout:.1%} of {len(leaders)} images cannot hold all {classes} classes")
+    assigned = np.full(len(labels), _UNASSIGNED, dtype=np.int8)
     shuffle = StratifiedShuffleSplit(n_splits=1, test_size=holdout, random_state=seed)
-    working, _ = next(shuffle.split(leaders, labels[leaders]))
+    working, held_out = next(shuffle.split(leaders, labels[leaders]))
+    assigned[leaders[held_out]] = HOLDOUT
     working = leaders[np.sort(working)]
     splits = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed).split(working, labels[working])
     for fold, (_, valid) in enumerate(splits):
         assigned[working[valid]] = fold
     assigned = assigned[groups]  # a repeated image follows the first of its kind
-    _check(assigned, labels, folds)
+    _check(assigned, labels, groups, classes, folds)
     return assigned
 
 
-def _check(assigned: NDArray[np.int8], labels: NDArray[np.int64], folds: int) -> None:
+def _check(
+    assigned: NDArray[np.int8], labels: NDArray[np.int64], groups: NDArray[np.int64], classes: int, folds: int
+) -> None:
     """The promises of `assign_folds`, asserted where they are made."""
-    everything = np.unique(labels)
+    assert set(np.unique(assigned)) == {HOLDOUT, *range(folds)}, "folds and holdout do not partition the rows"
+    assert np.array_equal(assigned, assigned[groups]), "a repeated image stands in two parts"
     for part in range(HOLDOUT, folds):
-        missing = np.setdiff1d(everything, labels[assigned == part])
+        missing = np.setdiff1d(np.arange(classes), labels[assigned == part])
         if len(missing):
             where = "the holdout" if part == HOLDOUT else f"fold {part}"
             raise UserError(

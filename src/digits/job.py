@@ -1,23 +1,48 @@
 """What a stage is given, and what it gives back."""
 
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 from digits.config import Params, Paths
 from digits.console import Console
+from digits.errors import UserError
+from digits.prepared import Prepared, load_prepared
+from digits.preparing import folder_name
+from digits.sources import Source, find_source
 
 
 @dataclass(frozen=True)
 class Job:
     """One command of the user.
 
-    data: what DATA= names, if anything. upload: whether to send the submission to Kaggle.
+    Everything that its stages share follows from the params and the files, found once; so commands that run side by
+    side with other params or data do not meet. named: what DATA= names, if anything. upload: whether to send the
+    submission to Kaggle.
     """
 
     params: Params
     paths: Paths
     console: Console
-    data: str | None = None
+    named: str | None = None
     upload: bool = False
+
+    @cached_property
+    def source(self) -> Source:
+        """The competition's files."""
+        return find_source(self.params.competition, self.paths, self.named)
+
+    @cached_property
+    def data_folder(self) -> Path:
+        """Where the arrays made of these files with these params lie, or will lie."""
+        return self.paths.processed / folder_name(self.params, self.source)
+
+    @cached_property
+    def data(self) -> Prepared:
+        """The arrays. Raises UserError where they are still to be made."""
+        if not self.data_folder.is_dir():
+            raise UserError("the data is not prepared for these params; type: make data")
+        return load_prepared(self.data_folder)
 
 
 @dataclass(frozen=True)

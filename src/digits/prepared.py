@@ -20,8 +20,9 @@ class Prepared:
 
     images: uint8 (n, pixels), 0..255. labels: int64 (n,), 0..classes-1. folds: int8 (n,), 0.. or HOLDOUT.
     test_images: uint8 (m, pixels). test_ids: int64 (m,), in the order of the sample submission.
-    about: what else is known, a JSON-like dictionary: slug, provenance, source, image_shape, classes, hash,
-    counts. `hash` covers all arrays: equal hashes are equal data in equal folds.
+    about: what else is known, a JSON-like dictionary: slug, provenance, source, source_sha256, image_shape, classes,
+    hash, class_counts, repeated, shared_with_test, notices. `hash` covers all arrays, the image shape and the number of
+    classes: equal hashes are equal data in equal folds.
     """
 
     folder: Path
@@ -92,20 +93,6 @@ def load_prepared(folder: Path) -> Prepared:
         raise UserError(f"{folder}: there are no prepared arrays here; type: make data")
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
     return Prepared(folder=folder, about=about, **arrays)
-
-
-def mark_current(processed: Path, folder: Path) -> None:
-    """Make `folder` the one that the other stages use."""
-    if read_json(processed / "current.json") != {"folder": folder.name}:
-        write_json(processed / "current.json", {"folder": folder.name})
-
-
-def load_current(processed: Path) -> Prepared:
-    """The arrays of the last `prepare`. Raises UserError where there are none."""
-    current = read_json(processed / "current.json")
-    if current is None:
-        raise UserError("no data has been prepared yet; type: make data")
-    return load_prepared(processed / current["folder"])
 
 
 def count_shared(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> int:

@@ -5,9 +5,6 @@ folder of its own. Inside, each fold's folder appears at once and complete: it i
 """
 
 import json
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +14,11 @@ from numpy.typing import NDArray
 
 from digits.crossval import FoldFit, assemble
 from digits.files import atomic_folder, fingerprint, read_json, write_atomic, write_json
+from digits.logs import log
 from digits.metrics import accuracy, log_loss
 from digits.models import FAMILIES, save
 from digits.prepared import Prepared
 from digits.versions import code_version
-
-log = logging.getLogger("digits")
 
 
 @dataclass(frozen=True)
@@ -144,16 +140,3 @@ class RunFolder:
             }
             write_json(path, metrics)
         return dict(metrics)
-
-    @contextmanager
-    def logging(self) -> Iterator[None]:
-        """Send the package's log to the run's log file meanwhile."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(self.path / "log.txt", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        log.addHandler(handler)
-        try:
-            yield
-        finally:
-            log.removeHandler(handler)
-            handler.close()

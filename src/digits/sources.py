@@ -1,6 +1,7 @@
 """Where the competition's files come from: what the user names, data/raw, or the practice set.
 
-Files that the user names are copied to data/raw/<slug>/ once, so that later commands need not name them again.
+What the user names is unpacked to a folder of its own below data/raw/copies. Once it has passed every check, `accept`
+makes it the one that later commands use by themselves; until then the earlier one stays.
 """
 
 import gzip
@@ -8,7 +9,7 @@ import shutil
 import stat
 import zipfile
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -20,7 +21,6 @@ from digits.practice import practice_files
 PRACTICE = "practice"  # DATA=practice asks for the practice set by name
 LARGEST_FILE = 4 * 2**30  # bytes unpacked: thirty times the largest file of the competitions that this is made for
 _FOREIGN = (".7z", ".bz2", ".rar", ".tar", ".tar.gz", ".tgz", ".xz")
-_ORIGIN = "origin.json"  # marks a folder below data/raw as our copy, and says of what
 
 Provenance = Literal["kaggle", "local", "practice"]
 
@@ -38,46 +38,48 @@ class Source:
     folder: str
     sha256: dict[str, str]
 
+    def sizes(self) -> list[int]:
+        """Bytes of each file."""
+        return [(Path(self.folder) / name).stat().st_size for name in self.sha256]
+
 
 def find_source(competition: Competition, paths: Paths, named: str | None) -> Source:
-    """The files to use, in this order: `named` by the user, data/raw, the practice set.
+    """The files to use: `named` by the user; else what lies in data/raw, the copy accepted last, the practice set.
 
-    Raises UserError where named files are missing, damaged or unsafe; what is in data/raw stays as it was.
+    Raises UserError where files are missing, damaged or unsafe; nothing that was there before is changed.
     """
     if named == PRACTICE:
         return _practice(competition, paths)
     if named:
-        return _copy(Path(named).expanduser(), paths.raw / competition.slug, competition)
-    return _in_raw(competition, paths) or _practice(competition, paths)
+        return _of_user(Path(named).expanduser(), competition, paths)
+    for place in (paths.raw / competition.slug, paths.raw / f"{competition.slug}.zip", paths.raw):
+        if place.is_file() or any((place / name).is_file() for name in _spellings(competition.train_file)):
+            return _of_user(place, competition, paths)
+    accepted = read_json(_pointer(competition, paths))
+    if accepted and (paths.copies / accepted["folder"]).is_dir():
+        return _describe("local", accepted["label"], paths.copies / accepted["folder"], competition)
+    return _practice(competition, paths)
 
 
-def _in_raw(competition: Competition, paths: Paths) -> Source | None:
-    """What lies in data/raw: a folder named after the competition, Kaggle's zip, or the files themselves."""
-    copied, flat = paths.raw / competition.slug, paths.raw
-    if (copied / competition.train_file).exists():
-        label = (read_json(copied / _ORIGIN) or {}).get("name", f"data/raw/{competition.slug}")
-        return _describe("local", label, copied, competition)
-    if (dropped := flat / f"{competition.slug}.zip").exists():
-        return _copy(dropped, copied, competition)
-    if (flat / competition.train_file).exists():
-        return _describe("local", "data/raw", flat, competition)
-    return None
+def accept(source: Source, competition: Competition, paths: Paths) -> None:
+    """Make a copy that has passed its checks the one to use without being named, and remove the one before."""
+    folder = Path(source.folder)
+    if folder.parent != paths.copies.resolve():
+        return
+    pointer = _pointer(competition, paths)
+    if read_json(pointer) != (chosen := {"folder": folder.name, "label": source.label}):
+        write_json(pointer, chosen)
+    for other in paths.copies.glob(f"*{competition.slug}-*"):
+        if other.is_dir() and other.name != folder.name:
+            shutil.rmtree(other, ignore_errors=True)
 
 
-def save_source(path: Path, source: Source) -> bool:
-    """Write the source down for the later stages; returns whether it differs from the one before."""
-    if read_json(path) == asdict(source):
-        return False
-    write_json(path, asdict(source))
-    return True
+def _pointer(competition: Competition, paths: Paths) -> Path:
+    return paths.copies / f"{competition.slug}.json"
 
 
-def load_source(path: Path) -> Source:
-    """What `save_source` wrote."""
-    content = read_json(path)
-    if content is None:
-        raise UserError("no data has been looked for yet; type: make data")
-    return Source(**content)
+def _spellings(name: str) -> tuple[str, str]:
+    return name, f"{name}.gz"
 
 
 def _describe(provenance: Provenance, label: str, folder: Path, competition: Competition) -> Source:
@@ -90,8 +92,7 @@ def _parts(folder: Path, competition: Competition, train: Path | None = None) ->
     """The competition's files in `folder`, by their proper names, as they are or with .gz behind; `train` if given."""
     found = {}
     for name in (competition.train_file, competition.test_file, competition.sample_file):
-        candidates = [folder / name, folder / f"{name}.gz"]
-        if path := next((path for path in candidates if path.is_file()), None):
+        if path := next((folder / each for each in _spellings(name) if (folder / each).is_file()), None):
             found[name] = path
     if train:
         found[competition.train_file] = train
@@ -111,34 +112,32 @@ def _practice(competition: Competition, paths: Paths) -> Source:
     return _describe("practice", "practice set", paths.practice, competition)
 
 
-def _copy(named: Path, target: Path, competition: Competition) -> Source:
-    """Copy what the user names to `target`, unpacked, unless it is there already."""
-    if target.resolve() == named.resolve():
-        return _describe("local", named.name, target, competition)
-    if target.exists() and not (target / _ORIGIN).exists():
+def _of_user(place: Path, competition: Competition, paths: Paths) -> Source:
+    """Files that the user named or dropped into data/raw; plain ones there are used in place, all else is copied."""
+    if place.name.endswith(_FOREIGN):
+        raise UserError(f"{place}: only zip and gz are opened here; unpack it and name the folder with DATA=")
+    if not place.exists():
         raise UserError(
-            f"{target} holds files that you put there; move them away to use DATA={named}, or leave DATA= out"
+            f"DATA={place}: no such file or folder; name a zip, a folder, or a training file beside a test file"
         )
-    if named.name.endswith(_FOREIGN):
-        raise UserError(f"{named}: only zip and gz are opened here; unpack it and name the folder with DATA=")
-    if _is_zip(named):
-        origin = {"name": named.name, "sha256": file_sha256(named)}
-    elif named.exists():
-        parts = _parts(named, competition) if named.is_dir() else _parts(named.parent, competition, train=named)
-        origin = {"name": named.name, "sha256": fingerprint({name: file_sha256(path) for name, path in parts.items()})}
+    parts: dict[str, Path] = {}
+    if _is_zip(place):
+        content = file_sha256(place)
     else:
-        raise UserError(
-            f"DATA={named}: no such file or folder; name a zip, a folder, or a training file beside a test file"
-        )
-    if read_json(target / _ORIGIN) != origin:
+        parts = _parts(place, competition) if place.is_dir() else _parts(place.parent, competition, train=place)
+        inside = place.resolve().is_relative_to(paths.raw.resolve())
+        if inside and all(path.name == name for name, path in parts.items()):
+            label = str(place.resolve().relative_to(paths.root.resolve()))
+            return _describe("local", label, place, competition)
+        content = fingerprint({name: file_sha256(path) for name, path in parts.items()})
+    target = paths.copies / f"{competition.slug}-{content[:12]}"
+    if not target.is_dir():
         with atomic_folder(target) as folder:
-            if _is_zip(named):
-                _unpack_zip(named, folder, competition)
-            else:
-                for name, part in parts.items():
-                    _unpack_part(part, folder / name)
-            write_json(folder / _ORIGIN, origin)
-    return _describe("local", named.name, target, competition)
+            if _is_zip(place):
+                _unpack_zip(place, folder, competition)
+            for name, part in parts.items():
+                _unpack_part(part, folder / name)
+    return _describe("local", place.name, target, competition)
 
 
 def _is_zip(path: Path) -> bool:

@@ -15,6 +15,8 @@ LEDGER_COLUMNS = (
     "written",  # UTC, ISO 8601
     "competition",
     "provenance",  # of the data: kaggle, local or practice
+    "source",  # name of the archive or folder
+    "source_sha256",  # hash of the training file
     "data",  # hash of the images, labels and folds
     "file",
     "sha256",
@@ -76,6 +78,8 @@ def read_ledger(path: Path) -> list[dict[str, str]]:
 def append_ledger(path: Path, entry: dict[str, object]) -> None:
     """Add one line; it is written in a single call and flushed to disk. Values missing from `entry` stay blank."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and (header := path.read_text(encoding="utf-8").partition("\n")[0]) != ",".join(LEDGER_COLUMNS):
+        raise UserError(f"{path}: has other columns ({header}); move it away, a new one is begun")
     text = io.StringIO()
     writer = csv.DictWriter(text, LEDGER_COLUMNS, restval="", lineterminator="\n")
     if not path.exists():

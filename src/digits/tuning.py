@@ -4,7 +4,6 @@ The only module that knows Optuna.
 """
 
 import json
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -15,18 +14,18 @@ from digits.config import SearchSpace, TuneParams
 from digits.crossval import fit
 from digits.errors import UserError
 from digits.layers import output_size, parse_layers
+from digits.logs import log
 from digits.metrics import accuracy
 from digits.models import OnEpoch
 from digits.prepared import Prepared
 from digits.studies import Study
 
 SEARCH_FOLD = 0  # trials are judged on this fold
-CONFIRM_FOLD = 1  # and the best one against the default on this one, which no trial has seen
+CONFIRM_FOLD = 1  # and the best one against the default on this one, on which none was judged
 
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 _SGD_FACTOR = 10  # momentum SGD wants about ten times Adam's learning rate on these networks
 _RANDOM_SHARE = 0.4  # of the trials are drawn at random before the sampler starts to learn from them
-
-log = logging.getLogger("digits")
 
 
 def suggest(trial: Trial, space: SearchSpace) -> dict[str, Any]:
@@ -55,23 +54,16 @@ def search(
 
     judge: overrides -> accuracy; a UserError or ValueError from it (a network that does not fit the images, a loss
     that is no number) ends the trial, not the search. on_trial: told number, result in words and overrides of each
-    trial that ends. The first trial is the default. A trial that a kill left unfinished is run again.
+    trial that ends. The first trial is the default. A trial that was interrupted is run again.
     """
-    study.folder.mkdir(parents=True, exist_ok=True)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    memory = optuna.create_study(
-        storage=study.storage,
-        study_name="tune",
-        direction="maximize",
-        load_if_exists=True,
-        sampler=optuna.samplers.TPESampler(
-            seed=params.seed, n_startup_trials=max(1, round(params.trials * _RANDOM_SHARE))
-        ),
-    )
+    memory = _memory(study, params)
     for trial in memory.get_trials(states=[TrialState.RUNNING]):
         memory.tell(trial.number, state=TrialState.FAIL)
-        memory.enqueue_trial(trial.params)
-    if not memory.trials:
+    repeated = {trial.user_attrs.get("repeats") for trial in memory.trials}
+    for trial in memory.get_trials(states=[TrialState.FAIL]):
+        if trial.number not in repeated:
+            memory.enqueue_trial(trial.params, user_attrs={"repeats": trial.number})
+    if not memory.get_trials(states=_ENDED):
         value = judge({})
         # recorded without parameters: the default need not lie within the space
         memory.add_trial(optuna.create_trial(value=value, user_attrs={"overrides": "{}"}))
@@ -90,17 +82,26 @@ def search(
         complete = trial.state == TrialState.COMPLETE
         on_trial(trial.number, f"{trial.value:.4f}" if complete else trial.user_attrs["error"], _overrides(trial))
 
-    ended = memory.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
-    memory.optimize(objective, n_trials=max(0, params.trials - len(ended)), callbacks=[report])
+    memory.optimize(objective, n_trials=max(0, params.trials - trials_done(study, params)), callbacks=[report])
     return _overrides(memory.best_trial)
 
 
-def trials_done(study: Study) -> int:
+def trials_done(study: Study, params: TuneParams) -> int:
     """How many trials of a study have ended."""
-    if not (study.folder / "study.db").exists():
-        return 0
-    memory = optuna.load_study(study_name="tune", storage=study.storage)
-    return len(memory.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED]))
+    return len(_memory(study, params).get_trials(states=_ENDED))
+
+
+def _memory(study: Study, params: TuneParams) -> optuna.Study:
+    """Optuna's memory of a study, made where there is none."""
+    study.folder.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    memory = optuna.create_study(storage=study.storage, study_name="tune", direction="maximize", load_if_exists=True)
+    memory.sampler = optuna.samplers.TPESampler(
+        # a sampler that starts anew from the same seed would draw what it has drawn before
+        seed=params.seed + len(memory.trials),
+        n_startup_trials=max(1, round(params.trials * _RANDOM_SHARE)),
+    )
+    return memory
 
 
 def judge_on_search_fold(

@@ -13,6 +13,7 @@ from digits.errors import UserError
 from digits.layers import parse_layers
 from digits.models import Setting, build, save
 from digits.models.cnn import CnnClassifier, OneCycle, build_network, make_optimizer
+from digits.preprocess import Normaliser
 
 SETTING = Setting((12, 12), 3, "/255")
 IMAGES, LABELS = toy_images(240, np.random.default_rng(0))
@@ -88,6 +89,19 @@ def test_weights_that_are_saved_rebuild_the_network(spec: dict[str, Any], tmp_pa
     assert "conv2d" in (tmp_path / "model.txt").read_text()
 
 
+@pytest.mark.parametrize("kind", ["standard", "minmax"])
+def test_training_and_predicting_normalise_alike(spec: dict[str, Any], kind: str) -> None:
+    """What the network sees of undistorted images in training is what the fitted normaliser makes of them."""
+    model = build(spec | {"augment": dict.fromkeys(spec["augment"], 0.0)}, Setting((12, 12), 3, kind), 0)
+    assert isinstance(model, CnnClassifier)
+    model.normaliser_ = Normaliser(kind).fit(IMAGES)
+    [(images, _)] = list(model._batches(IMAGES[:60], LABELS[:60], 60, 1, 1).as_numpy_iterator())
+    order = np.random.default_rng(0).permutation(60)
+    assert np.allclose(images.reshape(60, -1), model.normaliser_.transform(IMAGES[:60][order]), atol=1e-4)
+    scores = fitted(spec, setting=Setting((12, 12), 3, kind), epochs=6, learning_rate=0.02).predict_proba(IMAGES)
+    assert (scores.argmax(axis=1) == LABELS).mean() > 0.6
+
+
 def test_a_loss_that_is_no_number_stops_the_fit(spec: dict[str, Any]) -> None:
     with pytest.raises(
         UserError, match=r"the loss became (nan|inf) in epoch \d+ at a learning rate of .*try a lower one"
@@ -99,8 +113,6 @@ def test_augmented_batches_keep_labels_and_differ(spec: dict[str, Any]) -> None:
     """The batches that the network sees: every image with its own distortion, its own label, within 0..1."""
     model = build(spec | {"batch_size": 60}, SETTING, 0)
     assert isinstance(model, CnnClassifier)
-    from digits.preprocess import Normaliser
-
     model.normaliser_ = Normaliser("/255").fit(IMAGES)
     one_image = np.repeat(IMAGES[:1], 60, axis=0)
     [(images, labels)] = list(model._batches(one_image, np.arange(60) % 3, 60, 1, 1).as_numpy_iterator())

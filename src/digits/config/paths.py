@@ -16,14 +16,14 @@ class Paths:
         return self.root / "data" / "raw"
 
     @property
+    def copies(self) -> Path:
+        """Files that the user has named, unpacked; one folder per content."""
+        return self.raw / "copies"
+
+    @property
     def practice(self) -> Path:
         """The practice set, written as a competition's CSVs."""
         return self.root / "data" / "practice"
-
-    @property
-    def source(self) -> Path:
-        """Which files the other stages use, and where they came from."""
-        return self.root / "data" / "source.json"
 
     @property
     def processed(self) -> Path:

@@ -5,34 +5,26 @@ import pandas as pd
 from digits.files import write_atomic
 from digits.fitting import complete_side_by_side
 from digits.job import Job, Outcome
-from digits.metrics import accuracy
-from digits.prepared import load_current
 from digits.runs import RunFolder
 from digits.studies import baseline_runs
 
 
 def run(job: Job) -> Outcome:
     """Make one run per model of params.yaml's `baseline`, and reports/baseline.csv."""
-    data = load_current(job.paths.processed)
+    data = job.data
     specs = baseline_runs(job.params, data)
     worked = complete_side_by_side(data, job.paths.runs, specs, job.params.baseline.workers, job.console, "baseline")
-    rows = []
-    for spec in specs:
-        folder = RunFolder(job.paths.runs, spec)
-        metrics = folder.finish(data)
-        held_out = accuracy(folder.result(data).holdout, data.labels[data.holdout_rows])
-        rows.append({"name": spec.name} | metrics | {"holdout_accuracy": held_out.value})
+    rows = [{"name": spec.name} | RunFolder(job.paths.runs, spec).finish(data) for spec in specs]
     board = pd.DataFrame(rows).sort_values("cv_accuracy", ascending=False, kind="stable")
     write_atomic(job.paths.reports / "baseline.csv", board.to_csv(index=False, lineterminator="\n"))
     job.console.table(
-        ["model", "CV accuracy (95 %)", "spread", "log loss", "holdout", "fit"],
+        ["model", "CV accuracy (95 %)", "spread", "log loss", "fit"],
         [
             [
                 str(row.name),
                 f"{row.cv_accuracy:.4f} ({row.cv_low:.4f} to {row.cv_high:.4f})",
                 f"{row.cv_sd:.4f}",
                 f"{row.log_loss:.4f}",
-                f"{row.holdout_accuracy:.4f}",
                 f"{row.fit_seconds:.0f} s",
             ]
             for row in board.itertuples(index=False)

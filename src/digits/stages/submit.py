@@ -1,97 +1,99 @@
-"""Write the submission, check it, and enter it in the ledger."""
+"""Write the submission, check it, enter it in the ledger, upload it where that was asked for."""
 
 import hashlib
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
-from digits.blends import Blend, load_current, test_probabilities
+from digits.blends import Blend, load_blend, test_probabilities
 from digits.competition import upload
-from digits.config import Params
 from digits.errors import UserError
 from digits.files import write_atomic
 from digits.job import Job, Outcome
-from digits.prepared import Prepared
-from digits.prepared import load_current as load_data
+from digits.members import blend_name, members
 from digits.submission import append_ledger, check_frame, csv_bytes, make_frame, read_ledger
 
 
 def run(job: Job) -> Outcome:
-    """Make submissions/<competition>-<fingerprint>.csv of the current blend."""
-    data = load_data(job.paths.processed)
-    blend = load_current(job.paths.runs, data.hash)
-    competition = job.params.competition
+    """Make submissions/<competition>-<fingerprint>.csv of the blend."""
+    data, competition = job.data, job.params.competition
+    blend = load_blend(job.paths.runs, blend_name(job.params, members(job.params, data, job.paths)))
+    if blend is None:
+        raise UserError("the finished runs are not blended yet; type: make ensemble")
     columns = competition.submission_id, competition.submission_label
     frame = make_frame(data.test_ids, test_probabilities(job.paths.runs, blend), *columns)
     check_frame(frame, data.test_ids, data.classes, *columns)
     content = csv_bytes(frame)
     prefix = "practice" if data.practice else competition.slug
     path = job.paths.submissions / f"{prefix}-{blend.name.removeprefix('blend-')}.csv"
-    fresh = not path.exists() or path.read_bytes() != content
-    if fresh:
+    written = not path.exists() or path.read_bytes() != content
+    if written:
         write_atomic(path, content)
-    entry = _entry(job.params, data, blend, path, content)
-    states = _states(job, entry)
-    if "written" not in states:
-        append_ledger(job.paths.ledger, entry | {"state": "written"})
-    if job.upload and "uploaded" not in states:
-        fresh = True
-        _upload(job, data, path, entry)
+    entry = _entry(job, blend, path, content)
+    states = _remember(job, entry)
+    uploaded = "uploaded" in states
+    if job.upload and not uploaded:
+        _upload(job, path, entry)
     shown = path.relative_to(job.paths.root)
-    estimate = f"expected accuracy {blend.cv:.4f} ({blend.cv_low:.4f} to {blend.cv_high:.4f})"
     return Outcome(
-        f"{shown}: {len(frame):,} predictions, {'practice only' if data.practice else estimate}",
-        fresh,
-        _next_steps(job.params, data, blend, shown),
+        f"{shown}: {len(frame):,} predictions, {'practice only' if data.practice else f'expected accuracy {blend.cv}'}",
+        written or (job.upload and not uploaded),
+        _next_steps(job, shown, str(entry["message"]), offer_upload=not (uploaded or job.upload)),
     )
 
 
-def _message(params: Params, blend: Blend) -> str:
-    estimate = f"CV {blend.cv:.4f} ({blend.cv_low:.4f} to {blend.cv_high:.4f}), {blend.name}"
-    return f"{params.submit.message} {estimate}".strip()
-
-
-def _entry(params: Params, data: Prepared, blend: Blend, path: Path, content: bytes) -> dict[str, object]:
+def _entry(job: Job, blend: Blend, path: Path, content: bytes) -> dict[str, object]:
     """A line of the ledger, but for its state."""
+    about, sha256 = job.data.about, hashlib.sha256(content).hexdigest()
     return {
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
-        "competition": params.competition.slug,
-        "provenance": data.about["provenance"],
-        "data": data.hash[:16],
+        "competition": job.params.competition.slug,
+        "provenance": about["provenance"],
+        "source": about["source"],
+        "source_sha256": about["source_sha256"][job.params.competition.train_file][:16],
+        "data": job.data.hash[:16],
         "file": path.name,
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "rows": len(data.test_ids),
-        "cv_accuracy": f"{blend.cv:.5f}",
-        "cv_low": f"{blend.cv_low:.5f}",
-        "cv_high": f"{blend.cv_high:.5f}",
-        "holdout_accuracy": f"{blend.holdout:.5f}",
+        "sha256": sha256,
+        "rows": len(job.data.test_ids),
+        "cv_accuracy": f"{blend.cv.value:.5f}",
+        "cv_low": f"{blend.cv.low:.5f}",
+        "cv_high": f"{blend.cv.high:.5f}",
+        "holdout_accuracy": f"{blend.holdout.value:.5f}",
         "members": " ".join(blend.weights),
-        "message": _message(params, blend),
+        # the file's hash marks the submission among others on Kaggle
+        "message": f"{job.params.submit.message} CV {blend.cv}, {sha256[:12]}".strip(),
     }
 
 
-def _states(job: Job, entry: dict[str, object]) -> set[str]:
-    """States that the ledger knows of this very file."""
-    known = read_ledger(job.paths.ledger)
-    return {line["state"] for line in known if (line["file"], line["sha256"]) == (entry["file"], entry["sha256"])}
+def _remember(job: Job, entry: dict[str, object]) -> set[str]:
+    """Enter a new file as written; returns the states that the ledger knows of this content."""
+    known = [
+        line
+        for line in read_ledger(job.paths.ledger)
+        if (line["competition"], line["sha256"]) == (entry["competition"], entry["sha256"])
+    ]
+    if entry["file"] not in {line["file"] for line in known}:
+        append_ledger(job.paths.ledger, entry | {"state": "written"})
+    return {line["state"] for line in known}
 
 
-def _upload(job: Job, data: Prepared, path: Path, entry: dict[str, object]) -> None:
-    """Send the file to Kaggle and enter that in the ledger, once per file."""
-    if data.practice:
+def _upload(job: Job, path: Path, entry: dict[str, object]) -> None:
+    """Send the file to Kaggle and enter that in the ledger."""
+    if job.data.practice:
         raise UserError("practice data is never uploaded; name the competition's files with DATA=")
-    listed = upload(path, job.params.competition.slug, str(entry["message"]))
+    with job.console.waiting("Kaggle"):
+        listed = upload(path, job.params.competition.slug, str(entry["message"]), mark=str(entry["sha256"])[:12])
     append_ledger(job.paths.ledger, entry | {"state": "uploaded", "public_score": listed.public_score})
     job.console.say(f"uploaded: submission {listed.ref}, {listed.status} {listed.public_score}".strip())
 
 
-def _next_steps(params: Params, data: Prepared, blend: Blend, path: Path) -> tuple[str, ...]:
-    slug = params.competition.slug
-    if data.practice:
+def _next_steps(job: Job, path: Path, message: str, offer_upload: bool) -> tuple[str, ...]:
+    slug = job.params.competition.slug
+    if job.data.practice:
         return (f"make submit DATA=path/to/{slug}.zip   the same on the real competition",)
-    upload = ["kaggle", "competitions", "submit", "-c", slug, "-f", str(path), "-m", _message(params, blend)]
-    return (
-        f".venv/bin/{shlex.join(upload)}   uploads it, once you have a Kaggle account",
-        "make baseline submit   blends scikit-learn models in",
-        "make tune submit   looks for a better network first",
+    command = ["kaggle", "competitions", "submit", "-c", slug, "-f", str(path), "-m", message]
+    steps = (
+        "make baseline, then make submit   blends scikit-learn models in",
+        "make tune, then make submit   looks for a better network first",
     )
+    return (f".venv/bin/{shlex.join(command)}   uploads it", *steps) if offer_upload else steps

@@ -2,20 +2,20 @@
 
 from digits.fitting import complete_one_by_one
 from digits.job import Job, Outcome
-from digits.prepared import load_current
 from digits.runs import RunFolder
 from digits.studies import train_run
 
 
 def run(job: Job) -> Outcome:
     """Make the run of params.yaml's `train`, or of what a finished study found."""
-    data = load_current(job.paths.processed)
+    data = job.data
     spec = train_run(job.params, data, job.paths.studies)
     worked = complete_one_by_one(data, job.paths.runs, spec, job.console, "train")
     folder = RunFolder(job.paths.runs, spec)
     metrics = folder.finish(data)
+    cv = f"{metrics['cv_accuracy']:.4f} ({metrics['cv_low']:.4f} to {metrics['cv_high']:.4f})"
     return Outcome(
-        f"{data.fold_count} fits of {spec.model['layers']}: CV accuracy {metrics['cv_accuracy']:.4f}, "
+        f"{data.fold_count} fits of {spec.model['layers']}: CV accuracy {cv}, "
         f"spread over folds {metrics['cv_sd']:.4f}; {folder.path.relative_to(job.paths.root)}",
         worked,
     )

@@ -1,12 +1,14 @@
-"""Search for a better network, and keep the default unless the best one beats it on images no trial has seen."""
+"""Search for a better network, and keep the default unless the best beats it on a fold on which none was judged."""
 
 from typing import Any
 
 from digits.config import CnnSpec
+from digits.errors import UserError
 from digits.fitting import fit_unit
 from digits.job import Job, Outcome
+from digits.logs import log_to
 from digits.metrics import paired_gain
-from digits.prepared import Prepared, load_current
+from digits.prepared import Prepared
 from digits.runs import RunFolder, run_spec
 from digits.studies import study_of
 from digits.tuning import CONFIRM_FOLD, judge_on_search_fold, search, trials_done
@@ -14,12 +16,13 @@ from digits.tuning import CONFIRM_FOLD, judge_on_search_fold, search, trials_don
 
 def run(job: Job) -> Outcome:
     """Make runs/tune/<fingerprint>/best.yaml."""
-    data = load_current(job.paths.processed)
+    data = job.data
     study = study_of(job.params, data, job.paths.studies)
     worked = study.best is None
     if worked:
-        best = _search(job, data)
-        adopted, comment = _confirm(job, data, best)
+        with log_to(study.folder / "log.txt"):
+            best = _search(job, data)
+            adopted, comment = _confirm(job, data, best)
         study.save_best(best if adopted else {}, comment)
         job.console.say(comment)
     found = ", ".join(f"{name}={value}" for name, value in (study.best or {}).items())
@@ -30,7 +33,7 @@ def run(job: Job) -> Outcome:
 def _search(job: Job, data: Prepared) -> dict[str, Any]:
     params, train = job.params.tune, job.params.train
     study = study_of(job.params, data, job.paths.studies)
-    missing = max(params.trials - trials_done(study), 0)
+    missing = max(params.trials - trials_done(study, params), 0)
     with job.console.bar("tune", missing, "trials") as bar:
 
         def on_epoch(_: int, epochs: int, record: dict[str, float]) -> None:
@@ -62,11 +65,16 @@ def _confirm(job: Job, data: Prepared, best: dict[str, Any]) -> tuple[bool, str]
         for spec in (found, default):
             run = run_spec("cnn", spec.model_dump(mode="json"), job.params.data.normalise, job.params.train.seed, data)
             folder = RunFolder(job.paths.runs, run)
-            if not folder.has(CONFIRM_FOLD):
-                fit_unit(data, job.paths.runs, run, CONFIRM_FOLD, bar)
+            try:
+                if not folder.has(CONFIRM_FOLD):
+                    fit_unit(data, job.paths.runs, run, CONFIRM_FOLD, bar)
+            except UserError as error:
+                if spec == default:
+                    raise
+                return False, f"the best trial cannot be fitted at full length ({error}): the default stays"
             valid.append(folder.unit_valid(CONFIRM_FOLD))
-    gain, error = paired_gain(valid[0], valid[1], data.labels[data.valid_rows(CONFIRM_FOLD)])
-    adopted = gain > error
+    gain, deviation = paired_gain(valid[0], valid[1], data.labels[data.valid_rows(CONFIRM_FOLD)])
+    adopted = gain > deviation
     verdict = "taken" if adopted else "not above noise: the default stays"
-    comment = f"on fold {CONFIRM_FOLD}, unseen by the search, the best trial gains {gain:+.4f}"
-    return adopted, f"{comment} (standard error {error:.4f}): {verdict}"
+    comment = f"on fold {CONFIRM_FOLD}, on which no trial was judged, the best gains {gain:+.4f}"
+    return adopted, f"{comment} (standard error {deviation:.4f}): {verdict}"
