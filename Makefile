@@ -27,7 +27,7 @@ DIGITS = $(BIN)/python -m digits $(OPTIONS) $(if $(filter-out 0,$(UPLOAD)),--upl
 
 help: ## this page
 	@printf 'From a competition to a submission:\n\n'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 17
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 	@printf '\nVariables:\n\n'
 	@sed -n 's/^## /  /p' $(MAKEFILE_LIST)
 

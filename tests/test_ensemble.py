@@ -37,6 +37,14 @@ def test_the_order_of_members_does_not_matter(seed: int) -> None:
     assert np.allclose(blend(members, forward), blend(members[::-1], backward))
 
 
+def test_the_best_mean_met_on_the_way_is_kept() -> None:
+    """Two members that are right on one half each are best in equal parts, which three draws cannot end in."""
+    labels = np.zeros(4, dtype=int)
+    sure, unsure = [0.9, 0.1], [0.2, 0.8]
+    members = [np.array([sure, sure, unsure, unsure]), np.array([unsure, unsure, sure, sure])]
+    assert climb(members, labels, rounds=3).tolist() == [0.5, 0.5]
+
+
 def test_identical_members_blend_to_themselves() -> None:
     (member,), labels = members_and_labels(1, 1)
     weights = climb([member, member, member], labels, 10)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
 from digits.config import Params
 from digits.console import Console
@@ -46,6 +47,17 @@ def test_side_by_side_is_the_same_as_one_by_one(toy_data: Prepared, spec: RunSpe
     for each in (spec, other):
         two, one = (RunFolder(tmp_path / name, each).result(toy_data) for name in ("two", "one"))
         assert np.array_equal(two.oof, one.oof) and np.array_equal(two.test, one.test)
+
+
+def test_a_fit_beside_others_has_one_thread(
+    toy_data: Prepared, spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    monkeypatch.setattr(
+        "digits.fitting.fit_unit", lambda *_: threads.extend(pool["num_threads"] for pool in threadpool_info())
+    )
+    complete_side_by_side(toy_data, tmp_path, [spec], 1, Console(plain=True), "baseline")
+    assert set(threads) == {1}
 
 
 def test_a_finished_run_says_how_good_it_is(toy_data: Prepared, spec: RunSpec, tmp_path: Path) -> None:
