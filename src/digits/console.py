@@ -59,7 +59,7 @@ class Console:
     def __init__(self, plain: bool = False):
         self._out = RichConsole(highlight=False, soft_wrap=True)
         if not self._out.is_terminal:
-            self._out.width = 160  # a file has no width, and rich would assume 80 columns
+            self._out.width = 110  # a file has no width, and rich would assume 80 columns
         self._err = RichConsole(highlight=False, soft_wrap=True, stderr=True)
         self._plain = plain or not self._out.is_terminal
 
