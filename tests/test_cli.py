@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -45,6 +46,16 @@ def test_from_files_to_a_checked_submission_and_then_nothing_to_do(toy: Path, di
     second = digits(*SUBMIT)
     assert "Nothing to do: everything is up to date." in second.stdout
     assert tree(toy) == before
+
+
+def test_a_command_with_nothing_to_do_waits_for_no_large_library(toy: Path, digits: Digits) -> None:
+    assert digits(*SUBMIT).returncode == 0
+    script = "import sys; from digits.cli import main; main(sys.argv[1:]); print(*sys.modules)"
+    shown = subprocess.run(
+        [sys.executable, "-c", script, *digits_arguments(*SUBMIT)], cwd=toy, capture_output=True, text=True, check=True
+    ).stdout
+    assert "Nothing to do" in shown
+    assert not {"tensorflow", "keras", "sklearn", "scipy", "optuna"} & set(shown.splitlines()[-1].split())
 
 
 def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: Digits, tmp_path: Path) -> None:

@@ -6,16 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digits.errors import UserError
-from digits.folds import HOLDOUT, assign_folds, duplicate_groups
+from digits.folds import assign_folds
+from digits.prepared import HOLDOUT
 
 
 def alone(count: int) -> np.ndarray:
     return np.arange(count)
-
-
-def test_repeated_images_point_at_the_first() -> None:
-    images = np.array([[1, 2], [3, 4], [1, 2], [3, 4], [5, 6]], dtype=np.uint8)
-    assert duplicate_groups(images).tolist() == [0, 1, 0, 1, 4]
 
 
 @settings(deadline=None, max_examples=50)

@@ -11,8 +11,10 @@ SOURCE = Path(__file__).parent.parent / "src" / "digits"
 LAYERS = (
     ("errors", "files", "layers", "machine"),
     ("config", "console", "logs", "versions"),
-    ("augment", "dataset", "ensemble", "folds", "metrics", "practice", "preprocess", "submission"),
-    ("blends", "competition", "prepared", "sources"),
+    ("augment", "dataset", "duplicates", "ensemble", "metrics", "practice", "preprocess", "submission"),
+    ("blends", "competition", "sources"),
+    ("prepared",),
+    ("folds",),
     ("preparing",),
     ("models",),
     ("crossval",),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from digits.errors import UserError
-from digits.prepared import Prepared, count_shared, load_prepared
+from digits.prepared import Prepared, load_prepared
 
 
 def test_rows_partition(toy_data: Prepared) -> None:
@@ -27,8 +27,3 @@ def test_arrays_are_mapped_not_copied(toy_data: Prepared) -> None:
 def test_a_folder_without_arrays_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="make data"):
         load_prepared(tmp_path / "none")
-
-
-def test_shared_images_are_counted() -> None:
-    images = np.array([[1, 2], [3, 4]], dtype=np.uint8)
-    assert count_shared(images, np.array([[3, 4], [5, 6], [3, 4]], dtype=np.uint8)) == 2

@@ -111,5 +111,8 @@ def test_what_was_found_is_a_fragment_that_train_takes(toy_params: Params, toy_d
     }
     ignoring = toy_params.model_copy(update={"train": toy_params.train.model_copy(update={"use_tuned": False})})
     assert train_run(ignoring, toy_data, tmp_path) == default
+    study.save_best({"epoch": 3}, "edited by hand")
+    with pytest.raises(UserError, match=r"best.yaml: unknown key epoch; did you mean epochs\?"):
+        train_run(toy_params, toy_data, tmp_path)
     study.save_best({}, "kept")
     assert train_run(toy_params, toy_data, tmp_path) == default

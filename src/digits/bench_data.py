@@ -25,8 +25,7 @@ from digits.dataset import read_train
 from digits.errors import UserError
 from digits.files import write_json
 from digits.machine import peak_memory
-from digits.prepared import load_prepared
-from digits.preparing import folder_name
+from digits.prepared import folder_name, load_prepared
 from digits.sources import find_source
 
 REPEATS = 5

@@ -49,7 +49,7 @@ class _PlainBar(Bar):
         left = elapsed / self._done * (self._total - self._done)
         self._console.print(
             f"{self._title}: {self._done:.1f} of {self._total:g} {self._unit}, "
-            f"{elapsed:.0f} s gone, about {left:.0f} s left{', ' + note if note else ''}"
+            f"{elapsed:.0f} s gone, about {max(left, 0):.0f} s left{', ' + note if note else ''}"
         )
 
 

@@ -1,29 +1,13 @@
 """Which fold, or the holdout, each labelled image belongs to."""
 
-from collections.abc import Iterator
-from hashlib import blake2b
-
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
 
 from digits.errors import UserError
+from digits.prepared import HOLDOUT
 
-HOLDOUT = -1  # in place of a fold's number
 _UNASSIGNED = -2
-
-
-def duplicate_groups(images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """For each row of `images`, (n, pixels), the first row with the same pixels; (n,)."""
-    first: dict[bytes, int] = {}
-    keys = image_digests(images)
-    return np.array([first.setdefault(key, row) for row, key in enumerate(keys)], dtype=np.int64)
-
-
-def image_digests(images: NDArray[np.uint8]) -> Iterator[bytes]:
-    """16 bytes for each row of `images`, equal for equal rows; a clash among a billion images has a chance of 1e-21."""
-    for image in np.ascontiguousarray(images):
-        yield blake2b(image.data, digest_size=16).digest()
 
 
 def assign_folds(

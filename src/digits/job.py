@@ -7,8 +7,7 @@ from pathlib import Path
 from digits.config import Params, Paths
 from digits.console import Console
 from digits.errors import UserError
-from digits.prepared import Prepared, load_prepared
-from digits.preparing import folder_name
+from digits.prepared import Prepared, folder_name, load_prepared
 from digits.sources import Source, find_source
 
 

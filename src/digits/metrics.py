@@ -1,11 +1,12 @@
-"""How good predictions are, and how sure that is."""
+"""How good predictions are, and how sure that is.
+
+The libraries are imported when something is computed: a command that only shows what it has need not wait for them.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
-from sklearn.metrics import log_loss as _log_loss
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ def accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> 
 
     The interval is Wilson's (E. B. Wilson, 1927, JASA 22, p. 209), which keeps its level near accuracies of 1.
     """
+    from scipy.stats import binomtest  # noqa: PLC0415
+
     right = int((probabilities.argmax(axis=1) == labels).sum())
     interval = binomtest(right, len(labels)).proportion_ci(0.95, method="wilson")
     return Accuracy(right / len(labels), float(interval.low), float(interval.high), len(labels))
@@ -33,9 +36,11 @@ def accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> 
 
 def log_loss(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
     """Mean of -log(probability of the true class), in nats."""
+    from sklearn.metrics import log_loss as sklearn_log_loss  # noqa: PLC0415
+
     normalised = probabilities.astype(np.float64)
     normalised /= normalised.sum(axis=1, keepdims=True)
-    return float(_log_loss(labels, normalised, labels=np.arange(probabilities.shape[1])))
+    return float(sklearn_log_loss(labels, normalised, labels=np.arange(probabilities.shape[1])))
 
 
 def paired_gain(new: NDArray[np.floating], old: NDArray[np.floating], labels: NDArray[np.int64]) -> tuple[float, float]:

@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from digits.config import Params
 from digits.errors import UserError
-from digits.files import atomic_folder, read_json, write_json
-from digits.folds import HOLDOUT, image_digests
+from digits.files import atomic_folder, fingerprint, read_json, write_json
+from digits.sources import Source
+from digits.versions import code_version
 
+HOLDOUT = -1  # in place of a fold's number
 _ARRAYS = ("images", "labels", "folds", "test_images", "test_ids")
 
 
@@ -78,6 +81,18 @@ class Prepared:
         return np.flatnonzero(self.folds == HOLDOUT)
 
 
+def folder_name(params: Params, source: Source) -> str:
+    """Name of the folder for these files, params and code; it is there, or still to be made."""
+    decisive = {
+        "files": source.sha256,
+        "provenance": source.provenance,
+        "competition": params.competition.model_dump(mode="json"),
+        "split": params.data.model_dump(mode="json", exclude={"normalise"}),
+        "code": code_version("digits.preparing"),
+    }
+    return f"{params.competition.slug}-{fingerprint(decisive)}"
+
+
 def save_prepared(folder: Path, arrays: dict[str, NDArray[Any]], about: dict[str, Any]) -> None:
     """Write the arrays, named as in `Prepared`, and what is known about them."""
     with atomic_folder(folder) as temporary:
@@ -93,9 +108,3 @@ def load_prepared(folder: Path) -> Prepared:
         raise UserError(f"{folder}: there are no prepared arrays here; type: make data")
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
     return Prepared(folder=folder, about=about, **arrays)
-
-
-def count_shared(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> int:
-    """How many rows of `others` stand in `images` too, both (rows, pixels)."""
-    known = set(image_digests(images))
-    return sum(digest in known for digest in image_digests(others))

@@ -9,24 +9,10 @@ from numpy.typing import NDArray
 
 from digits.config import Competition, Params
 from digits.dataset import OnBytes, Table, read_sample_ids, read_test, read_train
+from digits.duplicates import count_shared, duplicate_groups
 from digits.errors import UserError
-from digits.files import fingerprint
-from digits.folds import assign_folds, duplicate_groups
-from digits.prepared import count_shared
+from digits.folds import assign_folds
 from digits.sources import Source
-from digits.versions import code_version
-
-
-def folder_name(params: Params, source: Source) -> str:
-    """Name of the folder for these files, params and code; it is there, or still to be made."""
-    decisive = {
-        "files": source.sha256,
-        "provenance": source.provenance,
-        "competition": params.competition.model_dump(mode="json"),
-        "split": params.data.model_dump(mode="json", exclude={"normalise"}),
-        "code": code_version("digits.preparing"),
-    }
-    return f"{params.competition.slug}-{fingerprint(decisive)}"
 
 
 def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

@@ -16,7 +16,6 @@ from typing import Literal
 from digits.config import Competition, Paths
 from digits.errors import UserError
 from digits.files import atomic_folder, file_sha256, fingerprint, read_json, write_atomic, write_json
-from digits.practice import practice_files
 
 PRACTICE = "practice"  # DATA=practice asks for the practice set by name
 LARGEST_FILE = 4 * 2**30  # bytes unpacked: thirty times the largest file of the competitions that this is made for
@@ -105,6 +104,8 @@ def _parts(folder: Path, competition: Competition, train: Path | None = None) ->
 
 
 def _practice(competition: Competition, paths: Paths) -> Source:
+    from digits.practice import practice_files  # noqa: PLC0415 - a second, which real files need not wait for
+
     for name, content in practice_files(competition).items():
         path = paths.practice / name
         if not path.exists() or path.read_bytes() != content:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from digits.config import CnnSpec, Params
+from digits.config import CnnSpec, Params, validate
 from digits.files import fingerprint, write_atomic
 from digits.prepared import Prepared
 from digits.runs import RunSpec, run_spec
@@ -61,7 +61,7 @@ def train_run(params: Params, data: Prepared, studies: Path) -> RunSpec:
     spec = params.train.spec
     study = study_of(params, data, studies)
     if params.train.use_tuned and study.best:
-        spec = CnnSpec.model_validate(spec.model_dump() | study.best)
+        spec = validate(CnnSpec, spec.model_dump(mode="json") | study.best, str(study.folder / "best.yaml"))
     return run_spec("cnn", spec.model_dump(mode="json"), params.data.normalise, params.train.seed, data)
 
 

@@ -1,6 +1,6 @@
 """params.yaml as frozen, validated objects, and the folders of the project."""
 
-from digits.config.load import load_params
+from digits.config.load import load_params, validate
 from digits.config.paths import Paths
 from digits.config.schema import (
     Augment,
@@ -32,4 +32,5 @@ __all__ = [
     "TrainParams",
     "TuneParams",
     "load_params",
+    "validate",
 ]

@@ -2,11 +2,9 @@
 
 from collections import Counter
 
-from digits.folds import HOLDOUT
 from digits.job import Job, Outcome
 from digits.machine import peak_memory
-from digits.prepared import Prepared, save_prepared
-from digits.preparing import prepare
+from digits.prepared import HOLDOUT, Prepared, save_prepared
 from digits.sources import accept
 
 
@@ -14,6 +12,8 @@ def run(job: Job) -> Outcome:
     """Make data/processed/<competition>-<fingerprint>."""
     fresh = not job.data_folder.is_dir()
     if fresh:
+        from digits.preparing import prepare  # noqa: PLC0415 - a second, which a command with nothing to do saves
+
         with job.console.bar("read", sum(job.source.sizes()) / 1e6, "MB") as bar:
             arrays, about = prepare(job.source, job.params, lambda count: bar.advance(count / 1e6))
         save_prepared(job.data_folder, arrays, about)

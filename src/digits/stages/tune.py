@@ -27,7 +27,8 @@ def run(job: Job) -> Outcome:
         job.console.say(comment)
     found = ", ".join(f"{name}={value}" for name, value in (study.best or {}).items())
     summary = f"found {found}" if found else "the default network stays: nothing tried was better beyond noise"
-    return Outcome(f"{summary}; {study.folder / 'best.yaml'}", worked, ("make submit   trains what was found",))
+    shown = (study.folder / "best.yaml").relative_to(job.paths.root)
+    return Outcome(f"{summary}; {shown}", worked, ("make submit   trains what was found",))
 
 
 def _search(job: Job, data: Prepared) -> dict[str, Any]:
