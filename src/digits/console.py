@@ -48,7 +48,7 @@ class _PlainBar(Bar):
         elapsed = now - self._started
         left = elapsed / self._done * (self._total - self._done)
         self._console.print(
-            f"{self._title}: {self._done:.1f} of {self._total:g} {self._unit}, "
+            f"{self._title}: {self._done:.1f} of {self._total:.4g} {self._unit}, "
             f"{elapsed:.0f} s gone, about {max(left, 0):.0f} s left{', ' + note if note else ''}"
         )
 
@@ -103,7 +103,7 @@ class Console:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed:.1f} of {task.total:g}"),
+            TextColumn("{task.completed:.1f} of {task.total:.4g}"),
             TextColumn(unit),
             TimeElapsedColumn(),
             TextColumn("left"),
