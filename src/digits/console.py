@@ -6,6 +6,7 @@ On a terminal bars move; elsewhere (a file, CI) they become a plain line now and
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
@@ -16,15 +17,14 @@ from rich.table import Table
 PLAIN_SECONDS = 10.0  # between two plain lines of one bar
 
 
-class Bar:
-    """Progress of a piece of work that consists of `total` steps."""
+class Bar(Protocol):
+    """Progress of a piece of work."""
 
     def advance(self, steps: float = 1, note: str = "") -> None:
         """Count steps as done; `note` says what is being done now."""
-        raise TypeError("use Console.bar")
 
 
-class _TerminalBar(Bar):
+class _TerminalBar:
     def __init__(self, progress: RichProgress, title: str, total: float):
         self._progress = progress
         self._task = progress.add_task(title, total=total, note="")
@@ -33,7 +33,7 @@ class _TerminalBar(Bar):
         self._progress.update(self._task, advance=steps, note=note)
 
 
-class _PlainBar(Bar):
+class _PlainBar:
     def __init__(self, console: RichConsole, title: str, total: float, unit: str):
         self._console, self._title, self._total, self._unit = console, title, total, unit
         self._started = self._said = time.monotonic()
