@@ -130,14 +130,14 @@ def workspace(tmp_path: Path) -> Path:
     return folder
 
 
-def digits_arguments(*arguments: str, toy: bool = True) -> list[str]:
-    """Arguments of the command, on the toy competition unless told otherwise."""
-    return [*arguments, *(["--set", " ".join(f"'{item}'" for item in TOY)] if toy else [])]
+def digits_arguments(*arguments: str, toy: bool = True, also: tuple[str, ...] = ()) -> list[str]:
+    """Arguments of the command, on the toy competition unless told otherwise; `also`: further overrides."""
+    return [*arguments, *(["--set", " ".join(f"'{item}'" for item in (*TOY, *also))] if toy else [])]
 
 
-def digits_command(*arguments: str) -> list[str]:
+def digits_command(*arguments: str, also: tuple[str, ...] = ()) -> list[str]:
     """The command line of the package on the toy competition, for a process of its own."""
-    return [sys.executable, "-m", "digits", *digits_arguments(*arguments)]
+    return [sys.executable, "-m", "digits", *digits_arguments(*arguments, also=also)]
 
 
 @pytest.fixture
@@ -146,9 +146,9 @@ def digits(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.chdir(workspace)
     monkeypatch.setenv("HOME", str(workspace))
 
-    def run(*arguments: str, toy: bool = True) -> Shown:
+    def run(*arguments: str, toy: bool = True, also: tuple[str, ...] = ()) -> Shown:
         capsys.readouterr()
-        status = main(digits_arguments(*arguments, toy=toy))
+        status = main(digits_arguments(*arguments, toy=toy, also=also))
         shown = capsys.readouterr()
         return Shown(status, shown.out, shown.err)
 

@@ -59,11 +59,14 @@ def test_a_command_with_nothing_to_do_waits_for_no_large_library(toy: Path, digi
 
 
 def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: Digits, tmp_path: Path) -> None:
-    assert digits(*SUBMIT).returncode == 0
+    also = ("train.epochs=40",)  # folds of some seconds, so that there is a middle to kill it in
+    assert digits(*SUBMIT, also=also).returncode == 0
     undisturbed = submission(toy).read_bytes()
     for folder in ("runs", "submissions"):
         (toy / folder).rename(tmp_path / folder)
-    process = subprocess.Popen(digits_command(*SUBMIT), cwd=toy, stdout=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        digits_command(*SUBMIT, also=also), cwd=toy, stdout=subprocess.DEVNULL, start_new_session=True
+    )
     deadline = time.monotonic() + 120
     while not list((toy / "runs").glob("cnn-*/fold-0")):  # the first of three folds is done, the next under way
         assert process.poll() is None and time.monotonic() < deadline
@@ -73,7 +76,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: 
     done = {path: path.stat().st_mtime_ns for path in (toy / "runs").glob("cnn-*/fold-*")}
     assert 1 <= len(done) < 3
     assert not (toy / "submissions").exists()
-    again = digits(*SUBMIT)
+    again = digits(*SUBMIT, also=also)
     assert again.returncode == 0, again.stderr
     assert submission(toy).read_bytes() == undisturbed
     assert all(path.stat().st_mtime_ns == time_ for path, time_ in done.items()), "a finished fit was done again"
@@ -83,8 +86,7 @@ def test_other_params_make_other_runs_and_leave_the_old(toy: Path, digits: Digit
     assert digits("fetch", "prepare", "train").returncode == 0
     before = tree(toy / "runs")
     assert digits("fetch", "prepare", "train", "--set", "competition.slug=toy", toy=False).returncode == 2
-    arguments = digits_arguments("train")
-    changed = digits(*arguments[:-1], arguments[-1] + " train.seed=7", toy=False)
+    changed = digits("train", also=("train.seed=7",))
     assert changed.returncode == 0, changed.stderr
     after = tree(toy / "runs")
     assert before.items() <= after.items()
