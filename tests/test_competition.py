@@ -141,6 +141,20 @@ def test_refusals_are_explained(kaggle: Kaggle, file: Path, status: int, remedy:
     assert "canary" not in str(caught.value)
 
 
+def test_no_network_is_not_taken_for_bad_credentials(
+    kaggle: Kaggle, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a token the client already asks Kaggle when it signs in."""
+    from kaggle.api.kaggle_api_extended import KaggleApi
+
+    def unreachable(_: KaggleApi) -> None:
+        raise ConnectionError("no route to host")
+
+    monkeypatch.setattr(KaggleApi, "authenticate", unreachable)
+    with pytest.raises(UserError, match="cannot be reached or refuses: no route to host"):
+        upload(file, "toy", "message", "message")
+
+
 def test_without_credentials_the_remedy_is_said(kaggle: Kaggle, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KAGGLE_USERNAME")
     monkeypatch.delenv("KAGGLE_KEY")

@@ -27,8 +27,8 @@ def upload(path: Path, slug: str, message: str, mark: str) -> Submission:
     that no other file has; a listed submission that Kaggle could not score does not count. Raises UserError without
     credentials, when Kaggle refuses, and when the submission is not listed in time.
     """
-    client = _client()
     try:
+        client = _client()
         if found := _listed(client, slug, mark):
             return found
         client.competition_submit(str(path), message, slug, quiet=True)
@@ -51,7 +51,7 @@ def _client() -> Any:
     client = KaggleApi()
     try:
         client.authenticate()
-    except (SystemExit, OSError, ValueError):
+    except (SystemExit, ValueError):
         raise UserError(
             "no valid Kaggle credentials; make a token at kaggle.com/settings/api and save it as ~/.kaggle/access_token"
         ) from None

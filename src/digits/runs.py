@@ -105,15 +105,14 @@ class RunFolder:
         metrics: dict[str, float] = read_json(self.unit(fold) / "metrics.json")
         return metrics
 
-    def unit_valid(self, fold: int) -> NDArray[np.float32]:
-        """Probabilities of one fold's validation part."""
+    def unit_probabilities(self, fold: int) -> dict[str, NDArray[np.float32]]:
+        """Probabilities of one fold's `valid` part, of the `holdout` and of the `test` images."""
         with np.load(self.unit(fold) / "probabilities.npz") as arrays:
-            valid: NDArray[np.float32] = arrays["valid"]
-        return valid
+            return dict(arrays)
 
     def result(self, data: Prepared) -> Result:
         """Probabilities of the finished run."""
-        units = [np.load(self.unit(fold) / "probabilities.npz") for fold in range(data.fold_count)]
+        units = [self.unit_probabilities(fold) for fold in range(data.fold_count)]
         holdout, test = (
             np.stack([unit[part] for unit in units]).mean(axis=0, dtype=np.float64).astype(np.float32)
             for part in ("holdout", "test")

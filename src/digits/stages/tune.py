@@ -73,7 +73,7 @@ def _confirm(job: Job, data: Prepared, best: dict[str, Any]) -> tuple[bool, str]
                 if spec == default:
                     raise
                 return False, f"the best trial cannot be fitted at full length ({error}): the default stays"
-            valid.append(folder.unit_valid(CONFIRM_FOLD))
+            valid.append(folder.unit_probabilities(CONFIRM_FOLD)["valid"])
     gain, deviation = paired_gain(valid[0], valid[1], data.labels[data.valid_rows(CONFIRM_FOLD)])
     adopted = gain > deviation
     verdict = "taken" if adopted else "not above noise: the default stays"
