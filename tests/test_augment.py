@@ -1,8 +1,10 @@
-"""Affine maps: identity at strength 0, within their ranges, drawn from the seed alone."""
+"""Distortions: identity at strength 0, within their ranges, drawn from the seed alone."""
 
 import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
 
-from digits.augment import affine_maps
+from digits.augment import affine_maps, elastic_fields
 
 STILL = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0}
 
@@ -44,3 +46,28 @@ def test_shear_keeps_areas_and_slants() -> None:
     maps = draw(shear=20.0)
     assert np.allclose(maps[:, 0] * maps[:, 4] - maps[:, 1] * maps[:, 3], 1, atol=1e-5)
     assert 19.5 < np.rad2deg(np.arctan(np.abs(maps[:, 1]).max())) <= 20.001
+
+
+def test_elastic_fields_are_as_strong_as_asked_and_smooth() -> None:
+    fields = elastic_fields(np.random.default_rng(0), 4000, (28, 20), 1.5)
+    assert fields.shape == (4000, 2, 28, 20) and fields.dtype == np.float32
+    assert fields[:, :, 14, 10].std() == pytest.approx(1.5, rel=0.05)
+    assert abs(fields.mean()) < 0.02
+    steps = np.diff(fields, axis=3)[:, :, 5:-5]
+    assert steps.std() < 0.3 * fields.std()
+
+
+def test_elastic_fields_are_filtered_noise() -> None:
+    """Their correlation is that of white noise behind the Gaussian filter of Simard et al., computed the plain way."""
+    fields = elastic_fields(np.random.default_rng(0), 3000, (28, 28), 1.0)[:, 0, 14]
+    noise = np.random.default_rng(1).standard_normal((3000, 28, 28))
+    plain = gaussian_filter(noise, 4.0, axes=(1, 2), mode="constant")[:, 14]
+    ours, theirs = (np.asarray(np.corrcoef(lines.T))[14, 8:21] for lines in (fields, plain))
+    assert np.abs(ours - theirs).max() < 0.08
+
+
+def test_elastic_fields_are_distinct_and_known_by_their_seed() -> None:
+    first, again = (elastic_fields(np.random.default_rng(7), 50, (12, 12), 1.0) for _ in range(2))
+    assert np.array_equal(first, again)
+    assert len(np.unique(first.reshape(100, -1), axis=0)) == 100
+    assert not elastic_fields(np.random.default_rng(7), 5, (12, 12), 0.0).any()

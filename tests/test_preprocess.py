@@ -1,10 +1,11 @@
-"""Normalising: fitted on what is given, the same for NumPy and Keras."""
+"""Normalising and deskewing: fitted on what is given, the same for one image and for many."""
 
 import numpy as np
 import pytest
 from sklearn.preprocessing import MinMaxScaler
 
-from digits.preprocess import Normaliser
+from digits.preprocess import Deskewer, Normaliser
+from digits.warp import warp
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 9)).astype(np.uint8)
 
@@ -37,3 +38,45 @@ def test_only_the_training_part_is_learned_from(kind: str) -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown kind"):
         Normaliser("foo").fit(IMAGES)
+
+
+def sheared(slant: float, shift: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+    """An upright bar, leaned over and moved."""
+    bar = np.zeros((1, 28, 28))
+    bar[:, 6:22, 12:16] = 200
+    map_back = [1, slant, -slant * 13.5 - shift[0], 0, 1, -shift[1], 0, 0]
+    return warp(bar, np.array([map_back], np.float32)).reshape(1, -1)
+
+
+def ink_moments(image: np.ndarray) -> tuple[float, float, float]:
+    """Centre of the ink, row and column, and its covariance."""
+    row, column = np.mgrid[:28, :28].reshape(2, -1)
+    centre = np.average(row, weights=image[0]), np.average(column, weights=image[0])
+    return *centre, float(np.average((row - centre[0]) * (column - centre[1]), weights=image[0]))
+
+
+@pytest.mark.parametrize("slant", [-0.4, 0.0, 0.3])
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (2.5, -3.0)])
+def test_a_leaning_bar_is_put_upright_in_the_middle(slant: float, shift: tuple[float, float]) -> None:
+    leaning = sheared(slant, shift)
+    upright = Deskewer((28, 28)).fit_transform(leaning)
+    row, column, covariance = ink_moments(upright)
+    assert row == pytest.approx(13.5, abs=0.1) and column == pytest.approx(13.5, abs=0.1)
+    assert abs(covariance) < 0.3
+    assert abs(ink_moments(leaning)[2]) > 5 or slant == 0
+    assert np.abs(upright - sheared(0.0)).mean() < 6
+
+
+def test_images_without_a_slant_are_left_alone() -> None:
+    empty, dot, line = np.zeros((3, 28, 28), np.uint8)
+    dot[13:15, 13:15] = 255
+    line[13:15, 5:23] = 255  # lies on its side: a steep slant must not tear it apart
+    for image in (empty, dot, line):
+        kept = Deskewer((28, 28)).fit_transform(image.reshape(1, -1))
+        assert np.allclose(kept, image.reshape(1, -1), atol=1e-2)
+
+
+def test_deskewing_one_image_is_deskewing_many() -> None:
+    many = np.random.default_rng(0).integers(0, 256, (20, 784)).astype(np.uint8)
+    fitted = Deskewer((28, 28)).fit(many)
+    assert np.allclose(fitted.transform(many), [fitted.transform(image[None])[0] for image in many], atol=0.05)

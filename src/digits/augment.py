@@ -1,7 +1,11 @@
-"""Random small distortions of images, drawn as one affine map per image."""
+"""Random small distortions of images: one affine map and one smooth field of displacements per image."""
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+_SMOOTHNESS = 4.0  # pixels; standard deviation of the Gaussian that smooths the fields (Simard et al.)
+_NEGLIGIBLE = 0.03  # share of the strongest wave's amplitude below which a wave is left out of the fields
 
 
 def affine_maps(
@@ -14,12 +18,11 @@ def affine_maps(
     shear: float,
     shift: float,
 ) -> NDArray[np.float32]:
-    """Draw `count` maps from output to input pixels, (count, 8) float32.
+    """Draw `count` maps from output to input pixels, (count, 8) float32, as `warp` takes them.
 
-    A map (a, b, c, d, e, f, 0, 0) takes the output pixel (x, y) from the input at (ax + by + c, dx + ey + f): the
-    layout of TensorFlow's ImageProjectiveTransformV3. Each strength is drawn uniformly between minus and plus its
-    value: `rotation` and `shear` in degrees, `zoom` as a share of the size, `shift` in pixels along each axis. The
-    centre of the image stays in place but for the shift; strengths of 0 give the identity.
+    Each strength is drawn uniformly between minus and plus its value: `rotation` and `shear` in degrees, `zoom` as a
+    share of the size, `shift` in pixels along each axis. The centre of the image stays in place but for the shift;
+    strengths of 0 give the identity.
     """
     angle, slant = np.deg2rad(generator.uniform(-1, 1, (2, count)) * [[rotation], [shear]])
     scale = 1 / (1 + generator.uniform(-zoom, zoom, count))
@@ -31,3 +34,29 @@ def affine_maps(
     f = centre_y - d * centre_x - e * centre_y + shift_y
     zero = np.zeros(count)
     return np.stack([a, b, c, d, e, f, zero, zero], axis=1).astype(np.float32)
+
+
+def elastic_fields(
+    generator: np.random.Generator, count: int, image_shape: tuple[int, int], strength: float
+) -> NDArray[np.float32]:
+    """Draw `count` smooth random fields, (count, 2, height, width) float32: pixels to add to x and to y.
+
+    White noise behind a Gaussian filter, as by P. Simard, D. Steinkraus and J. Platt (2003), Best practices for
+    convolutional neural networks applied to visual document analysis, ICDAR, section 2, but drawn directly as a sum of
+    the few waves that the filter lets pass. strength: standard deviation at the centre of the image, in pixels.
+    """
+    height, width = image_shape
+    waves = np.kron(_smooth_waves(height), _smooth_waves(width)).T  # one product is faster than a small one per image
+    noise = generator.standard_normal((2 * count, len(waves)), dtype=np.float32)
+    fields: NDArray[np.float32] = noise @ (np.float32(strength) * waves)
+    return fields.reshape(count, 2, height, width)
+
+
+def _smooth_waves(size: int) -> NDArray[np.float32]:
+    """(size, waves): random numbers times these waves are filtered white noise, of deviation 1 in the middle."""
+    filtered = gaussian_filter1d(np.eye(size), _SMOOTHNESS, axis=0, mode="constant")
+    waves, amplitudes, _ = np.linalg.svd(filtered)
+    kept = amplitudes > _NEGLIGIBLE * amplitudes[0]
+    scaled = waves[:, kept] * amplitudes[kept]
+    deviation = np.sqrt((scaled[size // 2] ** 2).sum())
+    return np.asarray(scaled / deviation, dtype=np.float32)
