@@ -38,8 +38,30 @@ def test_overrides_reach_their_place() -> None:
         ("trian.epochs=3", "SET: unknown key trian; did you mean train?"),
         ("train.augment.zom=0", "params.yaml: unknown key train.augment.zom; did you mean train.augment.zoom?"),
         (
-            "baseline.models.mlp-128.alhpa=1",
-            "params.yaml: unknown key baseline.models.mlp-128.alhpa; did you mean baseline.models.mlp-128.alpha?",
+            "baseline.models.mlp-256.alhpa=1",
+            "params.yaml: unknown key baseline.models.mlp-256.alhpa; did you mean baseline.models.mlp-256.alpha?",
+        ),
+        (
+            "baseline.models.mpl-256.alpha=1",
+            "SET: unknown key baseline.models.mpl-256; did you mean baseline.models.mlp-256?",
+        ),
+        (
+            "baseline.models.svm.kind=svn",
+            "params.yaml: baseline.models.svm.kind = 'svn', but it must be one of augmented-mlp, extra-trees, knn, "
+            "logistic, mlp, svm; did you mean svm?",
+        ),
+        (
+            "baseline.models.mine={alpha: 1}",
+            "params.yaml: baseline.models.mine.kind is missing; it must be one of augmented-mlp, extra-trees, knn, "
+            "logistic, mlp, svm",
+        ),
+        (
+            "baseline.models.knn-deskewed.weights=even",
+            "params.yaml: baseline.models.knn-deskewed.weights = 'even', but it must be one of uniform, distance",
+        ),
+        (
+            "baseline.models.knn-deskewed.components=785",
+            "params.yaml: baseline.models.knn-deskewed.components = 785, but an image has 784 pixels",
         ),
         (
             "train.optimizer=adma",
@@ -72,7 +94,8 @@ def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text((ROOT / "params.yaml").read_text())
     (tmp_path / "mine.yaml").write_text(
         "extends: base.yaml\ntrain:\n  epochs: 3\n  augment:\n    zoom: 0.0\n"
-        "baseline:\n  models:\n    only: {kind: mlp, hidden_layer_sizes: [8], activation: relu, solver: adam,"
+        "baseline:\n  models:\n    only: {kind: mlp, deskew: false, components: null, hidden_layer_sizes: [8],"
+        " activation: relu, solver: adam,"
         " alpha: 0.1, batch_size: auto, learning_rate_init: 1e-3, max_iter: 3, early_stopping: false,"
         " n_iter_no_change: 2}\n"
     )
@@ -119,6 +142,16 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_params(tmp_path / "none.yaml")
 
 
+def test_a_mapping_may_take_up_another(tmp_path: Path) -> None:
+    """YAML's `<<` fetches keys, which those written beside it replace; the same key written twice stays a fault."""
+    text = (ROOT / "params.yaml").read_text()
+    models = load_params(ROOT / "params.yaml").baseline.models
+    assert models["svm"] == models["svm-deskewed"].model_copy(update={"deskew": False})
+    (tmp_path / "twice.yaml").write_text(text.replace("      <<: *svm ", "      deskew: true\n      <<: *svm "))
+    with pytest.raises(UserError, match="'deskew' stands twice"):
+        load_params(tmp_path / "twice.yaml")
+
+
 def test_every_value_has_a_reason_or_unit() -> None:
     """Each value that a section introduces is commented, but for those whose name says it all."""
     self_evident = {"slug", "train_file", "test_file", "sample_file", "classes", "test_rows", "submission_label"}
@@ -126,6 +159,7 @@ def test_every_value_has_a_reason_or_unit() -> None:
     seen: set[str] = set()
     for line in text.splitlines():
         key, colon, rest = line.strip().partition(":")
+        rest = rest.partition(" &")[0]  # a name for YAML, no value
         if colon and not key.startswith("#") and "#" not in rest and rest:
-            assert key in seen | self_evident | {"kind", "activation", "solver", "optimizer", "seed"}, line
+            assert key in seen | self_evident | {"kind", "activation", "solver", "optimizer", "seed", "<<"}, line
         seen.add(key)

@@ -37,7 +37,7 @@ def test_no_model_sees_what_it_is_judged_on(toy_data: Prepared, monkeypatch: pyt
 
 
 def test_a_fold_is_fitted_and_predicted(toy_data: Prepared, toy_params: Params) -> None:
-    spec: dict[str, Any] = toy_params.baseline.models["mlp-128"].model_dump(mode="json")
+    spec: dict[str, Any] = toy_params.baseline.models["small"].model_dump(mode="json")
     fitted = fit_fold(toy_data, 1, spec, "/255", 0)
     assert (
         fitted.valid.shape == (len(toy_data.valid_rows(1)), 3)
@@ -48,11 +48,21 @@ def test_a_fold_is_fitted_and_predicted(toy_data: Prepared, toy_params: Params) 
     assert fitted.fit_seconds > 0
 
 
+def test_an_iteration_budget_that_is_used_up_is_no_warning(
+    toy_data: Prepared, toy_params: Params, recwarn: pytest.WarningsRecorder
+) -> None:
+    mlp = toy_params.baseline.models["small"].model_dump(mode="json")
+    logistic = {"kind": "logistic", "deskew": False, "components": None, "C": 1.0, "max_iter": 2}
+    for spec in (mlp | {"max_iter": 2}, logistic):
+        fit(toy_data, 0, spec, "/255", 0)
+    assert not [warning for warning in recwarn if "onverge" in str(warning.message)]
+
+
 def test_normalisation_is_fitted_on_the_training_part_of_the_fold_alone(
     toy_data: Prepared, toy_params: Params, tmp_path: Path
 ) -> None:
     """Brighter images anywhere else leave the fitted numbers as they are, and they are stored with the model."""
-    spec = toy_params.baseline.models["mlp-128"].model_dump(mode="json")
+    spec = toy_params.baseline.models["small"].model_dump(mode="json")
     images = np.array(toy_data.images)
     images[toy_data.valid_rows(0)] = 255
     images[toy_data.holdout_rows] = 255

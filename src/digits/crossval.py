@@ -1,5 +1,6 @@
 """One model on one fold: fit, then predict its validation part, the holdout and the test images."""
 
+import warnings
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -32,9 +33,14 @@ def fit(
     on_epoch: OnEpoch | None = None,
 ) -> Classifier:
     """A model of `spec`, fitted on all images but those of `fold` and the holdout."""
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - commands with nothing to fit need not wait
+
     rows = data.train_rows(fold)
     model = build(spec, Setting(data.image_shape, data.classes, normalise), seed, on_epoch)
-    model.fit(data.images[rows], data.labels[rows])
+    with warnings.catch_warnings():
+        # a limit on iterations is a budget here, and using it up no news
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(data.images[rows], data.labels[rows])
     return model
 
 

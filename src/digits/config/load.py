@@ -1,8 +1,7 @@
 """params.yaml and the command line's overrides -> validated params, or one readable line per fault."""
 
-import difflib
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from digits.config.schema import Params
 from digits.errors import UserError
+from digits.names import nearest, nearest_or_all
 
 _TAKEN_WHOLE = (".baseline.models",)  # its keys are the user's own names, so one left out means one not wanted
 
@@ -18,17 +18,21 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML that reads 2e-3 as the number it is, and refuses a key that stands twice."""
+    """YAML that reads 2e-3 as the number it is, and refuses a key that stands twice.
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[Any] = set()
+    Keys are compared as they are written, before `<<` fetches those of another mapping, which the written ones replace.
+    """
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
+            key = str(key_node.value)
             if key in seen:
                 line = key_node.start_mark.line + 1
-                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} stands twice (line {line})")
+                raise yaml.composer.ComposerError(None, None, f"key {key!r} stands twice (line {line})")
             seen.add(key)
-        return super().construct_mapping(node, deep)
+        return node
 
 
 # YAML 1.1 wants a point and a sign in 2.0e-3; nobody types that on a command line.
@@ -102,7 +106,7 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
         if not isinstance(target, dict) or name not in target:
             known = target if isinstance(target, dict) else ()
             raise UserError(
-                f"SET: unknown key {'.'.join(sections[: depth + 1])}{_nearest(name, known, sections[:depth])}"
+                f"SET: unknown key {'.'.join(sections[: depth + 1])}{nearest_or_all(name, known, sections[:depth])}"
             )
         target = target[name]
     if not isinstance(target, dict):
@@ -115,28 +119,39 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
 
 def _explain(fault: Any, schema: dict[str, Any]) -> str:
     """One line for one of pydantic's faults."""
-    location = list(fault["loc"])
-    key = ".".join(str(part) for part in location)
+    location = fault["loc"]
+    sections, node = _find(schema, location)
+    key = ".".join(sections)
     if fault["type"] == "extra_forbidden":
-        known = _node(schema, location[:-1]).get("properties", {})
-        return f"unknown key {key}{_nearest(str(location[-1]), known, [str(part) for part in location[:-1]])}"
+        known = _find(schema, location[:-1])[1].get("properties", {})
+        return f"unknown key {key}{nearest_or_all(sections[-1], known, sections[:-1])}"
     if fault["type"] == "missing":
-        return f"{key} is missing; it must be {_allowed(_node(schema, location))}"
+        return f"{key} is missing; it must be {_allowed(node)}"
     if fault["type"] in ("value_error", "assertion_error"):
         message = str(fault["ctx"]["error"])
         return f"{key}: {message}" if key else message
+    if fault["type"].startswith("union_tag"):  # a model without its kind, or of a kind that there is not
+        kinds, given = node["discriminator"]["mapping"], fault["ctx"].get("tag")
+        wrong = "is missing; it" if given is None else f"= {given!r}, but it"
+        return f"{key}.kind {wrong} must be one of {', '.join(kinds)}{nearest(given, kinds) if given else ''}"
     if location[-1] == "[key]":
-        return f"{key[: -len('.[key]')]}: a name must be {_allowed(_node(schema, location))}"
-    node = _node(schema, location)
-    hint = _nearest(str(fault["input"]), node["enum"]) if "enum" in node else ""
+        return f"{'.'.join(sections[:-1])}: a name must be {_allowed(node)}"
+    hint = nearest(str(fault["input"]), node["enum"]) if "enum" in node else ""
     return f"{key} = {fault['input']!r}, but it must be {_allowed(node)}{hint}"
 
 
-def _node(schema: dict[str, Any], location: Iterable[str | int]) -> dict[str, Any]:
-    """The part of a JSON schema that describes `location`."""
-    node = schema
+def _find(schema: dict[str, Any], location: Iterable[str | int]) -> tuple[list[str], dict[str, Any]]:
+    """The keys that lead to one of pydantic's locations, as the user writes them, and the JSON schema of what is there.
+
+    Where a value may be of several kinds, pydantic's location names the kind, which is no key.
+    """
+    keys, node = [], schema
     for part in location:
         node = _resolve(schema, node)
+        if part in (kinds := node.get("discriminator", {}).get("mapping", {})):
+            node = {"$ref": kinds[part]}
+            continue
+        keys.append(str(part))
         if isinstance(part, int):
             items = node.get("prefixItems")
             node = items[part] if items and part < len(items) else node.get("items", {})
@@ -147,7 +162,7 @@ def _node(schema: dict[str, Any], location: Iterable[str | int]) -> dict[str, An
         else:
             # dict keys are reported as an extra part "[key]"; what is wrong is the key itself
             node = node.get("propertyNames", next(iter(node.get("patternProperties", {}).values()), {}))
-    return _resolve(schema, node)
+    return keys, _resolve(schema, node)
 
 
 def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
@@ -186,12 +201,3 @@ def _allowed(node: dict[str, Any]) -> str:
         if name in node
     ]
     return " ".join([words, *bounds])
-
-
-def _nearest(name: str, known: Iterable[Any], section: Sequence[str] = ()) -> str:
-    """A suggestion of the nearest valid name with its full path, or of all names in the section."""
-    names = [str(each) for each in known]
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {'.'.join([*section, close[0]])}?"
-    return f"; known here: {', '.join(names)}" if names else ""

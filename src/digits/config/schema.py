@@ -99,8 +99,21 @@ class Augment(Section):
     shift: Annotated[float, Field(ge=0, le=100)]
 
 
-class MlpSpec(Section):
-    """A scikit-learn MLPClassifier, its parameters under their own names."""
+class ElasticAugment(Augment):
+    """As Augment, and each pixel moves by a smooth random field of its own."""
+
+    elastic: Annotated[float, Field(ge=0, le=10)]
+
+
+class Preprocessed(Section):
+    """What happens to the images before a scikit-learn classifier sees them."""
+
+    deskew: bool
+    components: Annotated[int, Field(ge=1)] | None
+
+
+class MlpSpec(Preprocessed):
+    """A scikit-learn MLPClassifier, its parameters under their own names, as in all specs of scikit-learn's."""
 
     kind: Literal["mlp"]
     hidden_layer_sizes: Widths
@@ -112,6 +125,60 @@ class MlpSpec(Section):
     max_iter: Annotated[int, Field(ge=1)]
     early_stopping: bool
     n_iter_no_change: Annotated[int, Field(ge=1)]
+
+
+class AugmentedMlpSpec(Preprocessed):
+    """An MLPClassifier that sees every image distorted anew in every epoch."""
+
+    kind: Literal["augmented-mlp"]
+    hidden_layer_sizes: Widths
+    activation: Literal["identity", "logistic", "tanh", "relu"]
+    solver: Literal["adam", "sgd"]
+    alpha: Annotated[float, Field(ge=0)]
+    batch_size: Annotated[int, Field(ge=1)]
+    learning_rate_init: LearningRate
+    learning_rate_left: Annotated[float, Field(ge=0, le=1)]
+    averaged: Share
+    epochs: Annotated[int, Field(ge=1)]
+    augment: ElasticAugment
+
+
+class LogisticSpec(Preprocessed):
+    """A scikit-learn LogisticRegression."""
+
+    kind: Literal["logistic"]
+    C: Annotated[float, Field(gt=0)]
+    max_iter: Annotated[int, Field(ge=1)]
+
+
+class KnnSpec(Preprocessed):
+    """A scikit-learn KNeighborsClassifier."""
+
+    kind: Literal["knn"]
+    n_neighbors: Annotated[int, Field(ge=1)]
+    weights: Literal["uniform", "distance"]
+
+
+class SvmSpec(Preprocessed):
+    """A scikit-learn SVC with the Gaussian kernel, its decisions turned into probabilities."""
+
+    kind: Literal["svm"]
+    C: Annotated[float, Field(gt=0)]
+    gamma: Annotated[float, Field(gt=0)] | Literal["scale"]
+    calibration: Annotated[float, Field(gt=0, le=0.5)]
+
+
+class ExtraTreesSpec(Preprocessed):
+    """A scikit-learn ExtraTreesClassifier."""
+
+    kind: Literal["extra-trees"]
+    n_estimators: Annotated[int, Field(ge=1)]
+    min_samples_leaf: Annotated[int, Field(ge=1)]
+
+
+BaselineSpec = Annotated[
+    MlpSpec | AugmentedMlpSpec | LogisticSpec | KnnSpec | SvmSpec | ExtraTreesSpec, Field(discriminator="kind")
+]
 
 
 class CnnSpec(Section):
@@ -135,7 +202,7 @@ class BaselineParams(Section):
 
     seed: Seed
     workers: Annotated[int, Field(ge=0)]
-    models: Annotated[dict[Name, MlpSpec], Field(min_length=1)]
+    models: Annotated[dict[Name, BaselineSpec], Field(min_length=1)]
 
 
 class SearchSpace(Section):
@@ -206,4 +273,12 @@ class Params(Section):
     @model_validator(mode="after")
     def _network_fits_the_images(self) -> Self:
         output_size(parse_layers(self.train.layers), self.competition.image_shape)
+        return self
+
+    @model_validator(mode="after")
+    def _no_more_components_than_pixels(self) -> Self:
+        for name, spec in self.baseline.models.items():
+            if spec.components is not None and spec.components > self.competition.pixels:
+                key = f"baseline.models.{name}.components"
+                raise ValueError(f"{key} = {spec.components}, but an image has {self.competition.pixels} pixels")
         return self

@@ -1,7 +1,7 @@
 """Families of models behind one door: a spec, a setting and a seed -> an object with `fit` and `predict_proba`.
 
-A family is a module with `build` and `save`; it is imported when one of its models is built, so that what needs
-scikit-learn alone never waits for TensorFlow.
+A family is a module with `build` and `save` for one or more kinds; it is imported when one of its models is built, so
+that what needs scikit-learn alone never waits for TensorFlow.
 """
 
 from collections.abc import Callable
@@ -13,9 +13,17 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-FAMILIES = {"mlp": "digits.models.mlp", "cnn": "digits.models.cnn"}
+FAMILIES = {
+    "mlp": "digits.models.mlp",
+    "augmented-mlp": "digits.models.augmented_mlp",
+    "logistic": "digits.models.classical",
+    "knn": "digits.models.classical",
+    "svm": "digits.models.classical",
+    "extra-trees": "digits.models.classical",
+    "cnn": "digits.models.cnn",
+}
 
-# epoch from 1, epochs in all, loss, accuracy and learning_rate
+# epoch from 1, epochs in all, loss, learning_rate and, where it is known, accuracy
 OnEpoch = Callable[[int, int, dict[str, float]], None]
 
 
@@ -38,17 +46,20 @@ class Setting:
     normalise: str
 
 
+def family(kind: str) -> Any:
+    """The module that makes models of a kind, imported with its libraries."""
+    return import_module(FAMILIES[kind])
+
+
 def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch | None = None) -> Classifier:
     """An unfitted model.
 
     spec: a model's resolved parameters, `kind` among them, as in params.yaml. on_epoch: called after each epoch by the
     families that train epoch by epoch.
     """
-    params = {name: value for name, value in spec.items() if name != "kind"}
-    family = import_module(FAMILIES[spec["kind"]])
-    return cast(Classifier, family.build(params, setting, seed, on_epoch))
+    return cast(Classifier, family(spec["kind"]).build(spec, setting, seed, on_epoch))
 
 
 def save(spec: dict[str, Any], model: Classifier, folder: Path) -> None:
     """Write a fitted model's weights into `folder`."""
-    import_module(FAMILIES[spec["kind"]]).save(model, folder)
+    family(spec["kind"]).save(model, folder)

@@ -166,10 +166,10 @@ class OneCycle(LearningRateSchedule):  # type: ignore[misc]
         return {"peak": self.peak, "warm_up": self.warm_up, "steps": self.steps}
 
 
-def build(params: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch | None) -> CnnClassifier:
+def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch | None) -> CnnClassifier:
     """An unfitted network for the competition's images."""
     return CnnClassifier(
-        **params,
+        **{name: value for name, value in spec.items() if name != "kind"},
         image_shape=setting.image_shape,
         classes=setting.classes,
         normalise=setting.normalise,

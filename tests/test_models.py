@@ -1,0 +1,61 @@
+"""Every baseline of params.yaml learns the practice digits, gives probabilities, and comes back from its file."""
+
+import io
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.pipeline import Pipeline
+
+from conftest import ROOT
+from digits.config import load_params
+from digits.models import Setting, build, save
+from digits.practice import practice_files
+
+PARAMS = load_params(ROOT / "params.yaml")
+SETTING = Setting((28, 28), 10, "/255")
+FEWER = {"epochs": 25, "max_iter": 25, "n_estimators": 20}  # enough for easy images, and a second each
+
+
+@pytest.fixture(scope="module")
+def practice() -> tuple[np.ndarray, np.ndarray]:
+    """Images, uint8 (n, 784), and labels of the practice set's training file."""
+    table = pd.read_csv(io.BytesIO(practice_files(PARAMS.competition)["train.csv"]))
+    return table.drop(columns="label").to_numpy(np.uint8), table["label"].to_numpy()
+
+
+@pytest.mark.parametrize("name", list(PARAMS.baseline.models))
+def test_every_baseline_learns_and_is_kept(name: str, practice: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    images, labels = practice
+    spec = PARAMS.baseline.models[name].model_dump(mode="json")
+    spec |= {key: value for key, value in FEWER.items() if key in spec}
+    model = build(spec, SETTING, 0, on_epoch=lambda *_: None).fit(images[:900], labels[:900])
+    probabilities = model.predict_proba(images[900:])
+    assert probabilities.shape == (len(images) - 900, 10)
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5) and (probabilities >= 0).all()
+    assert (probabilities.argmax(axis=1) == labels[900:]).mean() > 0.9
+    save(spec, model, tmp_path)
+    again = joblib.load(tmp_path / "model.joblib")
+    assert isinstance(again, Pipeline)
+    assert np.array_equal(again.predict_proba(images[900:]), probabilities)
+
+
+def test_what_the_networks_learn_from_is_float32(practice: tuple[np.ndarray, np.ndarray]) -> None:
+    """float64 would take twice the memory and nearly twice the time."""
+    images, labels = practice
+    for name in ("augmented-mlp", "mlp-64", "logistic"):
+        spec = PARAMS.baseline.models[name].model_dump(mode="json")
+        spec |= {key: 2 for key in FEWER if key in spec}
+        model = build(spec, SETTING, 0).fit(images, labels)
+        assert model.predict_proba(images).dtype == np.float32, name
+
+
+def test_a_seed_decides_everything(practice: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = practice
+    for name in ("svm", "extra-trees", "mlp-64", "augmented-mlp"):
+        spec = PARAMS.baseline.models[name].model_dump(mode="json")
+        spec |= {key: 2 for key in FEWER if key in spec}
+        first, again = (build(spec, SETTING, 3).fit(images, labels).predict_proba(images) for _ in range(2))
+        assert np.array_equal(first, again), name
