@@ -6,12 +6,16 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## DATA=PATH            a zip or folder with the competition's files, or the word practice
 ## PARAMS=FILE          another params file instead of params.yaml
 ## SET="KEY=VALUE ..."  params that differ from the file, as in SET="train.epochs=3 train.seed=7"
+## ONLY="NAME ..."      baseline: the models to fit, as in ONLY="mlp-128 svm*"
+## WORKERS=2            baseline: fits at the same time, one core each; without it, one per core
 ## UPLOAD=1             submit: send the file to Kaggle too, once, with the credentials that its client finds
 ## PYTHON=python3.12    the Python to set up with, 3.11 to 3.13
 ## DEBUG=1              tracebacks instead of one-line errors
 DATA ?=
 PARAMS ?= params.yaml
 SET ?=
+ONLY ?=
+WORKERS ?=
 UPLOAD ?=
 DEBUG ?=
 PYTHON ?=
@@ -19,11 +23,11 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 # as environment variables they need no quoting
-export DATA PARAMS SET
-OPTIONS := --params "$$PARAMS" --set "$$SET" --data "$$DATA"
-DIGITS = $(BIN)/python -m digits $(OPTIONS) $(if $(filter-out 0,$(UPLOAD)),--upload) $(if $(DEBUG),--debug)
+export DATA PARAMS SET ONLY WORKERS
+OPTIONS := --params "$$PARAMS" --set "$$SET$${WORKERS:+ baseline.workers=$$WORKERS}" --data "$$DATA"
+DIGITS = $(BIN)/python -m digits $(OPTIONS) --only "$$ONLY" $(if $(filter-out 0,$(UPLOAD)),--upload) $(if $(DEBUG),--debug)
 
-.PHONY: help setup data baseline tune train ensemble submit test fuzz bench-data lint lock clean
+.PHONY: help setup data baseline tune train ensemble submit test fuzz bench-data bench-baseline lint lock clean
 
 help: ## this page
 	@printf 'From a competition to a submission:\n\n'
@@ -59,7 +63,10 @@ fuzz: setup ## the data reader against an obvious parser on 60,000 mutated files
 	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/test_dataset.py -k mutated
 
 bench-data: setup ## how fast the competition's files are read, against plain pandas; needs DATA or data/raw
-	@$(BIN)/python -m digits.bench_data $(OPTIONS)
+	@$(BIN)/python -m digits.benchmarks data $(OPTIONS)
+
+bench-baseline: setup ## images per second of scikit-learn fits, one at a time and one per core; after make data
+	@$(BIN)/python -m digits.benchmarks baseline $(OPTIONS)
 
 lint: setup ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

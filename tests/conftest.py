@@ -38,8 +38,10 @@ TOY = (
     "tune.space.blocks=[1,1]",
     "tune.space.filters=[4]",
     "tune.space.dense=[8]",
-    "baseline.models.mlp-128.max_iter=4",
-    "baseline.models.mlp-256-128.max_iter=4",
+    "baseline.models={small: {kind: mlp, deskew: false, components: null, hidden_layer_sizes: [16], activation: relu,"
+    " solver: adam, alpha: 1e-4, batch_size: 16, learning_rate_init: 1e-2, max_iter: 4, early_stopping: false,"
+    " n_iter_no_change: 3},"
+    " nearest: {kind: knn, deskew: false, components: 8, n_neighbors: 3, weights: uniform}}",
 )
 
 

@@ -107,12 +107,58 @@ def test_baselines_never_import_tensorflow_and_are_blended_in(toy: Path, digits:
     )
     assert "must do without" in heavy.stderr
     board = pd.read_csv(toy / "reports" / "baseline.csv")
-    assert list(board.columns[:5]) == ["name", "cv_accuracy", "cv_low", "cv_high", "cv_sd"]
+    columns = "name cv_accuracy cv_low cv_high cv_sd log_loss holdout_accuracy fit_seconds predict_seconds size_mb"
+    assert list(board.columns) == [*columns.split(), "near_best"]
     assert board["cv_accuracy"].is_monotonic_decreasing
-    assert set(board["name"]) == {"mlp-128", "mlp-256-128"}
+    assert set(board["name"]) == {"small", "nearest"}
     assert digits(*SUBMIT).returncode == 0
     [entry] = read_ledger(toy / "submissions" / "ledger.csv")
     assert len(entry["members"].split()) == 3
+
+
+def test_only_chosen_baselines_are_fitted_and_all_finished_ones_ranked(toy: Path, digits: Digits) -> None:
+    assert digits("fetch", "prepare", "baseline", "--only", "near*").returncode == 0
+    assert list(pd.read_csv(toy / "reports" / "baseline.csv")["name"]) == ["nearest"]
+    unknown = digits("baseline", "--only", "smal")
+    assert unknown.returncode == 2
+    assert unknown.stderr == "error: ONLY: there is no baseline 'smal'; did you mean small?\n"
+    assert [path.name[:7] for path in (toy / "runs").iterdir()] == ["nearest"]
+    assert digits("baseline", "--only", "small").returncode == 0
+    assert set(pd.read_csv(toy / "reports" / "baseline.csv")["name"]) == {"small", "nearest"}
+    assert "| nearest" in (toy / "reports" / "baseline.md").read_text()
+    assert "Nothing to do" in digits("baseline").stdout
+
+
+def test_a_fit_that_fails_is_named_and_the_others_go_on(toy: Path, digits: Digits) -> None:
+    """Four folds of 162 images leave 121 or 122 to learn from: 122 neighbours are too many for half of them."""
+    settings = ("data.folds=4", "baseline.models.nearest.n_neighbors=122")
+    failing = digits("fetch", "prepare", "baseline", also=settings)
+    assert failing.returncode == 2
+    named = [line for line in failing.stdout.splitlines() if " failed: " in line]
+    assert 1 <= len(named) < 4
+    for line in named:
+        assert re.match(r"nearest, fold [1-4] failed: ValueError: Expected n_neighbors <= n_samples_fit", line)
+    assert f"error: {len(named)} of 8 fits failed, the others are kept" in failing.stderr
+    assert list(pd.read_csv(toy / "reports" / "baseline.csv")["name"]) == ["small"]
+    [log_file] = (toy / "runs").glob("nearest-*/log.txt")
+    assert "Traceback" in log_file.read_text()
+    again = digits("baseline", also=settings)
+    assert again.returncode == 2
+    assert f"error: {len(named)} of {len(named)} fits failed" in again.stderr
+    assert digits("baseline", also=("data.folds=4",)).returncode == 0
+
+
+def test_a_fit_whose_process_is_killed_is_explained(toy: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the system does for want of memory."""
+    assert digits("fetch", "prepare").returncode == 0
+    monkeypatch.setattr("digits.fitting._fit_in_worker", killed)
+    died = digits("baseline", also=("baseline.workers=2",))
+    assert died.returncode == 2
+    assert "most often for want of memory" in died.stderr and len(died.stderr.strip().splitlines()) == 1
+
+
+def killed(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_tune_finds_something_or_keeps_the_default_and_train_takes_it(toy: Path, digits: Digits) -> None:

@@ -9,10 +9,11 @@ SOURCE = Path(__file__).parent.parent / "src" / "digits"
 
 # From the ground up; docs/design.md says what each room is for. A module may import those of lower layers only.
 LAYERS = (
-    ("errors", "files", "layers", "machine"),
-    ("config", "console", "logs", "versions"),
+    ("errors", "files", "layers", "machine", "warp"),
+    ("console", "logs", "names", "versions"),
+    ("config",),
     ("augment", "dataset", "duplicates", "ensemble", "metrics", "practice", "preprocess", "submission"),
-    ("blends", "competition", "sources"),
+    ("blends", "competition", "leaderboard", "sources"),
     ("prepared",),
     ("folds",),
     ("preparing",),
@@ -23,7 +24,7 @@ LAYERS = (
     ("members", "tuning"),
     ("job",),
     ("stages",),
-    ("bench_data", "cli"),
+    ("benchmarks", "cli"),
 )
 ENTRY = ("__init__", "__main__")
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}

@@ -1,5 +1,9 @@
 """A run's folder is named after all that decides its numbers, and is continued, not redone."""
 
+import ast
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +13,7 @@ from threadpoolctl import threadpool_info
 
 from digits.config import Params
 from digits.console import Console
-from digits.fitting import complete_one_by_one, complete_side_by_side
+from digits.fitting import Work, complete_one_by_one, complete_side_by_side
 from digits.metrics import accuracy
 from digits.prepared import Prepared
 from digits.runs import RunFolder, RunSpec, run_spec
@@ -17,8 +21,8 @@ from digits.runs import RunFolder, RunSpec, run_spec
 
 @pytest.fixture
 def spec(toy_params: Params, toy_data: Prepared) -> RunSpec:
-    model = toy_params.baseline.models["mlp-128"].model_dump(mode="json")
-    return run_spec("mlp-128", model, "/255", 0, toy_data)
+    model = toy_params.baseline.models["small"].model_dump(mode="json")
+    return run_spec("small", model, "/255", 0, toy_data)
 
 
 def test_whatever_changes_the_numbers_changes_the_folder(spec: RunSpec) -> None:
@@ -41,9 +45,10 @@ def test_the_family_decides_the_code_that_counts(toy_params: Params, toy_data: P
 def test_side_by_side_is_the_same_as_one_by_one(toy_data: Prepared, spec: RunSpec, tmp_path: Path) -> None:
     console = Console(plain=True)
     other = replace(spec, name="other", seed=1)
-    assert complete_side_by_side(toy_data, tmp_path / "two", [spec, other], 2, console, "baseline")
-    assert complete_side_by_side(toy_data, tmp_path / "one", [spec, other], 1, console, "baseline")
-    assert not complete_side_by_side(toy_data, tmp_path / "one", [spec, other], 1, console, "baseline")
+    for name, workers in (("two", 2), ("one", 1)):
+        work = complete_side_by_side(toy_data, tmp_path / name, [spec, other], workers, console, "baseline")
+        assert work == Work(fits=6)
+    assert complete_side_by_side(toy_data, tmp_path / "one", [spec, other], 1, console, "baseline") == Work(fits=0)
     for each in (spec, other):
         two, one = (RunFolder(tmp_path / name, each).result(toy_data) for name in ("two", "one"))
         assert np.array_equal(two.oof, one.oof) and np.array_equal(two.test, one.test)
@@ -58,6 +63,32 @@ def test_a_fit_beside_others_has_one_thread(
     )
     complete_side_by_side(toy_data, tmp_path, [spec], 1, Console(plain=True), "baseline")
     assert set(threads) == {1}
+
+
+def test_libraries_that_a_fit_loads_are_held_to_one_thread_too(toy_data: Prepared, tmp_path: Path) -> None:
+    """In a new process, where scikit-learn's own thread pools are loaded by the first model that is built."""
+    script = f"""
+import digits.fitting as fitting
+from pathlib import Path
+from digits.console import Console
+from digits.prepared import load_prepared
+from digits.runs import run_spec
+from threadpoolctl import threadpool_info
+threads = lambda *_: print(sorted((pool["user_api"], pool["num_threads"]) for pool in threadpool_info()))
+fitting.fit_unit = threads
+data = load_prepared(Path({str(toy_data.folder)!r}))
+spec = run_spec("nearest", {{"kind": "knn"}}, "/255", 0, data)
+fitting.complete_side_by_side(data, Path({str(tmp_path)!r}), [spec], 1, Console(plain=True), "baseline")
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    shown = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    pools = [ast.literal_eval(line) for line in shown.splitlines() if line.startswith("[")]
+    assert len(pools) == 3
+    for pool in pools:
+        assert {api for api, _ in pool} == {"blas", "openmp"}
+        assert {count for _, count in pool} == {1}
 
 
 def test_a_finished_run_says_how_good_it_is(toy_data: Prepared, spec: RunSpec, tmp_path: Path) -> None:

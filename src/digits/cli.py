@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("digits").propagate = False
     try:
         params = load_params(options.params, shlex.split(options.set))
-        _run(Job(params, Paths(Path.cwd()), console, options.data or None, options.upload), options.stages)
+        only = tuple(shlex.split(options.only))
+        _run(Job(params, Paths(Path.cwd()), console, options.data or None, options.upload, only), options.stages)
     except UserError as error:
         console.error(str(error))
         return USER_FAULT
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file")
     parser.add_argument("--set", default="", metavar="'KEY=VALUE ...'", help="params that differ from the file")
     parser.add_argument("--data", help="zip or folder of the competition's files, or the word practice")
+    parser.add_argument("--only", default="", metavar="'NAME ...'", help="baselines to fit; * and ? are wildcards")
     parser.add_argument("--upload", action="store_true", help="send the submission to Kaggle")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser

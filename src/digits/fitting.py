@@ -2,17 +2,29 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import joblib
 from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
 from digits.console import Bar, Console
 from digits.crossval import fit_fold
+from digits.errors import UserError
 from digits.logs import log, log_to
+from digits.models import family
 from digits.prepared import Prepared, load_prepared
 from digits.runs import RunFolder, RunSpec
+
+
+@dataclass(frozen=True)
+class Work:
+    """What was tried: the number of fits, and a line for each that failed."""
+
+    fits: int
+    failures: tuple[str, ...] = ()
 
 
 def fit_unit(data: Prepared, runs: Path, spec: RunSpec, fold: int, bar: Bar | None = None) -> None:
@@ -23,7 +35,7 @@ def fit_unit(data: Prepared, runs: Path, spec: RunSpec, fold: int, bar: Bar | No
     def on_epoch(epoch: int, epochs: int, record: dict[str, float]) -> None:
         log.info("fold %d, epoch %d of %d: %s", fold, epoch, epochs, record)
         if bar:
-            bar.advance(1 / epochs, f"fold {fold + 1} of {data.fold_count}, accuracy {record['accuracy']:.4f}")
+            bar.advance(1 / epochs, f"fold {fold + 1} of {data.fold_count}, loss {record['loss']:.4f}")
 
     with log_to(folder.path / "log.txt"):
         log.info("fold %d starts: %s", fold, spec)
@@ -47,26 +59,44 @@ def complete_one_by_one(data: Prepared, runs: Path, spec: RunSpec, console: Cons
 
 def complete_side_by_side(
     data: Prepared, runs: Path, specs: Sequence[RunSpec], workers: int, console: Console, title: str
-) -> bool:
+) -> Work:
     """Fit the missing folds of several runs in `workers` processes, one core each; 0: as many as there are cores.
 
-    Returns whether there was anything to do.
+    A fit that fails is said at once, and the others go on. Raises UserError where a process is ended from outside.
     """
     missing = [(spec, fold) for spec in specs for fold in RunFolder(runs, spec).missing(data.fold_count)]
     if not missing:
-        return False
+        return Work(0)
     workers = min(workers or joblib.cpu_count(), len(missing))
+    failures = []
     with console.bar(title, len(missing), "fits") as bar:
         jobs = (delayed(_fit_in_worker)(data.folder, runs, spec, fold) for spec, fold in missing)
-        for name in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
-            bar.advance(1, name)
-    return True
+        try:
+            for unit, failure in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+                if failure:
+                    failures.append(f"{unit} failed: {failure}")
+                    console.warn(failures[-1])
+                bar.advance(1, unit)
+        except TerminatedWorkerError:
+            raise UserError(
+                "a fit's process was ended from outside, most often for want of memory; every finished fit is kept, "
+                "the same command goes on; WORKERS=1 needs least memory"
+            ) from None
+    return Work(len(missing), tuple(failures))
 
 
-def _fit_in_worker(data_folder: Path, runs: Path, spec: RunSpec, fold: int) -> str:
-    """`fit_unit` on the memory-mapped arrays of `data_folder`; returns what was fitted."""
+def _fit_in_worker(data_folder: Path, runs: Path, spec: RunSpec, fold: int) -> tuple[str, str | None]:
+    """`fit_unit` on the memory-mapped arrays of `data_folder`; returns what was fitted, and why not where it failed."""
     logging.getLogger("digits").setLevel(logging.INFO)
+    family(spec.model["kind"])  # a library that is loaded later would not be held to one thread
     # one thread per fit: more only wait for each other, and sums come out the same for any number of workers and cores
     with threadpool_limits(1):
-        fit_unit(load_prepared(data_folder), runs, spec, fold)
-    return f"{spec.name}, fold {fold + 1}"
+        try:
+            fit_unit(load_prepared(data_folder), runs, spec, fold)
+        except Exception as error:
+            log_file = RunFolder(runs, spec).path / "log.txt"
+            with log_to(log_file):
+                log.exception("fold %d failed", fold)
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            return f"{spec.name}, fold {fold + 1}", f"{reason}; the whole of it in {log_file}"
+    return f"{spec.name}, fold {fold + 1}", None

@@ -17,7 +17,7 @@ class Job:
 
     Everything that its stages share follows from the params and the files, found once; so commands that run side by
     side with other params or data do not meet. named: what DATA= names, if anything. upload: whether to send the
-    submission to Kaggle.
+    submission to Kaggle. only: names or wildcards that choose among what a stage would do; none: all of it.
     """
 
     params: Params
@@ -25,6 +25,7 @@ class Job:
     console: Console
     named: str | None = None
     upload: bool = False
+    only: tuple[str, ...] = ()
 
     @cached_property
     def source(self) -> Source:

@@ -87,6 +87,8 @@ class RunFolder:
     def save_unit(self, fold: int, fitted: FoldFit, valid_labels: NDArray[np.int64]) -> None:
         """Write one fold's fit: probabilities, history, metrics and weights."""
         with atomic_folder(self.unit(fold)) as folder:
+            save(self.spec.model, fitted.model, folder)
+            size = sum(file.stat().st_size for file in folder.iterdir())
             np.savez(folder / "probabilities.npz", valid=fitted.valid, holdout=fitted.holdout, test=fitted.test)
             history = getattr(fitted.model, "history_", [])
             write_atomic(folder / "history.jsonl", "".join(json.dumps(epoch) + "\n" for epoch in history))
@@ -95,13 +97,13 @@ class RunFolder:
                 "log_loss": log_loss(fitted.valid, valid_labels),
                 "fit_seconds": fitted.fit_seconds,
                 "predict_seconds": fitted.predict_seconds,
+                "size_mb": size / 1e6,
             }
             write_json(folder / "metrics.json", metrics)
-            save(self.spec.model, fitted.model, folder)
         log.info("fold %d done: %s", fold, metrics)
 
     def unit_metrics(self, fold: int) -> dict[str, float]:
-        """accuracy and log_loss on the validation part, fit_seconds, predict_seconds."""
+        """accuracy and log_loss on the validation part, fit_seconds, predict_seconds, size_mb of the model's files."""
         metrics: dict[str, float] = read_json(self.unit(fold) / "metrics.json")
         return metrics
 
@@ -120,7 +122,12 @@ class RunFolder:
         return Result(assemble(data, [unit["valid"] for unit in units]), holdout, test)
 
     def finish(self, data: Prepared) -> dict[str, Any]:
-        """Write the run's probabilities and metrics once all folds are done; returns the metrics."""
+        """Write the run's probabilities and metrics once all folds are done; returns the metrics.
+
+        cv_accuracy with its 95 % interval cv_low to cv_high, cv_sd (standard deviation over the folds), log_loss,
+        holdout_accuracy (of the mean of the folds' models; for reading, never for choosing), fit_seconds and
+        predict_seconds (all folds together), size_mb (of one fold's model).
+        """
         path = self.path / "metrics.json"
         if (metrics := read_json(path)) is None:
             result = self.result(data)
@@ -134,8 +141,10 @@ class RunFolder:
                 "cv_high": cv.high,
                 "cv_sd": float(np.std([unit["accuracy"] for unit in units], ddof=1)),
                 "log_loss": log_loss(result.oof, labels),
+                "holdout_accuracy": accuracy(result.holdout, np.asarray(data.labels)[data.holdout_rows]).value,
                 "fit_seconds": sum(unit["fit_seconds"] for unit in units),
                 "predict_seconds": sum(unit["predict_seconds"] for unit in units),
+                "size_mb": float(np.mean([unit["size_mb"] for unit in units])),
             }
             write_json(path, metrics)
         return dict(metrics)

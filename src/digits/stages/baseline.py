@@ -1,38 +1,43 @@
 """Fit the scikit-learn baselines over the folds and rank them."""
 
-import pandas as pd
+import numpy as np
 
+from digits.errors import UserError
 from digits.files import write_atomic
 from digits.fitting import complete_side_by_side
 from digits.job import Job, Outcome
+from digits.leaderboard import NOTE, TITLES, Entry, cells, leaderboard, markdown
+from digits.names import choose
 from digits.runs import RunFolder
 from digits.studies import baseline_runs
 
 
 def run(job: Job) -> Outcome:
-    """Make one run per model of params.yaml's `baseline`, and reports/baseline.csv."""
+    """Make one run per model of params.yaml's `baseline` that ONLY names, and rank all that are finished.
+
+    Writes reports/baseline.csv and reports/baseline.md. Raises UserError at the end where a fit failed.
+    """
     data = job.data
-    specs = baseline_runs(job.params, data)
-    worked = complete_side_by_side(data, job.paths.runs, specs, job.params.baseline.workers, job.console, "baseline")
-    rows = [{"name": spec.name} | RunFolder(job.paths.runs, spec).finish(data) for spec in specs]
-    board = pd.DataFrame(rows).sort_values("cv_accuracy", ascending=False, kind="stable")
-    write_atomic(job.paths.reports / "baseline.csv", board.to_csv(index=False, lineterminator="\n"))
-    job.console.table(
-        ["model", "CV accuracy (95 %)", "spread", "log loss", "fit"],
-        [
-            [
-                str(row.name),
-                f"{row.cv_accuracy:.4f} ({row.cv_low:.4f} to {row.cv_high:.4f})",
-                f"{row.cv_sd:.4f}",
-                f"{row.log_loss:.4f}",
-                f"{row.fit_seconds:.0f} s",
-            ]
-            for row in board.itertuples(index=False)
-        ],
-    )
+    specs = {spec.name: spec for spec in baseline_runs(job.params, data)}
+    chosen = [specs[name] for name in choose(job.only, list(specs), "baseline")]
+    work = complete_side_by_side(data, job.paths.runs, chosen, job.params.baseline.workers, job.console, "baseline")
+    folders = [RunFolder(job.paths.runs, spec) for spec in specs.values()]
+    finished = [folder for folder in folders if not folder.missing(data.fold_count)]
+    labels = np.asarray(data.labels)[data.working_rows]
+    entries = [Entry(folder.spec.name, folder.finish(data), folder.result(data).oof) for folder in finished]
+    board = leaderboard(entries, labels)
+    if entries:
+        write_atomic(job.paths.reports / "baseline.csv", board.to_csv(index=False, lineterminator="\n"))
+        write_atomic(job.paths.reports / "baseline.md", markdown(board))
+        job.console.table(list(TITLES), cells(board))
+        job.console.say(NOTE)
+    if work.failures:
+        raise UserError(
+            f"{len(work.failures)} of {work.fits} fits failed, the others are kept; the same command tries them again"
+        )
     best = board.iloc[0]
     return Outcome(
-        f"{len(specs)} models, best {best['name']}: CV accuracy {best['cv_accuracy']:.4f}; reports/baseline.csv",
-        worked,
+        f"{len(entries)} models, best {best['name']}: CV accuracy {best['cv_accuracy']:.4f}; reports/baseline.csv, .md",
+        work.fits > 0,
         ("make submit   blends the baselines in",),
     )

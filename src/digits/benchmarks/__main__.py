@@ -1,0 +1,43 @@
+"""Run one benchmark, print its figures, and keep them in reports/bench-NAME.json."""
+
+import argparse
+import os
+import platform
+import shlex
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from digits.config import Paths, load_params
+from digits.console import Console
+from digits.errors import UserError
+from digits.files import write_json
+from digits.job import Job
+
+
+def main() -> int:
+    """Measure with the files that DATA names or data/raw holds; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=("baseline", "data"))
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--set", default="")
+    parser.add_argument("--data", default="")
+    options = parser.parse_args()
+    console, paths = Console(), Paths(Path.cwd())
+    try:
+        job = Job(load_params(options.params, shlex.split(options.set)), paths, console, options.data or None)
+        if job.source.provenance == "practice":
+            raise UserError("the practice set is too small to measure with; name the real files with DATA=")
+        figures = import_module(f"digits.benchmarks.{options.what}").measure(job)
+    except UserError as error:
+        console.error(str(error))
+        return 2
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    result = {"machine": machine} | figures
+    write_json(paths.reports / f"bench-{options.what}.json", result)
+    console.table(["what", "measured"], [[name, str(value)] for name, value in result.items()])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
