@@ -94,8 +94,11 @@ def test_averaged_weights_are_the_mean_over_the_last_share(images: tuple[np.ndar
     assert not np.allclose(model.mlp_.coefs_[0], seen[-1], atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "augment", [{"shift": 0.4}, {"elastic": 0.3}, {"rotation": 4.0}, {"zoom": 0.05}, {"shear": 4.0}]
+)
 def test_every_epoch_distorts_anew_and_labels_stay_with_their_images(
-    images: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    augment: dict[str, float], images: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever is learned from is a distorted image of the class whose label stands beside it."""
     X, y = images
@@ -107,10 +110,10 @@ def test_every_epoch_distorts_anew_and_labels_stay_with_their_images(
         return plain(self, features, labels, **classes)
 
     monkeypatch.setattr(MLPClassifier, "partial_fit", watched)
-    augment = STILL | {"shift": 0.4, "elastic": 0.2}
-    network(MLPClassifier((8,), batch_size=160), image_shape=(12, 12), epochs=3, **augment).fit(X, y)
+    network(MLPClassifier((8,), batch_size=160), image_shape=(12, 12), epochs=3, **STILL | augment).fit(X, y)
     rows = np.concatenate([features for features, _ in batches])
     assert len(np.unique(rows, axis=0)) == 3 * 160
+    assert not np.array_equal(batches[0][1], batches[1][1])
     for features, labels in batches:
         bands = features.reshape(-1, 3, 48).sum(axis=2)
         assert np.array_equal(bands.argmax(axis=1), labels)

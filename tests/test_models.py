@@ -42,6 +42,16 @@ def test_every_baseline_learns_and_is_kept(name: str, practice: tuple[np.ndarray
     assert np.array_equal(again.predict_proba(images[900:]), probabilities)
 
 
+def test_probabilities_of_the_svm_leave_its_classes_as_they_are(practice: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = practice
+    noise = np.random.default_rng(0).integers(0, 2, images.shape)
+    images = images // 2 + (127 * noise).astype(np.uint8)  # hard enough to be wrong about
+    model = build(PARAMS.baseline.models["svm"].model_dump(mode="json"), SETTING, 0).fit(images[:900], labels[:900])
+    [calibrated] = model["classifier"].calibrated_classifiers_
+    decided = calibrated.estimator.decision_function(model[:-1].transform(images[900:])).argmax(axis=1)
+    assert np.array_equal(model.predict(images[900:]), decided)
+
+
 def test_what_the_networks_learn_from_is_float32(practice: tuple[np.ndarray, np.ndarray]) -> None:
     """float64 would take twice the memory and nearly twice the time."""
     images, labels = practice

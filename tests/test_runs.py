@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info
 from digits.config import Params
 from digits.console import Console
 from digits.fitting import Work, complete_one_by_one, complete_side_by_side
-from digits.metrics import accuracy
+from digits.metrics import accuracy, log_loss
 from digits.prepared import Prepared
 from digits.runs import RunFolder, RunSpec, run_spec
 
@@ -97,6 +97,8 @@ def test_a_finished_run_says_how_good_it_is(toy_data: Prepared, spec: RunSpec, t
     metrics = folder.finish(toy_data)
     result = folder.result(toy_data)
     assert metrics["cv_accuracy"] == accuracy(result.oof, toy_data.labels[toy_data.working_rows]).value
+    assert metrics["holdout_accuracy"] == accuracy(result.holdout, toy_data.labels[toy_data.holdout_rows]).value
+    assert metrics["log_loss"] == log_loss(result.oof, toy_data.labels[toy_data.working_rows])
     assert metrics["cv_low"] < metrics["cv_accuracy"] <= metrics["cv_high"]
     tests = [np.load(folder.unit(fold) / "probabilities.npz")["test"] for fold in range(3)]
     assert np.allclose(result.test, np.mean(tests, axis=0), atol=1e-6)

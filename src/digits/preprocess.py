@@ -56,7 +56,7 @@ def upright_maps(images: NDArray[np.number]) -> NDArray[np.float32]:
     row_variance = ink @ row**2 - mean_row**2
     covariance = ink @ (row * column) - mean_row * mean_column
     flat = row_variance < _FLAT
-    slant = np.clip(np.where(flat, 0, covariance) / np.where(flat, 1, row_variance), -_STEEPEST, _STEEPEST)
+    slant = np.clip(covariance / np.where(flat, 1, row_variance), -_STEEPEST, _STEEPEST)
     empty = mass == 0
     move_row = np.where(empty, 0, mean_row - middle_row)
     move_column = np.where(empty, 0, mean_column - middle_column)
