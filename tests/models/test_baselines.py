@@ -1,4 +1,4 @@
-"""Every baseline of params.yaml, and every other kind, learns the practice digits, gives probabilities, and comes back from its file."""
+"""Every baseline of params.yaml, and each kind besides, learns the practice digits and comes back from its file."""
 
 import io
 from pathlib import Path
@@ -14,12 +14,8 @@ from digits.config import load_params
 from digits.models import Setting, build, save
 from digits.practice import practice_files
 
-PARAMS = load_params(
-    ROOT / "params.yaml",
-    [
-        "baseline.models.trees={kind: extra-trees, deskew: true, components: null, n_estimators: 20, min_samples_leaf: 1}"
-    ],
-)
+TREES = "{kind: extra-trees, deskew: true, components: null, n_estimators: 20, min_samples_leaf: 1}"
+PARAMS = load_params(ROOT / "params.yaml", [f"baseline.models.trees={TREES}"])
 SETTING = Setting((28, 28), 10, "/255")
 FEWER = {"epochs": 25, "max_iter": 25}  # enough for easy images, and a second each
 
