@@ -64,7 +64,8 @@ def complete_side_by_side(
 
     A fit that fails is said at once, and the others go on. Raises UserError where a process is ended from outside.
     """
-    missing = [(spec, fold) for spec in specs for fold in RunFolder(runs, spec).missing(data.fold_count)]
+    # fold by fold, so that the time left is known when the first fold is done
+    missing = [(spec, fold) for fold in range(data.fold_count) for spec in specs if not RunFolder(runs, spec).has(fold)]
     if not missing:
         return Work(0)
     workers = min(workers or joblib.cpu_count(), len(missing))

@@ -33,20 +33,21 @@ MODEL = {
 def measure(job: Job) -> dict[str, Any]:
     """Medians over REPEATS rounds, in each of which one worker and one per core fit the same in turn.
 
-    A round fits every fold once by each number of workers, through the same function as `make baseline`; loading the
-    arrays, predicting and writing are counted, starting the workers is not.
+    A round fits every fold from one seed per core by each number of workers, so that all cores have the same to do,
+    through the same function as `make baseline`; loading the arrays, predicting and writing are counted, starting the
+    workers is not.
     """
     data = job.data
     cores = joblib.cpu_count()
-    images = EPOCHS * sum(len(data.train_rows(fold)) for fold in range(data.fold_count))
+    images = cores * EPOCHS * sum(len(data.train_rows(fold)) for fold in range(data.fold_count))
     speeds: dict[int, list[float]] = {1: [], cores: []}
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(REPEATS + 1):
-            spec = run_spec("bench", MODEL, "/255", repeat, data)
+            specs = [run_spec("bench", MODEL, "/255", cores * repeat + core, data) for core in range(cores)]
             for workers, found in speeds.items():
                 started = perf_counter()
                 title = f"round {repeat + 1} of {REPEATS + 1}, WORKERS={workers}"
-                complete_side_by_side(data, Path(folder, str(workers)), [spec], workers, job.console, title)
+                complete_side_by_side(data, Path(folder, str(workers)), specs, workers, job.console, title)
                 found.append(images / (perf_counter() - started))
     # the first round starts the workers and loads the libraries
     alone, beside = (found[1:] for found in speeds.values())
