@@ -64,9 +64,22 @@ def test_overrides_reach_their_place() -> None:
             "params.yaml: baseline.models.knn-deskewed.components = 785, but an image has 784 pixels",
         ),
         (
-            "train.optimizer=adma",
-            "params.yaml: train.optimizer = 'adma', but it must be one of sgd, rmsprop, adam, adamw, nadam; "
-            "did you mean adam?",
+            "train.optimizer=nadma",
+            "params.yaml: train.optimizer.name = 'nadma', but it must be one of adadelta, adagrad, adam, adamax, "
+            "adamw, lion, muon, nadam, rmsprop, schedule-free-adamw, sgd; did you mean nadam?",
+        ),
+        (
+            "train.optimizer=sgd",
+            "params.yaml: train.optimizer.momentum is missing; it must be a number from 0 to below 1\n"
+            "params.yaml: train.optimizer.nesterov is missing; it must be true or false",
+        ),
+        (
+            "train.schedule={kind: plateau, factor: 2.0, patience: 1}",
+            "params.yaml: train.schedule.factor = 2.0, but it must be a number above 0 and below 1",
+        ),
+        (
+            "train.schedule.warmup=0.1",
+            "params.yaml: unknown key train.schedule.warmup; did you mean train.schedule.warm_up?",
         ),
         ("train.epochs", "SET: 'train.epochs' is not of the form key=value, as in SET=\"train.epochs=3\""),
         ("train.epochs.x=3", "SET: train.epochs is a value, it has no key 'x'"),
@@ -82,7 +95,14 @@ def test_overrides_reach_their_place() -> None:
     ],
 )
 def test_faults_in_one_line(override: str, expected: str) -> None:
-    assert faults(override) == [expected]
+    assert faults(override) == expected.splitlines()
+
+
+def test_what_excludes_each_other_is_refused() -> None:
+    [fault] = faults("train.ema=0.99", "train.patience=3")
+    assert fault.startswith("params.yaml: train: ema averages to the last epoch")
+    [fault] = faults("train.clip_norm=1.0", "train.clip_value=0.5")
+    assert fault == "params.yaml: train: clip_norm and clip_value exclude each other"
 
 
 def test_colour_and_unnamed_classes_are_refused() -> None:

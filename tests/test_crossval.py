@@ -30,7 +30,7 @@ class Remembers:
 def test_no_model_sees_what_it_is_judged_on(toy_data: Prepared, monkeypatch: pytest.MonkeyPatch, fold: int) -> None:
     model = Remembers()
     monkeypatch.setattr("digits.crossval.build", lambda *_: model)
-    fitted = fit_fold(toy_data, fold, {}, "/255", 0)
+    fitted = fit_fold(toy_data, fold, {"kind": "mlp"}, "/255", 0)
     assert len(model.seen) == 180 - len(fitted.valid) - 18
     for part in (fitted.valid, fitted.holdout, fitted.test):
         assert (part[:, 0] == 0).all()

@@ -23,9 +23,9 @@ def test_whatever_is_drawn_is_a_valid_network_within_the_space(params: Params) -
     for _ in range(60):
         overrides = suggest(study.ask(), params.tune.space)
         spec = CnnSpec.model_validate(params.train.spec.model_dump() | overrides)
-        assert spec.optimizer in params.tune.space.optimizer
+        assert spec.optimizer.name in params.tune.space.optimizer
         assert 1 <= spec.layers.count("MP2") <= 3
-        seen.add(spec.optimizer)
+        seen.add(spec.optimizer.name)
     assert seen == set(params.tune.space.optimizer)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.models import Classifier, OnEpoch, Setting, build
+from digits.models import WATCHING, Classifier, OnEpoch, Setting, build
 from digits.prepared import Prepared
 
 
@@ -32,15 +32,20 @@ def fit(
     seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> Classifier:
-    """A model of `spec`, fitted on all images but those of `fold` and the holdout."""
+    """A model of `spec`, fitted on all images but those of `fold` and the holdout.
+
+    Networks look at the fold's valid part after each epoch, for their history; only where params.yaml asks for it
+    (patience, keep_best, the schedule plateau) does what they see there change anything.
+    """
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - commands with nothing to fit need not wait
 
-    rows = data.train_rows(fold)
+    rows, valid = data.train_rows(fold), data.valid_rows(fold)
     model = build(spec, Setting(data.image_shape, data.classes, normalise), seed, on_epoch)
+    watched = {"X_valid": data.images[valid], "y_valid": data.labels[valid]} if spec["kind"] in WATCHING else {}
     with warnings.catch_warnings():
         # a limit on iterations is a budget here, and using it up no news
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(data.images[rows], data.labels[rows])
+        model.fit(data.images[rows], data.labels[rows], **watched)
     return model
 
 

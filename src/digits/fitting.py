@@ -35,7 +35,9 @@ def fit_unit(data: Prepared, runs: Path, spec: RunSpec, fold: int, bar: Bar | No
     def on_epoch(epoch: int, epochs: int, record: dict[str, float]) -> None:
         log.info("fold %d, epoch %d of %d: %s", fold, epoch, epochs, record)
         if bar:
-            bar.advance(1 / epochs, f"fold {fold + 1} of {data.fold_count}, loss {record['loss']:.4f}")
+            best_known = next(name for name in ("valid_accuracy", "accuracy", "loss") if name in record)
+            figure = f"{best_known.replace('_', ' ')} {record[best_known]:.4f}"
+            bar.advance(1 / epochs, f"fold {fold + 1} of {data.fold_count}, {figure}")
 
     with log_to(folder.path / "log.txt"):
         log.info("fold %d starts: %s", fold, spec)

@@ -24,6 +24,7 @@ SEARCH_FOLD = 0  # trials are judged on this fold
 CONFIRM_FOLD = 1  # and the best one against the default on this one, on which none was judged
 
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+_MOMENTUM = {"momentum": 0.9, "nesterov": True}
 _SGD_FACTOR = 10  # momentum SGD wants about ten times Adam's learning rate on these networks
 _RANDOM_SHARE = 0.4  # of the trials are drawn at random before the sampler starts to learn from them
 
@@ -39,7 +40,7 @@ def suggest(trial: Trial, space: SearchSpace) -> dict[str, Any]:
     convolutions = " ".join(f"{filters * 2**block}C3 {filters * 2**block}C3 MP2" for block in range(blocks))
     return {
         "layers": f"{convolutions} D{dropout:.2f} {dense}",
-        "optimizer": optimizer,
+        "optimizer": {"name": "sgd", **_MOMENTUM} if optimizer == "sgd" else {"name": optimizer},
         "learning_rate": float(f"{learning_rate * (_SGD_FACTOR if optimizer == 'sgd' else 1):.3g}"),
     }
 

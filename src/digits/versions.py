@@ -47,10 +47,14 @@ def code_version(*modules: str) -> str:
 
 def _tree(module: str) -> ast.Module:
     """Syntax tree of a module without its docstrings."""
-    found = importlib.util.find_spec(module)
+    package, *inside = module.split(".")
+    found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
         raise ModuleNotFoundError(module)
-    tree = ast.parse(Path(found.origin).read_text(encoding="utf-8"))
+    # asked for a module inside, find_spec would load the packages on the way to it, and TensorFlow with them
+    path = Path(found.origin).parent.joinpath(*inside)
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]

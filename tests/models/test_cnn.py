@@ -1,21 +1,32 @@
 """The Keras family: what is built is what was written, and the same seed gives the same bits."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import joblib
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from conftest import toy_images
 from digits.config import Params
+from digits.config.schema import OptimizerName
 from digits.errors import UserError
 from digits.layers import parse_layers
+from digits.metrics import accuracy, log_loss
 from digits.models import Setting, build, save
-from digits.models.cnn import CnnClassifier, OneCycle, build_network, make_optimizer
+from digits.models.cnn import CnnClassifier
+from digits.models.cnn.batches import Batches
+from digits.models.cnn.network import FusedBatchNormalization, Style, build_network
+from digits.models.cnn.optimization import OneCycle, make_optimizer, make_schedule
 from digits.preprocess import Normaliser
 
 SETTING = Setting((12, 12), 3, "/255")
+SGD = {"name": "sgd", "momentum": 0.9, "nesterov": True}
+STILL = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0}
+PLAIN = Style("relu", "glorot_uniform", 0.0, 0.0, 0.0, "float32")
 IMAGES, LABELS = toy_images(240, np.random.default_rng(0))
 
 
@@ -31,11 +42,13 @@ def fitted(spec: dict[str, Any], seed: int = 0, setting: Setting = SETTING, **ch
 
 
 def test_networks_are_what_was_written() -> None:
-    network = build_network(parse_layers("6C5v MP2 BN 8C3s2 AP2 D0.2 10 5"), "tanh", (28, 28), 4)
+    network = build_network(
+        parse_layers("6C5v MP2 BN 8C3s2 AP2 D0.2 10 5"), replace(PLAIN, activation="tanh"), (28, 28), 4
+    )
     kinds = [type(layer).__name__ for layer in network.layers]
     assert kinds == [
-        "Conv2D", "MaxPooling2D", "BatchNormalization", "Conv2D", "AveragePooling2D", "Dropout", "Flatten", "Dense",
-        "Dense", "Dense",
+        "Conv2D", "MaxPooling2D", "FusedBatchNormalization", "Conv2D", "AveragePooling2D", "Dropout", "Flatten",
+        "Dense", "Dense", "Dense",
     ]  # fmt: skip
     assert network.output_shape == (None, 4)
     # by hand: 28 -5v-> 24 -MP2-> 12 -s2-> 6 -AP2-> 3
@@ -46,7 +59,7 @@ def test_networks_are_what_was_written() -> None:
 
 def test_it_learns_and_tells_about_it(spec: dict[str, Any]) -> None:
     told: list[tuple[int, int]] = []
-    spec |= {"epochs": 12, "augment": dict.fromkeys(spec["augment"], 0.0), "learning_rate": 0.02}
+    spec |= {"epochs": 12, "augment": STILL, "learning_rate": 0.02}
     model = build(spec, SETTING, 0, lambda epoch, epochs, record: told.append((epoch, epochs)))
     assert isinstance(model, CnnClassifier)
     probabilities = model.fit(IMAGES[:180], LABELS[:180]).predict_proba(IMAGES[180:])
@@ -80,7 +93,7 @@ def test_small_sets_get_their_steps(spec: dict[str, Any]) -> None:
 def test_weights_that_are_saved_rebuild_the_network(spec: dict[str, Any], tmp_path: Path) -> None:
     model = fitted(spec)
     save(spec, model, tmp_path)
-    network = build_network(parse_layers(spec["layers"]), spec["activation"], (12, 12), 3)
+    network = build_network(parse_layers(spec["layers"]), PLAIN, (12, 12), 3)
     network.load_weights(tmp_path / "model.weights.h5")
     for kept, loaded in zip(model.model_.get_weights(), network.get_weights(), strict=True):
         assert np.array_equal(kept, loaded)
@@ -89,42 +102,63 @@ def test_weights_that_are_saved_rebuild_the_network(spec: dict[str, Any], tmp_pa
     assert "conv2d" in (tmp_path / "model.txt").read_text()
 
 
-@pytest.mark.parametrize("kind", ["standard", "minmax"])
+def batches(normalise: str = "/255", images: np.ndarray = IMAGES[:60], **changes: Any) -> Batches:
+    made = Batches(
+        images=images,
+        labels=LABELS[:60],
+        normaliser=Normaliser(normalise).fit(IMAGES),
+        image_shape=(12, 12),
+        classes=3,
+        augment=STILL,
+        batch_size=20,
+        seed=0,
+    )
+    return replace(made, **changes)
+
+
+@pytest.mark.parametrize("kind", ["/255", "standard", "minmax"])
 def test_training_and_predicting_normalise_alike(spec: dict[str, Any], kind: str) -> None:
     """What the network sees of undistorted images in training is what the fitted normaliser makes of them."""
-    model = build(spec | {"augment": dict.fromkeys(spec["augment"], 0.0)}, Setting((12, 12), 3, kind), 0)
-    assert isinstance(model, CnnClassifier)
-    model.normaliser_ = Normaliser(kind).fit(IMAGES)
-    [(images, _)] = list(model._batches(IMAGES[:60], LABELS[:60], 60, 1, 1).as_numpy_iterator())
-    order = np.random.default_rng(0).permutation(60)
-    assert np.allclose(images.reshape(60, -1), model.normaliser_.transform(IMAGES[:60][order]), atol=1e-4)
+    source = batches(kind)
+    for (images, labels), rows in zip(source.stream(2).as_numpy_iterator(), source.rows(2), strict=True):
+        assert images.shape == (20, 12, 12, 1) and images.dtype == np.float32
+        expected = source.normaliser.transform(IMAGES[rows])
+        assert np.allclose(images.reshape(20, -1), expected, atol=1e-5 * np.abs(expected).max())
+        assert np.array_equal(labels.argmax(axis=1), LABELS[rows]) and labels.sum() == 20
     scores = fitted(spec, setting=Setting((12, 12), 3, kind), epochs=6, learning_rate=0.02).predict_proba(IMAGES)
     assert (scores.argmax(axis=1) == LABELS).mean() > 0.6
 
 
 def test_a_loss_that_is_no_number_stops_the_fit(spec: dict[str, Any]) -> None:
     with pytest.raises(
-        UserError, match=r"the loss became (nan|inf) in epoch \d+ at a learning rate of .*try a lower one"
+        UserError, match=r"the loss became (nan|inf) in epoch 1, step [1-9], at a learning rate of .*try a lower one"
     ):
-        fitted(spec, setting=Setting((12, 12), 3, "none"), optimizer="sgd", learning_rate=10.0, layers="64 64 64")
+        fitted(spec, setting=Setting((12, 12), 3, "none"), optimizer=SGD, learning_rate=10.0, layers="64 64 64")
 
 
-def test_augmented_batches_keep_labels_and_differ(spec: dict[str, Any]) -> None:
-    """The batches that the network sees: every image with its own distortion, its own label, within 0..1."""
-    model = build(spec | {"batch_size": 60}, SETTING, 0)
-    assert isinstance(model, CnnClassifier)
-    model.normaliser_ = Normaliser("/255").fit(IMAGES)
-    one_image = np.repeat(IMAGES[:1], 60, axis=0)
-    [(images, labels)] = list(model._batches(one_image, np.arange(60) % 3, 60, 1, 1).as_numpy_iterator())
-    assert images.shape == (60, 12, 12, 1) and images.dtype == np.float32
-    assert labels.sum() == 60
-    assert images.min() >= 0 and images.max() <= 1
-    assert len(np.unique(images.reshape(60, -1), axis=0)) == 60
-    model.augment = dict.fromkeys(spec["augment"], 0.0)
-    [(images, labels)] = list(model._batches(IMAGES[:60], LABELS[:60], 60, 1, 1).as_numpy_iterator())
-    order = np.random.default_rng(0).permutation(60)
-    assert np.allclose(images.reshape(60, -1), IMAGES[:60][order] / 255, atol=1e-5)
-    assert np.array_equal(labels.argmax(axis=1), LABELS[:60][order])
+def test_an_epoch_takes_every_image_once_in_an_order_of_its_own() -> None:
+    first, second = batches().rows(2).reshape(2, 60)
+    assert sorted(first) == sorted(second) == list(range(60))
+    assert not np.array_equal(first, second)
+    assert batches(batch_size=25).rows(3).shape == (6, 25)  # two whole batches an epoch
+
+
+@pytest.mark.parametrize(
+    "augment", [{"rotation": 10.0}, {"zoom": 0.1}, {"shear": 9.0}, {"shift": 1.0}, {"elastic": 0.8}]
+)
+def test_every_image_of_a_batch_is_distorted_in_its_own_way(augment: dict[str, float]) -> None:
+    source = batches(images=np.repeat(IMAGES[:1], 60, axis=0), augment=STILL | augment, batch_size=60)
+    seen = np.concatenate([images.reshape(60, -1) for images, _ in source.stream(2).as_numpy_iterator()])
+    assert len(np.unique(seen, axis=0)) == 120
+    assert seen.min() >= 0 and seen.max() <= 1
+
+
+def test_a_batch_follows_from_seed_and_step_alone() -> None:
+    source = batches(augment=STILL | {"rotation": 10.0, "elastic": 0.5})
+    once, again = ([images for images, _ in source.stream(2).as_numpy_iterator()] for _ in range(2))
+    assert all(np.array_equal(first, second) for first, second in zip(once, again, strict=True))
+    for step, rows in enumerate(source.rows(2)):
+        assert np.array_equal(source.batch(step, rows), once[step])
 
 
 def test_one_cycle_rises_to_its_peak_and_falls_to_nothing() -> None:
@@ -136,6 +170,160 @@ def test_one_cycle_rises_to_its_peak_and_falls_to_nothing() -> None:
     assert rates[:26] == sorted(rates[:26]) and rates[25:] == sorted(rates[25:], reverse=True)
 
 
-@pytest.mark.parametrize("name", ["sgd", "rmsprop", "adam", "adamw", "nadam"])
-def test_every_optimizer_of_params_exists(name: str) -> None:
-    assert type(make_optimizer(name, 0.1)).__name__.lower() == name
+CLASSES = {
+    "rmsprop": "RMSprop", "adagrad": "Adagrad", "adadelta": "Adadelta", "adam": "Adam", "adamax": "Adamax",
+    "nadam": "Nadam", "adamw": "AdamW", "lion": "Lion", "muon": "Muon", "schedule-free-adamw": "ScheduleFreeAdamW",
+}  # fmt: skip
+
+
+def optimizer(name: dict[str, Any], rate: Any = 0.1, **changes: Any) -> Any:
+    nothing = {"weight_decay": None, "clip_norm": None, "clip_value": None, "ema": None}
+    return make_optimizer(name, rate, **nothing | changes)
+
+
+@pytest.mark.parametrize("name", get_args(OptimizerName))
+def test_every_optimizer_of_params_exists_and_learns(name: str, spec: dict[str, Any]) -> None:
+    chosen = SGD if name == "sgd" else {"name": name}
+    assert type(optimizer(chosen)).__name__ == CLASSES.get(name, "SGD")
+    rate = {"adadelta": 1.0, "adagrad": 0.1, "lion": 0.002}.get(name, 0.02)
+    model = fitted(spec, optimizer=chosen, learning_rate=rate, epochs=8, layers="MP2 16", augment=STILL)
+    assert (model.predict_proba(IMAGES).argmax(axis=1) == LABELS).mean() > 0.8
+
+
+def test_the_parameters_of_an_optimizer_arrive() -> None:
+    sgd = optimizer(SGD, 0.01, clip_norm=1.5, ema=0.9, weight_decay=0.02)
+    assert (sgd.momentum, sgd.nesterov, sgd.clipnorm, sgd.weight_decay) == (0.9, True, 1.5, 0.02)
+    assert (sgd.use_ema, sgd.ema_momentum) == (True, 0.9)
+    assert optimizer({"name": "adam"}, clip_value=0.5).clipvalue == 0.5
+    assert optimizer({"name": "adamw"}).weight_decay == keras.optimizers.AdamW().weight_decay
+
+
+def test_schedules_are_what_their_names_say() -> None:
+    steps = np.arange(101)
+    inverse = make_schedule({"kind": "inverse-time", "decay": 0.1}, 0.2, 100)
+    assert np.allclose([float(inverse(step)) for step in steps], 0.2 / (1 + 0.1 * steps), rtol=1e-5)
+    cosine = make_schedule({"kind": "cosine"}, 0.2, 100)
+    assert np.allclose([float(cosine(step)) for step in steps], 0.1 * (1 + np.cos(np.pi * steps / 100)), atol=1e-6)
+    assert make_schedule({"kind": "constant"}, 0.2, 100) == 0.2
+
+
+def test_a_plateau_lowers_the_learning_rate(spec: dict[str, Any]) -> None:
+    """With no rate to learn by, nothing improves: every third epoch brings a lower one."""
+    schedule = {"kind": "plateau", "factor": 0.5, "patience": 2}
+    model = watched(spec, schedule=schedule, learning_rate=1e-12, epochs=8)
+    rates = [record["learning_rate"] for record in model.history_]
+    assert rates == pytest.approx([1e-12 * 0.5 ** max(0, (epoch - 1) // 2) for epoch in range(8)], rel=1e-4)
+
+
+def watched(spec: dict[str, Any], **changes: Any) -> CnnClassifier:
+    """Fitted with 60 images to look at."""
+    model = build(spec | changes, SETTING, 0)
+    assert isinstance(model, CnnClassifier)
+    return model.fit(IMAGES[:180], LABELS[:180], IMAGES[180:], LABELS[180:])
+
+
+def test_what_is_looked_at_after_each_epoch_stands_in_the_history_and_changes_nothing(spec: dict[str, Any]) -> None:
+    looked, alone = watched(spec, layers="4C3 BN 8 D0.2"), fitted(spec, layers="4C3 BN 8 D0.2")
+    assert np.array_equal(looked.predict_proba(IMAGES), alone.predict_proba(IMAGES))
+    last = looked.predict_proba(IMAGES[180:])
+    assert looked.history_[-1]["valid_accuracy"] == accuracy(last, LABELS[180:]).value
+    assert looked.history_[-1]["valid_loss"] == pytest.approx(log_loss(last, LABELS[180:]))
+
+
+def test_early_stopping_and_the_best_weights(spec: dict[str, Any]) -> None:
+    """At a rate that is far too high the loss goes up and down: it stops, and the best epoch comes back."""
+    rough = {"layers": "16", "augment": STILL, "schedule": {"kind": "constant"}, "learning_rate": 0.5, "optimizer": SGD}
+    model = watched(spec, **rough, epochs=60, patience=3, keep_best=True)
+    losses = [record["valid_loss"] for record in model.history_]
+    assert len(losses) == np.argmin(losses) + 4 < 60
+    assert log_loss(model.predict_proba(IMAGES[180:]), LABELS[180:]) == pytest.approx(min(losses))
+    last = watched(spec, **rough, epochs=60, patience=3)
+    assert log_loss(last.predict_proba(IMAGES[180:]), LABELS[180:]) == pytest.approx(losses[-1])
+
+
+@pytest.mark.parametrize("change", [{"patience": 3}, {"keep_best": True}])
+def test_stopping_needs_something_to_look_at(spec: dict[str, Any], change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="need images to look at"):
+        fitted(spec, **change)
+
+
+def test_the_average_takes_the_place_of_the_last_weights(spec: dict[str, Any]) -> None:
+    """Of the weights after each step: w <- 0.9 w + 0.1 new, starting with those after the first."""
+    seen: list[np.ndarray] = []
+
+    class Keep(keras.callbacks.Callback):  # type: ignore[misc]
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            seen.append(self.model.get_weights()[0])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("digits.models.cnn.classifier.callbacks", lambda *_: [Keep()])
+        model = fitted(spec, layers="8", ema=0.9, epochs=2)
+    expected = seen[0]
+    for weights in seen[1:]:
+        expected = 0.9 * expected + 0.1 * weights
+    assert np.allclose(model.model_.get_weights()[0], expected, atol=1e-5)
+    assert not np.allclose(seen[-1], expected, atol=1e-4)
+
+
+def test_penalties_reach_the_layers_they_are_for() -> None:
+    style = replace(PLAIN, l1=0.1, l2=0.2, activity_l1=0.3, initializer="he_normal")
+    network = build_network(parse_layers("4C3 MP2 8"), style, (12, 12), 3)
+    convolution, dense, last = network.layers[0], network.layers[3], network.layers[4]
+    for layer in (convolution, dense, last):
+        assert layer.kernel_regularizer.get_config() == {"l1": pytest.approx(0.1), "l2": pytest.approx(0.2)}
+        assert type(layer.kernel_initializer).__name__ == "HeNormal"
+    assert dense.activity_regularizer is not None
+    assert convolution.activity_regularizer is None and last.activity_regularizer is None
+    network.build((None, 12, 12, 1))
+    kernel = convolution.kernel.numpy()
+    assert float(convolution.losses[0]) == pytest.approx(0.1 * np.abs(kernel).sum() + 0.2 * (kernel**2).sum(), rel=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(16, 6, 5, 4), (32, 7)])
+def test_fused_batch_normalisation_is_keras_own(shape: tuple[int, ...]) -> None:
+    """Outputs, gradients and the running mean; the running variance is the sample's, n / (n - 1) of Keras'."""
+    generator = np.random.default_rng(0)
+    inputs = tf.constant(generator.normal(3, 2, shape), tf.float32)
+    weights = tf.constant(generator.normal(0, 1, shape), tf.float32)
+    found = []
+    for layer in (FusedBatchNormalization(momentum=0.5), keras.layers.BatchNormalization(momentum=0.5)):
+        layer.build(shape)
+        layer.gamma.assign(np.arange(1, shape[-1] + 1))
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            trained = layer(inputs, training=True)
+            loss = tf.reduce_sum(trained * weights)
+        gradients = tape.gradient(loss, [inputs, *(variable.value for variable in layer.trainable_variables)])
+        found.append((trained, *gradients, layer.moving_mean.value, layer.moving_variance.value))
+    for ours, theirs in zip(found[0][:-1], found[1][:-1], strict=True):
+        assert np.allclose(ours, theirs, atol=2e-3)
+    count = np.prod(shape[:-1])
+    assert np.allclose((found[0][-1] - 0.5) * (count - 1) / count, found[1][-1] - 0.5, rtol=1e-3)
+    ours, theirs = FusedBatchNormalization(), keras.layers.BatchNormalization()
+    for layer in (ours, theirs):
+        layer.build(shape)
+        layer.moving_mean.assign(np.arange(shape[-1]))
+        layer.moving_variance.assign(np.arange(1, shape[-1] + 1))
+    assert np.allclose(ours(inputs, training=False), theirs(inputs, training=False), atol=1e-4)
+
+
+def test_mixed_precision_keeps_weights_and_logits_in_float32(spec: dict[str, Any]) -> None:
+    network = build_network(parse_layers("4C3 BN MP2 D0.1 8"), replace(PLAIN, precision="mixed_bfloat16"), (12, 12), 3)
+    assert {str(weight.dtype) for weight in network.weights} == {"float32"}
+    assert network.layers[0].compute_dtype == "bfloat16" and network.layers[-1].compute_dtype == "float32"
+    half: dict[str, Any] = {"precision": "mixed_bfloat16", "layers": "4C3 BN MP2 8", "epochs": 8, "learning_rate": 0.02}
+    probabilities = fitted(spec, **half, augment=STILL).predict_proba(IMAGES)
+    assert probabilities.dtype == np.float32
+    assert (probabilities.argmax(axis=1) == LABELS).mean() > 0.9
+
+
+def test_a_worker_gives_the_same_bits_as_a_process_alone(spec: dict[str, Any]) -> None:
+    """Two fits at the same time in processes of their own, and the same two here, one after the other."""
+    specs = [spec | {"layers": layers} for layers in ("4C3 BN MP2 D0.2 8", "6C3 8")]
+    beside = joblib.Parallel(n_jobs=2)(joblib.delayed(_probabilities)(each) for each in specs)
+    for each, found in zip(specs, beside, strict=True):
+        assert np.array_equal(_probabilities(each), found)
+
+
+def _probabilities(spec: dict[str, Any]) -> np.ndarray:
+    return fitted(spec).predict_proba(IMAGES)

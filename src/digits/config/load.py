@@ -132,8 +132,9 @@ def _explain(fault: Any, schema: dict[str, Any]) -> str:
         return f"{key}: {message}" if key else message
     if fault["type"].startswith("union_tag"):  # a model without its kind, or of a kind that there is not
         kinds, given = node["discriminator"]["mapping"], fault["ctx"].get("tag")
+        name = node["discriminator"]["propertyName"]
         wrong = "is missing; it" if given is None else f"= {given!r}, but it"
-        return f"{key}.kind {wrong} must be one of {', '.join(kinds)}{nearest(given, kinds) if given else ''}"
+        return f"{key}.{name} {wrong} must be one of {', '.join(kinds)}{nearest(given, kinds) if given else ''}"
     if location[-1] == "[key]":
         return f"{'.'.join(sections[:-1])}: a name must be {_allowed(node)}"
     hint = nearest(str(fault["input"]), node["enum"]) if "enum" in node else ""

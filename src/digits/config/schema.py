@@ -6,7 +6,15 @@ has a default here.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from digits.layers import output_size, parse_layers
 
@@ -32,8 +40,10 @@ Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 LearningRate = Annotated[float, Field(gt=0, le=10)]
 Rows = Annotated[int, Field(ge=1)] | None
-Optimizer = Literal["sgd", "rmsprop", "adam", "adamw", "nadam"]
-Activation = Literal["relu", "elu", "gelu", "silu", "tanh"]
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "linear"]
+Initializer = Literal[
+    "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "random_uniform", "random_normal"
+]
 Normalise = Literal["/255", "/256", "standard", "minmax", "none"]
 
 
@@ -91,17 +101,12 @@ class DataParams(Section):
 
 
 class Augment(Section):
-    """Largest random distortion of a training image; every strength is drawn uniformly between -value and +value."""
+    """Largest random distortions of a training image, and the deviation of its elastic field; see digits.augment."""
 
     rotation: Annotated[float, Field(ge=0, le=180)]
     zoom: Share
     shear: Annotated[float, Field(ge=0, le=60)]
     shift: Annotated[float, Field(ge=0, le=100)]
-
-
-class ElasticAugment(Augment):
-    """As Augment, and each pixel moves by a smooth random field of its own."""
-
     elastic: Annotated[float, Field(ge=0, le=10)]
 
 
@@ -140,7 +145,7 @@ class AugmentedMlpSpec(Preprocessed):
     learning_rate_left: Annotated[float, Field(ge=0, le=1)]
     averaged: Share
     epochs: Annotated[int, Field(ge=1)]
-    augment: ElasticAugment
+    augment: Augment
 
 
 class LogisticSpec(Preprocessed):
@@ -181,20 +186,97 @@ BaselineSpec = Annotated[
 ]
 
 
+def _word(key: str) -> BeforeValidator:
+    """A word alone stands for a section that has this key and nothing else."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
+class Sgd(Section):
+    """Stochastic gradient descent with its momentum."""
+
+    name: Literal["sgd"]
+    momentum: Share
+    nesterov: bool
+
+
+class OtherOptimizer(Section):
+    """An optimizer that has no parameters of its own here but the learning rate; the rest are Keras' defaults."""
+
+    name: Literal[
+        "rmsprop", "adagrad", "adadelta", "adam", "adamax", "nadam", "adamw", "lion", "muon", "schedule-free-adamw"
+    ]
+
+
+OptimizerName = Literal[
+    "sgd", "rmsprop", "adagrad", "adadelta", "adam", "adamax", "nadam", "adamw", "lion", "muon", "schedule-free-adamw"
+]
+Optimizer = Annotated[Sgd | OtherOptimizer, Field(discriminator="name"), _word("name")]
+
+
+class Steady(Section):
+    """A learning rate that stays, or falls along half a cosine to 0."""
+
+    kind: Literal["constant", "cosine"]
+
+
+class InverseTime(Section):
+    """learning_rate / (1 + decay * step)."""
+
+    kind: Literal["inverse-time"]
+    decay: Annotated[float, Field(ge=0)]
+
+
+class OneCycle(Section):
+    """A rise in a line over the share `warm_up` of all steps, then a fall along half a cosine to 0."""
+
+    kind: Literal["one-cycle"]
+    warm_up: Share
+
+
+class Plateau(Section):
+    """Times `factor` whenever the log loss on the fold's valid part has not fallen for `patience` epochs."""
+
+    kind: Literal["plateau"]
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    patience: Annotated[int, Field(ge=0)]
+
+
+Schedule = Annotated[Steady | InverseTime | OneCycle | Plateau, Field(discriminator="kind"), _word("kind")]
+
+
 class CnnSpec(Section):
     """A Keras network and how it is trained."""
 
     kind: Literal["cnn"]
     layers: Layers
     activation: Activation
+    initializer: Initializer
+    l1: Annotated[float, Field(ge=0)]
+    l2: Annotated[float, Field(ge=0)]
+    activity_l1: Annotated[float, Field(ge=0)]
     epochs: Annotated[int, Field(ge=1, le=10_000)]
     min_steps: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=1, le=100_000)]
     optimizer: Optimizer
     learning_rate: LearningRate
-    warm_up: Annotated[float, Field(ge=0, lt=1)]
+    schedule: Schedule
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] | None
+    clip_norm: Annotated[float, Field(gt=0)] | None
+    clip_value: Annotated[float, Field(gt=0)] | None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None
     label_smoothing: Share
+    patience: Annotated[int, Field(ge=0)] | None
+    keep_best: bool
     augment: Augment
+    precision: Literal["float32", "mixed_bfloat16"]
+
+    @model_validator(mode="after")
+    def _what_goes_together(self) -> Self:
+        if self.ema is not None and (self.keep_best or self.patience is not None):
+            raise ValueError("ema averages to the last epoch; keep_best and patience would judge weights without it")
+        if self.clip_norm is not None and self.clip_value is not None:
+            raise ValueError("clip_norm and clip_value exclude each other")
+        return self
 
 
 class BaselineParams(Section):
@@ -212,7 +294,7 @@ class SearchSpace(Section):
     filters: Widths
     dense: Widths
     dropout: Annotated[tuple[float, float], Field(strict=False)]
-    optimizer: Annotated[tuple[Optimizer, ...], Field(strict=False, min_length=1)]
+    optimizer: Annotated[tuple[OptimizerName, ...], Field(strict=False, min_length=1)]
     learning_rate: Annotated[tuple[float, float], Field(strict=False)]
 
     @model_validator(mode="after")

@@ -23,6 +23,8 @@ FAMILIES = {
     "cnn": "digits.models.cnn",
 }
 
+WATCHING = frozenset({"cnn"})  # kinds whose `fit` also takes X_valid and y_valid, to look at after each epoch
+
 # epoch from 1, epochs in all, loss, learning_rate and, where it is known, accuracy
 OnEpoch = Callable[[int, int, dict[str, float]], None]
 

@@ -38,7 +38,13 @@ def run(job: Job) -> Outcome:
     return Outcome(
         f"{shown}: {len(frame):,} predictions, {'practice only' if data.practice else f'expected accuracy {blend.cv}'}",
         written or (job.upload and not uploaded),
-        _next_steps(job, shown, str(entry["message"]), offer_upload=not (uploaded or job.upload)),
+        _next_steps(
+            job,
+            shown,
+            str(entry["message"]),
+            offer_upload=not (uploaded or job.upload),
+            alone=len(blend.weights) == 1,
+        ),
     )
 
 
@@ -87,13 +93,13 @@ def _upload(job: Job, path: Path, entry: dict[str, object]) -> None:
     job.console.say(f"uploaded: submission {listed.ref}, {listed.status} {listed.public_score}".strip())
 
 
-def _next_steps(job: Job, path: Path, message: str, offer_upload: bool) -> tuple[str, ...]:
+def _next_steps(job: Job, path: Path, message: str, offer_upload: bool, alone: bool) -> tuple[str, ...]:
+    """What to type next; `alone`: the blend has one member."""
     slug = job.params.competition.slug
     if job.data.practice:
         return (f"make submit DATA=path/to/{slug}.zip   the same on the real competition",)
     command = ["kaggle", "competitions", "submit", "-c", slug, "-f", str(path), "-m", message]
-    steps = (
-        "make baseline, then make submit   blends scikit-learn models in",
-        "make tune, then make submit   looks for a better network first",
-    )
+    steps: tuple[str, ...] = ("make tune, then make submit   looks for a better network first",)
+    if alone:
+        steps = ("make baseline, then make submit   blends scikit-learn models in", *steps)
     return (f".venv/bin/{shlex.join(command)}   uploads it", *steps) if offer_upload else steps

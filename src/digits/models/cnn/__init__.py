@@ -1,0 +1,5 @@
+"""The Keras family: networks of digits.layers, trained on distorted images by one loop."""
+
+from digits.models.cnn.classifier import CnnClassifier, build, save
+
+__all__ = ["CnnClassifier", "build", "save"]

@@ -1,0 +1,94 @@
+"""What happens after each epoch of a fit: looking at images kept aside, telling, stopping."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.errors import UserError
+from digits.metrics import accuracy, log_loss
+from digits.models.cnn.libraries import keras
+
+if TYPE_CHECKING:
+    from digits.models.cnn.classifier import CnnClassifier
+
+
+def callbacks(
+    classifier: CnnClassifier, epochs: int, X_valid: NDArray[np.uint8] | None, y_valid: NDArray[np.int64] | None
+) -> list[keras.callbacks.Callback]:
+    """Keras callbacks for one fit, in the order in which they must run.
+
+    Raises ValueError where the classifier's parameters need images to look at, and there are none.
+    """
+    plateau = classifier.schedule["kind"] == "plateau"
+    made: list[keras.callbacks.Callback] = []
+    if X_valid is not None and y_valid is not None:
+        made.append(_Validate(classifier, X_valid, y_valid))
+    elif plateau or classifier.keep_best or classifier.patience is not None:
+        raise ValueError("patience, keep_best and the schedule plateau need images to look at after each epoch")
+    made.append(_Watch(classifier, epochs))
+    if plateau:
+        made.append(
+            keras.callbacks.ReduceLROnPlateau(
+                "valid_loss", factor=classifier.schedule["factor"], patience=classifier.schedule["patience"], mode="min"
+            )
+        )
+    if classifier.keep_best or classifier.patience is not None:
+        made.append(
+            keras.callbacks.EarlyStopping(
+                "valid_loss",
+                patience=epochs if classifier.patience is None else classifier.patience,
+                restore_best_weights=classifier.keep_best,
+                mode="min",
+            )
+        )
+    return made
+
+
+class _Validate(keras.callbacks.Callback):  # type: ignore[misc]
+    """Adds valid_loss (log loss in nats) and valid_accuracy to what the later callbacks see of an epoch."""
+
+    def __init__(self, classifier: CnnClassifier, X: NDArray[np.uint8], y: NDArray[np.int64]):
+        super().__init__()
+        self.classifier = classifier
+        self.images = X
+        self.labels = y
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Predict all images."""
+        probabilities = self.classifier.predict_proba(self.images)
+        if np.isfinite(probabilities).all():
+            logs["valid_loss"] = log_loss(probabilities, self.labels)
+            logs["valid_accuracy"] = accuracy(probabilities, self.labels).value
+
+
+class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Keeps the history, tells who wants to know, and stops a fit that has diverged."""
+
+    def __init__(self, classifier: CnnClassifier, epochs: int):
+        super().__init__()
+        self.classifier = classifier
+        self.epochs = epochs
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
+        """Stop at once where the loss, averaged over the epoch so far, is no number."""
+        if not np.isfinite(logs["loss"]):
+            step = int(self.model.optimizer.iterations)
+            epoch = (step - 1) // self.params["steps"] + 1
+            lower = self.classifier.learning_rate / 10
+            raise UserError(
+                f"the loss became {logs['loss']} in epoch {epoch}, step {step}, at a learning rate of "
+                f'{self._rate():.3g}; try a lower one, as in SET="train.learning_rate={lower:.2g}"'
+            )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
+        """Note loss, accuracy and learning rate."""
+        record = {name: float(value) for name, value in logs.items()} | {"learning_rate": self._rate()}
+        self.classifier.history_.append(record)
+        if self.classifier.on_epoch:
+            self.classifier.on_epoch(epoch + 1, self.epochs, record)
+
+    def _rate(self) -> float:
+        return float(self.model.optimizer.learning_rate)

@@ -1,0 +1,173 @@
+"""Keras networks as scikit-learn classifiers: one training loop for all of them."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from digits.layers import parse_layers
+from digits.models import OnEpoch, Setting
+from digits.models.cnn.batches import Batches
+from digits.models.cnn.callbacks import callbacks
+from digits.models.cnn.libraries import keras, tf
+from digits.models.cnn.network import Style, build_network
+from digits.models.cnn.optimization import make_optimizer, make_schedule
+from digits.preprocess import Normaliser
+
+PREDICT_BATCH = 1000  # images; large enough to keep two cores busy, small enough for the caches
+
+
+class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A network of `layers` (see digits.layers) as a scikit-learn classifier.
+
+    Images are uint8 (n, pixels) with `image_shape` rows and columns, labels are integers from 0 to classes - 1. The
+    parameters are those of params.yaml's `train`. The same parameters, data and random_state give the same bits on the
+    same machine, whatever was fitted before in the process. Fitted: model_ (keras.Model), normaliser_, history_ (one
+    dictionary per epoch: loss, accuracy, learning_rate, and valid_loss, valid_accuracy where there are such images).
+    """
+
+    def __init__(
+        self,
+        layers: str,
+        activation: str,
+        initializer: str,
+        l1: float,
+        l2: float,
+        activity_l1: float,
+        epochs: int,
+        min_steps: int,
+        batch_size: int,
+        optimizer: dict[str, Any],
+        learning_rate: float,
+        schedule: dict[str, Any],
+        weight_decay: float | None,
+        clip_norm: float | None,
+        clip_value: float | None,
+        ema: float | None,
+        label_smoothing: float,
+        patience: int | None,
+        keep_best: bool,
+        augment: dict[str, float],
+        precision: str,
+        image_shape: tuple[int, int],
+        classes: int,
+        normalise: str,
+        random_state: int,
+        on_epoch: OnEpoch | None = None,
+    ):
+        self.layers = layers
+        self.activation = activation
+        self.initializer = initializer
+        self.l1 = l1
+        self.l2 = l2
+        self.activity_l1 = activity_l1
+        self.epochs = epochs
+        self.min_steps = min_steps
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.ema = ema
+        self.label_smoothing = label_smoothing
+        self.patience = patience
+        self.keep_best = keep_best
+        self.augment = augment
+        self.precision = precision
+        self.image_shape = image_shape
+        self.classes = classes
+        self.normalise = normalise
+        self.random_state = random_state
+        self.on_epoch = on_epoch
+
+    def fit(
+        self,
+        X: NDArray[np.uint8],
+        y: NDArray[np.int64],
+        X_valid: NDArray[np.uint8] | None = None,
+        y_valid: NDArray[np.int64] | None = None,
+    ) -> Self:
+        """Train from fresh weights.
+
+        X_valid, y_valid: images that are predicted after every epoch; `patience`, `keep_best` and the schedule
+        `plateau` need them. Raises UserError where the loss is no longer a number, ValueError where they are missing.
+        """
+        keras.backend.clear_session()  # frees the networks fitted before and restarts Keras' name counters
+        keras.utils.set_random_seed(self.random_state)
+        tf.config.experimental.enable_op_determinism()
+        self.classes_ = np.arange(self.classes)
+        self.normaliser_ = Normaliser(self.normalise).fit(X)
+        self.history_: list[dict[str, float]] = []
+        batches = Batches(
+            images=np.asarray(X),
+            labels=np.asarray(y),
+            normaliser=self.normaliser_,
+            image_shape=self.image_shape,
+            classes=self.classes,
+            augment=self.augment,
+            batch_size=min(self.batch_size, len(X)),
+            seed=self.random_state,
+        )
+        epochs = max(self.epochs, -(-self.min_steps // batches.steps_per_epoch))
+        self.model_ = self._compiled(epochs * batches.steps_per_epoch)
+        self.model_.fit(
+            batches.stream(epochs),
+            epochs=epochs,
+            steps_per_epoch=batches.steps_per_epoch,
+            shuffle=False,
+            verbose=0,
+            callbacks=callbacks(self, epochs, X_valid, y_valid),
+        )
+        return self
+
+    def predict_proba(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities, (n, classes) float32."""
+        images = self.normaliser_.transform(X).reshape(-1, *self.image_shape, 1)
+        missing = -len(images) % PREDICT_BATCH  # a partial batch would be traced anew
+        padded = np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.float32)])
+        logits = self.model_.predict(padded, batch_size=PREDICT_BATCH, verbose=0)[: len(images)]
+        probabilities: NDArray[np.float32] = tf.nn.softmax(logits).numpy()
+        return probabilities
+
+    def _compiled(self, steps: int) -> keras.Model:
+        style = Style(self.activation, self.initializer, self.l1, self.l2, self.activity_l1, self.precision)
+        model = build_network(parse_layers(self.layers), style, self.image_shape, self.classes)
+        model.compile(
+            optimizer=make_optimizer(
+                self.optimizer,
+                make_schedule(self.schedule, self.learning_rate, steps),
+                weight_decay=self.weight_decay,
+                clip_norm=self.clip_norm,
+                clip_value=self.clip_value,
+                ema=self.ema,
+            ),
+            loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=self.label_smoothing),
+            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+            jit_compile=False,  # XLA made every network tried slower on the CPU
+        )
+        return model
+
+
+def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch | None) -> CnnClassifier:
+    """An unfitted network for the competition's images."""
+    return CnnClassifier(
+        **{name: value for name, value in spec.items() if name != "kind"},
+        image_shape=setting.image_shape,
+        classes=setting.classes,
+        normalise=setting.normalise,
+        random_state=seed,
+        on_epoch=on_epoch,
+    )
+
+
+def save(model: CnnClassifier, folder: Path) -> None:
+    """Write the weights, the fitted normalisation and a summary; with the run's params they rebuild the network."""
+    model.model_.save_weights(folder / "model.weights.h5")
+    np.savez(folder / "normaliser.npz", offset=model.normaliser_.offset_, scale=model.normaliser_.scale_)
+    lines: list[str] = []
+    model.model_.summary(print_fn=lines.append, line_length=100)
+    (folder / "model.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,85 @@
+"""Optimizers and the course of their learning rate, as params.yaml names them."""
+
+from typing import Any
+
+import numpy as np
+
+from digits.models.cnn.libraries import keras, tf
+
+START_SHARE = 0.1  # of the peak learning rate, at the first step of a one-cycle schedule
+
+_OPTIMIZERS = {
+    "sgd": "SGD",
+    "rmsprop": "RMSprop",
+    "adagrad": "Adagrad",
+    "adadelta": "Adadelta",
+    "adam": "Adam",
+    "adamax": "Adamax",
+    "nadam": "Nadam",
+    "adamw": "AdamW",
+    "lion": "Lion",
+    "muon": "Muon",
+    "schedule-free-adamw": "ScheduleFreeAdamW",
+}
+
+
+def make_optimizer(
+    optimizer: dict[str, Any],
+    learning_rate: Any,
+    *,
+    weight_decay: float | None,
+    clip_norm: float | None,
+    clip_value: float | None,
+    ema: float | None,
+) -> keras.optimizers.Optimizer:
+    """A Keras optimizer. `optimizer` has its `name` and its own parameters; those left out are Keras' defaults.
+
+    learning_rate: a number or a schedule. ema: momentum of an average of the weights that takes their place at the end.
+    """
+    own = {key: value for key, value in optimizer.items() if key != "name"}
+    if weight_decay is not None:
+        own["weight_decay"] = weight_decay
+    averaging = {} if ema is None else {"use_ema": True, "ema_momentum": ema}
+    maker = getattr(keras.optimizers, _OPTIMIZERS[optimizer["name"]])
+    return maker(learning_rate, clipnorm=clip_norm, clipvalue=clip_value, **own, **averaging)
+
+
+def make_schedule(schedule: dict[str, Any], learning_rate: float, steps: int) -> Any:
+    """What an optimizer takes as its learning rate for a fit of `steps` steps.
+
+    schedule: `kind` and its parameters. `plateau` starts as a constant; a callback lowers it.
+    """
+    match schedule:
+        case {"kind": "constant" | "plateau"}:
+            return learning_rate
+        case {"kind": "inverse-time", "decay": decay}:
+            return keras.optimizers.schedules.InverseTimeDecay(learning_rate, decay_steps=1, decay_rate=decay)
+        case {"kind": "cosine"}:
+            return keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+        case {"kind": "one-cycle", "warm_up": warm_up}:
+            return OneCycle(learning_rate, warm_up, steps)
+    raise ValueError(f"unknown schedule {schedule!r}")
+
+
+class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """Learning rate that rises in a line to its peak and falls along a half cosine to zero.
+
+    After L. N. Smith and N. Topin (2018), Super-convergence, arXiv:1708.07120, section 2, with the cosine of
+    I. Loshchilov and F. Hutter (2017), SGDR, arXiv:1608.03983, equation 5.
+    """
+
+    def __init__(self, peak: float, warm_up: float, steps: int):
+        self.peak = peak
+        self.warm_up = warm_up
+        self.steps = steps
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        """Learning rate at a step, counted from 0."""
+        done = tf.cast(step, tf.float32) / self.steps
+        rising = START_SHARE + (1 - START_SHARE) * done / max(self.warm_up, 1e-6)
+        falling = 0.5 * (1 + tf.cos(np.pi * (done - self.warm_up) / (1 - self.warm_up)))
+        return self.peak * tf.where(done < self.warm_up, rising, falling)
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, as Keras wants them."""
+        return {"peak": self.peak, "warm_up": self.warm_up, "steps": self.steps}
