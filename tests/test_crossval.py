@@ -36,6 +36,21 @@ def test_no_model_sees_what_it_is_judged_on(toy_data: Prepared, monkeypatch: pyt
         assert (part[:, 0] == 0).all()
 
 
+def test_networks_look_at_the_valid_part_and_at_nothing_else(
+    toy_data: Prepared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: dict[str, Any] = {}
+
+    class Looks(Remembers):
+        def fit(self, X: NDArray[np.uint8], y: NDArray[np.int64], **watched: Any) -> None:
+            looked_at.update(watched)
+
+    monkeypatch.setattr("digits.crossval.build", lambda *_: Looks())
+    fit(toy_data, 1, {"kind": "cnn"}, "/255", 0)
+    assert np.array_equal(looked_at["X_valid"], toy_data.images[toy_data.valid_rows(1)])
+    assert np.array_equal(looked_at["y_valid"], toy_data.labels[toy_data.valid_rows(1)])
+
+
 def test_a_fold_is_fitted_and_predicted(toy_data: Prepared, toy_params: Params) -> None:
     spec: dict[str, Any] = toy_params.baseline.models["small"].model_dump(mode="json")
     fitted = fit_fold(toy_data, 1, spec, "/255", 0)

@@ -231,14 +231,30 @@ def test_what_is_looked_at_after_each_epoch_stands_in_the_history_and_changes_no
 
 
 def test_early_stopping_and_the_best_weights(spec: dict[str, Any]) -> None:
-    """At a rate that is far too high the loss goes up and down: it stops, and the best epoch comes back."""
-    rough = {"layers": "16", "augment": STILL, "schedule": {"kind": "constant"}, "learning_rate": 0.5, "optimizer": SGD}
-    model = watched(spec, **rough, epochs=60, patience=3, keep_best=True)
-    losses = [record["valid_loss"] for record in model.history_]
-    assert len(losses) == np.argmin(losses) + 4 < 60
-    assert log_loss(model.predict_proba(IMAGES[180:]), LABELS[180:]) == pytest.approx(min(losses))
-    last = watched(spec, **rough, epochs=60, patience=3)
-    assert log_loss(last.predict_proba(IMAGES[180:]), LABELS[180:]) == pytest.approx(losses[-1])
+    """What is learned is wrong for what is looked at, which gets worse with every epoch after the first."""
+    constant = {"kind": "constant"}
+    by_heart = {"layers": "64", "augment": STILL, "schedule": constant, "learning_rate": 0.002, "epochs": 8}
+
+    def losses_and_end(**changes: Any) -> Any:
+        model = build(spec | by_heart | changes, SETTING, 0)
+        assert isinstance(model, CnnClassifier)
+        model.fit(IMAGES[:180], (LABELS[:180] + 1) % 3, IMAGES[180:], LABELS[180:])
+        end = log_loss(model.predict_proba(IMAGES[180:]), LABELS[180:])
+        return [record["valid_loss"] for record in model.history_], end
+
+    losses, end = losses_and_end()
+    assert len(losses) == 8 and losses == sorted(losses)
+    assert end == pytest.approx(losses[-1])
+    assert losses_and_end(keep_best=True) == (losses, pytest.approx(losses[0]))
+    assert losses_and_end(patience=3) == (losses[:4], pytest.approx(losses[3]))
+    assert losses_and_end(patience=3, keep_best=True) == (losses[:4], pytest.approx(losses[0]))
+
+
+def test_label_smoothing_reaches_the_loss(spec: dict[str, Any]) -> None:
+    """The least loss with a share s spread over k classes is the entropy of what is asked for."""
+    model = fitted(spec, layers="64", augment=STILL, label_smoothing=0.3, epochs=60, learning_rate=0.02)
+    asked = np.array([0.8, 0.1, 0.1])
+    assert model.history_[-1]["loss"] == pytest.approx(-(asked * np.log(asked)).sum(), abs=0.02)
 
 
 @pytest.mark.parametrize("change", [{"patience": 3}, {"keep_best": True}])
@@ -286,7 +302,7 @@ def test_fused_batch_normalisation_is_keras_own(shape: tuple[int, ...]) -> None:
     inputs = tf.constant(generator.normal(3, 2, shape), tf.float32)
     weights = tf.constant(generator.normal(0, 1, shape), tf.float32)
     found = []
-    for layer in (FusedBatchNormalization(momentum=0.5), keras.layers.BatchNormalization(momentum=0.5)):
+    for layer in (FusedBatchNormalization(momentum=0.9), keras.layers.BatchNormalization(momentum=0.9)):
         layer.build(shape)
         layer.gamma.assign(np.arange(1, shape[-1] + 1))
         with tf.GradientTape() as tape:
@@ -298,7 +314,7 @@ def test_fused_batch_normalisation_is_keras_own(shape: tuple[int, ...]) -> None:
     for ours, theirs in zip(found[0][:-1], found[1][:-1], strict=True):
         assert np.allclose(ours, theirs, atol=2e-3)
     count = np.prod(shape[:-1])
-    assert np.allclose((found[0][-1] - 0.5) * (count - 1) / count, found[1][-1] - 0.5, rtol=1e-3)
+    assert np.allclose((found[0][-1] - 0.9) * (count - 1) / count, found[1][-1] - 0.9, rtol=1e-3)
     ours, theirs = FusedBatchNormalization(), keras.layers.BatchNormalization()
     for layer in (ours, theirs):
         layer.build(shape)
