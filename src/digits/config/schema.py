@@ -117,31 +117,31 @@ class Preprocessed(Section):
     components: Annotated[int, Field(ge=1)] | None
 
 
-class MlpSpec(Preprocessed):
-    """A scikit-learn MLPClassifier, its parameters under their own names, as in all specs of scikit-learn's."""
+class Perceptron(Preprocessed):
+    """What scikit-learn's MLPClassifier is always told; as in all specs of scikit-learn's, under its own names."""
 
-    kind: Literal["mlp"]
     hidden_layer_sizes: Widths
     activation: Literal["identity", "logistic", "tanh", "relu"]
     solver: Literal["adam", "sgd"]
     alpha: Annotated[float, Field(ge=0)]
-    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"]
     learning_rate_init: LearningRate
+
+
+class MlpSpec(Perceptron):
+    """A scikit-learn MLPClassifier."""
+
+    kind: Literal["mlp"]
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"]
     max_iter: Annotated[int, Field(ge=1)]
     early_stopping: bool
     n_iter_no_change: Annotated[int, Field(ge=1)]
 
 
-class AugmentedMlpSpec(Preprocessed):
+class AugmentedMlpSpec(Perceptron):
     """An MLPClassifier that sees every image distorted anew in every epoch."""
 
     kind: Literal["augmented-mlp"]
-    hidden_layer_sizes: Widths
-    activation: Literal["identity", "logistic", "tanh", "relu"]
-    solver: Literal["adam", "sgd"]
-    alpha: Annotated[float, Field(ge=0)]
     batch_size: Annotated[int, Field(ge=1)]
-    learning_rate_init: LearningRate
     learning_rate_left: Annotated[float, Field(ge=0, le=1)]
     averaged: Share
     epochs: Annotated[int, Field(ge=1)]
