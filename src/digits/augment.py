@@ -1,11 +1,28 @@
 """Random small distortions of images: one affine map and one smooth field of displacements per image."""
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from digits.warp import warp
+
 _SMOOTHNESS = 4.0  # pixels; standard deviation of the Gaussian that smooths the fields (Simard et al.)
 _NEGLIGIBLE = 0.03  # share of the strongest wave's amplitude below which a wave is left out of the fields
+
+
+def distort(
+    generator: np.random.Generator, images: NDArray[np.number], *, elastic: float, **affine: float
+) -> NDArray[np.float32]:
+    """Images, (n, height, width), each distorted in its own way; float32, zero outside the frame.
+
+    elastic: strength of `elastic_fields`. affine: strengths of `affine_maps`.
+    """
+    shape = (images.shape[1], images.shape[2])
+    maps = affine_maps(generator, len(images), shape, **affine)
+    fields = elastic_fields(generator, len(images), shape, elastic) if elastic else None
+    return warp(images, maps, fields)
 
 
 def affine_maps(
@@ -46,13 +63,20 @@ def elastic_fields(
     the few waves that the filter lets pass. strength: standard deviation at the centre of the image, in pixels.
     """
     height, width = image_shape
-    waves = np.kron(_smooth_waves(height), _smooth_waves(width)).T  # one product is faster than a small one per image
+    waves = _smooth_waves(image_shape)
     noise = generator.standard_normal((2 * count, len(waves)), dtype=np.float32)
     fields: NDArray[np.float32] = noise @ (np.float32(strength) * waves)
     return fields.reshape(count, 2, height, width)
 
 
-def _smooth_waves(size: int) -> NDArray[np.float32]:
+@cache
+def _smooth_waves(image_shape: tuple[int, int]) -> NDArray[np.float32]:
+    """(waves, height * width): all products of a wave down and a wave across, to draw many images by one product."""
+    height, width = image_shape
+    return np.kron(_smooth_lines(height), _smooth_lines(width)).T
+
+
+def _smooth_lines(size: int) -> NDArray[np.float32]:
     """(size, waves): random numbers times these waves are filtered white noise, of deviation 1 in the middle."""
     filtered = gaussian_filter1d(np.eye(size), _SMOOTHNESS, axis=0, mode="constant")
     waves, amplitudes, _ = np.linalg.svd(filtered)

@@ -199,17 +199,18 @@ class Sgd(Section):
     nesterov: bool
 
 
+OtherName = Literal[
+    "rmsprop", "adagrad", "adadelta", "adam", "adamax", "nadam", "adamw", "lion", "muon", "schedule-free-adamw"
+]
+OptimizerName = Literal["sgd", OtherName]
+
+
 class OtherOptimizer(Section):
     """An optimizer that has no parameters of its own here but the learning rate; the rest are Keras' defaults."""
 
-    name: Literal[
-        "rmsprop", "adagrad", "adadelta", "adam", "adamax", "nadam", "adamw", "lion", "muon", "schedule-free-adamw"
-    ]
+    name: OtherName
 
 
-OptimizerName = Literal[
-    "sgd", "rmsprop", "adagrad", "adadelta", "adam", "adamax", "nadam", "adamw", "lion", "muon", "schedule-free-adamw"
-]
 Optimizer = Annotated[Sgd | OtherOptimizer, Field(discriminator="name"), _word("name")]
 
 

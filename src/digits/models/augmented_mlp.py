@@ -11,10 +11,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from digits.augment import affine_maps, elastic_fields
+from digits.augment import distort
 from digits.models import OnEpoch, Setting
 from digits.models.pipelines import feature_steps, image_steps, save
-from digits.warp import warp
 
 __all__ = ["AugmentedMLPClassifier", "build", "save"]
 
@@ -115,11 +114,16 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
     def _distort(self, X: NDArray[np.number], generator: np.random.Generator) -> NDArray[np.float32]:
         shape = self.image_shape or (1, X.shape[1])
-        maps = affine_maps(
-            generator, len(X), shape, rotation=self.rotation, zoom=self.zoom, shear=self.shear, shift=self.shift
+        distorted = distort(
+            generator,
+            X.reshape(-1, *shape),
+            rotation=self.rotation,
+            zoom=self.zoom,
+            shear=self.shear,
+            shift=self.shift,
+            elastic=self.elastic,
         )
-        fields = elastic_fields(generator, len(X), shape, self.elastic) if self.elastic else None
-        return warp(X.reshape(-1, *shape), maps, fields).reshape(X.shape)
+        return distorted.reshape(X.shape)
 
     def _to_features(self, X: NDArray[np.number]) -> NDArray[np.floating]:
         features: NDArray[Any] = X if self.features_ is None else self.features_.transform(X)

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.augment import affine_maps, elastic_fields
+from digits.augment import distort
 from digits.models.cnn.libraries import tf
 from digits.preprocess import Normaliser
-from digits.warp import warp
 
 _PARALLEL = 2  # batches made at the same time; one core makes ten times what a network of two cores learns from
 _AHEAD = 4  # batches kept ready
@@ -45,12 +44,8 @@ class Batches:
     def batch(self, step: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Images of one step, (batch, height, width, 1), distorted and normalised."""
         generator = np.random.default_rng((self.seed, int(step)))
-        affine = {name: strength for name, strength in self.augment.items() if name != "elastic"}
-        maps = affine_maps(generator, len(rows), self.image_shape, **affine)
-        elastic = self.augment["elastic"]
-        fields = elastic_fields(generator, len(rows), self.image_shape, elastic) if elastic else None
-        warped = warp(self.images[rows].reshape(-1, *self.image_shape), maps, fields)
-        return self.normaliser.transform(warped.reshape(len(rows), -1)).reshape(-1, *self.image_shape, 1)
+        distorted = distort(generator, self.images[rows].reshape(-1, *self.image_shape), **self.augment)
+        return self.normaliser.transform(distorted.reshape(len(rows), -1)).reshape(-1, *self.image_shape, 1)
 
     def stream(self, epochs: int) -> tf.data.Dataset:
         """All batches of `epochs` epochs in order: (batch, height, width, 1) float32, (batch, classes) float32."""
