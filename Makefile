@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## ONLY="NAME ..."      baseline: the models to fit, as in ONLY="mlp-128 svm*"
 ## WORKERS=2            baseline: fits at the same time, one core each; without it, one per core
 ## UPLOAD=1             submit: send the file to Kaggle too, once, with the credentials that its client finds
+## REQUIRE_GPU=1        tune, train and later: stop where TensorFlow sees no GPU, in place of using the processor
 ## PYTHON=python3.12    the Python to set up with, 3.11 to 3.13
 ## DEBUG=1              tracebacks instead of one-line errors
 DATA ?=
@@ -17,6 +18,7 @@ SET ?=
 ONLY ?=
 WORKERS ?=
 UPLOAD ?=
+REQUIRE_GPU ?=
 DEBUG ?=
 PYTHON ?=
 
@@ -25,7 +27,8 @@ BIN := $(VENV)/bin
 # as environment variables they need no quoting
 export DATA PARAMS SET ONLY WORKERS
 OPTIONS := --params "$$PARAMS" --set "$$SET$${WORKERS:+ baseline.workers=$$WORKERS}" --data "$$DATA"
-DIGITS = $(BIN)/python -m digits $(OPTIONS) --only "$$ONLY" $(if $(filter-out 0,$(UPLOAD)),--upload) $(if $(DEBUG),--debug)
+DIGITS = $(BIN)/python -m digits $(OPTIONS) --only "$$ONLY" $(if $(filter-out 0,$(UPLOAD)),--upload) \
+	$(if $(filter-out 0,$(REQUIRE_GPU)),--require-gpu) $(if $(DEBUG),--debug)
 
 .PHONY: help setup data baseline tune train ensemble submit test fuzz bench-data bench-baseline lint lock clean
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import settings
 
 from digits.cli import main
 from digits.config import Params, load_params
+from digits.console import Console
+from digits.engine import measured_engine
 from digits.prepared import Prepared, save_prepared
 from digits.prepared import load_prepared as load
 
@@ -33,6 +36,8 @@ TOY = (
     "train.epochs=2",
     "train.min_steps=0",
     "train.batch_size=16",
+    "train.precision=float32",
+    f"train.threads={joblib.cpu_count()}",
     "tune.trials=3",
     "tune.epochs=1",
     "tune.space.blocks=[1,1]",
@@ -123,12 +128,21 @@ class Shown:
 Digits = Callable[..., Shown]
 
 
+@pytest.fixture(scope="session")
+def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the probe of this machine found."""
+    folder = tmp_path_factory.mktemp("machines")
+    measured_engine(folder, Console(plain=True))
+    return folder
+
+
 @pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    """An empty project: a folder with params.yaml alone."""
+def workspace(tmp_path: Path, probed: Path) -> Path:
+    """An empty project: a folder with params.yaml, and what the probe of this machine found."""
     folder = tmp_path / "project"
     folder.mkdir()
     shutil.copy(ROOT / "params.yaml", folder)
+    shutil.copytree(probed, folder / "runs" / "machines")
     return folder
 
 

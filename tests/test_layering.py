@@ -13,7 +13,7 @@ LAYERS = (
     ("console", "logs", "names", "versions"),
     ("config",),
     ("augment", "dataset", "duplicates", "ensemble", "metrics", "practice", "preprocess", "submission"),
-    ("blends", "competition", "leaderboard", "sources"),
+    ("blends", "competition", "engine", "leaderboard", "sources"),
     ("prepared",),
     ("folds",),
     ("preparing",),

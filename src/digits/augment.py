@@ -41,15 +41,45 @@ def affine_maps(
     share of the size, `shift` in pixels along each axis. The centre of the image stays in place but for the shift;
     strengths of 0 give the identity.
     """
-    angle, slant = np.deg2rad(generator.uniform(-1, 1, (2, count)) * [[rotation], [shear]])
-    scale = 1 / (1 + generator.uniform(-zoom, zoom, count))
+    turned, sheared = generator.uniform(-1, 1, (2, count)) * [[rotation], [shear]]
+    zoomed = generator.uniform(-zoom, zoom, count)
     shift_y, shift_x = generator.uniform(-shift, shift, (2, count))
+    return _maps(image_shape, turned, zoomed, sheared, shift_y, shift_x)
+
+
+def view(
+    images: NDArray[np.number],
+    *,
+    rotation: float = 0.0,
+    zoom: float = 0.0,
+    shear: float = 0.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> NDArray[np.float32]:
+    """All images, (n, height, width), moved alike; float32, zero outside the frame.
+
+    rotation and shear in degrees, zoom as a share of the size, shift in pixels down and right.
+    """
+    count = len(images)
+    moves = (np.full(count, value) for value in (rotation, zoom, shear, -shift[0], -shift[1]))
+    return warp(images, _maps((images.shape[1], images.shape[2]), *moves))
+
+
+def _maps(
+    image_shape: tuple[int, int],
+    rotation: NDArray[np.float64],
+    zoom: NDArray[np.float64],
+    shear: NDArray[np.float64],
+    shift_y: NDArray[np.float64],
+    shift_x: NDArray[np.float64],
+) -> NDArray[np.float32]:
+    """Maps from output to input pixels, (n, 8), that turn by `rotation` and so on, (n,) each, about the centre."""
+    angle, slant, scale = np.deg2rad(rotation), np.deg2rad(shear), 1 / (1 + zoom)
     centre_y, centre_x = (image_shape[0] - 1) / 2, (image_shape[1] - 1) / 2
     a, b = np.cos(angle) * scale, (np.cos(angle) * np.tan(slant) - np.sin(angle)) * scale
     d, e = np.sin(angle) * scale, (np.sin(angle) * np.tan(slant) + np.cos(angle)) * scale
     c = centre_x - a * centre_x - b * centre_y + shift_x
     f = centre_y - d * centre_x - e * centre_y + shift_y
-    zero = np.zeros(count)
+    zero = np.zeros(len(angle))
     return np.stack([a, b, c, d, e, f, zero, zero], axis=1).astype(np.float32)
 
 

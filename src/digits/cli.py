@@ -33,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         params = load_params(options.params, shlex.split(options.set))
         only = tuple(shlex.split(options.only))
-        _run(Job(params, Paths(Path.cwd()), console, options.data or None, options.upload, only), options.stages)
+        job = Job(params, Paths(Path.cwd()), console, options.data or None, options.upload, only, options.require_gpu)
+        _run(job, options.stages)
     except UserError as error:
         console.error(str(error))
         return USER_FAULT
@@ -57,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", help="zip or folder of the competition's files, or the word practice")
     parser.add_argument("--only", default="", metavar="'NAME ...'", help="baselines to fit; * and ? are wildcards")
     parser.add_argument("--upload", action="store_true", help="send the submission to Kaggle")
+    parser.add_argument("--require-gpu", action="store_true", help="refuse to train networks without a GPU")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 

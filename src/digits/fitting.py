@@ -1,7 +1,10 @@
 """Fits whatever is missing of some runs, side by side where that pays, and keeps every finished fit at once."""
 
 import logging
+import multiprocessing
+import os
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +60,43 @@ def complete_one_by_one(data: Prepared, runs: Path, spec: RunSpec, console: Cons
         for fold in missing:
             fit_unit(data, runs, spec, fold, bar)
     return True
+
+
+def complete_on_gpus(data: Prepared, runs: Path, spec: RunSpec, gpus: int, console: Console, title: str) -> bool:
+    """Fit the missing folds of one run side by side, each in a process of its own that sees one of the `gpus` alone.
+
+    Returns whether there was anything to do. The first fit that fails ends the rest; every finished one is kept.
+    """
+    missing = RunFolder(runs, spec).missing(data.fold_count)
+    if not missing:
+        return False
+    spawned = multiprocessing.get_context("spawn")  # a forked process would share the parent's TensorFlow
+    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    free = spawned.Queue()
+    for gpu in range(gpus):
+        free.put(named[gpu] if len(named) >= gpus else str(gpu))
+    with (
+        console.bar(title, len(missing), "fits") as bar,
+        ProcessPoolExecutor(min(gpus, len(missing)), spawned, _take_gpu, (free,)) as pool,
+    ):
+        fits = [pool.submit(_fit_on_own_gpu, data.folder, runs, spec, fold) for fold in missing]
+        try:
+            for fit in as_completed(fits):
+                bar.advance(1, fit.result())
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return True
+
+
+def _take_gpu(free: "multiprocessing.Queue[str]") -> None:
+    os.environ["CUDA_VISIBLE_DEVICES"] = free.get()
+
+
+def _fit_on_own_gpu(data_folder: Path, runs: Path, spec: RunSpec, fold: int) -> str:
+    logging.getLogger("digits").setLevel(logging.INFO)
+    fit_unit(load_prepared(data_folder), runs, spec, fold)
+    return f"fold {fold + 1} on GPU {os.environ['CUDA_VISIBLE_DEVICES']}"
 
 
 def complete_side_by_side(

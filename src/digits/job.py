@@ -6,6 +6,7 @@ from pathlib import Path
 
 from digits.config import Params, Paths
 from digits.console import Console
+from digits.engine import Engine, measured_engine
 from digits.errors import UserError
 from digits.prepared import Prepared, folder_name, load_prepared
 from digits.sources import Source, find_source
@@ -18,6 +19,7 @@ class Job:
     Everything that its stages share follows from the params and the files, found once; so commands that run side by
     side with other params or data do not meet. named: what DATA= names, if anything. upload: whether to send the
     submission to Kaggle. only: names or wildcards that choose among what a stage would do; none: all of it.
+    require_gpu: whether to refuse to train networks without one.
     """
 
     params: Params
@@ -26,6 +28,7 @@ class Job:
     named: str | None = None
     upload: bool = False
     only: tuple[str, ...] = ()
+    require_gpu: bool = False
 
     @cached_property
     def source(self) -> Source:
@@ -43,6 +46,23 @@ class Job:
         if not self.data_folder.is_dir():
             raise UserError("the data is not prepared for these params; type: make data")
         return load_prepared(self.data_folder)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What this machine trains networks with. Raises UserError where a GPU is required and there is none."""
+        engine = measured_engine(self.paths.runs / "machines", self.console)
+        if self.require_gpu and not engine.gpus:
+            raise UserError(
+                "REQUIRE_GPU is set, but TensorFlow sees no GPU here; without REQUIRE_GPU the same command uses the "
+                "processor; on Linux, .venv/bin/pip install 'tensorflow[and-cuda]' adds what TensorFlow needs"
+            )
+        return engine
+
+    @cached_property
+    def settled(self) -> Params:
+        """The params, with what is `auto` for networks settled by what is fastest on this machine."""
+        train = self.engine.settle(self.params.train)
+        return self.params.model_copy(update={"train": train})
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What the machine says of this process."""
 
+import platform
 import re
 import sys
 from pathlib import Path
@@ -16,3 +17,16 @@ def peak_memory() -> float:
 
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return float("nan")
+
+
+def processor() -> str:
+    """The processor's name and which of the instructions it has that matter for networks."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    name = re.search(r"model name\s*:\s*(.+)", text)
+    flags = set(text.split())
+    return " ".join(
+        [name[1] if name else platform.machine(), *sorted(flags & {"avx2", "avx512f", "avx512_bf16", "amx_bf16"})]
+    )

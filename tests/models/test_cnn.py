@@ -1,5 +1,8 @@
 """The Keras family: what is built is what was written, and the same seed gives the same bits."""
 
+import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -19,7 +22,7 @@ from digits.metrics import accuracy, log_loss
 from digits.models import Setting, build, save
 from digits.models.cnn import CnnClassifier
 from digits.models.cnn.batches import Batches
-from digits.models.cnn.network import FusedBatchNormalization, Style, build_network
+from digits.models.cnn.network import ByteDropout, FusedBatchNormalization, Style, build_network
 from digits.models.cnn.optimization import OneCycle, make_optimizer, make_schedule
 from digits.preprocess import Normaliser
 
@@ -47,7 +50,7 @@ def test_networks_are_what_was_written() -> None:
     )
     kinds = [type(layer).__name__ for layer in network.layers]
     assert kinds == [
-        "Conv2D", "MaxPooling2D", "FusedBatchNormalization", "Conv2D", "AveragePooling2D", "Dropout", "Flatten",
+        "Conv2D", "MaxPooling2D", "FusedBatchNormalization", "Conv2D", "AveragePooling2D", "ByteDropout", "Flatten",
         "Dense", "Dense", "Dense",
     ]  # fmt: skip
     assert network.output_shape == (None, 4)
@@ -268,12 +271,12 @@ def test_the_average_takes_the_place_of_the_last_weights(spec: dict[str, Any]) -
     seen: list[np.ndarray] = []
 
     class Keep(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             seen.append(self.model.get_weights()[0])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("digits.models.cnn.classifier.callbacks", lambda *_: [Keep()])
-        model = fitted(spec, layers="8", ema=0.9, epochs=2)
+        model = fitted(spec, layers="8", ema=0.9, epochs=20, batch_size=180)  # one step per epoch
     expected = seen[0]
     for weights in seen[1:]:
         expected = 0.9 * expected + 0.1 * weights
@@ -321,6 +324,65 @@ def test_fused_batch_normalisation_is_keras_own(shape: tuple[int, ...]) -> None:
         layer.moving_mean.assign(np.arange(shape[-1]))
         layer.moving_variance.assign(np.arange(1, shape[-1] + 1))
     assert np.allclose(ours(inputs, training=False), theirs(inputs, training=False), atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout_drops_its_share_anew_each_time_and_keeps_the_mean(rate: float) -> None:
+    keras.utils.set_random_seed(0)
+    layer = ByteDropout(rate)
+    ones = tf.ones((50, 7, 7, 41))  # no multiple of four
+    once, again = layer(ones, training=True).numpy(), layer(ones, training=True).numpy()
+    values, counts = np.unique(once, return_counts=True)
+    share = round(256 * rate) / 256
+    assert values == pytest.approx([0, 1 / (1 - share)])
+    # five standard deviations of a share of 100,450 values
+    assert counts[0] / ones.numpy().size == pytest.approx(share, abs=5 * (share * (1 - share) / 100_450) ** 0.5)
+    assert once.mean() == pytest.approx(1, abs=0.05)
+    assert (once != again).mean() == pytest.approx(2 * share * (1 - share), abs=0.01)
+    assert np.array_equal(layer(ones, training=False), ones)
+    keras.utils.set_random_seed(0)
+    assert np.array_equal(ByteDropout(rate)(ones, training=True), once)
+
+
+def test_views_are_averaged_and_the_image_itself_is_one_of_them(spec: dict[str, Any]) -> None:
+    views = [{"shift": (0.0, 1.0)}, {"rotation": 10.0, "zoom": 0.1}]
+    model = fitted(spec, views=views)
+    alone = [model.probabilities(IMAGES, [one]) for one in ({}, *views)]
+    assert np.allclose(model.predict_proba(IMAGES), np.mean(alone, axis=0), atol=1e-6)
+    # to the right by one pixel, done by hand
+    moved = np.roll(IMAGES.reshape(-1, 12, 12), 1, axis=2)
+    moved[:, :, 0] = 0
+    assert np.allclose(alone[1], model.probabilities(moved.reshape(-1, 144)), atol=1e-6)
+    assert not np.allclose(alone[0], alone[1], atol=1e-3)
+
+
+def test_another_number_of_threads_in_the_same_process_is_refused(spec: dict[str, Any]) -> None:
+    fitted(spec, epochs=1)
+    with pytest.raises(UserError, match=r"train\.threads = 5, but TensorFlow computes with another number"):
+        fitted(spec, threads=5)
+
+
+_MANY_FITS = """
+import json, re, sys
+from pathlib import Path
+import numpy as np
+from digits.models import Setting, build
+spec, sizes = json.loads(sys.argv[1]), []
+images = np.random.default_rng(0).integers(0, 256, (180, 144), dtype=np.uint8)
+for seed in range(30):
+    model = build(spec, Setting((12, 12), 3, "/255"), seed)
+    model.fit(images, np.arange(180) % 3, images[:60], np.arange(60) % 3).predict_proba(images)
+    sizes.append(int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]))
+print(json.dumps(sizes))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="resident size is read where Linux tells it")
+def test_memory_does_not_grow_over_thirty_fits(spec: dict[str, Any]) -> None:
+    spec |= {"layers": "4C3 BN MP2 D0.2 8", "epochs": 1}
+    command = [sys.executable, "-c", _MANY_FITS, json.dumps(spec)]
+    sizes = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert sizes[-1] < 1.1 * sizes[4]
 
 
 def test_mixed_precision_keeps_weights_and_logits_in_float32(spec: dict[str, Any]) -> None:

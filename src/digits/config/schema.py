@@ -245,6 +245,15 @@ class Plateau(Section):
 Schedule = Annotated[Steady | InverseTime | OneCycle | Plateau, Field(discriminator="kind"), _word("kind")]
 
 
+class View(Section):
+    """One way of looking at an image, in degrees, shares of the size and pixels down and right; 0 where not said."""
+
+    rotation: Annotated[float, Field(ge=-180, le=180)] = 0.0
+    zoom: Annotated[float, Field(gt=-1, le=4)] = 0.0
+    shear: Annotated[float, Field(ge=-60, le=60)] = 0.0
+    shift: Annotated[tuple[float, float], Field(strict=False)] = (0.0, 0.0)
+
+
 class CnnSpec(Section):
     """A Keras network and how it is trained."""
 
@@ -257,7 +266,7 @@ class CnnSpec(Section):
     activity_l1: Annotated[float, Field(ge=0)]
     epochs: Annotated[int, Field(ge=1, le=10_000)]
     min_steps: Annotated[int, Field(ge=0)]
-    batch_size: Annotated[int, Field(ge=1, le=100_000)]
+    batch_size: Annotated[int, Field(ge=1, le=100_000)] | Literal["auto"]
     optimizer: Optimizer
     learning_rate: LearningRate
     schedule: Schedule
@@ -269,7 +278,9 @@ class CnnSpec(Section):
     patience: Annotated[int, Field(ge=0)] | None
     keep_best: bool
     augment: Augment
-    precision: Literal["float32", "mixed_bfloat16"]
+    views: Annotated[tuple[View, ...], Field(strict=False)]
+    precision: Literal["float32", "mixed_bfloat16", "auto"]
+    threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"]
 
     @model_validator(mode="after")
     def _what_goes_together(self) -> Self:

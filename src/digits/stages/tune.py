@@ -17,9 +17,10 @@ from digits.tuning import CONFIRM_FOLD, judge_on_search_fold, search, trials_don
 def run(job: Job) -> Outcome:
     """Make runs/tune/<fingerprint>/best.yaml."""
     data = job.data
-    study = study_of(job.params, data, job.paths.studies)
+    study = study_of(job.settled, data, job.paths.studies)
     worked = study.best is None
     if worked:
+        job.console.say(job.engine.line(job.settled.train.spec.model_dump()))
         with log_to(study.folder / "log.txt"):
             best = _search(job, data)
             adopted, comment = _confirm(job, data, best)
@@ -32,8 +33,8 @@ def run(job: Job) -> Outcome:
 
 
 def _search(job: Job, data: Prepared) -> dict[str, Any]:
-    params, train = job.params.tune, job.params.train
-    study = study_of(job.params, data, job.paths.studies)
+    params, train = job.params.tune, job.settled.train
+    study = study_of(job.settled, data, job.paths.studies)
     missing = max(params.trials - trials_done(study, params), 0)
     with job.console.bar("tune", missing, "trials") as bar:
 
@@ -59,7 +60,7 @@ def _confirm(job: Job, data: Prepared, best: dict[str, Any]) -> tuple[bool, str]
     """Whether the best trial beats the default by more than one standard error, at full length on a new fold."""
     if not best:
         return False, "no trial was better than the default"
-    default = job.params.train.spec
+    default = job.settled.train.spec
     found = CnnSpec.model_validate(default.model_dump() | best)
     valid = []
     with job.console.bar("confirm", 2, "fits") as bar:

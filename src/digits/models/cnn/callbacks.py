@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.errors import UserError
 from digits.metrics import accuracy, log_loss
 from digits.models.cnn.libraries import keras
 
@@ -58,37 +57,23 @@ class _Validate(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Predict all images."""
-        probabilities = self.classifier.predict_proba(self.images)
+        probabilities = self.classifier.probabilities(self.images)
         if np.isfinite(probabilities).all():
             logs["valid_loss"] = log_loss(probabilities, self.labels)
             logs["valid_accuracy"] = accuracy(probabilities, self.labels).value
 
 
 class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps the history, tells who wants to know, and stops a fit that has diverged."""
+    """Keeps the history and tells who wants to know."""
 
     def __init__(self, classifier: CnnClassifier, epochs: int):
         super().__init__()
         self.classifier = classifier
         self.epochs = epochs
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
-        """Stop at once where the loss, averaged over the epoch so far, is no number."""
-        if not np.isfinite(logs["loss"]):
-            step = int(self.model.optimizer.iterations)
-            epoch = (step - 1) // self.params["steps"] + 1
-            lower = self.classifier.learning_rate / 10
-            raise UserError(
-                f"the loss became {logs['loss']} in epoch {epoch}, step {step}, at a learning rate of "
-                f'{self._rate():.3g}; try a lower one, as in SET="train.learning_rate={lower:.2g}"'
-            )
-
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Note loss, accuracy and learning rate."""
-        record = {name: float(value) for name, value in logs.items()} | {"learning_rate": self._rate()}
+        record = logs | {"learning_rate": float(self.model.optimizer.learning_rate)}
         self.classifier.history_.append(record)
         if self.classifier.on_epoch:
             self.classifier.on_epoch(epoch + 1, self.epochs, record)
-
-    def _rate(self) -> float:
-        return float(self.model.optimizer.learning_rate)

@@ -1,5 +1,6 @@
 """Keras networks as scikit-learn classifiers: one training loop for all of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -7,11 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from digits.augment import view
 from digits.layers import parse_layers
 from digits.models import OnEpoch, Setting
 from digits.models.cnn.batches import Batches
 from digits.models.cnn.callbacks import callbacks
-from digits.models.cnn.libraries import keras, tf
+from digits.models.cnn.libraries import hold_to_threads, keras, tf
+from digits.models.cnn.loop import train
 from digits.models.cnn.network import Style, build_network
 from digits.models.cnn.optimization import make_optimizer, make_schedule
 from digits.preprocess import Normaliser
@@ -50,7 +53,9 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         patience: int | None,
         keep_best: bool,
         augment: dict[str, float],
+        views: list[dict[str, Any]],
         precision: str,
+        threads: int,
         image_shape: tuple[int, int],
         classes: int,
         normalise: str,
@@ -77,7 +82,9 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.keep_best = keep_best
         self.augment = augment
+        self.views = views
         self.precision = precision
+        self.threads = threads
         self.image_shape = image_shape
         self.classes = classes
         self.normalise = normalise
@@ -96,6 +103,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X_valid, y_valid: images that are predicted after every epoch; `patience`, `keep_best` and the schedule
         `plateau` need them. Raises UserError where the loss is no longer a number, ValueError where they are missing.
         """
+        hold_to_threads(self.threads)
         keras.backend.clear_session()  # frees the networks fitted before and restarts Keras' name counters
         keras.utils.set_random_seed(self.random_state)
         tf.config.experimental.enable_op_determinism()
@@ -113,43 +121,47 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed=self.random_state,
         )
         epochs = max(self.epochs, -(-self.min_steps // batches.steps_per_epoch))
-        self.model_ = self._compiled(epochs * batches.steps_per_epoch)
-        self.model_.fit(
-            batches.stream(epochs),
-            epochs=epochs,
-            steps_per_epoch=batches.steps_per_epoch,
-            shuffle=False,
-            verbose=0,
-            callbacks=callbacks(self, epochs, X_valid, y_valid),
-        )
-        return self
-
-    def predict_proba(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities, (n, classes) float32."""
-        images = self.normaliser_.transform(X).reshape(-1, *self.image_shape, 1)
-        missing = -len(images) % PREDICT_BATCH  # a partial batch would be traced anew
-        padded = np.concatenate([images, np.zeros((missing, *images.shape[1:]), np.float32)])
-        logits = self.model_.predict(padded, batch_size=PREDICT_BATCH, verbose=0)[: len(images)]
-        probabilities: NDArray[np.float32] = tf.nn.softmax(logits).numpy()
-        return probabilities
-
-    def _compiled(self, steps: int) -> keras.Model:
         style = Style(self.activation, self.initializer, self.l1, self.l2, self.activity_l1, self.precision)
-        model = build_network(parse_layers(self.layers), style, self.image_shape, self.classes)
-        model.compile(
-            optimizer=make_optimizer(
+        self.model_ = build_network(parse_layers(self.layers), style, self.image_shape, self.classes)
+        train(
+            self.model_,
+            make_optimizer(
                 self.optimizer,
-                make_schedule(self.schedule, self.learning_rate, steps),
+                make_schedule(self.schedule, self.learning_rate, epochs * batches.steps_per_epoch),
                 weight_decay=self.weight_decay,
                 clip_norm=self.clip_norm,
                 clip_value=self.clip_value,
                 ema=self.ema,
             ),
-            loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=self.label_smoothing),
-            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-            jit_compile=False,  # XLA made every network tried slower on the CPU
+            batches.stream(epochs),
+            batches.steps_per_epoch,
+            label_smoothing=self.label_smoothing,
+            callbacks=callbacks(self, epochs, X_valid, y_valid),
         )
-        return model
+        return self
+
+    def predict_proba(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Probabilities, (n, classes) float32; their mean over the image itself and `views` of it."""
+        return self.probabilities(X, [{}, *self.views])
+
+    def probabilities(self, X: NDArray[np.uint8], views: Sequence[dict[str, Any]] = ({},)) -> NDArray[np.float32]:
+        """Mean of the probabilities over the named `views` alone, {} being the image as it is; (n, classes) float32."""
+        found = np.zeros((len(X), self.classes), np.float32)
+        for first in range(0, len(X), PREDICT_BATCH):
+            images = np.asarray(X[first : first + PREDICT_BATCH]).reshape(-1, *self.image_shape)
+            for moves in views:
+                seen = view(images, **moves) if moves else images
+                found[first : first + PREDICT_BATCH] += self._predict_batch(seen) / len(views)
+        return found
+
+    def _predict_batch(self, images: NDArray[np.number]) -> NDArray[np.float32]:
+        """Probabilities of up to PREDICT_BATCH images, (n, height, width)."""
+        normalised = self.normaliser_.transform(images.reshape(len(images), -1))
+        padded = np.zeros((PREDICT_BATCH, *self.image_shape, 1), np.float32)  # a partial batch would be traced anew
+        padded[: len(images)] = normalised.reshape(-1, *self.image_shape, 1)
+        logits = self.model_.predict_on_batch(padded)[: len(images)]
+        probabilities: NDArray[np.float32] = tf.nn.softmax(logits).numpy()
+        return probabilities
 
 
 def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch | None) -> CnnClassifier:

@@ -3,10 +3,29 @@
 The rest of the family takes them from here, so that whichever module is imported first loads them quietly.
 """
 
+import os
+
+from digits.errors import UserError
 from digits.models.cnn.quiet import quiet_import
 
 with quiet_import():
     import keras
     import tensorflow as tf
 
-__all__ = ["keras", "tf"]
+__all__ = ["hold_to_threads", "keras", "tf"]
+
+
+def hold_to_threads(count: int) -> None:
+    """Let an operation of TensorFlow use `count` threads; the same number gives the same bits.
+
+    Raises UserError where this process already computes with another number: TensorFlow cannot change it.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if count == (tf.config.threading.get_intra_op_parallelism_threads() or cores):  # 0: one per core
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(count)
+    except RuntimeError:
+        raise UserError(
+            f"train.threads = {count}, but TensorFlow computes with another number in this process already"
+        ) from None

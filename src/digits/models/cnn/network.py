@@ -54,7 +54,7 @@ def _keras_layer(layer: Layer, style: Style) -> keras.layers.Layer:
         case BatchNorm():
             made = FusedBatchNormalization(dtype=style.precision)
         case Dropout(rate):
-            made = keras.layers.Dropout(rate, dtype=style.precision)
+            made = ByteDropout(rate, dtype=style.precision)
         case Dense(units):
             activity = keras.regularizers.L1(style.activity_l1) if style.activity_l1 else None
             made = keras.layers.Dense(units, activity_regularizer=activity, **common)
@@ -97,3 +97,34 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
             for running, batch in ((self.moving_mean, batch_mean), (self.moving_variance, batch_variance)):
                 running.assign(running * self.momentum + tf.cast(batch, running.dtype) * (1 - self.momentum))
         return tf.reshape(normalised, shape)
+
+
+@keras.saving.register_keras_serializable("digits")
+class ByteDropout(keras.layers.Layer):  # type: ignore[misc]
+    """Keras' Dropout with a random byte per value in place of a random number, which takes a third of the time.
+
+    The rate is rounded to a multiple of 1/256, and what is kept is scaled by exactly what that takes away.
+    """
+
+    def __init__(self, rate: float, **common: Any):
+        super().__init__(**common)
+        self.rate = rate
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """Set a share of the values to 0 in training; change nothing else."""
+        dropped = round(256 * self.rate)
+        if not training or not dropped:
+            return inputs
+        shape = tf.shape(inputs)
+        words = (tf.size(inputs) + 3) // 4  # of four bytes each
+        seed = tf.cast(self.seed_generator.next(), tf.int32)
+        drawn = tf.random.stateless_uniform((words,), seed, minval=None, maxval=None, dtype=tf.uint32)
+        numbers = tf.reshape(tf.bitcast(drawn, tf.uint8), (-1,))[: tf.size(inputs)]
+        kept = tf.cast(tf.reshape(numbers >= dropped, shape), inputs.dtype)
+        return inputs * (kept * tf.cast(256 / (256 - dropped), inputs.dtype))
+
+    def get_config(self) -> dict[str, Any]:
+        """Arguments of the constructor, as Keras wants them."""
+        config: dict[str, Any] = super().get_config()
+        return config | {"rate": self.rate}

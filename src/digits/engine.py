@@ -1,0 +1,114 @@
+"""What this machine trains networks with: measured once, and kept with the machine's fingerprint."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import joblib
+
+from digits.config import CnnSpec
+from digits.console import Console
+from digits.errors import UserError
+from digits.files import fingerprint, read_json, write_json
+from digits.machine import processor
+from digits.versions import code_version
+
+Spec = TypeVar("Spec", bound=CnnSpec)
+
+_PROBE = "digits.models.cnn.probe"
+_NEARLY = 0.9  # of the fastest is fast enough for a smaller batch, from which a network learns more per epoch
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The settings that are fastest here.
+
+    device: TensorFlow's name of the GPU, or CPU. gpus: how many it sees. precision: Keras' dtype policy. batch_size:
+    images per step. threads: of one operation. gain: times the speed of float32.
+    """
+
+    device: str
+    gpus: int
+    precision: str
+    batch_size: int
+    threads: int
+    gain: float
+
+    @classmethod
+    def from_measurement(cls, measured: dict[str, Any], threads: int) -> "Engine":
+        """The precision that is fastest at the smallest batch, and the smallest batch that is nearly fastest with it.
+
+        measured: what the probe prints.
+        """
+        speeds = {
+            name: {int(size): speed for size, speed in found.items()}
+            for name, found in measured["images_per_second"].items()
+        }
+        smallest = min(speeds["float32"])
+        precision = max(speeds, key=lambda name: speeds[name][smallest])
+        enough = _NEARLY * max(speeds[precision].values())
+        return cls(
+            device=measured["device"],
+            gpus=measured["gpus"],
+            precision=precision,
+            batch_size=min(size for size, speed in speeds[precision].items() if speed >= enough),
+            threads=threads,
+            gain=round(speeds[precision][smallest] / speeds["float32"][smallest], 2),
+        )
+
+    def settle(self, spec: Spec) -> Spec:
+        """The spec with a value in place of every `auto`."""
+        measured = {"precision": self.precision, "batch_size": self.batch_size, "threads": self.threads}
+        return spec.model_copy(
+            update={name: value for name, value in measured.items() if getattr(spec, name) == "auto"}
+        )
+
+    def line(self, spec: dict[str, Any]) -> str:
+        """What a network of a settled spec is computed with, and why, for people."""
+        where = f"{self.gpus} x {self.device}" if self.gpus else f"CPU, {spec['threads']} threads"
+        if spec["precision"] == self.precision:
+            why = f"{self.gain} times as fast as float32 here" if self.gain > 1 else "no other is faster here"
+        else:
+            why = "as params.yaml says"
+        return f"training on {where}, in {spec['precision']} ({why}), {spec['batch_size']} images per step"
+
+
+def measured_engine(folder: Path, console: Console) -> Engine:
+    """This machine's engine, from `folder` or, once, by a probe of some seconds in a process of its own.
+
+    Raises UserError where TensorFlow cannot even run the probe.
+    """
+    thread_counts = sorted({joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)})
+    machine = {"processor": processor(), "threads": thread_counts, "code": code_version(_PROBE), "gpus": _gpus()}
+    path = folder / f"{fingerprint(machine)}.json"
+    if (known := read_json(path)) is None:
+        with console.waiting("a probe of this machine, some seconds, once"):
+            found = [(_probe(threads), threads) for threads in thread_counts]
+        engines = [Engine.from_measurement(measured, threads) for measured, threads in found]
+        speeds = [
+            max(max(sizes.values()) for sizes in each["images_per_second"].values() if sizes) for each, _ in found
+        ]
+        known = vars(engines[speeds.index(max(speeds))]) | {"machine": machine, "measured": [each for each, _ in found]}
+        write_json(path, known)
+    return Engine(**{name: known[name] for name in Engine.__dataclass_fields__})
+
+
+def _gpus() -> list[str]:
+    """What decides which GPUs TensorFlow will see, found without loading it."""
+    cards = sorted(path.name for path in Path("/proc/driver/nvidia/gpus").glob("*"))
+    return [*cards, os.environ.get("CUDA_VISIBLE_DEVICES", "all")]
+
+
+def _probe(threads: int) -> dict[str, Any]:
+    shown = subprocess.run([sys.executable, "-m", _PROBE, str(threads)], capture_output=True, text=True, check=False)
+    if shown.returncode:
+        last = (shown.stderr.strip() or "no message").splitlines()[-1]
+        raise UserError(
+            f"the probe of this machine failed: {last}; name train.precision, batch_size and threads yourself"
+        )
+    measured: dict[str, Any] = json.loads(shown.stdout.splitlines()[-1])
+    return measured
