@@ -30,7 +30,7 @@ OPTIONS := --params "$$PARAMS" --set "$$SET$${WORKERS:+ baseline.workers=$$WORKE
 DIGITS = $(BIN)/python -m digits $(OPTIONS) --only "$$ONLY" $(if $(filter-out 0,$(UPLOAD)),--upload) \
 	$(if $(filter-out 0,$(REQUIRE_GPU)),--require-gpu) $(if $(DEBUG),--debug)
 
-.PHONY: help setup data baseline tune train ensemble submit test fuzz bench-data bench-baseline lint lock clean
+.PHONY: help setup data baseline tune train ensemble submit test fuzz bench bench-data bench-baseline lint lock clean
 
 help: ## this page
 	@printf 'From a competition to a submission:\n\n'
@@ -64,6 +64,11 @@ test: setup ## the tests
 
 fuzz: setup ## the data reader against an obvious parser on 60,000 mutated files; minutes
 	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/test_dataset.py -k mutated
+
+bench: export SET := data.holdout=0.2 $(SET)
+bench: setup ## speed of the Keras networks beside plain Keras, and their accuracy by minutes; about an hour
+	@$(DIGITS) fetch prepare
+	@$(BIN)/python -m digits.benchmarks networks $(OPTIONS)
 
 bench-data: setup ## how fast the competition's files are read, against plain pandas; needs DATA or data/raw
 	@$(BIN)/python -m digits.benchmarks data $(OPTIONS)

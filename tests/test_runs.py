@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_info
 
 from digits.config import Params
 from digits.console import Console
-from digits.fitting import Work, complete_one_by_one, complete_side_by_side
+from digits.fitting import Work, complete_on_gpus, complete_one_by_one, complete_side_by_side
 from digits.metrics import accuracy, log_loss
 from digits.prepared import Prepared
 from digits.runs import RunFolder, RunSpec, run_spec
@@ -119,3 +119,22 @@ def test_only_missing_folds_are_fitted(toy_data: Prepared, spec: RunSpec, tmp_pa
     again = {fold: folder.unit(fold).stat().st_mtime_ns for fold in range(3)}
     assert (again[0], again[2]) == (times[0], times[2])
     assert again[1] != times[1]
+
+
+def test_one_fit_per_gpu_gives_what_one_after_the_other_gives(
+    toy_data: Prepared, spec: RunSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With GPUs that are not there, TensorFlow takes the processor; who got which is told all the same."""
+    folders = [RunFolder(tmp_path / name, spec) for name in ("gpus", "alone")]
+    seen = []
+    console = Console(plain=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
+        patch.setattr("digits.console._PlainBar.advance", lambda _, steps, note: seen.append(note))
+        assert complete_on_gpus(toy_data, tmp_path / "gpus", spec, 2, console, "train")
+        assert not complete_on_gpus(toy_data, tmp_path / "gpus", spec, 2, console, "train")
+    assert {note.split(" on ")[0] for note in seen} == {"fold 1", "fold 2", "fold 3"}
+    assert {note.split(" on ")[1] for note in seen} == {"GPU 5", "GPU 7"}
+    complete_one_by_one(toy_data, tmp_path / "alone", spec, console, "train")
+    both = [folder.result(toy_data).oof for folder in folders]
+    assert np.array_equal(*both)

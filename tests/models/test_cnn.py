@@ -345,7 +345,7 @@ def test_dropout_drops_its_share_anew_each_time_and_keeps_the_mean(rate: float) 
 
 
 def test_views_are_averaged_and_the_image_itself_is_one_of_them(spec: dict[str, Any]) -> None:
-    views = [{"shift": (0.0, 1.0)}, {"rotation": 10.0, "zoom": 0.1}]
+    views: list[dict[str, Any]] = [{"shift": (0.0, 1.0)}, {"rotation": 10.0, "zoom": 0.1}]
     model = fitted(spec, views=views)
     alone = [model.probabilities(IMAGES, [one]) for one in ({}, *views)]
     assert np.allclose(model.predict_proba(IMAGES), np.mean(alone, axis=0), atol=1e-6)

@@ -13,12 +13,13 @@ from digits.console import Console
 from digits.errors import UserError
 from digits.files import write_json
 from digits.job import Job
+from digits.machine import processor
 
 
 def main() -> int:
     """Measure with the files that DATA names or data/raw holds; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("baseline", "data"))
+    parser.add_argument("what", choices=("baseline", "data", "networks"))
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--set", default="")
     parser.add_argument("--data", default="")
@@ -28,14 +29,20 @@ def main() -> int:
         job = Job(load_params(options.params, shlex.split(options.set)), paths, console, options.data or None)
         if job.source.provenance == "practice":
             raise UserError("the practice set is too small to measure with; name the real files with DATA=")
-        figures = import_module(f"digits.benchmarks.{options.what}").measure(job)
+        benchmark = import_module(f"digits.benchmarks.{options.what}")
+        figures = benchmark.measure(job)
     except UserError as error:
         console.error(str(error))
         return 2
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     result = {"machine": machine} | figures
-    write_json(paths.reports / f"bench-{options.what}.json", result)
-    console.table(["what", "measured"], [[name, str(value)] for name, value in result.items()])
+    write_json(paths.reports / benchmark.REPORT, result)
+    for name, rows in result.items():
+        if isinstance(rows, list):
+            shown = [[f"{value}" for value in row.values() if not isinstance(value, dict)] for row in rows]
+            console.table([key for key, value in rows[0].items() if not isinstance(value, dict)], shown, name)
+    single = {name: value for name, value in result.items() if not isinstance(value, list)}
+    console.table(["what", "measured"], [[name, str(value)] for name, value in single.items()])
     return 0
 
 

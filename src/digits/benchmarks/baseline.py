@@ -12,6 +12,7 @@ from digits.fitting import complete_side_by_side
 from digits.job import Job
 from digits.runs import run_spec
 
+REPORT = "bench-baseline.json"
 REPEATS = 5
 EPOCHS = 3
 MODEL = {

@@ -19,6 +19,7 @@ from digits.machine import peak_memory
 from digits.prepared import folder_name, load_prepared
 from digits.sources import find_source
 
+REPORT = "bench-data.json"
 REPEATS = 5
 MANY = 10  # times as many rows, to see how time and memory grow
 

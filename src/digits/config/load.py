@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from digits.config.schema import Params
+from digits.config.schema import Params, overlay
 from digits.errors import UserError
 from digits.names import nearest, nearest_or_all
 
-_TAKEN_WHOLE = (".baseline.models",)  # its keys are the user's own names, so one left out means one not wanted
+_TAKEN_WHOLE = ("baseline.models",)  # its keys are the user's own names, so one left out means one not wanted
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -51,7 +51,24 @@ def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
     content = _read_extended(path)
     for override in overrides:
         _apply_override(content, override)
+    if _take_network(content):
+        for override in overrides:  # what the user says of `train` stands above the network
+            _apply_override(content, override)
     return validate(Params, content, path.name)
+
+
+def _take_network(content: dict[str, Any]) -> bool:
+    """Lay the network that train.network names over `train`; returns whether there is one."""
+    train, networks = content.get("train"), content.get("networks")
+    if not isinstance(train, dict) or not isinstance(networks, dict) or train.get("network") is None:
+        return False
+    name = train["network"]
+    if name not in networks:
+        raise UserError(
+            f"train.network = {name!r}: there is no such network{nearest_or_all(str(name), networks, ['networks'])}"
+        )
+    content["train"] = overlay(train, networks[name])
+    return True
 
 
 def validate(model: type[Model], content: Any, origin: str) -> Model:
@@ -72,16 +89,7 @@ def _read_extended(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     other = path.parent / str(base)
     if other.resolve() in (path.resolve(), *seen):
         raise UserError(f"{path}: extends {base}, which extends it in turn")
-    return _overlay(_read_extended(other, (*seen, path.resolve())), content)
-
-
-def _overlay(below: dict[str, Any], above: dict[str, Any], key: str = "") -> dict[str, Any]:
-    """`above` over `below`, dictionary by dictionary."""
-    merged = dict(below)
-    for name, value in above.items():
-        both = isinstance(value, dict) and isinstance(below.get(name), dict) and f"{key}.{name}" not in _TAKEN_WHOLE
-        merged[name] = _overlay(below[name], value, f"{key}.{name}") if both else value
-    return merged
+    return overlay(_read_extended(other, (*seen, path.resolve())), content, _TAKEN_WHOLE)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ The values themselves, with their units and reasons, stand in params.yaml and no
 has a default here.
 """
 
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -12,11 +13,22 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidationError,
     field_validator,
     model_validator,
 )
 
 from digits.layers import output_size, parse_layers
+
+
+def overlay(below: dict[str, Any], above: dict[str, Any], whole: Collection[str] = (), key: str = "") -> dict[str, Any]:
+    """`above` over `below`, dictionary by dictionary but for those whose full key is in `whole`: they are replaced."""
+    merged = dict(below)
+    for name, value in above.items():
+        path = f"{key}.{name}" if key else name
+        both = isinstance(value, dict) and isinstance(below.get(name), dict) and path not in whole
+        merged[name] = overlay(below[name], value, whole, path) if both else value
+    return merged
 
 
 class Section(BaseModel):
@@ -332,6 +344,7 @@ class TuneParams(Section):
 class TrainParams(CnnSpec):
     """The network of `make train`."""
 
+    network: Name | None
     seed: Seed
     use_tuned: bool
 
@@ -361,12 +374,26 @@ class Params(Section):
     baseline: BaselineParams
     tune: TuneParams
     train: TrainParams
+    networks: dict[Name, dict[str, Any]]
     ensemble: EnsembleParams
     submit: SubmitParams
 
+    def network(self, name: str) -> CnnSpec:
+        """`train`, with what the network of that name says laid over it. Raises ValidationError."""
+        return CnnSpec.model_validate(overlay(self.train.spec.model_dump(), self.networks[name]))
+
     @model_validator(mode="after")
-    def _network_fits_the_images(self) -> Self:
+    def _networks_fit_the_images(self) -> Self:
         output_size(parse_layers(self.train.layers), self.competition.image_shape)
+        for name in self.networks:
+            try:
+                output_size(parse_layers(self.network(name).layers), self.competition.image_shape)
+            except ValidationError as error:
+                fault = error.errors()[0]
+                where = ".".join(map(str, ("networks", name, *fault["loc"])))
+                raise ValueError(f"{where} = {fault['input']!r}: {fault['msg']}") from None
+            except ValueError as error:
+                raise ValueError(f"networks.{name}: {error}") from None
         return self
 
     @model_validator(mode="after")

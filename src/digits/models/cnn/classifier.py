@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from threadpoolctl import threadpool_limits
 
 from digits.augment import view
 from digits.layers import parse_layers
@@ -123,21 +124,24 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         epochs = max(self.epochs, -(-self.min_steps // batches.steps_per_epoch))
         style = Style(self.activation, self.initializer, self.l1, self.l2, self.activity_l1, self.precision)
         self.model_ = build_network(parse_layers(self.layers), style, self.image_shape, self.classes)
-        train(
-            self.model_,
-            make_optimizer(
-                self.optimizer,
-                make_schedule(self.schedule, self.learning_rate, epochs * batches.steps_per_epoch),
-                weight_decay=self.weight_decay,
-                clip_norm=self.clip_norm,
-                clip_value=self.clip_value,
-                ema=self.ema,
-            ),
-            batches.stream(epochs),
-            batches.steps_per_epoch,
-            label_smoothing=self.label_smoothing,
-            callbacks=callbacks(self, epochs, X_valid, y_valid),
+        optimizer = make_optimizer(
+            self.optimizer,
+            make_schedule(self.schedule, self.learning_rate, epochs * batches.steps_per_epoch),
+            weight_decay=self.weight_decay,
+            clip_norm=self.clip_norm,
+            clip_value=self.clip_value,
+            ema=self.ema,
         )
+        # NumPy's threads, which distort images meanwhile, would wait for TensorFlow's on the same cores
+        with threadpool_limits(1, user_api="blas"):
+            train(
+                self.model_,
+                optimizer,
+                batches.stream(epochs),
+                batches.steps_per_epoch,
+                label_smoothing=self.label_smoothing,
+                callbacks=callbacks(self, epochs, X_valid, y_valid),
+            )
         return self
 
     def predict_proba(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,0 +1,84 @@
+"""What networks are trained with: the fastest here, found once, and said."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import Digits, write_toy_files
+from digits.config import Params
+from digits.console import Console
+from digits.engine import Engine, measured_engine
+from digits.errors import UserError
+from digits.models.cnn import probe
+
+
+def measured(float32: float, *bfloat16: float) -> dict[str, object]:
+    """As the probe prints it; the precision that won at 128 images is tried at 256 and 512 too."""
+    others = dict(zip(("128", "256", "512"), bfloat16, strict=False))
+    return {"gpus": 0, "device": "CPU", "images_per_second": {"float32": {"128": float32}, "mixed_bfloat16": others}}
+
+
+def test_the_fastest_precision_and_the_smallest_batch_that_is_nearly_as_fast_are_taken() -> None:
+    found = Engine.from_measurement(measured(1000, 2500, 2600, 2700), threads=2)
+    assert (found.precision, found.batch_size, found.gain) == ("mixed_bfloat16", 128, 2.5)
+    assert Engine.from_measurement(measured(1000, 2000, 2900, 3000), threads=2).batch_size == 256
+    assert Engine.from_measurement(measured(1000, 1200, 2000, 3000), threads=2).batch_size == 512
+    slow = {"float32": {"128": 1000, "256": 1010, "512": 990}, "mixed_bfloat16": {"128": 200}}
+    found = Engine.from_measurement({"gpus": 0, "device": "CPU", "images_per_second": slow}, threads=2)
+    assert (found.precision, found.batch_size, found.gain) == ("float32", 128, 1.0)
+
+
+def test_only_what_is_auto_is_settled(params: Params) -> None:
+    engine = Engine("CPU", 0, "mixed_bfloat16", 256, 3, 2.0)
+    settled = engine.settle(params.train)
+    assert (settled.precision, settled.batch_size, settled.threads) == ("mixed_bfloat16", 256, 3)
+    said = {"precision": "float32", "batch_size": 77, "threads": 1}
+    own = params.train.model_copy(update=said)
+    assert engine.settle(own) == own
+    assert "mixed_bfloat16 (2.0 times as fast as float32 here), 256 images per step" in engine.line(
+        settled.model_dump()
+    )
+    assert "on CPU, 1 threads, in float32 (as params.yaml says), 77 images" in engine.line(own.model_dump())
+    assert "on 2 x H100" in Engine("H100", 2, "mixed_bfloat16", 256, 3, 2.0).line(settled.model_dump())
+
+
+def test_the_machine_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = measured_engine(tmp_path, Console(plain=True))
+    [kept] = tmp_path.iterdir()
+    assert json.loads(kept.read_text())["measured"][0]["images_per_second"]["float32"]["128"] > 0
+    monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("measured again"))
+    assert measured_engine(tmp_path, Console(plain=True)) == first
+    monkeypatch.setattr("digits.engine.processor", lambda: "another")
+    with pytest.raises(pytest.fail.Exception, match="measured again"):
+        measured_engine(tmp_path, Console(plain=True))
+
+
+def test_the_probe_tries_every_precision_and_batch(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "digits.models.cnn.probe", "1"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    table = json.loads(shown)["images_per_second"]
+    assert set(table) == set(probe.PRECISIONS)
+    assert sorted(len(sizes) for sizes in table.values()) == [1, len(probe.BATCHES)]
+    assert all(speed > 10 for sizes in table.values() for speed in sizes.values())
+
+
+def test_a_probe_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("digits.engine._PROBE", "digits.no_such_module")
+    monkeypatch.setattr("digits.engine.code_version", lambda *_: "any")
+    with pytest.raises(UserError, match=r"the probe of this machine failed: .*no_such_module.*; name train\.precision"):
+        measured_engine(tmp_path, Console(plain=True))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_gpu_that_is_required_and_missing_stops_before_anything_is_fitted(workspace: Path, digits: Digits) -> None:
+    write_toy_files(workspace / "data" / "raw")
+    shown = digits("fetch", "prepare", "train", "--require-gpu")
+    assert shown.returncode == 2
+    assert "error: REQUIRE_GPU is set, but TensorFlow sees no GPU here" in shown.stderr
+    assert not list((workspace / "runs").glob("cnn-*"))
+    shown = digits("train")
+    assert shown.returncode == 0
+    assert "training on CPU" in shown.stdout and "in float32 (" in shown.stdout
