@@ -7,6 +7,8 @@ import pytest
 from conftest import ROOT
 from digits.config import Params, load_params
 from digits.errors import UserError
+from digits.layers import parse_layers
+from digits.models.cnn.network import Style, build_network
 
 
 def faults(*overrides: str) -> list[str]:
@@ -183,3 +185,65 @@ def test_every_value_has_a_reason_or_unit() -> None:
         if colon and not key.startswith("#") and "#" not in rest and rest:
             assert key in seen | self_evident | {"kind", "activation", "solver", "optimizer", "seed", "<<"}, line
         seen.add(key)
+
+
+def test_a_network_is_the_default_with_what_it_says_laid_over_and_the_user_above_both() -> None:
+    networks = '{"wide": {"layers": "64C3 32", "epochs": 9, "augment": {"zoom": 0.2}}}'
+    load = lambda *more: load_params(ROOT / "params.yaml", [f"networks={networks}", *more])  # noqa: E731
+    plain, named = load(), load("train.network=wide", "train.epochs=4", "train.seed=1")
+    assert (named.train.layers, named.train.epochs, named.train.seed) == ("64C3 32", 4, 1)
+    assert named.train.augment == plain.train.augment.model_copy(update={"zoom": 0.2})
+    assert plain.network("wide") == load("train.network=wide").train.spec
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (("train.network=wid",), "train.network = 'wid': there is no such network; did you mean networks.wide?"),
+        (('networks={"wide": {"epoch": 3}}',), "networks.wide.epoch = 3: Extra inputs are not permitted"),
+        (('networks={"wide": {"layers": "MP9 MP9"}}',), "networks.wide: nothing is left of a 28x28 image at layer 2"),
+        (('networks={"wide": {"epochs": "many"}}',), "networks.wide.epochs = 'many': Input should be a valid integer"),
+    ],
+)
+def test_faults_in_networks_are_named(overrides: tuple[str, ...], expected: str) -> None:
+    [line] = faults('networks={"wide": {"epochs": 3}}', *overrides)
+    assert expected in line
+
+
+# networks of published recipes, their weights counted by hand
+@pytest.mark.parametrize(
+    ("layers", "weights"),
+    [
+        ("", 784 * 10 + 10),
+        ("392", 785 * 392 + 393 * 10),
+        ("392 392", 785 * 392 + 393 * 392 + 393 * 10),
+        ("1024 512 256 128 32", 785 * 1024 + 1025 * 512 + 513 * 256 + 257 * 128 + 129 * 32 + 33 * 10),
+        ("32C5 32C5 MP2 64C3 64C3 MP2 256", 832 + 25_632 + 18_496 + 36_928 + 3137 * 256 + 257 * 10),
+        (
+            "32C5 32C5 MP2 64C3 64C3 MP2 128C2 128C2 MP2 256",
+            832 + 25_632 + 18_496 + 36_928 + 257 * 128 + 513 * 128 + 1153 * 256 + 257 * 10,
+        ),
+        ("250 125 50 10", 785 * 250 + 251 * 125 + 126 * 50 + 51 * 10 + 11 * 10),
+        ("32C5v MP2 64C5v MP2 100", 832 + 801 * 64 + 1025 * 100 + 101 * 10),
+        ("256 D0.2 256 D0.2 256 D0.2 256 D0.2 256 D0.2", 785 * 256 + 4 * 257 * 256 + 257 * 10),
+    ],
+)
+def test_the_published_networks_can_be_written(layers: str, weights: int) -> None:
+    network = build_network(parse_layers(layers), Style("relu", "glorot_uniform", 0, 0, 0, "float32"), (28, 28), 10)
+    assert network.count_params() == weights
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("optimizer={name: sgd, momentum: 0.9, nesterov: true}", "schedule={kind: inverse-time, decay: 1e-6}"),
+        ("optimizer=adadelta", "learning_rate=1.0", "schedule=constant"),
+        ("patience=10", "keep_best=true", "batch_size=200", "epochs=32", 'layers=""'),
+        ("initializer=random_uniform", "activation=linear", "layers=256 256"),
+        ("activity_l1=1e-6", "layers=256 D0.2 256 D0.2"),
+        ("clip_norm=1.0",),
+        ("clip_value=0.5", "l2=0.001"),
+    ],
+)
+def test_the_published_recipes_can_be_written(overrides: tuple[str, ...]) -> None:
+    load_params(ROOT / "params.yaml", [f"train.{override}" for override in overrides])
