@@ -189,7 +189,10 @@ def test_every_value_has_a_reason_or_unit() -> None:
 
 def test_a_network_is_the_default_with_what_it_says_laid_over_and_the_user_above_both() -> None:
     networks = '{"wide": {"layers": "64C3 32", "epochs": 9, "augment": {"zoom": 0.2}}}'
-    load = lambda *more: load_params(ROOT / "params.yaml", [f"networks={networks}", *more])  # noqa: E731
+
+    def load(*more: str) -> Params:
+        return load_params(ROOT / "params.yaml", [f"networks={networks}", *more])
+
     plain, named = load(), load("train.network=wide", "train.epochs=4", "train.seed=1")
     assert (named.train.layers, named.train.epochs, named.train.seed) == ("64C3 32", 4, 1)
     assert named.train.augment == plain.train.augment.model_copy(update={"zoom": 0.2})

@@ -136,5 +136,5 @@ def test_one_fit_per_gpu_gives_what_one_after_the_other_gives(
     assert {note.split(" on ")[0] for note in seen} == {"fold 1", "fold 2", "fold 3"}
     assert {note.split(" on ")[1] for note in seen} == {"GPU 5", "GPU 7"}
     complete_one_by_one(toy_data, tmp_path / "alone", spec, console, "train")
-    both = [folder.result(toy_data).oof for folder in folders]
-    assert np.array_equal(*both)
+    beside, alone = (folder.result(toy_data).oof for folder in folders)
+    assert np.array_equal(beside, alone)

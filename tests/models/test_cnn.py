@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from conftest import toy_images
 from digits.config import Params
-from digits.config.schema import OptimizerName
+from digits.config.schema import Activation, OptimizerName
 from digits.errors import UserError
 from digits.layers import parse_layers
 from digits.metrics import accuracy, log_loss
@@ -50,14 +50,46 @@ def test_networks_are_what_was_written() -> None:
     )
     kinds = [type(layer).__name__ for layer in network.layers]
     assert kinds == [
-        "Conv2D", "MaxPooling2D", "FusedBatchNormalization", "Conv2D", "AveragePooling2D", "ByteDropout", "Flatten",
-        "Dense", "Dense", "Dense",
+        "Conv2D", "MaxPooling2D", "Activation", "FusedBatchNormalization", "Conv2D", "Activation", "AveragePooling2D",
+        "ByteDropout", "Flatten", "Dense", "Dense", "Dense",
     ]  # fmt: skip
     assert network.output_shape == (None, 4)
     # by hand: 28 -5v-> 24 -MP2-> 12 -s2-> 6 -AP2-> 3
     weights = (25 + 1) * 6 + 4 * 6 + (9 * 6 + 1) * 8 + (3 * 3 * 8 + 1) * 10 + (10 + 1) * 5 + (5 + 1) * 4
     assert network.count_params() == weights
-    assert network.layers[0].activation is keras.activations.tanh
+    assert {layer.activation.__name__ for layer in network.layers if hasattr(layer, "activation")} == {"linear", "tanh"}
+
+
+@pytest.mark.parametrize("activation", get_args(Activation))
+def test_activation_and_pooling_give_what_keras_gives_in_the_order_written(activation: str) -> None:
+    """Outputs and gradients of convolution, activation, pooling as Keras' own layers compute them."""
+    layers = "4C3 MP2 6C3 AP2 5C3 BN MP2 8"
+    network = build_network(parse_layers(layers), replace(PLAIN, activation=activation), (24, 24), 3)
+    written = keras.Sequential(
+        [
+            keras.Input((24, 24, 1)),
+            keras.layers.Conv2D(4, 3, padding="same", activation=activation),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Conv2D(6, 3, padding="same", activation=activation),
+            keras.layers.AveragePooling2D(2),
+            keras.layers.Conv2D(5, 3, padding="same", activation=activation),
+            keras.layers.BatchNormalization(),
+            keras.layers.MaxPooling2D(),
+            keras.layers.Flatten(),
+            keras.layers.Dense(8, activation=activation),
+            keras.layers.Dense(3),
+        ]
+    )
+    written.set_weights(network.get_weights())
+    images = tf.constant(np.random.default_rng(0).random((5, 24, 24, 1), np.float32))
+    found = []
+    for model in (network, written):
+        with tf.GradientTape() as tape:
+            logits = model(images, training=False)
+            loss = tf.reduce_sum(logits**2)
+        found.append([logits, *tape.gradient(loss, model.trainable_variables)])
+    for ours, theirs in zip(*found, strict=True):
+        assert np.allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
 def test_it_learns_and_tells_about_it(spec: dict[str, Any]) -> None:
@@ -88,6 +120,12 @@ def test_a_prediction_does_not_depend_on_its_neighbours(spec: dict[str, Any]) ->
     assert np.allclose(model.predict_proba(IMAGES[:7]), model.predict_proba(IMAGES)[:7], atol=1e-6)
 
 
+def test_the_network_stands_in_the_log(spec: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "digits"):
+        fitted(spec, layers="4C3 MP2 8")
+    assert "conv2d" in caplog.text and "(None, 12, 12, 4)" in caplog.text and "Total params: 1," in caplog.text
+
+
 def test_small_sets_get_their_steps(spec: dict[str, Any]) -> None:
     model = fitted(spec, epochs=1, min_steps=50, batch_size=64)
     assert len(model.history_) == 25  # 180 images are 2 whole batches of 64
@@ -102,7 +140,6 @@ def test_weights_that_are_saved_rebuild_the_network(spec: dict[str, Any], tmp_pa
         assert np.array_equal(kept, loaded)
     with np.load(tmp_path / "normaliser.npz") as kept_scale:
         assert kept_scale["scale"] == np.float32(1 / 255)
-    assert "conv2d" in (tmp_path / "model.txt").read_text()
 
 
 def batches(normalise: str = "/255", images: np.ndarray = IMAGES[:60], **changes: Any) -> Batches:
@@ -287,7 +324,7 @@ def test_the_average_takes_the_place_of_the_last_weights(spec: dict[str, Any]) -
 def test_penalties_reach_the_layers_they_are_for() -> None:
     style = replace(PLAIN, l1=0.1, l2=0.2, activity_l1=0.3, initializer="he_normal")
     network = build_network(parse_layers("4C3 MP2 8"), style, (12, 12), 3)
-    convolution, dense, last = network.layers[0], network.layers[3], network.layers[4]
+    convolution, dense, last = (layer for layer in network.layers if hasattr(layer, "kernel"))
     for layer in (convolution, dense, last):
         assert layer.kernel_regularizer.get_config() == {"l1": pytest.approx(0.1), "l2": pytest.approx(0.2)}
         assert type(layer.kernel_initializer).__name__ == "HeNormal"

@@ -11,6 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from digits.augment import view
 from digits.layers import parse_layers
+from digits.logs import log
 from digits.models import OnEpoch, Setting
 from digits.models.cnn.batches import Batches
 from digits.models.cnn.callbacks import callbacks
@@ -124,6 +125,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         epochs = max(self.epochs, -(-self.min_steps // batches.steps_per_epoch))
         style = Style(self.activation, self.initializer, self.l1, self.l2, self.activity_l1, self.precision)
         self.model_ = build_network(parse_layers(self.layers), style, self.image_shape, self.classes)
+        self.model_.summary(line_length=100, print_fn=lambda table: log.info("the network:\n%s", table))
         optimizer = make_optimizer(
             self.optimizer,
             make_schedule(self.schedule, self.learning_rate, epochs * batches.steps_per_epoch),
@@ -181,9 +183,6 @@ def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch |
 
 
 def save(model: CnnClassifier, folder: Path) -> None:
-    """Write the weights, the fitted normalisation and a summary; with the run's params they rebuild the network."""
+    """Write the weights and the fitted normalisation; with the run's params they rebuild the network."""
     model.model_.save_weights(folder / "model.weights.h5")
     np.savez(folder / "normaliser.npz", offset=model.normaliser_.offset_, scale=model.normaliser_.scale_)
-    lines: list[str] = []
-    model.model_.summary(print_fn=lines.append, line_length=100)
-    (folder / "model.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

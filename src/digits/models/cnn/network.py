@@ -6,6 +6,8 @@ from typing import Any
 from digits.layers import BatchNorm, Conv, Dense, Dropout, GlobalPool, Layer, Pool
 from digits.models.cnn.libraries import keras, tf
 
+_RISING = frozenset({"relu", "leaky_relu", "elu", "tanh", "sigmoid", "linear"})  # gelu and silu first fall
+
 
 @dataclass(frozen=True)
 class Style:
@@ -26,14 +28,23 @@ class Style:
 def build_network(
     layers: tuple[Layer, ...], style: Style, image_shape: tuple[int, int], classes: int
 ) -> keras.Sequential:
-    """(batch, height, width, 1) float32 -> (batch, classes) float32 logits."""
-    network = [keras.Input((*image_shape, 1))]
+    """(batch, height, width, 1) float32 -> (batch, classes) float32 logits.
+
+    A max-pooling right behind a convolution comes before its activation: the activation of the largest value is the
+    largest activation, where activations rise, and a quarter of the work.
+    """
+    network: list[Any] = [keras.Input((*image_shape, 1))]
+    activation: list[Any] = []  # of a convolution, until it is known what follows
     flat = False
     for layer in layers:
+        overtakes = isinstance(layer, Pool) and layer.kind == "max" and style.activation in _RISING
+        made = [_keras_layer(layer, style)]
         if isinstance(layer, Dense) and not flat:
-            network.append(keras.layers.Flatten())
+            made.insert(0, keras.layers.Flatten())
         flat = flat or isinstance(layer, Dense | GlobalPool)
-        network.append(_keras_layer(layer, style))
+        network += [*made, *activation] if overtakes else [*activation, *made]
+        activation = [keras.layers.Activation(style.activation, dtype=style.precision)] * isinstance(layer, Conv)
+    network += activation
     if not flat:
         network.append(keras.layers.Flatten())
     # probabilities need more digits than bfloat16 has
@@ -41,7 +52,7 @@ def build_network(
 
 
 def _keras_layer(layer: Layer, style: Style) -> keras.layers.Layer:
-    common = {"activation": style.activation, "dtype": style.precision, **_weights(style)}
+    common = {"dtype": style.precision, **_weights(style)}
     match layer:
         case Conv(filters, kernel, stride, padding):
             made = keras.layers.Conv2D(filters, kernel, strides=stride, padding=padding, **common)
@@ -57,7 +68,7 @@ def _keras_layer(layer: Layer, style: Style) -> keras.layers.Layer:
             made = ByteDropout(rate, dtype=style.precision)
         case Dense(units):
             activity = keras.regularizers.L1(style.activity_l1) if style.activity_l1 else None
-            made = keras.layers.Dense(units, activity_regularizer=activity, **common)
+            made = keras.layers.Dense(units, activation=style.activation, activity_regularizer=activity, **common)
     return made
 
 
