@@ -12,8 +12,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from conftest import toy_images
+from digits.augment import distort
 from digits.config import Params
 from digits.config.schema import Activation, OptimizerName
 from digits.errors import UserError
@@ -124,6 +126,19 @@ def test_the_network_stands_in_the_log(spec: dict[str, Any], caplog: pytest.LogC
     with caplog.at_level("INFO", "digits"):
         fitted(spec, layers="4C3 MP2 8")
     assert "conv2d" in caplog.text and "(None, 12, 12, 4)" in caplog.text and "Total params: 1," in caplog.text
+
+
+def test_numpy_keeps_to_one_thread_while_a_network_is_trained(spec: dict[str, Any]) -> None:
+    threads: set[int] = set()
+
+    def watched_distort(*given: Any, **named: Any) -> np.ndarray:
+        threads.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return distort(*given, **named)
+
+    with pytest.MonkeyPatch.context() as patch, threadpool_limits(2, user_api="blas"):
+        patch.setattr("digits.models.cnn.batches.distort", watched_distort)
+        fitted(spec, epochs=1)
+    assert threads == {1}
 
 
 def test_small_sets_get_their_steps(spec: dict[str, Any]) -> None:
