@@ -123,7 +123,7 @@ def test_only_chosen_baselines_are_fitted_and_all_finished_ones_ranked(toy: Path
     unknown = digits("baseline", "--only", "smal")
     assert unknown.returncode == 2
     assert unknown.stderr == "error: ONLY: there is no baseline 'smal'; did you mean small?\n"
-    assert [path.name[:7] for path in (toy / "runs").iterdir()] == ["nearest"]
+    assert {path.name[:7] for path in (toy / "runs").iterdir()} == {"nearest", "machine"}
     assert digits("baseline", "--only", "small").returncode == 0
     assert set(pd.read_csv(toy / "reports" / "baseline.csv")["name"]) == {"small", "nearest"}
     assert "| nearest" in (toy / "reports" / "baseline.md").read_text()
