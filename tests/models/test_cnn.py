@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -24,6 +25,7 @@ from digits.metrics import accuracy, log_loss
 from digits.models import Setting, build, save
 from digits.models.cnn import CnnClassifier
 from digits.models.cnn.batches import Batches
+from digits.models.cnn.loop import train
 from digits.models.cnn.network import ByteDropout, FusedBatchNormalization, Style, build_network
 from digits.models.cnn.optimization import OneCycle, make_optimizer, make_schedule
 from digits.preprocess import Normaliser
@@ -189,6 +191,31 @@ def test_a_loss_that_is_no_number_stops_the_fit(spec: dict[str, Any]) -> None:
         UserError, match=r"the loss became (nan|inf) in epoch 1, step [1-9], at a learning rate of .*try a lower one"
     ):
         fitted(spec, setting=Setting((12, 12), 3, "none"), optimizer=SGD, learning_rate=10.0, layers="64 64 64")
+
+
+@pytest.mark.parametrize("broken", [0, 19, 24, 42])
+def test_the_step_that_broke_is_named_and_no_step_is_taken_long_after(broken: int) -> None:
+    """Batches whose labels are no numbers from step `broken` on, counted from 0; 25 steps an epoch."""
+    taken: list[int] = []
+
+    def batches() -> Iterator[tuple[Any, Any]]:
+        for step in range(75):
+            taken.append(step)
+            yield tf.fill((8, 12, 12, 1), 0.5), tf.fill((8, 3), np.nan if step >= broken else 0.3)
+
+    network = build_network(parse_layers("8"), PLAIN, (12, 12), 3)
+    with pytest.raises(
+        UserError, match=rf"became nan in epoch {broken // 25 + 1}, step {broken + 1}, at a .* of 0.001;"
+    ):
+        train(network, keras.optimizers.SGD(0.001), batches(), 25, label_smoothing=0.0, callbacks=[])
+    assert taken[-1] < broken + 20
+
+
+def test_penalties_are_learned_from(spec: dict[str, Any]) -> None:
+    free, held = (fitted(spec, layers="16", augment=STILL, epochs=12, learning_rate=0.02, l2=l2) for l2 in (0.0, 0.1))
+    sizes = [float((model.model_.get_weights()[0] ** 2).sum()) for model in (free, held)]
+    assert sizes[1] < 0.2 * sizes[0]
+    assert held.history_[0]["loss"] > free.history_[0]["loss"] + 0.1
 
 
 def test_an_epoch_takes_every_image_once_in_an_order_of_its_own() -> None:
