@@ -12,7 +12,7 @@ LAYERS = (
     ("errors", "files", "layers", "machine", "warp"),
     ("console", "logs", "names", "versions"),
     ("config",),
-    ("augment", "dataset", "duplicates", "ensemble", "metrics", "practice", "preprocess", "submission"),
+    ("augment", "calibration", "dataset", "duplicates", "ensemble", "metrics", "practice", "preprocess", "submission"),
     ("blends", "competition", "engine", "leaderboard", "sources"),
     ("prepared",),
     ("folds",),

@@ -156,8 +156,8 @@ def test_weights_that_are_saved_rebuild_the_network(spec: dict[str, Any], tmp_pa
     network.load_weights(tmp_path / "model.weights.h5")
     for kept, loaded in zip(model.model_.get_weights(), network.get_weights(), strict=True):
         assert np.array_equal(kept, loaded)
-    with np.load(tmp_path / "normaliser.npz") as kept_scale:
-        assert kept_scale["scale"] == np.float32(1 / 255)
+    with np.load(tmp_path / "scales.npz") as scales:
+        assert scales["scale"] == np.float32(1 / 255) and scales["temperature"] == model.temperature_
 
 
 def batches(normalise: str = "/255", images: np.ndarray = IMAGES[:60], **changes: Any) -> Batches:
@@ -210,6 +210,16 @@ def test_the_step_that_broke_is_named_and_no_step_is_taken_long_after(broken: in
     ):
         train(network, keras.optimizers.SGD(0.001), batches(), 25, label_smoothing=0.0, callbacks=[])
     assert taken[-1] < broken + 20
+
+
+def test_smoothed_labels_do_not_make_it_unsure(spec: dict[str, Any]) -> None:
+    """The classes are easy: probabilities are near 1 again where a network that learned from 0.7 says 0.7."""
+    model = fitted(spec, layers="64", epochs=60, learning_rate=0.02, label_smoothing=0.45)
+    found = model.predict_proba(IMAGES[180:])
+    assert (found.argmax(axis=1) == LABELS[180:]).all()
+    assert found.max(axis=1).mean() > 0.95
+    model.temperature_ = 1.0
+    assert model.predict_proba(IMAGES[180:]).max(axis=1).mean() == pytest.approx(0.7, abs=0.05)
 
 
 def test_penalties_are_learned_from(spec: dict[str, Any]) -> None:
@@ -308,6 +318,7 @@ def watched(spec: dict[str, Any], **changes: Any) -> CnnClassifier:
 def test_what_is_looked_at_after_each_epoch_stands_in_the_history_and_changes_nothing(spec: dict[str, Any]) -> None:
     looked, alone = watched(spec, layers="4C3 BN 8 D0.2"), fitted(spec, layers="4C3 BN 8 D0.2")
     assert np.array_equal(looked.predict_proba(IMAGES), alone.predict_proba(IMAGES))
+    looked.temperature_ = 1.0  # what is looked at are the network's own probabilities
     last = looked.predict_proba(IMAGES[180:])
     assert looked.history_[-1]["valid_accuracy"] == accuracy(last, LABELS[180:]).value
     assert looked.history_[-1]["valid_loss"] == pytest.approx(log_loss(last, LABELS[180:]))
@@ -322,6 +333,7 @@ def test_early_stopping_and_the_best_weights(spec: dict[str, Any]) -> None:
         model = build(spec | by_heart | changes, SETTING, 0)
         assert isinstance(model, CnnClassifier)
         model.fit(IMAGES[:180], (LABELS[:180] + 1) % 3, IMAGES[180:], LABELS[180:])
+        model.temperature_ = 1.0
         end = log_loss(model.predict_proba(IMAGES[180:]), LABELS[180:])
         return [record["valid_loss"] for record in model.history_], end
 
@@ -427,6 +439,7 @@ def test_dropout_drops_its_share_anew_each_time_and_keeps_the_mean(rate: float) 
 def test_views_are_averaged_and_the_image_itself_is_one_of_them(spec: dict[str, Any]) -> None:
     views: list[dict[str, Any]] = [{"shift": (0.0, 1.0)}, {"rotation": 10.0, "zoom": 0.1}]
     model = fitted(spec, views=views)
+    model.temperature_ = 1.0
     alone = [model.probabilities(IMAGES, [one]) for one in ({}, *views)]
     assert np.allclose(model.predict_proba(IMAGES), np.mean(alone, axis=0), atol=1e-6)
     # to the right by one pixel, done by hand

@@ -11,6 +11,7 @@ from digits.preprocess import Normaliser
 
 _PARALLEL = 2  # batches made at the same time; one core makes ten times what a network of two cores learns from
 _AHEAD = 4  # batches kept ready
+_SAMPLE = 2**40  # in place of a step's number; no fit has so many
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class Batches:
         generator = np.random.default_rng((self.seed, int(step)))
         distorted = distort(generator, self.images[rows].reshape(-1, *self.image_shape), **self.augment)
         return self.normaliser.transform(distorted.reshape(len(rows), -1)).reshape(-1, *self.image_shape, 1)
+
+    def sample(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Up to `count` images, distorted and normalised as for training but as in no step of it, and their labels."""
+        generator = np.random.default_rng((self.seed, _SAMPLE))
+        rows = generator.permutation(len(self.images))[:count]
+        return self.batch(_SAMPLE, rows), np.asarray(self.labels)[rows]
 
     def stream(self, epochs: int) -> tf.data.Dataset:
         """All batches of `epochs` epochs in order: (batch, height, width, 1) float32, (batch, classes) float32."""

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from threadpoolctl import threadpool_limits
 
 from digits.augment import view
+from digits.calibration import at_temperature, best_temperature
 from digits.layers import parse_layers
 from digits.logs import log
 from digits.models import OnEpoch, Setting
@@ -21,6 +22,7 @@ from digits.models.cnn.network import Style, build_network
 from digits.models.cnn.optimization import make_optimizer, make_schedule
 from digits.preprocess import Normaliser
 
+_CALIBRATED_ON = 4000  # training images; distorted anew, they are as hard as new ones for a network that knows them
 PREDICT_BATCH = 1000  # images; large enough to keep two cores busy, small enough for the caches
 
 
@@ -30,7 +32,8 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Images are uint8 (n, pixels) with `image_shape` rows and columns, labels are integers from 0 to classes - 1. The
     parameters are those of params.yaml's `train`. The same parameters, data and random_state give the same bits on the
     same machine, whatever was fitted before in the process. Fitted: model_ (keras.Model), normaliser_, history_ (one
-    dictionary per epoch: loss, accuracy, learning_rate, and valid_loss, valid_accuracy where there are such images).
+    dictionary per epoch: loss, accuracy, learning_rate, and valid_loss, valid_accuracy where there are such images) and
+    temperature_ (of the network's probabilities, see digits.calibration; chosen on training images, distorted anew).
     """
 
     def __init__(
@@ -112,6 +115,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.classes_ = np.arange(self.classes)
         self.normaliser_ = Normaliser(self.normalise).fit(X)
         self.history_: list[dict[str, float]] = []
+        self.temperature_ = 1.0  # until the end, when it is known
         batches = Batches(
             images=np.asarray(X),
             labels=np.asarray(y),
@@ -144,6 +148,8 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 label_smoothing=self.label_smoothing,
                 callbacks=callbacks(self, epochs, X_valid, y_valid),
             )
+            shown, right = batches.sample(_CALIBRATED_ON)
+        self.temperature_ = best_temperature(self._predict(shown), right)
         return self
 
     def predict_proba(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -157,17 +163,19 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             images = np.asarray(X[first : first + PREDICT_BATCH]).reshape(-1, *self.image_shape)
             for moves in views:
                 seen = view(images, **moves) if moves else images
-                found[first : first + PREDICT_BATCH] += self._predict_batch(seen) / len(views)
-        return found
+                normalised = self.normaliser_.transform(seen.reshape(len(seen), -1))
+                found[first : first + PREDICT_BATCH] += self._predict(normalised) / len(views)
+        return at_temperature(found, self.temperature_)
 
-    def _predict_batch(self, images: NDArray[np.number]) -> NDArray[np.float32]:
-        """Probabilities of up to PREDICT_BATCH images, (n, height, width)."""
-        normalised = self.normaliser_.transform(images.reshape(len(images), -1))
+    def _predict(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's own probabilities, (n, classes), of normalised images, n times any shape."""
         padded = np.zeros((PREDICT_BATCH, *self.image_shape, 1), np.float32)  # a partial batch would be traced anew
-        padded[: len(images)] = normalised.reshape(-1, *self.image_shape, 1)
-        logits = self.model_.predict_on_batch(padded)[: len(images)]
-        probabilities: NDArray[np.float32] = tf.nn.softmax(logits).numpy()
-        return probabilities
+        found = []
+        for first in range(0, len(normalised), PREDICT_BATCH):
+            part = normalised[first : first + PREDICT_BATCH]
+            padded[: len(part)] = part.reshape(-1, *self.image_shape, 1)
+            found.append(tf.nn.softmax(self.model_.predict_on_batch(padded)[: len(part)]).numpy())
+        return np.concatenate(found)
 
 
 def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch | None) -> CnnClassifier:
@@ -183,6 +191,7 @@ def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch |
 
 
 def save(model: CnnClassifier, folder: Path) -> None:
-    """Write the weights and the fitted normalisation; with the run's params they rebuild the network."""
+    """Write the weights, the fitted normalisation and the temperature; with the run's params they rebuild the model."""
     model.model_.save_weights(folder / "model.weights.h5")
-    np.savez(folder / "normaliser.npz", offset=model.normaliser_.offset_, scale=model.normaliser_.scale_)
+    normaliser = model.normaliser_
+    np.savez(folder / "scales.npz", offset=normaliser.offset_, scale=normaliser.scale_, temperature=model.temperature_)
