@@ -54,7 +54,7 @@ class Job:
         if self.require_gpu and not engine.gpus:
             raise UserError(
                 "REQUIRE_GPU is set, but TensorFlow sees no GPU here; without REQUIRE_GPU the same command uses the "
-                "processor; on Linux, .venv/bin/pip install 'tensorflow[and-cuda]' adds what TensorFlow needs"
+                "processor; on Linux, .venv/bin/python -m pip install -e '.[gpu]' adds what TensorFlow needs"
             )
         return engine
 
