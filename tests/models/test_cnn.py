@@ -25,7 +25,7 @@ from digits.metrics import accuracy, log_loss
 from digits.models import Setting, build, save
 from digits.models.cnn import CnnClassifier
 from digits.models.cnn.batches import Batches
-from digits.models.cnn.loop import train
+from digits.models.cnn.loop import compiled_step, train
 from digits.models.cnn.network import ByteDropout, FusedBatchNormalization, Style, build_network
 from digits.models.cnn.optimization import OneCycle, make_optimizer, make_schedule
 from digits.preprocess import Normaliser
@@ -111,11 +111,13 @@ def test_it_learns_and_tells_about_it(spec: dict[str, Any]) -> None:
     assert model.history_[-1]["loss"] < model.history_[0]["loss"]
 
 
-def test_the_same_seed_gives_the_same_bits_whatever_went_before(spec: dict[str, Any]) -> None:
-    first = fitted(spec, layers="4C3 BN MP2 D0.3 8").predict_proba(IMAGES)
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_the_same_seed_gives_the_same_bits_whatever_went_before(spec: dict[str, Any], precision: str) -> None:
+    spec |= {"layers": "4C3 BN MP2 D0.3 8", "precision": precision}
+    first = fitted(spec).predict_proba(IMAGES)
     fitted(spec, seed=5, layers="8C3 16")
-    again = fitted(spec, layers="4C3 BN MP2 D0.3 8").predict_proba(IMAGES)
-    other = fitted(spec, seed=1, layers="4C3 BN MP2 D0.3 8").predict_proba(IMAGES)
+    again = fitted(spec).predict_proba(IMAGES)
+    other = fitted(spec, seed=1).predict_proba(IMAGES)
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -220,6 +222,23 @@ def test_smoothed_labels_do_not_make_it_unsure(spec: dict[str, Any]) -> None:
     assert found.max(axis=1).mean() > 0.95
     model.temperature_ = 1.0
     assert model.predict_proba(IMAGES[180:]).max(axis=1).mean() == pytest.approx(0.7, abs=0.05)
+
+
+def test_a_fit_is_traced_once(spec: dict[str, Any]) -> None:
+    """Whatever is left of an epoch or of the images to predict; a second trace would cost seconds."""
+    steps: list[Any] = []
+
+    def kept(*given: Any) -> Any:
+        steps.append(compiled_step(*given))
+        return steps[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("digits.models.cnn.loop.compiled_step", kept)
+        model = watched(spec, batch_size=50, epochs=3)  # 180 images: three batches and a rest of 30
+    model.predict_proba(IMAGES[:7])
+    model.predict_proba(IMAGES)
+    assert [step.experimental_get_tracing_count() for step in steps] == [1]
+    assert model.model_.predict_function.experimental_get_tracing_count() == 1
 
 
 def test_penalties_are_learned_from(spec: dict[str, Any]) -> None:
