@@ -48,7 +48,9 @@ def test_only_what_is_auto_is_settled(params: Params) -> None:
 def test_the_machine_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = measured_engine(tmp_path, Console(plain=True))
     [kept] = tmp_path.iterdir()
-    assert json.loads(kept.read_text())["measured"][0]["images_per_second"]["float32"]["128"] > 0
+    assert all(
+        one["images_per_second"]["float32"]["128"] > 0 for one in json.loads(kept.read_text())["measured"].values()
+    )
     monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("measured again"))
     assert measured_engine(tmp_path, Console(plain=True)) == first
     monkeypatch.setattr("digits.engine.processor", lambda: "another")
@@ -68,7 +70,7 @@ def test_the_probe_tries_every_precision_and_batch(tmp_path: Path) -> None:
 def test_a_probe_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("digits.engine._PROBE", "digits.no_such_module")
     monkeypatch.setattr("digits.engine.code_version", lambda *_: "any")
-    with pytest.raises(UserError, match=r"the probe of this machine failed: .*no_such_module.*; name train\.precision"):
+    with pytest.raises(UserError, match=r"TensorFlow does not run here: .*no_such_module.*; rm -r \.venv, then"):
         measured_engine(tmp_path, Console(plain=True))
     assert not list(tmp_path.iterdir())
 

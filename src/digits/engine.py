@@ -80,21 +80,22 @@ class Engine:
 def measured_engine(folder: Path, console: Console) -> Engine:
     """This machine's engine, from `folder` or, once, by a probe of some seconds in a process of its own.
 
-    Raises UserError where TensorFlow cannot even run the probe.
+    Raises UserError where TensorFlow cannot run it.
     """
     thread_counts = sorted({joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)})
     machine = {"processor": processor(), "threads": thread_counts, "code": code_version(_PROBE), "gpus": _gpus()}
     path = folder / f"{fingerprint(machine)}.json"
     if (known := read_json(path)) is None:
         with console.waiting("a probe of this machine, some seconds, once"):
-            found = [(_probe(threads), threads) for threads in thread_counts]
-        engines = [Engine.from_measurement(measured, threads) for measured, threads in found]
-        speeds = [
-            max(max(sizes.values()) for sizes in each["images_per_second"].values() if sizes) for each, _ in found
-        ]
-        known = vars(engines[speeds.index(max(speeds))]) | {"machine": machine, "measured": [each for each, _ in found]}
+            found = {threads: _probe(threads) for threads in thread_counts}
+        threads = max(found, key=lambda count: _highest_speed(found[count]))
+        known = vars(Engine.from_measurement(found[threads], threads)) | {"machine": machine, "measured": found}
         write_json(path, known)
     return Engine(**{name: known[name] for name in Engine.__dataclass_fields__})
+
+
+def _highest_speed(measured: dict[str, Any]) -> float:
+    return float(max(speed for sizes in measured["images_per_second"].values() for speed in sizes.values()))
 
 
 def _gpus() -> list[str]:
@@ -107,8 +108,6 @@ def _probe(threads: int) -> dict[str, Any]:
     shown = subprocess.run([sys.executable, "-m", _PROBE, str(threads)], capture_output=True, text=True, check=False)
     if shown.returncode:
         last = (shown.stderr.strip() or "no message").splitlines()[-1]
-        raise UserError(
-            f"the probe of this machine failed: {last}; name train.precision, batch_size and threads yourself"
-        )
+        raise UserError(f"TensorFlow does not run here: {last}; rm -r .venv, then the same command, installs it anew")
     measured: dict[str, Any] = json.loads(shown.stdout.splitlines()[-1])
     return measured

@@ -43,7 +43,8 @@ def build_network(
             made.insert(0, keras.layers.Flatten())
         flat = flat or isinstance(layer, Dense | GlobalPool)
         network += [*made, *activation] if overtakes else [*activation, *made]
-        activation = [keras.layers.Activation(style.activation, dtype=style.precision)] * isinstance(layer, Conv)
+        activated = isinstance(layer, Conv)
+        activation = [keras.layers.Activation(style.activation, dtype=style.precision)] if activated else []
     network += activation
     if not flat:
         network.append(keras.layers.Flatten())
