@@ -34,7 +34,7 @@ def fit(
 ) -> Classifier:
     """A model of `spec`, fitted on all images but those of `fold` and the holdout.
 
-    Networks look at the fold's valid part after each epoch, for their history; only where params.yaml asks for it
+    Networks look at the fold's valid part after some epochs, for their history; only where params.yaml asks for it
     (patience, keep_best, the schedule plateau) does what they see there change anything.
     """
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - commands with nothing to fit need not wait

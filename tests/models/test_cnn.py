@@ -180,7 +180,7 @@ def batches(normalise: str = "/255", images: np.ndarray = IMAGES[:60], **changes
 def test_training_and_predicting_normalise_alike(spec: dict[str, Any], kind: str) -> None:
     """What the network sees of undistorted images in training is what the fitted normaliser makes of them."""
     source = batches(kind)
-    for (images, labels), rows in zip(source.stream(2).as_numpy_iterator(), source.rows(2), strict=True):
+    for (images, labels), rows in zip(source.stream(2, 3), source.rows(2), strict=True):
         assert images.shape == (20, 12, 12, 1) and images.dtype == np.float32
         expected = source.normaliser.transform(IMAGES[rows])
         assert np.allclose(images.reshape(20, -1), expected, atol=1e-5 * np.abs(expected).max())
@@ -260,14 +260,14 @@ def test_an_epoch_takes_every_image_once_in_an_order_of_its_own() -> None:
 )
 def test_every_image_of_a_batch_is_distorted_in_its_own_way(augment: dict[str, float]) -> None:
     source = batches(images=np.repeat(IMAGES[:1], 60, axis=0), augment=STILL | augment, batch_size=60)
-    seen = np.concatenate([images.reshape(60, -1) for images, _ in source.stream(2).as_numpy_iterator()])
+    seen = np.concatenate([images.reshape(60, -1) for images, _ in source.stream(2, 3)])
     assert len(np.unique(seen, axis=0)) == 120
     assert seen.min() >= 0 and seen.max() <= 1
 
 
 def test_a_batch_follows_from_seed_and_step_alone() -> None:
     source = batches(augment=STILL | {"rotation": 10.0, "elastic": 0.5})
-    once, again = ([images for images, _ in source.stream(2).as_numpy_iterator()] for _ in range(2))
+    once, again = ([images for images, _ in source.stream(2, 3)] for _ in range(2))
     assert all(np.array_equal(first, second) for first, second in zip(once, again, strict=True))
     for step, rows in enumerate(source.rows(2)):
         assert np.array_equal(source.batch(step, rows), once[step])
@@ -341,6 +341,16 @@ def test_what_is_looked_at_after_each_epoch_stands_in_the_history_and_changes_no
     last = looked.predict_proba(IMAGES[180:])
     assert looked.history_[-1]["valid_accuracy"] == accuracy(last, LABELS[180:]).value
     assert looked.history_[-1]["valid_loss"] == pytest.approx(log_loss(last, LABELS[180:]))
+
+
+def test_a_long_fit_looks_eight_times_at_most_unless_something_follows_from_it(spec: dict[str, Any]) -> None:
+    def looks(**changes: Any) -> list[int]:
+        history = watched(spec, layers="8", **changes).history_
+        return [epoch for epoch, record in enumerate(history, start=1) if "valid_loss" in record]
+
+    assert looks(epochs=5) == [1, 2, 3, 4, 5]
+    assert looks(epochs=20) == [2, 5, 8, 11, 14, 17, 20]
+    assert looks(epochs=12, patience=12) == [*range(1, 13)]
 
 
 def test_early_stopping_and_the_best_weights(spec: dict[str, Any]) -> None:

@@ -13,6 +13,8 @@ from digits.models.cnn.libraries import keras
 if TYPE_CHECKING:
     from digits.models.cnn.classifier import CnnClassifier
 
+_LOOKS = 8  # at images kept aside, at most, where nothing follows from them: each costs a twentieth of an epoch
+
 
 def callbacks(
     classifier: CnnClassifier, epochs: int, X_valid: NDArray[np.uint8] | None, y_valid: NDArray[np.int64] | None
@@ -23,9 +25,11 @@ def callbacks(
     """
     plateau = classifier.schedule["kind"] == "plateau"
     made: list[keras.callbacks.Callback] = []
+    decides = plateau or classifier.keep_best or classifier.patience is not None
     if X_valid is not None and y_valid is not None:
-        made.append(_Validate(classifier, X_valid, y_valid))
-    elif plateau or classifier.keep_best or classifier.patience is not None:
+        every = 1 if decides else -(-epochs // _LOOKS)
+        made.append(_Validate(classifier, X_valid, y_valid, [*range(epochs - 1, -1, -every)]))
+    elif decides:
         raise ValueError("patience, keep_best and the schedule plateau need images to look at after each epoch")
     made.append(_Watch(classifier, epochs))
     if plateau:
@@ -47,16 +51,19 @@ def callbacks(
 
 
 class _Validate(keras.callbacks.Callback):  # type: ignore[misc]
-    """Adds valid_loss (log loss in nats) and valid_accuracy to what the later callbacks see of an epoch."""
+    """Adds valid_loss (log loss in nats) and valid_accuracy to what the later callbacks see of some epochs."""
 
-    def __init__(self, classifier: CnnClassifier, X: NDArray[np.uint8], y: NDArray[np.int64]):
+    def __init__(self, classifier: CnnClassifier, X: NDArray[np.uint8], y: NDArray[np.int64], epochs: list[int]):
         super().__init__()
         self.classifier = classifier
+        self.epochs = epochs
         self.images = X
         self.labels = y
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
         """Predict all images."""
+        if epoch not in self.epochs:
+            return
         probabilities = self.classifier.probabilities(self.images)
         if np.isfinite(probabilities).all():
             logs["valid_loss"] = log_loss(probabilities, self.labels)

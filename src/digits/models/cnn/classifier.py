@@ -143,7 +143,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             train(
                 self.model_,
                 optimizer,
-                batches.stream(epochs),
+                batches.stream(epochs, self.threads),
                 batches.steps_per_epoch,
                 label_smoothing=self.label_smoothing,
                 callbacks=callbacks(self, epochs, X_valid, y_valid),

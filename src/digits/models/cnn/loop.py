@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from digits.models.cnn.libraries import keras, tf
 
 _LOOK = 20  # steps between two looks at the losses: a look makes the processor or GPU wait for the last step
 
-Batch = tuple[tf.Tensor, tf.Tensor]
+Batch = tuple[Any, Any]
 
 
 def train(
