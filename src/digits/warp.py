@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 64  # images worked on at a time, so that the temporary arrays stay in the processor's cache
+_BLOCK = 16  # images worked on at a time, so that the temporary arrays stay in the processor's cache
 
 
 def warp(
@@ -39,18 +39,31 @@ def _interpolate(padded: NDArray[np.float32], x: NDArray[np.float32], y: NDArray
     Overwrites x and y: every further temporary array costs a tenth of the time.
     """
     count, rows, columns = padded.shape
+    x += 1
+    y += 1
     # the border is zero, so a point far outside is as good on it
-    np.clip(x + 1, 0, columns - 2, out=x)
-    np.clip(y + 1, 0, rows - 2, out=y)
+    np.clip(x, 0, columns - 2, out=x)
+    np.clip(y, 0, rows - 2, out=y)
     column, row = x.astype(np.int32), y.astype(np.int32)
     x -= column
     y -= row
-    place = row * columns + column + np.arange(count, dtype=np.int32)[:, None] * (rows * columns)
+    row *= columns
+    row += column
+    row += np.arange(count, dtype=np.int32)[:, None] * (rows * columns)
+    place = row.astype(np.intp)  # once; `take` would do it each time
     values = padded.ravel()
-    upper: NDArray[np.float32] = values.take(place)
-    upper_right = values.take(place + 1)
-    lower, lower_right = values.take(place + columns), values.take(place + columns + 1)
-    upper += (upper_right - upper) * x
-    lower += (lower_right - lower) * x
-    upper += (lower - upper) * y
+    # all places exist, and `clip` looks them up in half the time of the mode that would refuse others
+    upper, upper_right, lower, lower_right = (
+        values[first:].take(place, mode="clip") for first in (0, 1, columns, columns + 1)
+    )
+    _move_towards(upper_right, upper, x)
+    _move_towards(lower_right, lower, x)
+    _move_towards(lower, upper, y)
     return upper
+
+
+def _move_towards(end: NDArray[np.float32], start: NDArray[np.float32], share: NDArray[np.float32]) -> None:
+    """start += (end - start) * share; overwrites `end`."""
+    end -= start
+    end *= share
+    start += end
