@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from time import sleep
 from typing import Any, get_args
 
 import joblib
@@ -212,6 +213,20 @@ def test_the_step_that_broke_is_named_and_no_step_is_taken_long_after(broken: in
     ):
         train(network, keras.optimizers.SGD(0.001), batches(), 25, label_smoothing=0.0, callbacks=[])
     assert taken[-1] < broken + 20
+
+
+def test_the_seconds_of_steps_have_no_waiting_in_them() -> None:
+    """60 steps of a millisecond at most, 20 of them not counted, and more than a second of waiting for batches."""
+
+    def batches() -> Iterator[tuple[Any, Any]]:
+        for _ in range(60):
+            sleep(0.03)
+            yield tf.fill((8, 12, 12, 1), 0.5), tf.fill((8, 3), 0.3)
+
+    network = build_network(parse_layers("8"), PLAIN, (12, 12), 3)
+    told = keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: sleep(0.5))
+    seconds = train(network, keras.optimizers.SGD(0.001), batches(), 30, label_smoothing=0.0, callbacks=[told])
+    assert 0 < seconds < 0.5
 
 
 def test_smoothed_labels_do_not_make_it_unsure(spec: dict[str, Any]) -> None:

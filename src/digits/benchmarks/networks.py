@@ -127,24 +127,27 @@ def _fit(job: Job, spec: CnnSpec, seed: int) -> dict[str, float]:
 
 
 def _overhead_share(fits: list[list[dict[str, float]]]) -> float:
-    """Median over the seeds, for a fit of OVERHEAD_MINUTES, from the networks whose time is next to that.
+    """For a fit of OVERHEAD_MINUTES, from the medians over the seeds of the networks with more and with less time."""
+    points = sorted((_minutes(each), _overhead(each)) for each in fits)
+    return float(np.interp(OVERHEAD_MINUTES, [minutes for minutes, _ in points], [share for _, share in points]))
 
-    Overhead has a fixed part and one that grows with the epochs; the share is taken from the shorter neighbour, whose
-    fixed part weighs more, where there is one.
-    """
-    minutes = [median(fit["seconds"] for fit in each) / 60 for each in fits]
-    shorter = [index for index, each in enumerate(minutes) if each <= OVERHEAD_MINUTES]
-    chosen = fits[shorter[-1] if shorter else int(np.argmin(minutes))]
-    return median(1 - fit["step_seconds"] / fit["seconds"] for fit in chosen)
+
+def _overhead(fits: list[dict[str, float]]) -> float:
+    return median(1 - fit["step_seconds"] / fit["seconds"] for fit in fits)
+
+
+def _minutes(fits: list[dict[str, float]]) -> float:
+    return median(fit["seconds"] for fit in fits) / 60
 
 
 def _point(name: str, spec: CnnSpec, fits: list[dict[str, float]]) -> dict[str, Any]:
     accuracies = [fit["accuracy"] for fit in fits]
     return {
         "name": name,
-        "minutes": round(median(fit["seconds"] for fit in fits) / 60, 2),
+        "minutes": round(_minutes(fits), 2),
         "accuracy_mean": round(mean(accuracies), 5),
         "accuracy_sd": round(stdev(accuracies), 5),
         "n": len(fits),
+        "overhead_share": round(_overhead(fits), 3),
         "config": spec.model_dump(mode="json"),
     }

@@ -32,8 +32,9 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Images are uint8 (n, pixels) with `image_shape` rows and columns, labels are integers from 0 to classes - 1. The
     parameters are those of params.yaml's `train`. The same parameters, data and random_state give the same bits on the
     same machine, whatever was fitted before in the process. Fitted: model_ (keras.Model), normaliser_, history_ (one
-    dictionary per epoch: loss, accuracy, learning_rate, and valid_loss, valid_accuracy where there are such images) and
-    temperature_ (of the network's probabilities, see digits.calibration; chosen on training images, distorted anew).
+    dictionary per epoch: loss, accuracy, learning_rate, and valid_loss, valid_accuracy where there are such images),
+    temperature_ (of the network's probabilities, see digits.calibration; chosen on training images, distorted anew) and
+    step_seconds_ (of the fit's time, what the training steps alone took; see digits.models.cnn.loop).
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         # NumPy's threads, which distort images meanwhile, would wait for TensorFlow's on the same cores
         with threadpool_limits(1, user_api="blas"):
-            train(
+            self.step_seconds_ = train(
                 self.model_,
                 optimizer,
                 batches.stream(epochs, self.threads),
