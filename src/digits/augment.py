@@ -92,15 +92,20 @@ def elastic_fields(
     convolutional neural networks applied to visual document analysis, ICDAR, section 2, but drawn directly as a sum of
     the few waves that the filter lets pass. strength: standard deviation at the centre of the image, in pixels.
     """
-    height, width = image_shape
-    waves = _smooth_waves(image_shape)
-    noise = generator.standard_normal((2 * count, len(waves)), dtype=np.float32)
-    fields: NDArray[np.float32] = noise @ (np.float32(strength) * waves)
-    return fields.reshape(count, 2, height, width)
+    fields: NDArray[np.float32] = elastic_noise(generator, count, image_shape, strength) @ smooth_waves(image_shape)
+    return fields.reshape(count, 2, *image_shape)
+
+
+def elastic_noise(
+    generator: np.random.Generator, count: int, image_shape: tuple[int, int], strength: float
+) -> NDArray[np.float32]:
+    """Draw what `elastic_fields` multiplies the waves by, (2 * count, waves): in turns for x and for y."""
+    shape = (2 * count, len(smooth_waves(image_shape)))
+    return np.float32(strength) * generator.standard_normal(shape, dtype=np.float32)
 
 
 @cache
-def _smooth_waves(image_shape: tuple[int, int]) -> NDArray[np.float32]:
+def smooth_waves(image_shape: tuple[int, int]) -> NDArray[np.float32]:
     """(waves, height * width): all products of a wave down and a wave across, to draw many images by one product."""
     height, width = image_shape
     return np.kron(_smooth_lines(height), _smooth_lines(width)).T

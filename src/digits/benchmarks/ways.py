@@ -22,7 +22,7 @@ Work = Callable[[], None]
 
 def ours(spec: CnnSpec, images: int) -> Work:
     """Training of the spec's network on `images` images: batches drawn and distorted, steps taken."""
-    assert isinstance(spec.batch_size, int) and isinstance(spec.threads, int)
+    assert isinstance(spec.batch_size, int)
     X, y = _noise(images)
     batches = Batches(
         images=X,
@@ -37,7 +37,7 @@ def ours(spec: CnnSpec, images: int) -> Work:
     style = Style(spec.activation, spec.initializer, 0.0, 0.0, 0.0, spec.precision)
     model = build_network(parse_layers(spec.layers), style, _SHAPE, _CLASSES)
     step = compiled_step(model, keras.optimizers.Adam(), 0.0)
-    stream = batches.stream(_ENDLESS, spec.threads)
+    stream = batches.stream(_ENDLESS)
 
     def work() -> None:
         for batch in islice(stream, batches.steps_per_epoch):

@@ -1,16 +1,19 @@
 """The stream of distorted, normalised batches that a network learns from."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.augment import distort
+from digits.augment import affine_maps, elastic_noise, smooth_waves
+from digits.models.cnn.distortion import distorted, frame
+from digits.models.cnn.libraries import tf
 from digits.preprocess import Normaliser
 
-_PER_THREAD = 4  # batches that a thread makes before the next steps are taken
+_AT_ONCE = 1024  # images made before the next steps are taken; with 128 at once each takes twice as long
 _SAMPLE = 2**40  # in place of a step's number; no fit has so many
 
 
@@ -42,30 +45,48 @@ class Batches:
         order = [generator.permutation(len(self.images))[:used] for _ in range(epochs)]
         return np.concatenate(order).reshape(-1, self.batch_size)
 
-    def batch(self, step: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Images of one step, (batch, height, width, 1), distorted and normalised."""
-        generator = np.random.default_rng((self.seed, int(step)))
-        distorted = distort(generator, self.images[rows].reshape(-1, *self.image_shape), **self.augment)
-        return self.normaliser.transform(distorted.reshape(len(rows), -1)).reshape(-1, *self.image_shape, 1)
+    def stream(self, epochs: int) -> Iterator[tuple[Any, NDArray[np.float32]]]:
+        """All batches of `epochs` epochs in order: (batch, height, width, 1) float32, (batch, classes) float32.
+
+        Some are made at once, by all cores, while whoever takes them waits. Made beside a training step on the same
+        cores they would cost it twice their time: each of its operations ends when its slowest thread does.
+        """
+        rows = self.rows(epochs)
+        one_hot = np.eye(self.classes, dtype=np.float32)[self.labels]
+        at_once = max(1, _AT_ONCE // self.batch_size)
+        for first in range(0, len(rows), at_once):
+            wanted = range(first, min(first + at_once, len(rows)))
+            # the last group is filled up with its last step: one of another size would be compiled anew
+            steps = [*wanted, *[wanted[-1]] * (at_once - len(wanted))]
+            made = tf.split(self._make(rows[steps].ravel(), steps), at_once)
+            yield from ((batch, one_hot[rows[step]]) for batch, step in zip(made, wanted, strict=False))
 
     def sample(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Up to `count` images, distorted and normalised as for training but as in no step of it, and their labels."""
         generator = np.random.default_rng((self.seed, _SAMPLE))
         rows = generator.permutation(len(self.images))[:count]
-        return self.batch(_SAMPLE, rows), np.asarray(self.labels)[rows]
+        return self._make(rows, [_SAMPLE]).numpy(), np.asarray(self.labels)[rows]
 
-    def stream(self, epochs: int, threads: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """All batches of `epochs` epochs in order: (batch, height, width, 1) float32, (batch, classes) float32.
+    @cached_property
+    def _framed(self) -> tf.Tensor:
+        return frame(np.asarray(self.images).reshape(-1, *self.image_shape))
 
-        Some are made at once, by all `threads`, while whoever takes them waits. Made beside a training step on the same
-        cores they would cost it twice their time: each of its operations ends when its slowest thread does.
-        """
-        classes = np.eye(self.classes, dtype=np.float32)
-        labels = np.asarray(self.labels)
-        rows = self.rows(epochs)
-        at_once = _PER_THREAD * threads
-        with ThreadPoolExecutor(threads) as pool:
-            for first in range(0, len(rows), at_once):
-                steps = range(first, min(first + at_once, len(rows)))
-                made = list(pool.map(lambda step: self.batch(step, rows[step]), steps))
-                yield from zip(made, (classes[labels[rows[step]]] for step in steps), strict=True)
+    def _make(self, rows: NDArray[np.int64], steps: list[int]) -> Any:
+        """The images of `rows`, distorted and normalised; as many of them belong to each step."""
+        affine = {name: strength for name, strength in self.augment.items() if name != "elastic"}
+        elastic, size = self.augment["elastic"], len(rows) // len(steps)
+        generators = [np.random.default_rng((self.seed, step)) for step in steps]
+        maps = [affine_maps(generator, size, self.image_shape, **affine) for generator in generators]
+        field = None
+        if elastic:
+            noise = [elastic_noise(generator, size, self.image_shape, elastic) for generator in generators]
+            field = np.concatenate(noise), smooth_waves(self.image_shape)
+        normaliser = self.normaliser
+        return distorted(
+            self._framed,
+            rows.astype(np.int32),
+            np.concatenate(maps),
+            field,
+            np.reshape(normaliser.offset_, (-1,)),
+            np.reshape(normaliser.scale_, (-1,)),
+        )

@@ -13,7 +13,7 @@ from digits.models.cnn.libraries import keras
 if TYPE_CHECKING:
     from digits.models.cnn.classifier import CnnClassifier
 
-_LOOKS = 8  # at images kept aside, at most, where nothing follows from them: each costs a twentieth of an epoch
+_LOOKS = 5  # at images kept aside, at most, where nothing follows from them: each costs a twentieth of an epoch
 
 
 def callbacks(

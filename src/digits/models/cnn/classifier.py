@@ -7,7 +7,6 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from threadpoolctl import threadpool_limits
 
 from digits.augment import view
 from digits.calibration import at_temperature, best_temperature
@@ -139,17 +138,15 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             clip_value=self.clip_value,
             ema=self.ema,
         )
-        # NumPy's threads, which distort images meanwhile, would wait for TensorFlow's on the same cores
-        with threadpool_limits(1, user_api="blas"):
-            self.step_seconds_ = train(
-                self.model_,
-                optimizer,
-                batches.stream(epochs, self.threads),
-                batches.steps_per_epoch,
-                label_smoothing=self.label_smoothing,
-                callbacks=callbacks(self, epochs, X_valid, y_valid),
-            )
-            shown, right = batches.sample(_CALIBRATED_ON)
+        self.step_seconds_ = train(
+            self.model_,
+            optimizer,
+            batches.stream(epochs),
+            batches.steps_per_epoch,
+            label_smoothing=self.label_smoothing,
+            callbacks=callbacks(self, epochs, X_valid, y_valid),
+        )
+        shown, right = batches.sample(_CALIBRATED_ON)
         self.temperature_ = best_temperature(self._predict(shown), right)
         return self
 
