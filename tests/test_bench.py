@@ -11,24 +11,7 @@ import pytest
 from conftest import Digits, digits_arguments, write_toy_files
 from digits.benchmarks import __main__ as command
 from digits.benchmarks import networks
-from digits.config import Params
 from digits.files import read_json
-
-
-@pytest.mark.parametrize(
-    ("layers", "forward"),
-    [
-        ("", [784 * 10]),
-        ("300", [784 * 300, 300 * 10]),
-        ("8C5v MP2 16C3s2 BN D0.3 64", [24**2 * 25 * 8, 6**2 * 9 * 8 * 16, 36 * 16 * 64, 64 * 10]),
-        ("8C3 GAP", [784 * 9 * 8, 8 * 10]),
-    ],
-)
-def test_operations_are_counted_by_the_book(params: Params, layers: str, forward: list[int]) -> None:
-    """Two per multiplication; forward, for the weights and for the input, but for the images' own gradient."""
-    spec = params.train.spec.model_copy(update={"layers": layers})
-    multiplications = 3 * sum(forward) - forward[0]
-    assert networks.training_operations(spec, (28, 28), 10) == 2 * multiplications
 
 
 def test_the_overhead_is_that_of_a_fit_of_three_minutes() -> None:

@@ -2,7 +2,17 @@
 
 import pytest
 
-from digits.layers import BatchNorm, Conv, Dense, Dropout, GlobalPool, Pool, output_size, parse_layers
+from digits.layers import (
+    BatchNorm,
+    Conv,
+    Dense,
+    Dropout,
+    GlobalPool,
+    Pool,
+    output_size,
+    parse_layers,
+    training_operations,
+)
 
 
 def test_every_kind_of_layer() -> None:
@@ -49,3 +59,18 @@ def test_output_size(text: str, size: tuple[int, int]) -> None:
 def test_output_size_refuses_to_shrink_to_nothing() -> None:
     with pytest.raises(ValueError, match="layer 3"):
         output_size(parse_layers("MP2 MP2 MP3"), (8, 8))
+
+
+@pytest.mark.parametrize(
+    ("layers", "forward"),
+    [
+        ("", [784 * 10]),
+        ("300", [784 * 300, 300 * 10]),
+        ("8C5v MP2 16C3s2 BN D0.3 64", [24**2 * 25 * 8, 6**2 * 9 * 8 * 16, 36 * 16 * 64, 64 * 10]),
+        ("8C3 GAP", [784 * 9 * 8, 8 * 10]),
+    ],
+)
+def test_operations_are_counted_by_the_book(layers: str, forward: list[int]) -> None:
+    """Two per multiplication; forward, for the weights and for the input, but for the images' own gradient."""
+    multiplications = 3 * sum(forward) - forward[0]
+    assert training_operations(parse_layers(layers), (28, 28), 10) == 2 * multiplications

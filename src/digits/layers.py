@@ -107,6 +107,33 @@ def output_size(layers: tuple[Layer, ...], image_shape: tuple[int, int]) -> tupl
     return height, width
 
 
+def training_operations(layers: tuple[Layer, ...], image_shape: tuple[int, int], classes: int) -> int:
+    """Floating-point operations, two per multiplication, that convolutions and products need to learn from one image.
+
+    Forward, by the weights and by the input, but for the first layer's input, of which no gradient is asked. Biases,
+    activations, normalisation and the optimizer are not counted.
+    """
+    (height, width), channels, flat, forward = image_shape, 1, 0, []
+    for layer in layers:
+        match layer:
+            case Conv(filters, kernel, stride, padding):
+                cut = kernel - 1 if padding == "valid" else 0
+                height, width = (-((cut - side) // stride) for side in (height, width))
+                forward.append(2 * height * width * kernel**2 * channels * filters)
+                channels = filters
+            case Pool(size, _):
+                height, width = height // size, width // size
+            case GlobalPool():
+                flat = channels
+            case Dense(units):
+                forward.append(2 * (flat or height * width * channels) * units)
+                flat = units
+            case BatchNorm() | Dropout():
+                pass
+    forward.append(2 * (flat or height * width * channels) * classes)
+    return 3 * sum(forward) - forward[0]
+
+
 def _parse_word(word: str, position: int) -> Layer:
     if match := _CONV.fullmatch(word):
         filters, kernel, stride = int(match[1]), int(match[2]), int(match[3] or 1)

@@ -17,7 +17,7 @@ import numpy as np
 from digits.config import CnnSpec
 from digits.console import Bar
 from digits.job import Job
-from digits.layers import BatchNorm, Conv, Dense, Dropout, GlobalPool, Pool, parse_layers
+from digits.layers import parse_layers, training_operations
 
 REPORT = "bench.json"
 SEEDS = (0, 1, 2)
@@ -68,7 +68,7 @@ def _speeds(spec: CnnSpec, bar: Bar) -> dict[str, Any]:
             found[dtype].append(2 * MATRIX**3 * ways.PRODUCTS / _seconds(product))
         bar.advance(1, f"{found['ours'][-1]:,.0f} images per second, plain Keras {found['plain'][-1]:,.0f}")
     peaks = [max(found[dtype][round_] for dtype in products) for round_ in range(ROUNDS)]
-    per_image = training_operations(spec, (28, 28), 10)
+    per_image = training_operations(parse_layers(spec.layers), (28, 28), 10)
     return {
         "images_per_second": round(median(found["ours"])),
         "plain_images_per_second": round(median(found["plain"])),
@@ -82,33 +82,6 @@ def _seconds(work: Callable[[], None]) -> float:
     started = perf_counter()
     work()
     return perf_counter() - started
-
-
-def training_operations(spec: CnnSpec, image_shape: tuple[int, int], classes: int) -> int:
-    """Floating-point operations, two per multiplication, that convolutions and products need to learn from one image.
-
-    Forward, by the weights and by the input, but for the first layer's input, of which no gradient is asked. Biases,
-    activations, normalisation and the optimizer are not counted.
-    """
-    (height, width), channels, flat, forward = image_shape, 1, 0, []
-    for layer in parse_layers(spec.layers):
-        match layer:
-            case Conv(filters, kernel, stride, padding):
-                cut = kernel - 1 if padding == "valid" else 0
-                height, width = (-((cut - side) // stride) for side in (height, width))
-                forward.append(2 * height * width * kernel**2 * channels * filters)
-                channels = filters
-            case Pool(size, _):
-                height, width = height // size, width // size
-            case GlobalPool():
-                flat = channels
-            case Dense(units):
-                forward.append(2 * (flat or height * width * channels) * units)
-                flat = units
-            case BatchNorm() | Dropout():
-                pass
-    forward.append(2 * (flat or height * width * channels) * classes)
-    return 3 * sum(forward) - forward[0]
 
 
 def _fit(job: Job, spec: CnnSpec, seed: int) -> dict[str, float]:
