@@ -7,7 +7,9 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## PARAMS=FILE          another params file instead of params.yaml
 ## SET="KEY=VALUE ..."  params that differ from the file, as in SET="train.epochs=3 train.seed=7"
 ## ONLY="NAME ..."      baseline: the models to fit, as in ONLY="mlp-128 svm*"
-## WORKERS=2            baseline: fits at the same time, one core each; without it, one per core
+## WORKERS=2            baseline, tune: fits at the same time; without it, one per core, and one
+## BUDGET=30            tune: minutes
+## STORAGE=postgresql://USER:WORD@HOST/NAME   tune: a database in which several machines share a search and its budget
 ## UPLOAD=1             submit: send the file to Kaggle too, once, with the credentials that its client finds
 ## REQUIRE_GPU=1        tune, train and later: stop where TensorFlow sees no GPU, in place of using the processor
 ## PYTHON=python3.12    the Python to set up with, 3.11 to 3.13
@@ -17,6 +19,8 @@ PARAMS ?= params.yaml
 SET ?=
 ONLY ?=
 WORKERS ?=
+BUDGET ?=
+STORAGE ?=
 UPLOAD ?=
 REQUIRE_GPU ?=
 DEBUG ?=
@@ -25,12 +29,13 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 # as environment variables they need no quoting
-export DATA PARAMS SET ONLY WORKERS
-OPTIONS := --params "$$PARAMS" --set "$$SET$${WORKERS:+ baseline.workers=$$WORKERS}" --data "$$DATA"
+export DATA PARAMS SET ONLY WORKERS BUDGET STORAGE
+ALSO := $${WORKERS:+ baseline.workers=$$WORKERS tune.workers=$$WORKERS}$${BUDGET:+ tune.budget=$$BUDGET}$${STORAGE:+ tune.storage=$$STORAGE}
+OPTIONS := --params "$$PARAMS" --set "$$SET$(ALSO)" --data "$$DATA"
 DIGITS = $(BIN)/python -m digits $(OPTIONS) --only "$$ONLY" $(if $(filter-out 0,$(UPLOAD)),--upload) \
 	$(if $(filter-out 0,$(REQUIRE_GPU)),--require-gpu) $(if $(DEBUG),--debug)
 
-.PHONY: help setup data baseline tune train ensemble submit test fuzz bench bench-data bench-baseline lint lock clean
+.PHONY: help setup data baseline tune tune-dashboard train ensemble submit test fuzz bench bench-data bench-baseline lint lock clean
 
 help: ## this page
 	@printf 'From a competition to a submission:\n\n'
@@ -49,6 +54,9 @@ baseline: setup ## data, then scikit-learn models over the folds, ranked
 
 tune: setup ## data, then a search for a better network
 	@$(DIGITS) fetch prepare tune
+
+tune-dashboard: setup ## look at the search in a browser, also while it runs (needs optuna-dashboard)
+	@$(DIGITS) fetch prepare dashboard
 
 train: setup ## data, then the Keras network over the folds
 	@$(DIGITS) fetch prepare train

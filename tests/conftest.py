@@ -40,11 +40,12 @@ TOY = (
     "train.views=[]",
     "train.precision=float32",
     f"train.threads={joblib.cpu_count()}",
-    "tune.trials=3",
-    "tune.epochs=1",
-    "tune.space.blocks=[1,1]",
-    "tune.space.filters=[4]",
-    "tune.space.dense=[8]",
+    "tune.trials=4",
+    "tune.epochs=4",
+    "tune.largest=1000",
+    "tune.finalists=1",
+    "tune.first={flat: {layers: 16 8}}",
+    "tune.space={blocks: 1, convolutions: 1, filters: 16, dense_layers: 1, units: 64, batch_size: 64}",
     "baseline.models={small: {kind: mlp, deskew: false, components: null, hidden_layer_sizes: [16], activation: relu,"
     " solver: adam, alpha: 1e-4, batch_size: 16, learning_rate_init: 1e-2, max_iter: 4, early_stopping: false,"
     " n_iter_no_change: 3},"

@@ -166,13 +166,17 @@ def test_tune_finds_something_or_keeps_the_default_and_train_takes_it(toy: Path,
     tuned = digits("fetch", "prepare", "tune")
     assert tuned.returncode == 0, tuned.stderr
     [best] = (toy / "runs" / "tune").glob("*/best.yaml")
-    assert "trial 0: " in tuned.stdout and "trial 2: " in tuned.stdout and "trial 3: " not in tuned.stdout
-    assert "trial starts" in (best.parent / "log.txt").read_text()
+    rows = [line.split() for line in tuned.stdout.splitlines() if re.match(r" +\d+  ", line)]
+    assert [row[0] for row in rows] == ["0", "1", "2", "3"] and rows[0][-1] == "default" and rows[1][-1] == "flat"
+    assert "epochs, normalise" in (best.parent / "log.txt").read_text()
+    report = (toy / "reports" / "tune" / "report.md").read_text()
+    assert "history.png" in report and (toy / "reports" / "tune" / "history.png").read_bytes()[:4] == b"\x89PNG"
+    assert len((toy / "reports" / "tune" / "trials.csv").read_text().splitlines()) == 5
     before = tree(toy / "runs")
     assert "Nothing to do" in digits("fetch", "prepare", "tune").stdout
     assert tree(toy / "runs") == before
-    kept = best.read_text().split("train:")[0]
-    best.write_text(kept + "train:\n  layers: 2C3 MP2 4\n")
+    comments = [line for line in best.read_text().splitlines() if line.startswith("#")]
+    best.write_text("\n".join([*comments, "train:", "  layers: 2C3 MP2 4"]))
     assert "fits of 2C3 MP2 4:" in digits("train").stdout
 
 

@@ -89,7 +89,20 @@ def test_overrides_reach_their_place() -> None:
             "train.layers=MP2 MP2 MP2 MP2 MP2",
             "params.yaml: nothing is left of a 28x28 image at layer 5, Pool(size=2, kind='max')",
         ),
-        ("tune.space.blocks=[3,1]", "params.yaml: tune.space: blocks: the lower end 3 is above the upper end 1"),
+        ("tune.space={blocks: [3, 1]}", "params.yaml: tune.space.blocks = [3, 1] does not lie within 1 to 4"),
+        ("tune.space={dropout: 0.7}", "params.yaml: tune.space.dropout = 0.7 does not lie within 0 to 0.6"),
+        (
+            "tune.model=svm",
+            "params.yaml: tune.model = 'svm', but it must be one of train, mlp-256-128, mlp-256, mlp-64-32, mlp-64",
+        ),
+        (
+            "tune.first={mine: {layers: MP9 MP9}}",
+            "params.yaml: tune.first.mine: nothing is left of a 28x28 image at layer 2, Pool(size=9, kind='max')",
+        ),
+        (
+            "tune.first={mine: {epochs: many}}",
+            "params.yaml: tune.first.mine.epochs = 'many': Input should be a valid integer",
+        ),
         (
             "competition.slug=../x",
             "params.yaml: competition.slug = '../x', but it must be text like ^[a-z0-9][a-z0-9-]{0,60}$",

@@ -19,7 +19,7 @@ from digits.errors import UserError
 from digits.job import Job, Outcome
 
 # imported when run, so that the light ones stay light
-STAGES = ("fetch", "prepare", "baseline", "tune", "train", "ensemble", "submit")
+STAGES = ("fetch", "prepare", "baseline", "tune", "dashboard", "train", "ensemble", "submit")
 
 USER_FAULT, OUR_FAULT, INTERRUPTED = 2, 1, 130  # exit statuses
 

@@ -4,13 +4,17 @@ from digits.config import Params, Paths
 from digits.files import fingerprint
 from digits.prepared import Prepared
 from digits.runs import RunFolder
-from digits.studies import baseline_runs, train_run
+from digits.studies import baseline_runs, study_of, train_run
 from digits.versions import code_version
 
 
-def members(params: Params, data: Prepared, paths: Paths) -> list[RunFolder]:
-    """The trained network and every baseline of params.yaml, as far as their folds are all fitted."""
-    specs = [train_run(params, data, paths.studies), *baseline_runs(params, data)]
+def members(written: Params, settled: Params, data: Prepared, paths: Paths) -> list[RunFolder]:
+    """The trained network and every baseline of params.yaml, as far as their folds are all fitted.
+
+    written: the params as they are; settled: with every `auto` settled for this machine.
+    """
+    study = study_of(written, data, paths.studies, "train")
+    specs = [train_run(settled, data, study), *baseline_runs(written, data, paths.studies)]
     folders = [RunFolder(paths.runs, spec) for spec in specs]
     return [folder for folder in folders if not folder.missing(data.fold_count)]
 

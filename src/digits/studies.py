@@ -6,68 +6,102 @@ from typing import Any
 
 import yaml
 
-from digits.config import CnnSpec, Params, validate
+from digits.config import CnnSpec, MlpSpec, Params, validate
+from digits.config.section import overlay
 from digits.files import fingerprint, write_atomic
 from digits.prepared import Prepared
 from digits.runs import RunSpec, run_spec
 from digits.versions import code_version
 
 _HEADER = """\
-# What `make tune` found. A fragment of params.yaml: copy it there to make it the default, or leave it here:
-# `make train` takes it by itself while data, defaults and search stay the same and train.use_tuned is true.
+# What `make tune` found: a fragment of params.yaml. Copy it there to make it the default, or leave it here: the same
+# params and data take it by themselves while train.use_tuned is true.
 """
+# how much is searched, where and by whom does not change what a trial is worth
+_NOT_DECISIVE = {"model", "budget", "workers", "storage", "trials", "timeout"}
 
 
 @dataclass(frozen=True)
 class Study:
-    """A search for one data set, one default and one space."""
+    """A search for one model, one data set, one default and one space. model: `train`, or the name of a baseline."""
 
     folder: Path
+    model: str
 
     @property
-    def storage(self) -> str:
-        """Address of Optuna's memory."""
-        return f"sqlite:///{self.folder / 'study.db'}"
+    def name(self) -> str:
+        """Name in a database."""
+        return self.folder.name
 
     @property
-    def best(self) -> dict[str, Any] | None:
-        """What to put over the defaults of `train`: a dictionary, empty to keep them, or None before the end."""
+    def file(self) -> Path:
+        """The study's own database, where no other is named."""
+        return self.folder / "study.db"
+
+    @property
+    def fragment(self) -> dict[str, Any] | None:
+        """What was found, sections of params.yaml; without any where the defaults stay, None before the end."""
         path = self.folder / "best.yaml"
-        if not path.exists():
-            return None
-        overrides: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["train"]
-        return overrides
+        return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else None
 
-    def save_best(self, overrides: dict[str, Any], comment: str) -> None:
-        """Write what was found; this ends the study."""
-        content = yaml.safe_dump({"train": overrides}, sort_keys=False)
-        write_atomic(self.folder / "best.yaml", f"{_HEADER}# {comment}\n{content}")
+    @property
+    def best(self) -> dict[str, Any]:
+        """What to put over the parameters of the model; nothing before the end."""
+        section = (self.fragment or {}).get("train" if self.model == "train" else "baseline", {})
+        found: dict[str, Any] = section if self.model == "train" else section.get("models", {}).get(self.model, {})
+        return found
+
+    @property
+    def normalise(self) -> str | None:
+        """The normalisation that was found; None: the one of the data."""
+        found: str | None = (self.fragment or {}).get("data", {}).get("normalise")
+        return found
+
+    def save(self, overrides: dict[str, Any], comment: str) -> None:
+        """Write what was found, overrides of the model's parameters and of `normalise`; {}: the defaults stay."""
+        model = {name: value for name, value in overrides.items() if name != "normalise"}
+        fragment: dict[str, Any] = {}
+        if "normalise" in overrides:
+            fragment["data"] = {"normalise": overrides["normalise"]}
+        if model:
+            fragment |= {"train": model} if self.model == "train" else {"baseline": {"models": {self.model: model}}}
+        notes = "".join(f"# {line}\n" for line in comment.splitlines())
+        write_atomic(self.folder / "best.yaml", _HEADER + notes + yaml.safe_dump(fragment, sort_keys=False))
 
 
-def study_of(params: Params, data: Prepared, studies: Path) -> Study:
-    """The study that the present params, data and code ask for."""
+def study_of(params: Params, data: Prepared, studies: Path, model: str) -> Study:
+    """The study of a model that the params, as they are written, data and code ask for; the same on every machine."""
+    default = params.train.spec if model == "train" else params.baseline.models[model]
     decisive = {
         "data": data.hash,
         "normalise": params.data.normalise,
-        "default": params.train.spec.model_dump(mode="json"),
-        "tune": params.tune.model_dump(mode="json"),
-        "code": code_version("digits.tuning", "digits.models.cnn"),
+        "default": default.model_dump(mode="json"),
+        "tune": params.tune.model_dump(mode="json", exclude=_NOT_DECISIVE),
+        "code": code_version("digits.tuning.search", "digits.tuning.confirm", "digits.trials", _FAMILY[default.kind]),
     }
-    return Study(studies / fingerprint(decisive))
+    return Study(studies / f"{model}-{fingerprint(decisive)}", model)
 
 
-def train_run(params: Params, data: Prepared, studies: Path) -> RunSpec:
-    """The run of `make train`: the default network, or what a finished study found."""
+_FAMILY = {"cnn": "digits.models.cnn", "mlp": "digits.models.mlp"}
+
+
+def train_run(params: Params, data: Prepared, study: Study) -> RunSpec:
+    """The run of `make train`: the default network, or what a finished study found. params: with `auto` settled."""
     spec = params.train.spec
-    study = study_of(params, data, studies)
+    normalise: str = params.data.normalise
     if params.train.use_tuned and study.best:
-        spec = validate(CnnSpec, spec.model_dump(mode="json") | study.best, str(study.folder / "best.yaml"))
-    return run_spec("cnn", spec.model_dump(mode="json"), params.data.normalise, params.train.seed, data)
+        found = overlay(spec.model_dump(mode="json"), study.best, whole=("optimizer", "schedule"))
+        spec = validate(CnnSpec, found, str(study.folder / "best.yaml"))
+        normalise = study.normalise or normalise
+    return run_spec("cnn", spec.model_dump(mode="json"), normalise, params.train.seed, data)
 
 
-def baseline_runs(params: Params, data: Prepared) -> list[RunSpec]:
-    """The runs of `make baseline`."""
-    return [
-        run_spec(name, spec.model_dump(mode="json"), params.data.normalise, params.baseline.seed, data)
-        for name, spec in params.baseline.models.items()
-    ]
+def baseline_runs(params: Params, data: Prepared, studies: Path) -> list[RunSpec]:
+    """The runs of `make baseline`: each model as params.yaml has it, or as a finished study found it."""
+    found = []
+    for name, spec in params.baseline.models.items():
+        model = spec.model_dump(mode="json")
+        if spec.kind == "mlp" and (best := study_of(params, data, studies, name).best):
+            model = validate(MlpSpec, model | best, name).model_dump(mode="json")
+        found.append(run_spec(name, model, params.data.normalise, params.baseline.seed, data))
+    return found

@@ -8,7 +8,7 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 
 from digits.config import validate
-from digits.config.schema import AugmentedMlpSpec
+from digits.config.baselines import AugmentedMlpSpec
 from digits.models import Setting, build
 from digits.models.augmented_mlp import AugmentedMLPClassifier
 from digits.prepared import Prepared

@@ -18,7 +18,7 @@ import tensorflow as tf
 from conftest import toy_images
 from digits.augment import distort
 from digits.config import Params
-from digits.config.schema import Activation, OptimizerName
+from digits.config.networks import Activation, OptimizerName
 from digits.errors import UserError
 from digits.layers import parse_layers
 from digits.metrics import accuracy, log_loss

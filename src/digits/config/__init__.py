@@ -1,21 +1,20 @@
 """params.yaml as frozen, validated objects, and the folders of the project."""
 
+from digits.config.baselines import MlpSpec
+from digits.config.competition import Competition
 from digits.config.load import load_params, validate
+from digits.config.networks import CnnSpec
 from digits.config.paths import Paths
 from digits.config.schema import (
-    Augment,
     BaselineParams,
-    CnnSpec,
-    Competition,
     DataParams,
     EnsembleParams,
-    MlpSpec,
     Params,
-    SearchSpace,
     SubmitParams,
     TrainParams,
     TuneParams,
 )
+from digits.config.section import Augment
 
 __all__ = [
     "Augment",
@@ -27,7 +26,6 @@ __all__ = [
     "MlpSpec",
     "Params",
     "Paths",
-    "SearchSpace",
     "SubmitParams",
     "TrainParams",
     "TuneParams",

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from digits.config.schema import Params, overlay
+from digits.config.schema import Params
+from digits.config.section import overlay
 from digits.errors import UserError
 from digits.names import nearest, nearest_or_all
 

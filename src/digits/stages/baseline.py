@@ -18,7 +18,7 @@ def run(job: Job) -> Outcome:
     Writes reports/baseline.csv and reports/baseline.md. Raises UserError at the end where a fit failed.
     """
     data = job.data
-    specs = {spec.name: spec for spec in baseline_runs(job.params, data)}
+    specs = {spec.name: spec for spec in baseline_runs(job.params, data, job.paths.studies)}
     chosen = [specs[name] for name in choose(job.only, list(specs), "baseline")]
     work = complete_side_by_side(data, job.paths.runs, chosen, job.params.baseline.workers, job.console, "baseline")
     folders = [RunFolder(job.paths.runs, spec) for spec in specs.values()]

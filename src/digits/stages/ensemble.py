@@ -13,7 +13,7 @@ from digits.runs import RunFolder
 
 def run(job: Job) -> Outcome:
     """Make runs/blend-<fingerprint> of the trained network and of every finished baseline."""
-    chosen = members(job.settled, job.data, job.paths)
+    chosen = members(job.params, job.settled, job.data, job.paths)
     if not chosen:
         raise UserError("no run is finished for these params; type: make train")
     name = blend_name(job.params, chosen)

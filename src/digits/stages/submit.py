@@ -17,7 +17,7 @@ from digits.submission import append_ledger, check_frame, csv_bytes, make_frame,
 def run(job: Job) -> Outcome:
     """Make submissions/<competition>-<fingerprint>.csv of the blend."""
     data, competition = job.data, job.params.competition
-    blend = load_blend(job.paths.runs, blend_name(job.params, members(job.settled, data, job.paths)))
+    blend = load_blend(job.paths.runs, blend_name(job.params, members(job.params, job.settled, data, job.paths)))
     if blend is None:
         raise UserError("the finished runs are not blended yet; type: make ensemble")
     columns = competition.submission_id, competition.submission_label

@@ -3,13 +3,13 @@
 from digits.fitting import complete_on_gpus, complete_one_by_one
 from digits.job import Job, Outcome
 from digits.runs import RunFolder
-from digits.studies import train_run
+from digits.studies import study_of, train_run
 
 
 def run(job: Job) -> Outcome:
     """Make the run of params.yaml's `train`, or of what a finished study found."""
     data = job.data
-    spec = train_run(job.settled, data, job.paths.studies)
+    spec = train_run(job.settled, data, study_of(job.params, data, job.paths.studies, "train"))
     folder = RunFolder(job.paths.runs, spec)
     if folder.missing(data.fold_count):
         job.console.say(job.engine.line(spec.model))

@@ -1,82 +1,220 @@
-"""Search for a better network, and keep the default unless the best beats it on a fold on which none was judged."""
+"""Search for better parameters, confirm the best on all folds, and keep the default unless the gain is above noise."""
 
+from datetime import datetime
+from functools import cached_property
+from statistics import median
+from time import monotonic
 from typing import Any
 
-from digits.config import CnnSpec
-from digits.errors import UserError
-from digits.fitting import fit_unit
+from digits.config import CnnSpec, MlpSpec
+from digits.config.section import overlay
+from digits.files import read_json, write_atomic, write_json
 from digits.job import Job, Outcome
-from digits.logs import log_to
-from digits.metrics import paired_gain
-from digits.prepared import Prepared
-from digits.runs import RunFolder, run_spec
-from digits.studies import study_of
-from digits.tuning import CONFIRM_FOLD, judge_on_search_fold, search, trials_done
+from digits.layers import output_size, parse_layers, training_operations
+from digits.logs import log, log_to
+from digits.metrics import Gain
+from digits.space import narrowed
+from digits.studies import Study, study_of
+from digits.trials import LENGTH, Order, judged_apart, lengths
+from digits.tuning import report
+from digits.tuning.confirm import DEFAULT, Unit, confirm, confirmed, gain, leader, open_confirmation
+from digits.tuning.pictures import draw_study
+from digits.tuning.search import Overrides, Plan, Result, Tried, all_tried, open_study, search, spent_seconds
+from digits.tuning.storage import open_storage
+
+SEARCH_FOLD = 0  # trials are judged on this fold, so that gains are taken from the others
 
 
 def run(job: Job) -> Outcome:
-    """Make runs/tune/<fingerprint>/best.yaml."""
-    data = job.data
-    study = study_of(job.settled, data, job.paths.studies)
-    worked = study.best is None
+    """Make runs/tune/<study>/best.yaml and reports/tune/."""
+    study = study_of(job.params, job.data, job.paths.studies, job.params.tune.model)
+    asked = {"minutes": job.params.tune.budget, "trials": job.params.tune.trials}
+    known = read_json(study.folder / "done.json")
+    worked = not known or known["minutes"] < asked["minutes"] or known["trials"] != asked["trials"]
     if worked:
-        job.console.say(job.engine.line(job.settled.train.spec.model_dump()))
+        if job.params.tuned_kind == "cnn":
+            job.console.say(job.engine.line(job.settled.train.spec.model_dump()))
         with log_to(study.folder / "log.txt"):
-            best = _search(job, data)
-            adopted, comment = _confirm(job, data, best)
-        study.save_best(best if adopted else {}, comment)
-        job.console.say(comment)
-    found = ", ".join(f"{name}={value}" for name, value in (study.best or {}).items())
-    summary = f"found {found}" if found else "the default network stays: nothing tried was better beyond noise"
-    shown = (study.folder / "best.yaml").relative_to(job.paths.root)
-    return Outcome(f"{summary}; {shown}", worked, ("make submit   trains what was found",))
+            _Tuning(job, study).run()
+        write_json(study.folder / "done.json", asked)
+    best = (study.folder / "best.yaml").relative_to(job.paths.root)
+    found = f"{len(study.best)} parameters changed" if study.best else "the default stays"
+    after = "make submit   trains what was found" if job.params.tune.model == "train" else "make baseline"
+    return Outcome(f"{found}; {best}, reports/tune/report.md", worked, (after,))
 
 
-def _search(job: Job, data: Prepared) -> dict[str, Any]:
-    params, train = job.params.tune, job.settled.train
-    study = study_of(job.settled, data, job.paths.studies)
-    missing = max(params.trials - trials_done(study, params), 0)
-    with job.console.bar("tune", missing, "trials") as bar:
+class _Tuning:
+    """One command's part in a study."""
 
-        def on_epoch(_: int, epochs: int, record: dict[str, float]) -> None:
-            bar.advance(1 / epochs, f"accuracy in training {record['accuracy']:.4f}")
+    def __init__(self, job: Job, study: Study):
+        self.job, self.study, self.params = job, study, job.params.tune
+        self.fitted = 0.0  # seconds of fitting that this command has seen
+        study.folder.mkdir(parents=True, exist_ok=True)
+        storage = open_storage(self.params.storage or f"sqlite:///{study.file}")
+        self.searched = open_study(storage, study.name, self.plan, shared=self.params.storage is not None)
+        self.confirmation = open_confirmation(storage, f"{study.name}-confirmed")
 
-        def on_trial(number: int, result: str, overrides: dict[str, Any]) -> None:
-            what = " ".join(f"{name}={value}" for name, value in overrides.items()) or "the default"
-            job.console.say(f"trial {number}: {result}  {what}")
+    @cached_property
+    def default(self) -> dict[str, Any]:
+        """Parameters of the model, as they would be fitted here, with this command's share of the cores."""
+        if self.params.model != "train":
+            return self.job.params.baseline.models[self.params.model].model_dump(mode="json")
+        model = self.job.settled.train.spec.model_dump(mode="json")
+        return model | {"threads": max(1, model["threads"] // self.params.workers)}
 
-        judge = judge_on_search_fold(
-            data,
-            train.spec.model_dump(mode="json"),
-            job.params.data.normalise,
-            train.seed,
-            params.epochs,
-            on_epoch,
+    @cached_property
+    def plan(self) -> Plan:
+        """What is searched."""
+        kind, first = self.default["kind"], self.params.first if self.params.model == "train" else {}
+        return Plan(
+            kind=kind,
+            space=narrowed(kind, self.params.space),
+            first={DEFAULT: {}, **first},
+            lengths=lengths(self.params.epochs or self.default[LENGTH[kind]], self.params.reduction),
+            reduction=self.params.reduction,
+            seed=self.params.seed,
+            trials=self.params.trials,
         )
-        return search(study, params, judge, on_trial)
+
+    def run(self) -> None:
+        """Search, confirm, decide, report."""
+        started = monotonic()
+        console, folds = self.job.console, self.job.data.fold_count
+        console.say(f"up to {self.params.budget:g} minutes, {self.left() / 60:.1f} of them left; {self.study.folder}")
+        console.say(f"{report.row(report.HEADINGS[:-1])}  {report.HEADINGS[-1]}")
+        with console.bar("tune", self.left() / 60, "minutes") as bar:
+            seen = monotonic()
+
+            def advance(note: str) -> None:
+                nonlocal seen
+                now = monotonic()
+                bar.advance((now - seen) / 60, note)
+                seen = now
+
+            def tell(trial: Tried) -> None:
+                self.fitted += sum(result["seconds"] for result in trial.results)
+                best = next(iter(report.best_of(self.tried())), None)
+                console.say(report.line(trial, best, self.left_to_search()))
+                advance(f"best {best.value:.4f}" if best else "")
+
+            search(self.searched, self.plan, self.judge, self.left_to_search, self.params.workers, tell)
+            candidates = self.candidates()
+
+            def tell_unit(unit: Unit, accuracy: float) -> None:
+                advance(f"confirming {unit.candidate}, fold {unit.fold + 1}: {accuracy:.4f}")
+
+            if len(candidates) > 1:
+                seeds = range(self.params.seed, self.params.seed + self.params.seeds)
+                overrides = {name: trial.overrides if trial else {} for name, trial in candidates.items()}
+                confirm(
+                    self.confirmation,
+                    overrides,
+                    seeds,
+                    range(folds),
+                    self.fit,
+                    self.left,
+                    self.params.workers,
+                    tell_unit,
+                )
+        self.decide(candidates)
+        busy = self.fitted / ((monotonic() - started) * self.params.workers)
+        console.say(f"{1 - busy:.1%} of the time was no fit; {report.saved_share(self.tried()):.0%} of full fits saved")
+
+    def left(self) -> float:
+        """Seconds of the budget."""
+        return self.params.budget * 60 - spent_seconds([self.searched, self.confirmation], datetime.now())
+
+    def left_to_search(self) -> float:
+        """Seconds until the confirmation must begin; it gets up to half of the budget."""
+        full = [trial.results[-1]["seconds"] for trial in self.tried() if trial.full]
+        folds = self.job.data.fold_count
+        fits = folds * (1 + self.params.finalists) + 2 * folds * (self.params.seeds - 1)
+        needed = fits * median(full) / self.params.workers if full else 0.0
+        return self.left() - min(needed, self.params.budget * 60 / 2)
+
+    def tried(self) -> list[Tried]:
+        """All trials that have ended, on whichever machine."""
+        return all_tried(self.searched, self.plan)
+
+    def candidates(self) -> dict[str, Tried | None]:
+        """The default and the best few by name."""
+        best = [trial for trial in report.best_of(self.tried()) if trial.overrides]
+        return {
+            DEFAULT: None,
+            **{trial.name or f"trial-{trial.number}": trial for trial in best[: self.params.finalists]},
+        }
+
+    def model_of(self, overrides: Overrides) -> tuple[dict[str, Any], str]:
+        """Parameters of the model, and the normalisation. Raises ValueError where they are no model, or too large."""
+        own = {name: value for name, value in overrides.items() if name != "normalise"}
+        model = overlay(self.default, own, whole=("optimizer", "schedule"))
+        if self.plan.kind == "mlp":
+            return MlpSpec.model_validate(model).model_dump(mode="json"), self.job.params.data.normalise
+        spec = CnnSpec.model_validate(model)
+        data = self.job.data
+        output_size(parse_layers(spec.layers), data.image_shape)
+        size, usual = (
+            training_operations(parse_layers(layers), data.image_shape, data.classes)
+            for layers in (spec.layers, self.default["layers"])
+        )
+        if size > self.params.largest * usual:
+            raise ValueError(f"{size / usual:.1f} times the multiplications of the default")
+        return spec.model_dump(mode="json"), overrides.get("normalise", self.job.params.data.normalise)
+
+    def judge(self, overrides: Overrides, answer: Any) -> None:
+        """One trial."""
+        self._fit(overrides, self.job.settled.train.seed, SEARCH_FOLD, self.plan.lengths, answer)
+
+    def fit(self, overrides: Overrides, seed: int, fold: int) -> Result:
+        """One fit of the full length."""
+        found: list[Result] = []
+        self._fit(overrides, seed, fold, self.plan.lengths[-1:], found.append)
+        self.fitted += found[0]["seconds"]
+        return found[0]
+
+    def _fit(self, overrides: Overrides, seed: int, fold: int, fits: tuple[int, ...], answer: Any) -> None:
+        model, normalise = self.model_of(overrides)
+        threads = model.get("threads", 1)
+        log.info("fold %d, seed %d, %s epochs, normalise %s: %s", fold, seed, fits, normalise, model)
+        order = Order(self.job.data.folder, model, normalise, seed, fold, fits, threads)
+        judged_apart(order, answer, min(self.params.timeout, max(self.left(), 1.0)))
+
+    def decide(self, candidates: dict[str, Tried | None]) -> None:
+        """Write best.yaml, and the report."""
+        found = confirmed(self.confirmation)
+        gains = {name: gained for name in candidates if (gained := gain(found, name, SEARCH_FOLD)) and name != DEFAULT}
+        best, verdict = None, "no trial of the full length was confirmed: the default stays"
+        if gains:
+            best = leader(found, [*candidates])
+            verdict = _verdict(best, gains.get(best))
+        adopted = best is not None and best in gains and gains[best].low > 0
+        trial = candidates[best] if best and adopted else None
+        self.study.save(trial.overrides if trial else {}, verdict)
+        self.job.console.say(verdict)
+        self._write_report(verdict, candidates, found, gains)
+
+    def _write_report(
+        self, verdict: str, candidates: dict[str, Tried | None], found: dict[Unit, float], gains: dict[str, Gain]
+    ) -> None:
+        trials, folder = self.tried(), self.job.paths.reports / "tune"
+        pictures = draw_study(self.searched, trials, folder)
+        write_atomic(folder / "trials.csv", report.table(trials).to_csv(index=False, lineterminator="\n"))
+        saved = f"{len(trials)} trials; giving up early saved {report.saved_share(trials):.0%} of their full fits"
+        text = "\n\n".join(
+            [
+                f"# Search for {self.params.model}",
+                f"{verdict}.",
+                report.confirmation(found, candidates, gains),
+                "Gains are of fits with the same seed on the same fold, without the fold that trials were judged on.",
+                f"{saved} ([trials.csv](trials.csv)).",
+                *[f"![{picture.stem}]({picture.name})" for picture in pictures],
+            ]
+        )
+        write_atomic(folder / "report.md", text + "\n")
 
 
-def _confirm(job: Job, data: Prepared, best: dict[str, Any]) -> tuple[bool, str]:
-    """Whether the best trial beats the default by more than one standard error, at full length on a new fold."""
-    if not best:
-        return False, "no trial was better than the default"
-    default = job.settled.train.spec
-    found = CnnSpec.model_validate(default.model_dump() | best)
-    valid = []
-    with job.console.bar("confirm", 2, "fits") as bar:
-        for spec in (found, default):
-            run = run_spec("cnn", spec.model_dump(mode="json"), job.params.data.normalise, job.params.train.seed, data)
-            folder = RunFolder(job.paths.runs, run)
-            try:
-                if not folder.has(CONFIRM_FOLD):
-                    fit_unit(data, job.paths.runs, run, CONFIRM_FOLD, bar)
-            except UserError as error:
-                if spec == default:
-                    raise
-                return False, f"the best trial cannot be fitted at full length ({error}): the default stays"
-            valid.append(folder.unit_probabilities(CONFIRM_FOLD)["valid"])
-    gain, deviation = paired_gain(valid[0], valid[1], data.labels[data.valid_rows(CONFIRM_FOLD)])
-    adopted = gain > deviation
-    verdict = "taken" if adopted else "not above noise: the default stays"
-    comment = f"on fold {CONFIRM_FOLD}, on which no trial was judged, the best gains {gain:+.4f}"
-    return adopted, f"{comment} (standard error {deviation:.4f}): {verdict}"
+def _verdict(best: str, gained: Gain | None) -> str:
+    if gained is None:
+        return f"{best} could not be confirmed within the budget: the default stays"
+    taken = "taken" if gained.low > 0 else "not above noise: the default stays"
+    return f"{best} gains {gained} in accuracy over the default: {taken}"

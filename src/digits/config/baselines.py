@@ -1,0 +1,83 @@
+"""The models of scikit-learn, each with its parameters."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from digits.config.section import Augment, LearningRate, Section, Share, Widths
+
+
+class Preprocessed(Section):
+    """What happens to the images before a scikit-learn classifier sees them."""
+
+    deskew: bool
+    components: Annotated[int, Field(ge=1)] | None
+
+
+class Perceptron(Preprocessed):
+    """What scikit-learn's MLPClassifier is always told; as in all specs of scikit-learn's, under its own names."""
+
+    hidden_layer_sizes: Widths
+    activation: Literal["identity", "logistic", "tanh", "relu"]
+    solver: Literal["adam", "sgd"]
+    alpha: Annotated[float, Field(ge=0)]
+    learning_rate_init: LearningRate
+
+
+class MlpSpec(Perceptron):
+    """A scikit-learn MLPClassifier."""
+
+    kind: Literal["mlp"]
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"]
+    max_iter: Annotated[int, Field(ge=1)]
+    early_stopping: bool
+    n_iter_no_change: Annotated[int, Field(ge=1)]
+
+
+class AugmentedMlpSpec(Perceptron):
+    """An MLPClassifier that sees every image distorted anew in every epoch."""
+
+    kind: Literal["augmented-mlp"]
+    batch_size: Annotated[int, Field(ge=1)]
+    learning_rate_left: Annotated[float, Field(ge=0, le=1)]
+    averaged: Share
+    epochs: Annotated[int, Field(ge=1)]
+    augment: Augment
+
+
+class LogisticSpec(Preprocessed):
+    """A scikit-learn LogisticRegression."""
+
+    kind: Literal["logistic"]
+    C: Annotated[float, Field(gt=0)]
+    max_iter: Annotated[int, Field(ge=1)]
+
+
+class KnnSpec(Preprocessed):
+    """A scikit-learn KNeighborsClassifier."""
+
+    kind: Literal["knn"]
+    n_neighbors: Annotated[int, Field(ge=1)]
+    weights: Literal["uniform", "distance"]
+
+
+class SvmSpec(Preprocessed):
+    """A scikit-learn SVC with the Gaussian kernel, its decisions turned into probabilities."""
+
+    kind: Literal["svm"]
+    C: Annotated[float, Field(gt=0)]
+    gamma: Annotated[float, Field(gt=0)] | Literal["scale"]
+    calibration: Annotated[float, Field(gt=0, le=0.5)]
+
+
+class ExtraTreesSpec(Preprocessed):
+    """A scikit-learn ExtraTreesClassifier."""
+
+    kind: Literal["extra-trees"]
+    n_estimators: Annotated[int, Field(ge=1)]
+    min_samples_leaf: Annotated[int, Field(ge=1)]
+
+
+BaselineSpec = Annotated[
+    MlpSpec | AugmentedMlpSpec | LogisticSpec | KnnSpec | SvmSpec | ExtraTreesSpec, Field(discriminator="kind")
+]

@@ -1,0 +1,125 @@
+"""The Keras network and how it is trained."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from digits.config.section import Augment, LearningRate, Section, Share
+from digits.layers import parse_layers
+
+
+def _layers(text: str) -> str:
+    parse_layers(text)
+    return text
+
+
+Layers = Annotated[str, AfterValidator(_layers)]
+Activation = Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "linear"]
+Initializer = Literal[
+    "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "random_uniform", "random_normal"
+]
+
+
+def _word(key: str) -> BeforeValidator:
+    """A word alone stands for a section that has this key and nothing else."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
+class Sgd(Section):
+    """Stochastic gradient descent with its momentum."""
+
+    name: Literal["sgd"]
+    momentum: Share
+    nesterov: bool
+
+
+OtherName = Literal[
+    "rmsprop", "adagrad", "adadelta", "adam", "adamax", "nadam", "adamw", "lion", "muon", "schedule-free-adamw"
+]
+OptimizerName = Literal["sgd", OtherName]
+
+
+class OtherOptimizer(Section):
+    """An optimizer that has no parameters of its own here but the learning rate; the rest are Keras' defaults."""
+
+    name: OtherName
+
+
+Optimizer = Annotated[Sgd | OtherOptimizer, Field(discriminator="name"), _word("name")]
+
+
+class Steady(Section):
+    """A learning rate that stays, or falls along half a cosine to 0."""
+
+    kind: Literal["constant", "cosine"]
+
+
+class InverseTime(Section):
+    """learning_rate / (1 + decay * step)."""
+
+    kind: Literal["inverse-time"]
+    decay: Annotated[float, Field(ge=0)]
+
+
+class OneCycle(Section):
+    """A rise in a line over the share `warm_up` of all steps, then a fall along half a cosine to 0."""
+
+    kind: Literal["one-cycle"]
+    warm_up: Share
+
+
+class Plateau(Section):
+    """Times `factor` whenever the log loss on the fold's valid part has not fallen for `patience` epochs."""
+
+    kind: Literal["plateau"]
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    patience: Annotated[int, Field(ge=0)]
+
+
+Schedule = Annotated[Steady | InverseTime | OneCycle | Plateau, Field(discriminator="kind"), _word("kind")]
+
+
+class View(Section):
+    """One way of looking at an image, in degrees, shares of the size and pixels down and right; 0 where not said."""
+
+    rotation: Annotated[float, Field(ge=-180, le=180)] = 0.0
+    zoom: Annotated[float, Field(gt=-1, le=4)] = 0.0
+    shear: Annotated[float, Field(ge=-60, le=60)] = 0.0
+    shift: Annotated[tuple[float, float], Field(strict=False)] = (0.0, 0.0)
+
+
+class CnnSpec(Section):
+    """A Keras network and how it is trained."""
+
+    kind: Literal["cnn"]
+    layers: Layers
+    activation: Activation
+    initializer: Initializer
+    l1: Annotated[float, Field(ge=0)]
+    l2: Annotated[float, Field(ge=0)]
+    activity_l1: Annotated[float, Field(ge=0)]
+    epochs: Annotated[int, Field(ge=1, le=10_000)]
+    min_steps: Annotated[int, Field(ge=0)]
+    batch_size: Annotated[int, Field(ge=1, le=100_000)] | Literal["auto"]
+    optimizer: Optimizer
+    learning_rate: LearningRate
+    schedule: Schedule
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] | None
+    clip_norm: Annotated[float, Field(gt=0)] | None
+    clip_value: Annotated[float, Field(gt=0)] | None
+    ema: Annotated[float, Field(gt=0, lt=1)] | None
+    label_smoothing: Share
+    patience: Annotated[int, Field(ge=0)] | None
+    keep_best: bool
+    augment: Augment
+    views: Annotated[tuple[View, ...], Field(strict=False)]
+    precision: Literal["float32", "mixed_bfloat16", "auto"]
+    threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"]
+
+    @model_validator(mode="after")
+    def _what_goes_together(self) -> Self:
+        if self.ema is not None and (self.keep_best or self.patience is not None):
+            raise ValueError("ema averages to the last epoch; keep_best and patience would judge weights without it")
+        if self.clip_norm is not None and self.clip_value is not None:
+            raise ValueError("clip_norm and clip_value exclude each other")
+        return self

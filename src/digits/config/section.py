@@ -1,0 +1,40 @@
+"""What all sections of params.yaml have in common, and the types of values that occur in several."""
+
+from collections.abc import Collection
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+def overlay(below: dict[str, Any], above: dict[str, Any], whole: Collection[str] = (), key: str = "") -> dict[str, Any]:
+    """`above` over `below`, dictionary by dictionary but for those whose full key is in `whole`: they are replaced."""
+    merged = dict(below)
+    for name, value in above.items():
+        path = f"{key}.{name}" if key else name
+        both = isinstance(value, dict) and isinstance(below.get(name), dict) and path not in whole
+        merged[name] = overlay(below[name], value, whole, path) if both else value
+    return merged
+
+
+class Section(BaseModel):
+    """Frozen; unknown keys and wrong types are refused, and nothing is converted silently."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+# YAML has lists only; inside, the elements stay strict.
+Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(strict=False, min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+LearningRate = Annotated[float, Field(gt=0, le=10)]
+
+
+class Augment(Section):
+    """Largest random distortions of a training image, and the deviation of its elastic field; see digits.augment."""
+
+    rotation: Annotated[float, Field(ge=0, le=180)]
+    zoom: Share
+    shear: Annotated[float, Field(ge=0, le=60)]
+    shift: Annotated[float, Field(ge=0, le=100)]
+    elastic: Annotated[float, Field(ge=0, le=10)]
