@@ -32,8 +32,6 @@ def run(job: Job) -> Outcome:
     known = read_json(study.folder / "done.json")
     worked = not known or known["minutes"] < asked["minutes"] or known["trials"] != asked["trials"]
     if worked:
-        if job.params.tuned_kind == "cnn":
-            job.console.say(job.engine.line(job.settled.train.spec.model_dump()))
         with log_to(study.folder / "log.txt"):
             _Tuning(job, study).run()
         write_json(study.folder / "done.json", asked)
@@ -80,6 +78,8 @@ class _Tuning:
         """Search, confirm, decide, report."""
         started = monotonic()
         console, folds = self.job.console, self.job.data.fold_count
+        if self.plan.kind == "cnn":
+            console.say(self.job.engine.line(self.default))
         console.say(f"up to {self.params.budget:g} minutes, {self.left() / 60:.1f} of them left; {self.study.folder}")
         console.say(f"{report.row(report.HEADINGS[:-1])}  {report.HEADINGS[-1]}")
         with console.bar("tune", self.left() / 60, "minutes") as bar:
