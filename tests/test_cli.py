@@ -180,6 +180,32 @@ def test_tune_finds_something_or_keeps_the_default_and_train_takes_it(toy: Path,
     assert "fits of 2C3 MP2 4:" in digits("train").stdout
 
 
+def test_the_dashboard_is_opened_on_the_study_of_these_params(
+    toy: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits("fetch", "prepare")
+    assert digits("dashboard").stderr.strip().endswith("with these params and data; type: make tune")
+    program = toy / "optuna-dashboard"
+    monkeypatch.setattr("digits.stages.dashboard.PROGRAM", program)
+    elsewhere = ("tune.storage=sqlite:///elsewhere.db",)
+    assert "is not installed; type: " in digits("dashboard", also=elsewhere).stderr
+    program.write_text(f'#!/bin/sh\necho "$1" > {toy}/asked\n')
+    program.chmod(0o755)
+    assert digits("dashboard", also=elsewhere).returncode == 0
+    assert (toy / "asked").read_text() == "sqlite:///elsewhere.db\n"
+
+
+def test_a_database_that_is_none_is_refused_in_one_line(toy: Path, digits: Digits) -> None:
+    digits("fetch", "prepare")
+    for storage, message in (
+        ("nonsense", "STORAGE: not an address of a database"),
+        ("nosuch://host/name", "known here are sqlite and postgresql"),
+        ("postgresql://digits@127.0.0.1:9/none", "STORAGE: the database does not answer"),
+    ):
+        refused = digits("tune", also=(f"tune.storage={storage}",))
+        assert refused.returncode == 2 and message in refused.stderr and len(refused.stderr.strip().splitlines()) == 1
+
+
 def test_practice_is_loud_and_never_looks_real(workspace: Path, digits: Digits) -> None:
     quick = ["train.layers=MP2 16", "train.epochs=1", "train.min_steps=0", "data.folds=2"]
     made = digits(*SUBMIT, "--set", " ".join(f"'{item}'" for item in quick), toy=False)

@@ -8,7 +8,7 @@ import pytest
 from digits.config import CnnSpec, MlpSpec, Params
 from digits.config.section import overlay
 from digits.layers import output_size, parse_layers
-from digits.space import SPACES, draw, narrowed, parameters
+from digits.space import SPACES, draw, narrowed, parameters, within
 
 
 class Dice:
@@ -94,6 +94,13 @@ def test_narrowed_and_frozen_dimensions_hold() -> None:
         assert drawn["kernel"] == 3 and drawn["dropout"] == 0.25
         assert not {"kernel", "dropout"} & dice.asked.keys(), "what is frozen is not drawn"
         assert 1e-3 <= drawn.get("learning_rate", 1e-3) <= 2e-3
+
+
+def test_only_what_lies_in_a_narrowed_space_is_set_out_from(params: Params) -> None:
+    assert within(SPACES["cnn"], params.tune.start) == params.tune.start
+    space = narrowed("cnn", {"blocks": 3, "kernel": 5, "optimizer": ["adam", "sgd"], "zoom": [0.0, 0.05]})
+    outside = {"blocks", "kernel", "zoom"}
+    assert within(space, params.tune.start).keys() == params.tune.start.keys() - outside
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ def plan(space: dict[str, Any] | None = None, **changes: Any) -> Plan:
         "kind": "mlp",
         "space": narrowed("mlp", space or {}),
         "first": FIRST,
+        "start": {},
         "lengths": (1, 4, 16),
         "reduction": 4,
         "seed": 0,
@@ -79,6 +80,17 @@ def test_the_default_and_the_named_come_first(tmp_path: Path) -> None:
     assert judge.asked[:2] == [*FIRST.values()]
     assert [trial.name for trial in trials[:3]] == ["default", "wide", ""]
     assert len(trials) == len(judge.asked) == 20
+
+
+def test_the_first_that_is_drawn_is_where_to_start(tmp_path: Path) -> None:
+    judge = Judge(worth)
+    run(
+        tmp_path,
+        judge,
+        plan(trials=4, start={"hidden_layers": 1, "width_1": 32, "solver": "adam", "learning_rate": 0.004}),
+    )
+    assert judge.asked[2]["hidden_layer_sizes"] == [32] and judge.asked[2]["learning_rate_init"] == 0.004
+    assert judge.asked[3]["learning_rate_init"] != 0.004
 
 
 def test_one_in_four_goes_on(tmp_path: Path) -> None:
@@ -172,10 +184,12 @@ def test_a_longer_fit_is_not_begun_without_the_time_for_it(tmp_path: Path) -> No
 
 
 def test_side_by_side_nothing_is_lost(tmp_path: Path) -> None:
+    """Nor run twice, though all workers reach for the same trial that waits."""
+    waiting = {f"net-{width}": {"hidden_layer_sizes": [width]} for width in range(1, 13)}
     judge = Judge(worth)
-    trials = run(tmp_path, judge, plan(trials=12), workers=3)
-    assert sorted(trial.number for trial in trials) == list(range(12))
-    assert len({str(overrides) for overrides in judge.asked}) == len(judge.asked)
+    trials = run(tmp_path, judge, plan(trials=16, first=waiting), workers=4)
+    assert sorted(trial.number for trial in trials) == list(range(16))
+    assert max(Counter(str(overrides) for overrides in judge.asked).values()) == 1
 
 
 DRIVER = """

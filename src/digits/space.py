@@ -34,9 +34,14 @@ class Choice:
             raise ValueError(f"{strangers[0] if asked else '[]'!r} is none of {', '.join(map(str, self.options))}")
         return Choice(asked)
 
+    @property
+    def frozen(self) -> bool:
+        """Whether there is nothing to choose."""
+        return len(self.options) == 1
+
     def draw(self, trial: Draws, name: str) -> Any:
         """A value; one that is the only one is not drawn."""
-        return self.options[0] if len(self.options) == 1 else trial.suggest_categorical(name, self.options)
+        return self.options[0] if self.frozen else trial.suggest_categorical(name, self.options)
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,14 @@ class Span:
     def _whole(self) -> bool:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
+    @property
+    def frozen(self) -> bool:
+        """Whether there is nothing to choose."""
+        return self.low == self.high
+
     def draw(self, trial: Draws, name: str) -> Any:
         """A value; one that is the only one is not drawn."""
-        if self.low == self.high:
+        if self.frozen:
             return self.low
         if self._whole:
             return trial.suggest_int(name, int(self.low), int(self.high))
@@ -149,6 +159,19 @@ def narrowed(kind: str, wanted: Mapping[str, Any]) -> Space:
         except ValueError as error:
             raise ValueError(f"{name} = {error}") from None
     return space
+
+
+def within(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of some dimensions' values that lie in the space, but for frozen ones, which are never drawn."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        try:
+            space[name].range.narrowed(value)
+        except ValueError:
+            continue
+        if not space[name].range.frozen:
+            found[name] = value
+    return found
 
 
 def draw(trial: Draws, space: Space) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class TuneParams(Section):
     seeds: Annotated[int, Field(ge=1, le=100)]
     timeout: Annotated[float, Field(gt=0)]
     first: dict[Name, dict[str, Any]]
+    start: dict[str, Any]
     space: dict[str, Any]
 
 
@@ -130,6 +131,10 @@ class Params(Section):
             narrowed(self.tuned_kind, self.tune.space)
         except ValueError as error:
             raise ValueError(f"tune.space.{error}") from None
+        try:
+            narrowed("cnn", self.tune.start)
+        except ValueError as error:
+            raise ValueError(f"tune.start.{error}") from None
         return self
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from digits.job import Job, Outcome
 from digits.layers import output_size, parse_layers, training_operations
 from digits.logs import log, log_to
 from digits.metrics import Gain
-from digits.space import narrowed
+from digits.space import narrowed, within
 from digits.studies import Study, study_of
 from digits.trials import LENGTH, Order, judged_apart, lengths
 from digits.tuning import report
@@ -63,11 +63,14 @@ class _Tuning:
     @cached_property
     def plan(self) -> Plan:
         """What is searched."""
-        kind, first = self.default["kind"], self.params.first if self.params.model == "train" else {}
+        kind = self.default["kind"]
+        first, start = (self.params.first, self.params.start) if self.params.model == "train" else ({}, {})
+        space = narrowed(kind, self.params.space)
         return Plan(
             kind=kind,
-            space=narrowed(kind, self.params.space),
+            space=space,
             first={DEFAULT: {}, **first},
+            start=within(space, start),
             lengths=lengths(self.params.epochs or self.default[LENGTH[kind]], self.params.reduction),
             reduction=self.params.reduction,
             seed=self.params.seed,

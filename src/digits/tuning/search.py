@@ -38,13 +38,15 @@ Judge = Callable[[Overrides, Callable[[Result], bool]], None]
 class Plan:
     """What is searched and how.
 
-    kind: of model. first: overrides that are tried before any are drawn, by name. lengths: of the fits of a trial, in
-    epochs. reduction: one trial in so many goes on to the next length. trials: at most; None: any number.
+    kind: of model. first: overrides that are tried before any are drawn, by name. start: values of dimensions, for the
+    first trial that is drawn. lengths: of the fits of a trial, in epochs. reduction: one trial in so many goes on to
+    the next length. trials: at most; None: any number.
     """
 
     kind: str
     space: Space
     first: dict[str, Overrides]
+    start: dict[str, Any]
     lengths: tuple[int, ...]
     reduction: int
     seed: int
@@ -91,6 +93,8 @@ def open_study(storage: BaseStorage, name: str, plan: Plan, shared: bool) -> opt
         study = optuna.create_study(storage=storage, study_name=name, direction="maximize", pruner=pruner)
         for title, overrides in plan.first.items():
             study.enqueue_trial({}, user_attrs={"name": title, "overrides": _written(overrides)})
+        if plan.start:
+            study.enqueue_trial(plan.start)
     except optuna.exceptions.DuplicatedStudyError:
         study = optuna.load_study(storage=storage, study_name=name, pruner=pruner)
     requeue_killed(study)

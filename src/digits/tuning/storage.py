@@ -11,7 +11,8 @@ import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial
-from sqlalchemy.engine import make_url
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from digits.errors import UserError
@@ -113,18 +114,38 @@ def open_storage(url: str) -> RDBStorage:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats
-                return PatientStorage(
+                storage = PatientStorage(
                     url,
                     engine_kwargs=options,
                     heartbeat_interval=HEARTBEAT,
                     grace_period=GRACE,
                     heartbeat_stale_trial_callback=queue_again,
                 )
+                if local:
+                    _one_at_a_time(storage.engine)
+                return storage
         except (ImportError, NoSuchModuleError) as error:
             raise UserError(f"STORAGE: {_last_line(error)}; known here are sqlite and postgresql") from None
         except (DBAPIError, StorageInternalError) as error:  # also where two machines make the same tables at once
             fault = _last_line(error)
     raise UserError(f"STORAGE: the database does not answer: {fault}")
+
+
+def _one_at_a_time(engine: Engine) -> None:
+    """Let each transaction of SQLite lock the file from its start.
+
+    It has no locks for rows, so two workers could both read that a trial waits, and both run it.
+    """
+
+    def connected(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # the driver begins no transaction by itself
+
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", begun)
+    engine.dispose()  # of connections from before
 
 
 def _last_line(error: BaseException) -> str:
