@@ -203,17 +203,15 @@ class _Tuning:
         pictures = draw_study(self.searched, trials, folder)
         write_atomic(folder / "trials.csv", report.table(trials).to_csv(index=False, lineterminator="\n"))
         saved = f"{len(trials)} trials; giving up early saved {report.saved_share(trials):.0%} of their full fits"
-        text = "\n\n".join(
-            [
-                f"# Search for {self.params.model}",
-                f"{verdict}.",
-                report.confirmation(found, candidates, gains),
-                "Gains are of fits with the same seed on the same fold, without the fold that trials were judged on.",
-                f"{saved} ([trials.csv](trials.csv)).",
-                *[f"![{picture.stem}]({picture.name})" for picture in pictures],
-            ]
-        )
-        write_atomic(folder / "report.md", text + "\n")
+        parts = [
+            f"# Search for `{self.params.model}`",
+            f"{verdict}.",
+            report.confirmation(found, candidates, gains),
+            "Gains are of fits with the same seed on the same fold, without the fold that trials were judged on.",
+            f"{saved} ([trials.csv](trials.csv)).",
+            *[f"![{picture.stem}]({picture.name})" for picture in pictures],
+        ]
+        write_atomic(folder / "report.md", "\n\n".join(part for part in parts if part) + "\n")
 
 
 def _verdict(best: str, gained: Gain | None) -> str:

@@ -81,7 +81,9 @@ def table(trials: Sequence[Tried]) -> pd.DataFrame:
 
 
 def confirmation(found: Mapping[Unit, float], candidates: Mapping[str, Tried | None], gains: Mapping[str, Gain]) -> str:
-    """A Markdown table: mean accuracy of each candidate, and its gain over the default."""
+    """A Markdown table: mean accuracy of each candidate, and its gain over the default; empty before any fit."""
+    if not found:
+        return ""
     rows = ["| candidate | fits | mean accuracy | gain over the default (95 %) | what |", "|---|---:|---:|---:|---|"]
     for name, trial in candidates.items():
         fits = sum(unit.candidate == name for unit in found)
