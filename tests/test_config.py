@@ -1,5 +1,6 @@
 """params.yaml: every fault is found before any work and said in one line with the key, the range, the nearest name."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,20 @@ def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
     assert mine.train.augment.rotation == base.train.augment.rotation
     assert list(mine.baseline.models) == ["only"]
     assert mine.competition == base.competition
+
+
+def test_what_is_of_another_kind_is_taken_whole(tmp_path: Path) -> None:
+    """A constant rate has no warm-up, whatever the file below says of it; the same kind keeps what is not said."""
+    shutil.copy(ROOT / "params.yaml", tmp_path / "base.yaml")
+    (tmp_path / "mine.yaml").write_text(
+        "extends: base.yaml\ntrain:\n  schedule: {kind: constant}\n"
+        "tune:\n  first:\n    steady: {schedule: {kind: constant}, optimizer: {name: nadam}}\n"
+    )
+    mine = load_params(tmp_path / "mine.yaml")
+    assert mine.train.schedule.kind == "constant"
+    (tmp_path / "mine.yaml").write_text("extends: base.yaml\nnetworks:\n  slow: {schedule: {warm_up: 0.5}}\n")
+    slow = load_params(tmp_path / "mine.yaml").network("slow").schedule
+    assert slow.kind == "one-cycle" and slow.warm_up == 0.5
 
 
 def test_files_that_extend_each_other_are_refused(tmp_path: Path) -> None:

@@ -293,6 +293,12 @@ def test_everybody_is_confirmed_on_all_folds_then_the_best_from_further_seeds() 
     assert next_units(found | dict.fromkeys(rest, 0.5), CANDIDATES, [7, 8], [0, 1, 2]) == []
 
 
+def test_no_further_seeds_for_what_is_not_ahead_of_the_default() -> None:
+    first = next_units({}, CANDIDATES, [7, 8], [0, 1, 2])
+    behind = {unit: {"default": 0.7, "a": 0.6, "b": 0.7}[unit.candidate] for unit in first}
+    assert next_units(behind, CANDIDATES, [7, 8], [0, 1, 2]) == []
+
+
 def test_the_gain_is_paired_and_leaves_the_searched_fold_out() -> None:
     found = {Unit(7, fold, "default"): 0.5 + 0.1 * fold for fold in range(4)}
     found |= {Unit(7, fold, "a"): 0.6 + 0.1 * fold + 0.01 * (fold - 2) for fold in range(1, 4)}
@@ -313,7 +319,7 @@ def test_a_confirmation_goes_on_where_it_was_and_drops_what_dies(tmp_path: Path)
             raise DiedError("no memory")
         if len(asked) == 4:
             raise KeyboardInterrupt
-        return result(0.9, 16)
+        return result(0.95 if overrides["name"] == "a" else 0.9, 16)
 
     overrides = {name: {"name": name} for name in CANDIDATES}
 

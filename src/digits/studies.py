@@ -90,7 +90,7 @@ def train_run(params: Params, data: Prepared, study: Study) -> RunSpec:
     spec = params.train.spec
     normalise: str = params.data.normalise
     if params.train.use_tuned and study.best:
-        found = overlay(spec.model_dump(mode="json"), study.best, whole=("optimizer", "schedule"))
+        found = overlay(spec.model_dump(mode="json"), study.best)
         spec = validate(CnnSpec, found, str(study.folder / "best.yaml"))
         normalise = study.normalise or normalise
     return run_spec("cnn", spec.model_dump(mode="json"), normalise, params.train.seed, data)

@@ -7,13 +7,23 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 def overlay(below: dict[str, Any], above: dict[str, Any], whole: Collection[str] = (), key: str = "") -> dict[str, Any]:
-    """`above` over `below`, dictionary by dictionary but for those whose full key is in `whole`: they are replaced."""
+    """`above` over `below`, dictionary by dictionary.
+
+    Replaced as a whole are those whose full key is in `whole`, and those that are of another sort, as a schedule of
+    another kind or an optimizer of another name: what the one below it says means nothing to them.
+    """
     merged = dict(below)
     for name, value in above.items():
-        path = f"{key}.{name}" if key else name
-        both = isinstance(value, dict) and isinstance(below.get(name), dict) and path not in whole
-        merged[name] = overlay(below[name], value, whole, path) if both else value
+        path, other = f"{key}.{name}" if key else name, below.get(name)
+        if isinstance(value, dict) and isinstance(other, dict) and path not in whole and _same_sort(other, value):
+            merged[name] = overlay(other, value, whole, path)
+        else:
+            merged[name] = value
     return merged
+
+
+def _same_sort(below: dict[str, Any], above: dict[str, Any]) -> bool:
+    return all(above.get(tag, below.get(tag)) == below.get(tag) for tag in ("kind", "name"))
 
 
 class Section(BaseModel):

@@ -121,7 +121,7 @@ class _Tuning:
                 )
         self.decide(candidates)
         busy = self.fitted / ((monotonic() - started) * self.params.workers)
-        console.say(f"{1 - busy:.1%} of the time was no fit; {report.saved_share(self.tried()):.0%} of full fits saved")
+        console.say(f"{report.summary(self.tried())}; {1 - busy:.1%} of the time was no fit")
 
     def left(self) -> float:
         """Seconds of the budget."""
@@ -150,7 +150,7 @@ class _Tuning:
     def model_of(self, overrides: Overrides) -> tuple[dict[str, Any], str]:
         """Parameters of the model, and the normalisation. Raises ValueError where they are no model, or too large."""
         own = {name: value for name, value in overrides.items() if name != "normalise"}
-        model = overlay(self.default, own, whole=("optimizer", "schedule"))
+        model = overlay(self.default, own)
         if self.plan.kind == "mlp":
             return MlpSpec.model_validate(model).model_dump(mode="json"), self.job.params.data.normalise
         spec = CnnSpec.model_validate(model)
@@ -202,13 +202,12 @@ class _Tuning:
         trials, folder = self.tried(), self.job.paths.reports / "tune"
         pictures = draw_study(self.searched, trials, folder)
         write_atomic(folder / "trials.csv", report.table(trials).to_csv(index=False, lineterminator="\n"))
-        saved = f"{len(trials)} trials; giving up early saved {report.saved_share(trials):.0%} of their full fits"
         parts = [
             f"# Search for `{self.params.model}`",
             f"{verdict}.",
             report.confirmation(found, candidates, gains),
             "Gains are of fits with the same seed on the same fold, without the fold that trials were judged on.",
-            f"{saved} ([trials.csv](trials.csv)).",
+            f"{report.summary(trials)} ([trials.csv](trials.csv)).",
             *[f"![{picture.stem}]({picture.name})" for picture in pictures],
         ]
         write_atomic(folder / "report.md", "\n\n".join(part for part in parts if part) + "\n")

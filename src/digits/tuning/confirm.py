@@ -38,12 +38,16 @@ def next_units(
 ) -> list[Unit]:
     """What is still to be fitted: everybody on all folds from the first seed, then the default and the best of them.
 
-    found: accuracies. candidates: the default first.
+    Nothing more where the best of them is not ahead of the default by then. found: accuracies. candidates: the default
+    first.
     """
     everybody = [Unit(seeds[0], fold, candidate) for fold in folds for candidate in candidates]
     if missing := [unit for unit in everybody if unit not in found]:
         return missing
     pair = [candidates[0], leader(found, candidates)]
+    default, best = (mean(found[Unit(seeds[0], fold, candidate)] for fold in folds) for candidate in pair)
+    if best <= default:
+        return []
     rest = [Unit(seed, fold, candidate) for seed in seeds[1:] for fold in folds for candidate in pair]
     return [unit for unit in rest if unit not in found]
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from digits.metrics import Gain
-from digits.tuning.confirm import DEFAULT, Unit, mean_accuracy
+from digits.tuning.confirm import Unit, mean_accuracy
 from digits.tuning.search import Tried
 
 HEADINGS = ("trial", "accuracy", "epochs", "ended", "best so far", "left", "what")
@@ -59,6 +59,15 @@ def saved_share(trials: Sequence[Tried]) -> float:
     return 1 - spent / all_full if all_full else 0.0
 
 
+def summary(trials: Sequence[Tried]) -> str:
+    """How many trials there were, and what giving up early has saved."""
+    refused = sum(not trial.results for trial in trials)
+    unfitted = f", {refused} of them without a fit" if refused else ""
+    return (
+        f"{len(trials)} trials{unfitted}; giving up early saved {saved_share(trials):.0%} of fitting all of them fully"
+    )
+
+
 def table(trials: Sequence[Tried]) -> pd.DataFrame:
     """A row per trial: how it ended, accuracy and log loss after its longest fit, and what it put over the default."""
     rows: list[dict[str, Any]] = []
@@ -91,6 +100,3 @@ def confirmation(found: Mapping[Unit, float], candidates: Mapping[str, Tried | N
         shown = what(trial) if trial else "params.yaml"
         rows.append(f"| {name} | {fits} | {mean_accuracy(found, name):.4f} | {gained} | {shown} |")
     return "\n".join(rows)
-
-
-__all__ = ["DEFAULT", "HEADINGS", "best_of", "confirmation", "ended", "line", "row", "saved_share", "table", "what"]
