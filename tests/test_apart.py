@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from digits.apart import Ask, DiedError, run_apart
+from digits.apart import Ask, DiedError, LateError, run_apart
 from digits.errors import UserError
 
 
@@ -66,6 +66,20 @@ def test_whatever_ends_it_is_said(work: Any, order: Any, message: str) -> None:
     with pytest.raises(DiedError, match=message):
         run_apart(work, order, lambda _: None, 1 if work is hangs else 60)
     assert time.monotonic() - started < 30
+
+
+def test_the_first_message_may_have_a_limit_of_its_own() -> None:
+    with pytest.raises(LateError, match="took longer than 1 s"):
+        run_apart(hangs, 60.0, lambda _: None, 60, first=1)
+    told: list[Any] = []
+
+    def slow(message: Any) -> int:
+        told.append(message)
+        time.sleep(4.5 if len(told) == 1 else 0.0)  # longer than the first may take, but after it
+        return 0
+
+    run_apart(sums, [1, 2], slow, 60, first=4)
+    assert len(told) == 2
 
 
 def test_what_fails_here_ends_the_work_there() -> None:

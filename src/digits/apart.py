@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
+from math import inf
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from time import monotonic
@@ -22,34 +23,41 @@ class DiedError(Exception):
     """The work did not come to its end; says why."""
 
 
+class LateError(DiedError):
+    """The work took too long."""
+
+
 def run_apart(
     work: Callable[[Any, Ask], None],
     order: Any,
     answer: Callable[[Any], Any],
     seconds: float,
     preload: Sequence[str] = (),
+    first: float = inf,
 ) -> None:
     """Call work(order, ask) in a process of its own, where ask(message) returns what answer(message) returns here.
 
-    work: a function of a module; order, messages and answers are pickled. seconds: until the process is killed.
-    preload: modules that every process has from its start, loaded once where the system can fork. Raises DiedError with
-    the cause where the work raises, is killed or takes too long. The process ends with the one that started it.
+    work: a function of a module; order, messages and answers are pickled. seconds: until the process is killed; first:
+    until it is killed where there was no message yet. preload: modules that every process has from its start, loaded
+    once where the system can fork. Raises DiedError with the cause where the work raises or is killed, LateError where
+    it takes too long. The process ends with the one that started it.
     """
     context = _context(tuple(preload))
     here, there = context.Pipe()
     process = context.Process(target=_main, args=(work, order, there), daemon=True)
     process.start()
     there.close()
-    deadline = monotonic() + seconds
+    started, allowed = monotonic(), min(first, seconds)
     try:
-        while here.poll(max(0.0, deadline - monotonic())):
+        while here.poll(max(0.0, started + allowed - monotonic())):
             kind, message = here.recv()
             if kind == "done":
                 return
             if kind == "failed":
                 raise DiedError(message)
             here.send(answer(message))
-        raise DiedError(f"took longer than {seconds:.0f} s")
+            allowed = seconds
+        raise LateError(f"took longer than {allowed:.0f} s")
     except (EOFError, ConnectionError):
         process.join(_LAST_WORDS)
         raise DiedError(_cause(process.exitcode)) from None

@@ -1,7 +1,7 @@
 """One parameter set, fitted for longer and longer as long as it is worth it, each in a process of its own."""
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, inf
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -41,14 +41,15 @@ def lengths(longest: int, reduction: int) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def judged_apart(order: Order, answer: Any, seconds: float) -> None:
+def judged_apart(order: Order, answer: Any, seconds: float, first: float = inf) -> None:
     """Fit in a process of its own; answer(result) says after each length whether to go on with the next.
 
     result: length, accuracy and log_loss (nats) on the fold's valid part, seconds of fitting and judging, and history,
     a dictionary per epoch. Every length is a fit from the start, with the whole course of its learning rate, so that
-    its figure is what such a fit is worth. Raises DiedError with the cause where it does not come to its end.
+    its figure is what such a fit is worth. seconds: of all fits at most; first: of the first one. Raises DiedError with
+    the cause where it does not come to its end, LateError where it takes too long.
     """
-    run_apart(_judge, order, answer, seconds, preload=(FAMILIES[order.model["kind"]], "digits.crossval"))
+    run_apart(_judge, order, answer, seconds, (FAMILIES[order.model["kind"]], "digits.crossval"), first)
 
 
 def _judge(order: Order, ask: Ask) -> None:

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 from functools import cached_property
+from math import inf
 from statistics import median
 from time import monotonic
 from typing import Any
 
+from digits.apart import LateError
 from digits.config import CnnSpec, MlpSpec
 from digits.config.section import overlay
 from digits.files import read_json, write_atomic, write_json
@@ -165,8 +167,26 @@ class _Tuning:
         return spec.model_dump(mode="json"), overrides.get("normalise", self.job.params.data.normalise)
 
     def judge(self, overrides: Overrides, answer: Any) -> None:
-        """One trial."""
-        self._fit(overrides, self.job.settled.train.seed, SEARCH_FOLD, self.plan.lengths, answer)
+        """One trial. Raises ValueError where its first fit is too slow."""
+        results: list[Result] = []
+
+        def count(result: Result) -> bool:
+            results.append(result)
+            return bool(answer(result))
+
+        first = self.params.largest * self.default_seconds()
+        try:
+            self._fit(overrides, self.job.settled.train.seed, SEARCH_FOLD, self.plan.lengths, count, first)
+        except LateError:
+            if results or first > self.params.timeout or self.left() <= 0:
+                raise
+            raise ValueError(
+                f"a first fit of more than {first:.0f} s, {self.params.largest:g} times the default's"
+            ) from None
+
+    def default_seconds(self) -> float:
+        """Of the default's first fit; infinite before its trial has ended."""
+        return next((each.results[0]["seconds"] for each in self.tried() if each.name == DEFAULT and each.results), inf)
 
     def fit(self, overrides: Overrides, seed: int, fold: int) -> Result:
         """One fit of the full length."""
@@ -175,12 +195,14 @@ class _Tuning:
         self.fitted += found[0]["seconds"]
         return found[0]
 
-    def _fit(self, overrides: Overrides, seed: int, fold: int, fits: tuple[int, ...], answer: Any) -> None:
+    def _fit(
+        self, overrides: Overrides, seed: int, fold: int, fits: tuple[int, ...], answer: Any, first: float = inf
+    ) -> None:
         model, normalise = self.model_of(overrides)
         threads = model.get("threads", 1)
         log.info("fold %d, seed %d, %s epochs, normalise %s: %s", fold, seed, fits, normalise, model)
         order = Order(self.job.data.folder, model, normalise, seed, fold, fits, threads)
-        judged_apart(order, answer, min(self.params.timeout, max(self.left(), 1.0)))
+        judged_apart(order, answer, min(self.params.timeout, max(self.left(), 1.0)), first)
 
     def decide(self, candidates: dict[str, Tried | None]) -> None:
         """Write best.yaml, and the report."""

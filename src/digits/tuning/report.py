@@ -63,9 +63,7 @@ def summary(trials: Sequence[Tried]) -> str:
     """How many trials there were, and what giving up early has saved."""
     refused = sum(not trial.results for trial in trials)
     unfitted = f", {refused} of them without a fit" if refused else ""
-    return (
-        f"{len(trials)} trials{unfitted}; giving up early saved {saved_share(trials):.0%} of fitting all of them fully"
-    )
+    return f"{len(trials)} trials{unfitted}; giving up early saved {saved_share(trials):.0%} of fitting all to the end"
 
 
 def table(trials: Sequence[Tried]) -> pd.DataFrame:

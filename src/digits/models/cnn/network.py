@@ -6,6 +6,9 @@ from typing import Any
 from digits.layers import BatchNorm, Conv, Dense, Dropout, GlobalPool, Layer, Pool
 from digits.models.cnn.libraries import keras, tf
 
+# Of the running statistics. They are those of the last 20 steps or so: with Keras' 0.99 they lag behind a network that
+# learns as fast as in an epoch or two, and the short fits of a search would be worth nothing.
+_MOMENTUM = 0.95
 _RISING = frozenset({"relu", "leaky_relu", "elu", "tanh", "sigmoid", "linear"})  # gelu and silu first fall
 
 
@@ -64,7 +67,7 @@ def _keras_layer(layer: Layer, style: Style) -> keras.layers.Layer:
         case GlobalPool():
             made = keras.layers.GlobalAveragePooling2D(dtype=style.precision)
         case BatchNorm():
-            made = FusedBatchNormalization(dtype=style.precision)
+            made = FusedBatchNormalization(momentum=_MOMENTUM, dtype=style.precision)
         case Dropout(rate):
             made = ByteDropout(rate, dtype=style.precision)
         case Dense(units):
