@@ -465,6 +465,15 @@ def test_fused_batch_normalisation_is_keras_own(shape: tuple[int, ...]) -> None:
     assert np.allclose(ours(inputs, training=False), theirs(inputs, training=False), atol=1e-4)
 
 
+def test_running_statistics_keep_up_with_a_fit_of_a_hundred_steps() -> None:
+    """So that a network predicts as it was trained to: the short fits of a search are the whole of a fit."""
+    network = build_network(parse_layers("8 BN"), PLAIN, (4, 4), 3)
+    images = tf.constant(np.random.default_rng(0).normal(3, 2, (64, 4, 4, 1)), tf.float32)
+    for _ in range(100):
+        trained = network(images, training=True)
+    assert np.allclose(network(images, training=False), trained, atol=0.1)
+
+
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
 def test_dropout_drops_its_share_anew_each_time_and_keeps_the_mean(rate: float) -> None:
     keras.utils.set_random_seed(0)
