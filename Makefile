@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## PARAMS=FILE          another params file instead of params.yaml
 ## SET="KEY=VALUE ..."  params that differ from the file, as in SET="train.epochs=3 train.seed=7"
 ## ONLY="NAME ..."      baseline: the models to fit, as in ONLY="mlp-128 svm*"
-## WORKERS=2            baseline, tune: fits at the same time; without it, one per core, and one
+## WORKERS=2            baseline, tune: fits at the same time; without it, one per core, and two
 ## BUDGET=30            tune: minutes
 ## STORAGE=postgresql://USER:WORD@HOST/NAME   tune: a database in which several machines share a search and its budget
 ## UPLOAD=1             submit: send the file to Kaggle too, once, with the credentials that its client finds

@@ -41,7 +41,7 @@ class TuneParams(Section):
     model: Name
     seed: Seed
     budget: Annotated[float, Field(gt=0)]
-    workers: Annotated[int, Field(ge=1, le=1024)]
+    workers: Annotated[int, Field(ge=0, le=1024)]
     storage: str | None
     trials: Annotated[int, Field(ge=1)] | None
     epochs: Annotated[int, Field(ge=1, le=10_000)] | None

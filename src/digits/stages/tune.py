@@ -7,6 +7,8 @@ from statistics import median
 from time import monotonic
 from typing import Any
 
+import joblib
+
 from digits.apart import LateError
 from digits.config import CnnSpec, MlpSpec
 from digits.config.section import overlay
@@ -55,12 +57,18 @@ class _Tuning:
         self.confirmation = open_confirmation(storage, f"{study.name}-confirmed")
 
     @cached_property
+    def workers(self) -> int:
+        """Trials at the same time. Two beside each other get more done than one on two cores; a GPU holds one."""
+        cores = joblib.cpu_count() if self.params.model != "train" or not self.job.engine.gpus else 1
+        return self.params.workers or min(2, cores)
+
+    @cached_property
     def default(self) -> dict[str, Any]:
         """Parameters of the model, as they would be fitted here, with this command's share of the cores."""
         if self.params.model != "train":
             return self.job.params.baseline.models[self.params.model].model_dump(mode="json")
         model = self.job.settled.train.spec.model_dump(mode="json")
-        return model | {"threads": max(1, model["threads"] // self.params.workers)}
+        return model | {"threads": max(1, model["threads"] // self.workers)}
 
     @cached_property
     def plan(self) -> Plan:
@@ -102,7 +110,7 @@ class _Tuning:
                 console.say(report.line(trial, best, self.left_to_search()))
                 advance(f"best {best.value:.4f}" if best else "")
 
-            search(self.searched, self.plan, self.judge, self.left_to_search, self.params.workers, tell)
+            search(self.searched, self.plan, self.judge, self.left_to_search, self.workers, tell)
             candidates = self.candidates()
 
             def tell_unit(unit: Unit, accuracy: float) -> None:
@@ -118,11 +126,11 @@ class _Tuning:
                     range(folds),
                     self.fit,
                     self.left,
-                    self.params.workers,
+                    self.workers,
                     tell_unit,
                 )
         self.decide(candidates)
-        busy = self.fitted / ((monotonic() - started) * self.params.workers)
+        busy = self.fitted / ((monotonic() - started) * self.workers)
         console.say(f"{report.summary(self.tried())}; {1 - busy:.1%} of the time was no fit")
 
     def left(self) -> float:
@@ -134,7 +142,7 @@ class _Tuning:
         full = [trial.results[-1]["seconds"] for trial in self.tried() if trial.full]
         folds = self.job.data.fold_count
         fits = folds * (1 + self.params.finalists) + 2 * folds * (self.params.seeds - 1)
-        needed = fits * median(full) / self.params.workers if full else 0.0
+        needed = fits * median(full) / self.workers if full else 0.0
         return self.left() - min(needed, self.params.budget * 60 / 2)
 
     def tried(self) -> list[Tried]:
