@@ -41,7 +41,7 @@ def test_only_what_is_auto_is_settled(params: Params) -> None:
     assert "mixed_bfloat16 (2.0 times as fast as float32 here), 256 images per step" in engine.line(
         settled.model_dump()
     )
-    assert "on CPU, 1 threads, in float32 (as params.yaml says), 77 images" in engine.line(own.model_dump())
+    assert "on CPU, 1 thread, in float32 (as params.yaml says), 77 images" in engine.line(own.model_dump())
     assert "on 2 x H100" in Engine("H100", 2, "mixed_bfloat16", 256, 3, 2.0).line(settled.model_dump())
 
 

@@ -11,14 +11,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
 
 from digits.apart import DiedError
+from digits.config import Params
+from digits.crossval import fit
 from digits.errors import UserError
+from digits.metrics import accuracy
+from digits.prepared import Prepared
 from digits.space import narrowed
+from digits.trials import shortened
 from digits.tuning.confirm import Unit, confirm, confirmed, gain, leader, next_units, open_confirmation
+from digits.tuning.fits import Fits
 from digits.tuning.report import best_of, saved_share
 from digits.tuning.search import Plan, Tried, all_tried, open_study, search, spent_seconds, value_of
 from digits.tuning.storage import open_storage
@@ -42,6 +49,57 @@ def plan(space: dict[str, Any] | None = None, **changes: Any) -> Plan:
 
 def result(accuracy: float, length: int, seconds: float = 1.0) -> dict[str, Any]:
     return {"length": length, "accuracy": accuracy, "log_loss": 0.1, "seconds": seconds, "history": []}
+
+
+def fits(params: Params, data: Prepared, **changes: Any) -> Fits:
+    made: dict[str, Any] = {
+        "default": params.train.spec.model_dump(mode="json"),
+        "normalise": "/255",
+        "lengths": (1, 2),
+        "largest": 2.0,
+        "timeout": 120.0,
+        "left": lambda: 1e6,
+        "usual": lambda: 1e6,
+    }
+    return Fits(data, **made | changes)
+
+
+def test_the_overrides_are_what_is_fitted(toy_params: Params, toy_data: Prepared) -> None:
+    """Also their normalisation; and the time of every fit is counted."""
+    asked = fits(toy_params, toy_data)
+    told: list[dict[str, Any]] = []
+
+    def enough(result: dict[str, Any]) -> bool:
+        told.append(result)
+        return False
+
+    asked.judge({"layers": "16"}, 3, 1, enough)
+    other = asked.full({"layers": "16", "normalise": "standard"}, 3, 1)
+    model = asked.default | {"layers": "16"}
+    rows = toy_data.valid_rows(1)
+    for found, length, normalise in ((told[0], 1, "/255"), (other, 2, "standard")):
+        here = fit(toy_data, 1, shortened(model, length), normalise, 3).predict_proba(toy_data.images[rows])
+        assert found["accuracy"] == accuracy(here, np.asarray(toy_data.labels)[rows]).value
+    assert asked.seconds == [told[0]["seconds"], other["seconds"]]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "changes", "kind", "cause"),
+    [
+        ({"layers": "64C5 64C5"}, {}, ValueError, "times the multiplications of the default"),
+        ({"layers": "8C3 MP2 MP2 MP2 MP2 MP2"}, {}, ValueError, "image"),
+        ({"learning_rate": -1.0}, {}, ValueError, "learning_rate"),
+        ({}, {"usual": lambda: 0.01}, ValueError, "a first fit of more than 0 s, 2 times the default's"),
+        ({}, {"timeout": 0.02}, DiedError, "took longer than 0 s"),
+    ],
+)
+def test_what_is_no_model_too_large_too_slow_or_too_long_is_told_apart(
+    toy_params: Params, toy_data: Prepared, overrides: dict[str, Any], changes: Any, kind: Any, cause: str
+) -> None:
+    asked = fits(toy_params, toy_data, **changes)
+    with pytest.raises(kind, match=cause):
+        asked.judge(overrides, 3, 1, lambda _: True)
+    assert len(asked.seconds) == (1 if changes else 0)
 
 
 class Judge:

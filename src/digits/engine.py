@@ -71,7 +71,8 @@ class Engine:
 
     def line(self, spec: dict[str, Any]) -> str:
         """What a network of a settled spec is computed with, and why, for people."""
-        where = f"{self.gpus} x {self.device}" if self.gpus else f"CPU, {spec['threads']} threads"
+        threads = "1 thread" if spec["threads"] == 1 else f"{spec['threads']} threads"
+        where = f"{self.gpus} x {self.device}" if self.gpus else f"CPU, {threads}"
         if spec["precision"] == self.precision:
             why = f"{self.gain} times as fast as float32 here" if self.gain > 1 else "no other is faster here"
         else:

@@ -77,7 +77,13 @@ def study_of(params: Params, data: Prepared, studies: Path, model: str) -> Study
         "normalise": params.data.normalise,
         "default": default.model_dump(mode="json"),
         "tune": params.tune.model_dump(mode="json", exclude=_NOT_DECISIVE),
-        "code": code_version("digits.tuning.search", "digits.tuning.confirm", "digits.trials", _FAMILY[default.kind]),
+        "code": code_version(
+            "digits.tuning.search",
+            "digits.tuning.confirm",
+            "digits.tuning.fits",
+            "digits.trials",
+            _FAMILY[default.kind],
+        ),
     }
     return Study(studies / f"{model}-{fingerprint(decisive)}", model)
 

@@ -1,5 +1,6 @@
 """Search for better parameters, confirm the best on all folds, and keep the default unless the gain is above noise."""
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import cached_property
 from math import inf
@@ -9,19 +10,16 @@ from typing import Any
 
 import joblib
 
-from digits.apart import LateError
-from digits.config import CnnSpec, MlpSpec
-from digits.config.section import overlay
 from digits.files import read_json, write_atomic, write_json
 from digits.job import Job, Outcome
-from digits.layers import output_size, parse_layers, training_operations
-from digits.logs import log, log_to
+from digits.logs import log_to
 from digits.metrics import Gain
 from digits.space import narrowed, within
 from digits.studies import Study, study_of
-from digits.trials import LENGTH, Order, judged_apart, lengths
+from digits.trials import LENGTH, lengths
 from digits.tuning import report
 from digits.tuning.confirm import DEFAULT, Unit, confirm, confirmed, gain, leader, open_confirmation
+from digits.tuning.fits import Fits
 from digits.tuning.pictures import draw_study
 from digits.tuning.search import Overrides, Plan, Result, Tried, all_tried, open_study, search, spent_seconds
 from digits.tuning.storage import open_storage
@@ -50,7 +48,6 @@ class _Tuning:
 
     def __init__(self, job: Job, study: Study):
         self.job, self.study, self.params = job, study, job.params.tune
-        self.fitted = 0.0  # seconds of fitting that this command has seen
         study.folder.mkdir(parents=True, exist_ok=True)
         storage = open_storage(self.params.storage or f"sqlite:///{study.file}")
         self.searched = open_study(storage, study.name, self.plan, shared=self.params.storage is not None)
@@ -87,12 +84,26 @@ class _Tuning:
             trials=self.params.trials,
         )
 
+    @cached_property
+    def fits(self) -> Fits:
+        """What fits the trials."""
+        return Fits(
+            data=self.job.data,
+            default=self.default,
+            normalise=self.job.params.data.normalise,
+            lengths=self.plan.lengths,
+            largest=self.params.largest,
+            timeout=self.params.timeout,
+            left=self.left,
+            usual=self.default_seconds,
+        )
+
     def run(self) -> None:
         """Search, confirm, decide, report."""
         started = monotonic()
         console, folds = self.job.console, self.job.data.fold_count
         if self.plan.kind == "cnn":
-            console.say(self.job.engine.line(self.default))
+            console.say(f"{self.job.engine.line(self.default)}, trials at a time: {self.workers}")
         console.say(f"up to {self.params.budget:g} minutes, {self.left() / 60:.1f} of them left; {self.study.folder}")
         console.say(f"{report.row(report.HEADINGS[:-1])}  {report.HEADINGS[-1]}")
         with console.bar("tune", self.left() / 60, "minutes") as bar:
@@ -105,7 +116,6 @@ class _Tuning:
                 seen = now
 
             def tell(trial: Tried) -> None:
-                self.fitted += sum(result["seconds"] for result in trial.results)
                 best = next(iter(report.best_of(self.tried())), None)
                 console.say(report.line(trial, best, self.left_to_search()))
                 advance(f"best {best.value:.4f}" if best else "")
@@ -124,13 +134,13 @@ class _Tuning:
                     overrides,
                     seeds,
                     range(folds),
-                    self.fit,
+                    self.fits.full,
                     self.left,
                     self.workers,
                     tell_unit,
                 )
         self.decide(candidates)
-        busy = self.fitted / ((monotonic() - started) * self.workers)
+        busy = sum(self.fits.seconds) / ((monotonic() - started) * self.workers)
         console.say(f"{report.summary(self.tried())}; {1 - busy:.1%} of the time was no fit")
 
     def left(self) -> float:
@@ -157,60 +167,13 @@ class _Tuning:
             **{trial.name or f"trial-{trial.number}": trial for trial in best[: self.params.finalists]},
         }
 
-    def model_of(self, overrides: Overrides) -> tuple[dict[str, Any], str]:
-        """Parameters of the model, and the normalisation. Raises ValueError where they are no model, or too large."""
-        own = {name: value for name, value in overrides.items() if name != "normalise"}
-        model = overlay(self.default, own)
-        if self.plan.kind == "mlp":
-            return MlpSpec.model_validate(model).model_dump(mode="json"), self.job.params.data.normalise
-        spec = CnnSpec.model_validate(model)
-        data = self.job.data
-        output_size(parse_layers(spec.layers), data.image_shape)
-        size, usual = (
-            training_operations(parse_layers(layers), data.image_shape, data.classes)
-            for layers in (spec.layers, self.default["layers"])
-        )
-        if size > self.params.largest * usual:
-            raise ValueError(f"{size / usual:.1f} times the multiplications of the default")
-        return spec.model_dump(mode="json"), overrides.get("normalise", self.job.params.data.normalise)
-
-    def judge(self, overrides: Overrides, answer: Any) -> None:
-        """One trial. Raises ValueError where its first fit is too slow."""
-        results: list[Result] = []
-
-        def count(result: Result) -> bool:
-            results.append(result)
-            return bool(answer(result))
-
-        first = self.params.largest * self.default_seconds()
-        try:
-            self._fit(overrides, self.job.settled.train.seed, SEARCH_FOLD, self.plan.lengths, count, first)
-        except LateError:
-            if results or first > self.params.timeout or self.left() <= 0:
-                raise
-            raise ValueError(
-                f"a first fit of more than {first:.0f} s, {self.params.largest:g} times the default's"
-            ) from None
+    def judge(self, overrides: Overrides, answer: Callable[[Result], bool]) -> None:
+        """One trial."""
+        self.fits.judge(overrides, self.job.settled.train.seed, SEARCH_FOLD, answer)
 
     def default_seconds(self) -> float:
         """Of the default's first fit; infinite before its trial has ended."""
         return next((each.results[0]["seconds"] for each in self.tried() if each.name == DEFAULT and each.results), inf)
-
-    def fit(self, overrides: Overrides, seed: int, fold: int) -> Result:
-        """One fit of the full length."""
-        found: list[Result] = []
-        self._fit(overrides, seed, fold, self.plan.lengths[-1:], found.append)
-        self.fitted += found[0]["seconds"]
-        return found[0]
-
-    def _fit(
-        self, overrides: Overrides, seed: int, fold: int, fits: tuple[int, ...], answer: Any, first: float = inf
-    ) -> None:
-        model, normalise = self.model_of(overrides)
-        threads = model.get("threads", 1)
-        log.info("fold %d, seed %d, %s epochs, normalise %s: %s", fold, seed, fits, normalise, model)
-        order = Order(self.job.data.folder, model, normalise, seed, fold, fits, threads)
-        judged_apart(order, answer, min(self.params.timeout, max(self.left(), 1.0)), first)
 
     def decide(self, candidates: dict[str, Tried | None]) -> None:
         """Write best.yaml, and the report."""
