@@ -26,7 +26,7 @@ from digits.space import narrowed
 from digits.trials import shortened
 from digits.tuning.confirm import Unit, confirm, confirmed, gain, leader, next_units, open_confirmation
 from digits.tuning.fits import Fits
-from digits.tuning.report import best_of, saved_share
+from digits.tuning.report import best_of, furthest, saved_share
 from digits.tuning.search import Plan, Tried, all_tried, open_study, search, spent_seconds, value_of
 from digits.tuning.storage import open_storage
 
@@ -335,6 +335,22 @@ def test_the_saved_share_compares_with_one_full_fit_for_each_trial() -> None:
 
     assert saved_share([trial(1.0), trial(1.0), trial(1, 4, 16)]) == pytest.approx(1 - 23 / 48)
     assert best_of([trial(1.0), trial(1, 4, 16)])[0].full
+
+
+def test_finalists_are_those_that_went_furthest_then_the_best_of_these() -> None:
+    def trial(number: int, *values: float, failed: bool = False) -> Tried:
+        fits = tuple(result(value, length) for length, value in zip((1, 4, 16), values, strict=False))
+        return Tried(number, "", {}, fits, (), len(values) == 3, failed, "")
+
+    trials = [
+        trial(0, 0.9),
+        trial(1),
+        trial(2, 0.5, 0.6, 0.7),
+        trial(3, 0.95),
+        trial(4, 0.6, 0.8),
+        trial(5, 1.0, failed=True),
+    ]
+    assert [each.number for each in furthest(trials)] == [2, 4, 3, 0]
 
 
 CANDIDATES = ["default", "a", "b"]

@@ -161,7 +161,7 @@ class _Tuning:
 
     def candidates(self) -> dict[str, Tried | None]:
         """The default and the best few by name."""
-        best = [trial for trial in report.best_of(self.tried()) if trial.overrides]
+        best = [trial for trial in report.furthest(self.tried()) if trial.overrides]
         return {
             DEFAULT: None,
             **{trial.name or f"trial-{trial.number}": trial for trial in best[: self.params.finalists]},
@@ -179,7 +179,7 @@ class _Tuning:
         """Write best.yaml, and the report."""
         found = confirmed(self.confirmation)
         gains = {name: gained for name in candidates if (gained := gain(found, name, SEARCH_FOLD)) and name != DEFAULT}
-        best, verdict = None, "no trial of the full length was confirmed: the default stays"
+        best, verdict = None, "no trial was confirmed: the default stays"
         if gains:
             best = leader(found, [*candidates])
             verdict = _verdict(best, gains.get(best))

@@ -50,6 +50,12 @@ def best_of(trials: Sequence[Tried]) -> list[Tried]:
     return sorted((trial for trial in trials if trial.full), key=lambda trial: trial.value, reverse=True)
 
 
+def furthest(trials: Sequence[Tried]) -> list[Tried]:
+    """Those with a fit, by how far they went and then by how good they were there, the best first."""
+    judged = [trial for trial in trials if trial.results and not trial.failed]
+    return sorted(judged, key=lambda trial: (len(trial.results), trial.value), reverse=True)
+
+
 def saved_share(trials: Sequence[Tried]) -> float:
     """Share of the seconds of fitting that was saved by giving up early, of one full fit for each trial."""
     judged = [trial for trial in trials if trial.results]
