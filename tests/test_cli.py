@@ -167,7 +167,8 @@ def test_tune_finds_something_or_keeps_the_default_and_train_takes_it(toy: Path,
     assert tuned.returncode == 0, tuned.stderr
     [best] = (toy / "runs" / "tune").glob("*/best.yaml")
     rows = [line.split() for line in tuned.stdout.splitlines() if re.match(r" +\d+  ", line)]
-    assert [row[0] for row in rows] == ["0", "1", "2", "3"] and rows[0][-1] == "default" and rows[1][-1] == "flat"
+    assert {row[0]: row[-1] for row in rows}.items() >= {"0": "default", "1": "flat"}.items()
+    assert sorted(row[0] for row in rows) == ["0", "1", "2", "3"]
     assert "epochs, normalise" in (best.parent / "log.txt").read_text()
     report = (toy / "reports" / "tune" / "report.md").read_text()
     assert "history.png" in report and (toy / "reports" / "tune" / "history.png").read_bytes()[:4] == b"\x89PNG"

@@ -151,6 +151,18 @@ def test_the_first_that_is_drawn_is_where_to_start(tmp_path: Path) -> None:
     assert judge.asked[3]["learning_rate_init"] != 0.004
 
 
+def test_first_trials_that_were_not_all_queued_are_queued_by_the_next(tmp_path: Path) -> None:
+    """As after a kill in the middle of it; and what two machines queue is run once."""
+    storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    study = optuna.create_study(storage=storage, study_name="test", direction="maximize")
+    study.enqueue_trial({}, user_attrs={"queued": "default", "name": "default", "overrides": "{}"})
+    judge = Judge(worth)
+    assert [trial.name for trial in run(tmp_path, judge, plan(trials=3))] == ["default", "wide", ""]
+    study.enqueue_trial({}, user_attrs={"name": "wide", "overrides": '{"hidden_layer_sizes": [512]}'})
+    run(tmp_path, judge, plan(trials=5))
+    assert Counter(map(str, judge.asked))[str(FIRST["wide"])] == 1
+
+
 def test_one_in_four_goes_on(tmp_path: Path) -> None:
     """Worse and worse trials end after their first fit; better and better ones all go on."""
     worse = iter(range(1000))
@@ -276,7 +288,8 @@ search(study, asked, judge, lambda: seconds - spent_seconds([study], datetime.no
 
 def driver(folder: Path, url: str, seconds: float, pause: float) -> "subprocess.Popen[str]":
     script = folder / "driver.py"
-    script.write_text(DRIVER.format(tests=str(Path(__file__).parent)))
+    if not script.exists():  # another driver may be reading it
+        script.write_text(DRIVER.format(tests=str(Path(__file__).parent)))
     command = [sys.executable, str(script), url, str(seconds), str(pause)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
@@ -462,7 +475,8 @@ def test_three_machines_share_a_search_its_budget_and_a_database_that_is_restart
     drivers = [driver(tmp_path, url, budget, 0.7) for _ in range(3)]
     for process in drivers:
         assert process.stdout and process.stdout.readline() == "run\n"
-    time.sleep(2)
+    assert drivers[0].stdout and [drivers[0].stdout.readline() for _ in range(2)] == ["run\n"] * 2
+    time.sleep(0.2)  # a trial takes at least 0.7
     drivers[0].kill()
     drivers[0].wait()
     postgres("restart")
@@ -479,6 +493,6 @@ def test_three_machines_share_a_search_its_budget_and_a_database_that_is_restart
     assert again[0].state in (TrialState.COMPLETE, TrialState.PRUNED)
     ended = all_tried(study, plan())
     assert max(Counter(str(sorted(trial.overrides.items())) for trial in ended).values()) == 1
-    assert len(ended) > 12 and [trial.name for trial in ended][:2] == [*FIRST]
+    assert len(ended) > 12 and {trial.name for trial in ended} == {*FIRST, ""}
     assert budget * 0.8 < spent_seconds([study], datetime.now()) < budget * 1.1
     assert took < budget + 30

@@ -23,6 +23,7 @@ from digits.tuning.storage import queue_again
 
 MOST_FAILURES = 5  # in a row, after which something other than the parameters is wrong
 _RANDOM = 10  # trials drawn at random before the sampler learns from them
+_START = "the start"  # no name of a trial, which would have no blank
 _PER_NAT = 1e-6  # of log loss, taken from the accuracy: it decides ties and nothing else, an image being worth more
 _NEVER = datetime(1970, 1, 1)
 _BEGUN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
@@ -85,23 +86,33 @@ def value_of(result: Result) -> float:
 
 
 def open_study(storage: BaseStorage, name: str, plan: Plan, shared: bool) -> optuna.Study:
-    """The study of that name; made, with its first trials, by whoever comes first. shared: between machines."""
+    """The study of that name, made by whoever comes first. shared: between machines."""
     # Each length's values are compared with all others of that length. Hyperband's brackets would begin half of the
     # trials with longer fits, which costs more than it finds within an hour or two.
     pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=plan.reduction)
-    try:
-        study = optuna.create_study(storage=storage, study_name=name, direction="maximize", pruner=pruner)
-        for title, overrides in plan.first.items():
-            study.enqueue_trial({}, user_attrs={"name": title, "overrides": _written(overrides)})
-        if plan.start:
-            study.enqueue_trial(plan.start)
-    except optuna.exceptions.DuplicatedStudyError:
-        study = optuna.load_study(storage=storage, study_name=name, pruner=pruner)
+    study = optuna.create_study(
+        storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
+    )
+    _queue_first(study, plan)
     requeue_killed(study)
     # from the same seed the sampler would draw what it has drawn before, or what another machine draws
     own = crc32(_driver().encode()) if shared else 0
     study.sampler = _sampler((plan.seed + len(_begun(study)) + own) % 2**32)
     return study
+
+
+def _queue_first(study: optuna.Study, plan: Plan) -> None:
+    """Queue the first trials that nobody has queued yet: another machine may be about to, or was killed before it did.
+
+    What two machines queue at the same time is run by one of them, as all that is the same.
+    """
+    queued = {trial.user_attrs.get("queued") for trial in study.get_trials(deepcopy=False)}
+    for title, overrides in plan.first.items():
+        if title not in queued:
+            named = {"queued": title, "name": title, "overrides": _written(overrides)}
+            study.enqueue_trial({}, user_attrs=named)
+    if plan.start and _START not in queued:
+        study.enqueue_trial(plan.start, user_attrs={"queued": _START})
 
 
 def _sampler(seed: int) -> optuna.samplers.BaseSampler:
@@ -219,8 +230,8 @@ def _objective(study: optuna.Study, trial: Trial, plan: Plan, judge: Judge, left
 
 
 def _same(study: optuna.Study, number: int, text: str) -> FrozenTrial | None:
-    """The first trial with the same overrides that is running or has ended, where it is not this one."""
-    for other in study.get_trials(deepcopy=False, states=_BEGUN):
+    """The first trial with the same overrides that waits, is running or has ended, where it is not this one."""
+    for other in study.get_trials(deepcopy=False, states=(TrialState.WAITING, *_BEGUN)):
         if other.number < number and other.user_attrs.get("overrides") == text:
             return other
     return None
