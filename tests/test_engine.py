@@ -21,11 +21,13 @@ def measured(float32: float, *bfloat16: float) -> dict[str, object]:
     return {"gpus": 0, "device": "CPU", "images_per_second": {"float32": {"128": float32}, "mixed_bfloat16": others}}
 
 
-def test_the_fastest_precision_and_the_smallest_batch_that_is_nearly_as_fast_are_taken() -> None:
+def test_the_fastest_precision_and_the_smallest_batch_that_is_fast_enough_are_taken() -> None:
     found = Engine.from_measurement(measured(1000, 2500, 2600, 2700), threads=2)
     assert (found.precision, found.batch_size, found.gain) == ("mixed_bfloat16", 128, 2.5)
-    assert Engine.from_measurement(measured(1000, 2000, 2900, 3000), threads=2).batch_size == 256
-    assert Engine.from_measurement(measured(1000, 1200, 2000, 3000), threads=2).batch_size == 512
+    assert Engine.from_measurement(measured(1000, 1400, 2900, 3000), threads=2).batch_size == 256
+    assert Engine.from_measurement(measured(1000, 1200, 1400, 3000), threads=2).batch_size == 512
+    noisy = measured(3189, 5112, 5149, 6599)  # as a busy machine was seen
+    assert Engine.from_measurement(noisy, threads=2).batch_size == 128
     slow = {"float32": {"128": 1000, "256": 1010, "512": 990}, "mixed_bfloat16": {"128": 200}}
     found = Engine.from_measurement({"gpus": 0, "device": "CPU", "images_per_second": slow}, threads=2)
     assert (found.precision, found.batch_size, found.gain) == ("float32", 128, 1.0)
