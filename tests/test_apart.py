@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,15 @@ def test_the_first_message_may_have_a_limit_of_its_own() -> None:
 
     run_apart(sums, [1, 2], slow, 60, first=4)
     assert len(told) == 2
+
+
+def test_it_can_be_stopped_while_it_says_nothing() -> None:
+    stop = threading.Event()
+    threading.Timer(0.5, stop.set).start()
+    started = time.monotonic()
+    with pytest.raises(DiedError, match="was stopped"):
+        run_apart(hangs, 60.0, print, inf, stop=stop)
+    assert time.monotonic() - started < 30
 
 
 def test_what_fails_here_ends_the_work_there() -> None:

@@ -16,6 +16,7 @@ from digits.errors import UserError
 
 Ask = Callable[[Any], Any]
 
+_GLANCE = 0.2  # seconds between two looks at whether it shall be stopped
 _LAST_WORDS = 10.0  # seconds that a process may take to end after its last message
 
 
@@ -34,13 +35,14 @@ def run_apart(
     seconds: float,
     preload: Sequence[str] = (),
     first: float = inf,
+    stop: threading.Event | None = None,
 ) -> None:
     """Call work(order, ask) in a process of its own, where ask(message) returns what answer(message) returns here.
 
     work: a function of a module; order, messages and answers are pickled. seconds: until the process is killed; first:
-    until it is killed where there was no message yet. preload: modules that every process has from its start, loaded
-    once where the system can fork. Raises DiedError with the cause where the work raises or is killed, LateError where
-    it takes too long. The process ends with the one that started it.
+    until it is killed where there was no message yet. stop: once it is set, the process is killed. preload: modules
+    that every process has from its start, loaded once where the system can fork. Raises DiedError with the cause where
+    the work raises or is killed, LateError where it takes too long. The process ends with the one that started it.
     """
     context = _context(tuple(preload))
     here, there = context.Pipe()
@@ -49,7 +51,11 @@ def run_apart(
     there.close()
     started, allowed = monotonic(), min(first, seconds)
     try:
-        while here.poll(max(0.0, started + allowed - monotonic())):
+        while (left := started + allowed - monotonic()) > 0:
+            if stop and stop.is_set():
+                raise DiedError("was stopped")
+            if not here.poll(min(left, _GLANCE)):
+                continue
             kind, message = here.recv()
             if kind == "done":
                 return

@@ -1,0 +1,110 @@
+"""A budget is used up, and not exceeded, on machines fast and slow, steady and not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from digits.plan import Fit, Goal, Pace, Sizes, choose, foresee, next_fit, seconds
+
+SIZES = Sizes(fold=30_240, whole=42_000, shown=40_000)
+PACE = Pace(start=6, image=1 / 3000, look=1 / 20_000)
+NETWORKS = {"quick": 6, "middle": 13, "long": 22}  # epochs
+
+
+@dataclass
+class Machine:
+    """A simulated machine whose real speed differs from what is expected of it."""
+
+    workers: int
+    factor: float  # times slower than the calibration said
+    noise: float  # of each fit
+    seed: int
+
+    def spend(self, goal: Goal, pace: Pace, left: float) -> tuple[list[Fit], float]:
+        """Fits and the time at which the last of them ends."""
+        generator = np.random.default_rng(self.seed)
+        free, begun, seen = [0.0] * self.workers, list[Fit](), pace
+        ends = [0.0]
+        while free:
+            at = min(free)
+            free.remove(at)
+            if fit := next_fit(goal, begun, seen, SIZES, left - at):
+                begun.append(fit)
+                took = seconds(fit, pace, SIZES) * self.factor * np.exp(self.noise * generator.normal())
+                seen = seen.times(took / seconds(fit, seen, SIZES))
+                free.append(at + took)
+                ends.append(at + took)
+        return begun, max(ends)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    minutes=st.floats(1, 120),
+    per_second=st.floats(500, 20_000),
+    workers=st.integers(1, 8),
+    factor=st.floats(0.9, 1.1),
+    seed=st.integers(0, 1000),
+)
+def test_a_budget_is_used_up_and_kept(
+    minutes: float, per_second: float, workers: int, factor: float, seed: int
+) -> None:
+    pace = Pace(6, 1 / per_second, 1 / (7 * per_second))
+    left = minutes * 60
+    networks = {name: (epochs, pace) for name, epochs in NETWORKS.items()}
+    fold, whole = (seconds(Fit(which, epochs, 42), pace, SIZES) for which, epochs in ((0, 6), (None, 4)))
+    assume(1.15 * max(fold, whole) <= left and 1.15 * (fold + whole) <= workers * left)
+    _, goal = choose(networks, SIZES, left, workers, 5, 42, 1000)
+    begun, end = Machine(workers, factor, 0.02, seed).spend(goal, pace, left)
+    assert 0.8 * left <= end <= 1.17 * left
+    assert [fit.fold for fit in begun if fit.fold is not None] == [*range(goal.folds)] or factor > 1
+    assert len(set(begun)) == len(begun)
+    seeds = [fit.seed for fit in begun if fit.fold is None]
+    assert len(set(seeds)) == len(seeds) and 42 not in seeds
+
+
+def test_what_is_foreseen_is_what_is_done() -> None:
+    _, goal = choose({name: (epochs, PACE) for name, epochs in NETWORKS.items()}, SIZES, 1700, 2, 5, 42, 1000)
+    slots = foresee(goal, [], PACE, SIZES, 1700, 2)
+    begun, end = Machine(2, 1.0, 0.0, 0).spend(goal, PACE, 1700)
+    assert [slot.fit for slot in slots] == begun
+    assert max(slot.end for slot in slots) == pytest.approx(end)
+    assert end <= 1700
+
+
+def test_more_time_goes_on_where_less_has_ended() -> None:
+    goal = Goal(folds=2, epochs=13, seed=0, fits=1000)
+    short = [slot.fit for slot in foresee(goal, [], PACE, SIZES, 600, 2)]
+    more = [slot.fit for slot in foresee(goal, short, PACE, SIZES, 600, 2)]
+    assert not set(short) & set(more)
+    assert {fit.fold for fit in short} >= {0, 1} and {fit.fold for fit in more} == {None}
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(1.3, "quick"), (3, "middle"), (5, "long"), (120, "long")])
+def test_longer_budgets_have_time_for_longer_fits(minutes: float, expected: str) -> None:
+    name, goal = choose({name: (epochs, PACE) for name, epochs in NETWORKS.items()}, SIZES, minutes * 60, 2, 5, 1, 1000)
+    assert name == expected
+    assert goal.epochs == NETWORKS[expected] and 1 <= goal.folds <= 5
+    assert goal.folds == 5 or minutes < 120
+
+
+def test_without_any_time_the_first_fold_is_fitted_all_the_same() -> None:
+    name, goal = choose({name: (epochs, PACE) for name, epochs in NETWORKS.items()}, SIZES, 1, 2, 5, 1, 1000)
+    assert (name, goal.folds) == ("quick", 1)
+    assert [slot.fit.fold for slot in foresee(goal, [], PACE, SIZES, 1, 2)] == [0]
+
+
+def test_a_fold_that_cannot_end_in_time_gives_way_to_what_can() -> None:
+    goal = Goal(folds=3, epochs=22, seed=0, fits=1000)
+    assert next_fit(goal, [Fit(0, 22, 0)], PACE, SIZES, 100) is None
+    half = seconds(Fit(None, 14, 1), PACE, SIZES)
+    found = next_fit(goal, [Fit(0, 22, 0), Fit(1, 22, 0), Fit(2, 22, 0)], PACE, SIZES, half + 0.1)
+    assert found == Fit(None, 14, 1)
+
+
+def test_there_are_no_more_fits_on_all_images_than_are_wanted() -> None:
+    goal = Goal(folds=2, epochs=6, seed=0, fits=3)
+    slots = foresee(goal, [], PACE, SIZES, 7200, 2)
+    assert [slot.fit.fold for slot in slots] == [0, 1, None, None, None]
