@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## SET="KEY=VALUE ..."  params that differ from the file, as in SET="train.epochs=3 train.seed=7"
 ## ONLY="NAME ..."      baseline: the models to fit, as in ONLY="mlp-128 svm*"
 ## WORKERS=2            baseline, tune: fits at the same time; without it, one per core, and two
-## BUDGET=30            tune: minutes
+## BUDGET=30            tune, train, ensemble, submit: minutes for all fits together; without it, 30 and 5
 ## STORAGE=postgresql://USER:WORD@HOST/NAME   tune: a database in which several machines share a search and its budget
 ## UPLOAD=1             submit: send the file to Kaggle too, once, with the credentials that its client finds
 ## REQUIRE_GPU=1        tune, train and later: stop where TensorFlow sees no GPU, in place of using the processor
@@ -30,7 +30,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # as environment variables they need no quoting
 export DATA PARAMS SET ONLY WORKERS BUDGET STORAGE
-ALSO := $${WORKERS:+ baseline.workers=$$WORKERS tune.workers=$$WORKERS}$${BUDGET:+ tune.budget=$$BUDGET}$${STORAGE:+ tune.storage=$$STORAGE}
+ALSO := $${WORKERS:+ baseline.workers=$$WORKERS tune.workers=$$WORKERS}$${BUDGET:+ tune.budget=$$BUDGET train.budget=$$BUDGET}$${STORAGE:+ tune.storage=$$STORAGE}
 OPTIONS := --params "$$PARAMS" --set "$$SET$(ALSO)" --data "$$DATA"
 DIGITS = $(BIN)/python -m digits $(OPTIONS) --only "$$ONLY" $(if $(filter-out 0,$(UPLOAD)),--upload) \
 	$(if $(filter-out 0,$(REQUIRE_GPU)),--require-gpu) $(if $(DEBUG),--debug)
@@ -58,10 +58,10 @@ tune: setup ## data, then a search for a better network
 tune-dashboard: setup ## look at the search in a browser, also while it runs (needs optuna-dashboard)
 	@$(DIGITS) fetch prepare dashboard
 
-train: setup ## data, then the Keras network over the folds
+train: setup ## data, then Keras networks for BUDGET minutes: folds first, then all labelled images
 	@$(DIGITS) fetch prepare train
 
-ensemble: setup ## data, train, then a blend with every finished baseline
+ensemble: setup ## data, train, then a blend of all finished networks and baselines
 	@$(DIGITS) fetch prepare train ensemble
 
 submit: setup ## data, train, ensemble, then the checked file to upload

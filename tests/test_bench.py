@@ -33,6 +33,7 @@ def test_the_report_has_what_was_measured(
         monkeypatch.setattr(networks, name, value)
     also = (
         "networks={short: {epochs: 1, min_steps: 30}, long: {epochs: 30, views: [{shift: [0, 1]}]}}",
+        "train.among=[default]",
         "train.batch_size=64",
     )
     overrides = digits_arguments(also=also)[-1]

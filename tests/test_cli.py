@@ -82,6 +82,44 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: 
     assert all(path.stat().st_mtime_ns == time_ for path, time_ in done.items()), "a finished fit was done again"
 
 
+def test_interrupted_it_makes_the_best_of_what_is_finished_and_goes_on_later(toy: Path, digits: Digits) -> None:
+    also = ("train.epochs=60", "train.fits=2")
+    command = digits_command(*SUBMIT, also=also)
+    process = subprocess.Popen(
+        command, cwd=toy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list((toy / "runs").glob("cnn-*/fold-0")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does on Ctrl-C: to every process
+    shown, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on from there" in told and "Traceback" not in told
+    assert "predictions" in shown
+    assert not list((toy / "runs").glob("cnn-*/whole-*"))
+    done = tree(next((toy / "runs").glob("cnn-*/fold-0")))
+    assert len(pd.read_csv(submission(toy))) == 30
+    again = digits(*SUBMIT, also=also)
+    assert again.returncode == 0, again.stderr
+    [run] = (toy / "runs").glob("cnn-*")
+    assert len([*run.glob("fold-*")]) == 3 and len([*run.glob("whole-*")]) == 2
+    assert tree(next((toy / "runs").glob("cnn-*/fold-0"))) == done
+    assert "Nothing to do" in digits(*SUBMIT, also=also).stdout
+
+
+def test_more_minutes_go_on_from_what_less_have_left(toy: Path, digits: Digits) -> None:
+    assert digits("fetch", "prepare", "train").returncode == 0
+    [run] = (toy / "runs").glob("cnn-*")
+    before = tree(run)
+    assert "Nothing to do" in digits("fetch", "prepare", "train", also=("train.budget=3",)).stdout
+    more = digits("train", also=("train.budget=20", "train.fits=2"))
+    assert more.returncode == 0 and len([*run.glob("whole-*")]) == 2
+    after = tree(run)
+    kept = {name for name in before if name.startswith(("fold-", "whole-"))}
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+
+
 def test_other_params_make_other_runs_and_leave_the_old(toy: Path, digits: Digits) -> None:
     assert digits("fetch", "prepare", "train").returncode == 0
     before = tree(toy / "runs")
@@ -107,7 +145,9 @@ def test_baselines_never_import_tensorflow_and_are_blended_in(toy: Path, digits:
     )
     assert "must do without" in heavy.stderr
     board = pd.read_csv(toy / "reports" / "baseline.csv")
-    columns = "name cv_accuracy cv_low cv_high cv_sd log_loss holdout_accuracy fit_seconds predict_seconds size_mb"
+    columns = (
+        "name folds cv_accuracy cv_low cv_high cv_sd log_loss holdout_accuracy fit_seconds predict_seconds size_mb"
+    )
     assert list(board.columns) == [*columns.split(), "near_best"]
     assert board["cv_accuracy"].is_monotonic_decreasing
     assert set(board["name"]) == {"small", "nearest"}
@@ -178,7 +218,7 @@ def test_tune_finds_something_or_keeps_the_default_and_train_takes_it(toy: Path,
     assert tree(toy / "runs") == before
     comments = [line for line in best.read_text().splitlines() if line.startswith("#")]
     best.write_text("\n".join([*comments, "train:", "  layers: 2C3 MP2 4"]))
-    assert "fits of 2C3 MP2 4:" in digits("train").stdout
+    assert "plan: tuned, 2C3 MP2 4: 3 folds" in digits("train").stdout
 
 
 def test_the_dashboard_is_opened_on_the_study_of_these_params(
@@ -273,7 +313,7 @@ def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits
         "extends: params.yaml\ncompetition: {slug: shapes, image_shape: [20, 20], classes: 4, label_column: kind,"
         " class_names: [north, east, south, west], test_id_column: key, pixel_prefix: px, first_pixel: 1,"
         " submission_id: key, submission_label: kind, first_id: 0, train_rows: null, test_rows: 30}\n"
-        "data: {folds: 2}\ntrain: {layers: MP2 4C3 MP2 16, epochs: 30, min_steps: 0, learning_rate: 0.02,"
+        "data: {folds: 2}\ntrain: {fits: 1, layers: MP2 4C3 MP2 16, epochs: 30, min_steps: 0, learning_rate: 0.02,"
         " batch_size: 16, augment: {rotation: 0.0, shift: 0.0, zoom: 0.0}}\n"
     )
     made = digits(*SUBMIT, "--params", "params.shapes.yaml", "--data", "files", toy=False)
@@ -289,7 +329,7 @@ def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits
 @pytest.mark.skipif(not REAL_FASHION.exists(), reason="Fashion-MNIST's files are not beside the checkout")
 def test_fashion_mnist_is_a_params_file(workspace: Path, digits: Digits) -> None:
     shutil.copy(ROOT / "params.fashion-mnist.yaml", workspace)
-    quick = "train.layers='MP4 16' train.epochs=1 data.folds=2"
+    quick = "train.layers='MP4 16' train.epochs=1 train.fits=1 data.folds=2"
     made = digits(
         *SUBMIT, "--params", "params.fashion-mnist.yaml", "--data", str(REAL_FASHION), "--set", quick, toy=False
     )
@@ -314,7 +354,7 @@ def test_a_refused_file_does_not_take_the_place_of_a_good_one(toy: Path, digits:
 def test_commands_side_by_side_do_not_meet(toy: Path, digits: Digits) -> None:
     """Other data or params in another terminal leave a chain of stages with its own."""
     assert digits("fetch", "prepare", "train").returncode == 0
-    quick = "'train.layers=MP2 8' train.epochs=1 train.min_steps=0 data.folds=2"
+    quick = "'train.layers=MP2 8' train.epochs=1 train.min_steps=0 train.fits=1 data.folds=2"
     other = digits(*SUBMIT, "--data", "practice", "--set", quick, toy=False)
     assert other.returncode == 0, other.stderr
     rest = digits("ensemble", "submit")

@@ -176,7 +176,7 @@ def test_all_faults_are_reported_together() -> None:
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text()
-    (tmp_path / "mine.yaml").write_text(text.replace("  rounds: 50", "  {}"))
+    (tmp_path / "mine.yaml").write_text(text.replace("  rounds: 50", "  # 50"))
     with pytest.raises(UserError, match=r"mine.yaml: ensemble.rounds is missing; it must be a whole number from 1"):
         load_params(tmp_path / "mine.yaml")
 
@@ -219,7 +219,7 @@ def test_a_network_is_the_default_with_what_it_says_laid_over_and_the_user_above
     networks = '{"wide": {"layers": "64C3 32", "epochs": 9, "augment": {"zoom": 0.2}}}'
 
     def load(*more: str) -> Params:
-        return load_params(ROOT / "params.yaml", [f"networks={networks}", *more])
+        return load_params(ROOT / "params.yaml", [f"networks={networks}", "train.among=[default]", *more])
 
     plain, named = load(), load("train.network=wide", "train.epochs=4", "train.seed=1")
     assert (named.train.layers, named.train.epochs, named.train.seed) == ("64C3 32", 4, 1)
@@ -237,7 +237,7 @@ def test_a_network_is_the_default_with_what_it_says_laid_over_and_the_user_above
     ],
 )
 def test_faults_in_networks_are_named(overrides: tuple[str, ...], expected: str) -> None:
-    [line] = faults('networks={"wide": {"epochs": 3}}', *overrides)
+    [line] = faults('networks={"wide": {"epochs": 3}}', "train.among=[default]", *overrides)
     assert expected in line
 
 
@@ -278,3 +278,21 @@ def test_the_published_networks_can_be_written(layers: str, weights: int) -> Non
 )
 def test_the_published_recipes_can_be_written(overrides: tuple[str, ...]) -> None:
     load_params(ROOT / "params.yaml", [f"train.{override}" for override in overrides])
+
+
+def test_what_is_said_of_train_holds_for_every_network(tmp_path: Path) -> None:
+    said = load_params(ROOT / "params.yaml", ["train.epochs=3", "train.schedule=cosine", "train.fits=7"])
+    written = load_params(ROOT / "params.yaml")
+    for name in written.networks:
+        network = said.network(name)
+        assert (network.epochs, network.schedule.kind) == (3, "cosine")
+        assert network.layers == written.network(name).layers
+    (tmp_path / "mine.yaml").write_text(
+        f"extends: {ROOT / 'params.yaml'}\ntrain: {{views: [], augment: {{elastic: 1.5}}}}\n"
+        "networks: {ten-minutes: {augment: {elastic: 2.5}}}\n"
+    )
+    mine = load_params(tmp_path / "mine.yaml")
+    assert {name: mine.network(name).views for name in mine.networks} == dict.fromkeys(written.networks, ())
+    assert mine.network("four-minutes").augment.elastic == 1.5
+    assert mine.network("ten-minutes").augment.elastic == 2.5
+    assert mine.network("one-epoch").augment.rotation == written.network("one-epoch").augment.rotation

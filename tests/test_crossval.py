@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from digits.config import Params
-from digits.crossval import assemble, fit, fit_fold
+from digits.crossval import assemble, fit, fit_fold, rows_of
 from digits.models import save
 from digits.prepared import Prepared
 
@@ -31,8 +31,8 @@ def test_no_model_sees_what_it_is_judged_on(toy_data: Prepared, monkeypatch: pyt
     model = Remembers()
     monkeypatch.setattr("digits.crossval.build", lambda *_: model)
     fitted = fit_fold(toy_data, fold, {"kind": "mlp"}, "/255", 0)
-    assert len(model.seen) == 180 - len(fitted.valid) - 18
-    for part in (fitted.valid, fitted.holdout, fitted.test):
+    assert len(model.seen) == 180 - len(fitted.seen.valid) - 18
+    for part in (fitted.seen.valid, fitted.seen.holdout, fitted.seen.test):
         assert (part[:, 0] == 0).all()
 
 
@@ -55,11 +55,11 @@ def test_a_fold_is_fitted_and_predicted(toy_data: Prepared, toy_params: Params) 
     spec: dict[str, Any] = toy_params.baseline.models["small"].model_dump(mode="json")
     fitted = fit_fold(toy_data, 1, spec, "/255", 0)
     assert (
-        fitted.valid.shape == (len(toy_data.valid_rows(1)), 3)
-        and fitted.holdout.shape == (18, 3)
-        and fitted.test.shape == (30, 3)
+        fitted.seen.valid.shape == (len(toy_data.valid_rows(1)), 3)
+        and fitted.seen.holdout.shape == (18, 3)
+        and fitted.seen.test.shape == (30, 3)
     )
-    assert fitted.valid.dtype == np.float32
+    assert fitted.seen.valid.dtype == np.float32
     assert fitted.fit_seconds > 0
 
 
@@ -97,11 +97,14 @@ def test_normalisation_is_fitted_on_the_training_part_of_the_fold_alone(
 def test_assembled_rows_are_in_order(toy_data: Prepared) -> None:
     working = toy_data.working_rows
     truth = np.random.default_rng(0).random((180, 3)).astype(np.float32)
-    valid = [truth[toy_data.valid_rows(fold)] for fold in range(3)]
+    valid = {fold: truth[toy_data.valid_rows(fold)] for fold in (2, 0, 1)}
     assert np.array_equal(assemble(toy_data, valid), truth[working])
+    del valid[1]
+    some = rows_of(toy_data, [0, 2])
+    assert set(some) == set(toy_data.valid_rows(0)) | set(toy_data.valid_rows(2)) and (np.diff(some) > 0).all()
+    assert np.array_equal(assemble(toy_data, valid), truth[some])
 
 
-def test_rows_that_nobody_predicts_are_noticed(toy_data: Prepared) -> None:
-    valid = [np.ones((len(toy_data.valid_rows(fold)), 3), np.float32) for fold in range(3)]
-    with pytest.raises(ValueError, match="predicted by no fold"):
-        assemble(toy_data, valid[:2])
+def test_predictions_that_are_not_a_folds_own_are_noticed(toy_data: Prepared) -> None:
+    with pytest.raises(ValueError, match=r"fold 1 has \d+ rows, but 5 predictions"):
+        assemble(toy_data, {1: np.ones((5, 3), np.float32)})

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import joblib
 import pytest
 
 from conftest import Digits, write_toy_files
@@ -31,6 +32,18 @@ def test_the_fastest_precision_and_the_smallest_batch_that_is_fast_enough_are_ta
     slow = {"float32": {"128": 1000, "256": 1010, "512": 990}, "mixed_bfloat16": {"128": 200}}
     found = Engine.from_measurement({"gpus": 0, "device": "CPU", "images_per_second": slow}, threads=2)
     assert (found.precision, found.batch_size, found.gain) == ("float32", 128, 1.0)
+
+
+def test_fits_beside_each_other_share_the_cores(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = Engine("CPU", 0, "float32", 128, 6, 1.0)
+    assert [engine.settle(params.train, beside).threads for beside in (1, 2, 4, 9)] == [6, 3, 1, 1]
+    assert engine.at_once == min(2, joblib.cpu_count())
+    three = Engine("H100", 3, "float32", 128, 6, 1.0)
+    assert three.at_once == 3
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert three.visible_gpus() == ["0", "1", "2"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5,7")
+    assert three.visible_gpus() == ["2", "5", "7"]
 
 
 def test_only_what_is_auto_is_settled(params: Params) -> None:

@@ -13,10 +13,11 @@ from threadpoolctl import threadpool_info
 
 from digits.config import Params
 from digits.console import Console
-from digits.fitting import Work, complete_on_gpus, complete_one_by_one, complete_side_by_side
+from digits.fitting import Work, complete_side_by_side, fit_unit, fit_whole
 from digits.metrics import accuracy, log_loss
+from digits.plan import Fit
 from digits.prepared import Prepared
-from digits.runs import RunFolder, RunSpec, run_spec
+from digits.runs import PLAIN, SEEN, RunFolder, RunSpec, run_spec
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_side_by_side_is_the_same_as_one_by_one(toy_data: Prepared, spec: RunSpe
         assert work == Work(fits=6)
     assert complete_side_by_side(toy_data, tmp_path / "one", [spec, other], 1, console, "baseline") == Work(fits=0)
     for each in (spec, other):
-        two, one = (RunFolder(tmp_path / name, each).result(toy_data) for name in ("two", "one"))
+        two, one = (RunFolder(tmp_path / name, each).result(toy_data, range(3)) for name in ("two", "one"))
         assert np.array_equal(two.oof, one.oof) and np.array_equal(two.test, one.test)
 
 
@@ -92,49 +93,55 @@ fitting.complete_side_by_side(data, Path({str(tmp_path)!r}), [spec], 1, Console(
 
 
 def test_a_finished_run_says_how_good_it_is(toy_data: Prepared, spec: RunSpec, tmp_path: Path) -> None:
-    assert complete_one_by_one(toy_data, tmp_path, spec, Console(plain=True), "train")
+    for fold in range(3):
+        fit_unit(toy_data, tmp_path, spec, fold)
     folder = RunFolder(tmp_path, spec)
     metrics = folder.finish(toy_data)
-    result = folder.result(toy_data)
+    result = folder.result(toy_data, range(3))
+    held = accuracy(result.holdout.mean(axis=0), toy_data.labels[toy_data.holdout_rows])
     assert metrics["cv_accuracy"] == accuracy(result.oof, toy_data.labels[toy_data.working_rows]).value
-    assert metrics["holdout_accuracy"] == accuracy(result.holdout, toy_data.labels[toy_data.holdout_rows]).value
+    assert metrics["holdout_accuracy"] == held.value
     assert metrics["log_loss"] == log_loss(result.oof, toy_data.labels[toy_data.working_rows])
     assert metrics["cv_low"] < metrics["cv_accuracy"] <= metrics["cv_high"]
     tests = [np.load(folder.unit(fold) / "probabilities.npz")["test"] for fold in range(3)]
-    assert np.allclose(result.test, np.mean(tests, axis=0), atol=1e-6)
-    assert {"run.json", "metrics.json", "probabilities.npz", "log.txt", "fold-0", "fold-1", "fold-2"} == {
+    assert np.array_equal(result.test, tests)
+    assert {"run.json", "metrics.json", "log.txt", "fold-0", "fold-1", "fold-2"} == {
         path.name for path in folder.path.iterdir()
     }
 
 
-def test_only_missing_folds_are_fitted(toy_data: Prepared, spec: RunSpec, tmp_path: Path) -> None:
-    complete_one_by_one(toy_data, tmp_path, spec, Console(plain=True), "train")
+def test_metrics_are_of_the_folds_that_are_fitted(toy_data: Prepared, spec: RunSpec, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, spec)
-    times = {fold: folder.unit(fold).stat().st_mtime_ns for fold in range(3)}
-    for file in folder.unit(1).iterdir():
-        file.unlink()
-    folder.unit(1).rmdir()
-    assert folder.missing(3) == [1]
-    complete_one_by_one(toy_data, tmp_path, spec, Console(plain=True), "train")
-    again = {fold: folder.unit(fold).stat().st_mtime_ns for fold in range(3)}
-    assert (again[0], again[2]) == (times[0], times[2])
-    assert again[1] != times[1]
+    fit_unit(toy_data, tmp_path, spec, 1)
+    assert (folder.done(3), folder.missing(3)) == ([1], [0, 2])
+    one = folder.finish(toy_data)
+    assert (one["folds"], one["cv_sd"]) == (1, 0)
+    assert one["cv_accuracy"] == folder.unit_metrics(folder.unit(1))["accuracy"]
+    fit_unit(toy_data, tmp_path, spec, 0)
+    both = folder.finish(toy_data)
+    assert both["folds"] == 2 and both["fit_seconds"] > one["fit_seconds"]
 
 
-def test_one_fit_per_gpu_gives_what_one_after_the_other_gives(
-    toy_data: Prepared, spec: RunSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_fit_on_all_images_predicts_the_test_images_alone(
+    toy_data: Prepared, toy_params: Params, tmp_path: Path
 ) -> None:
-    """With GPUs that are not there, TensorFlow takes the processor; who got which is told all the same."""
-    folders = [RunFolder(tmp_path / name, spec) for name in ("gpus", "alone")]
-    seen = []
-    console = Console(plain=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CUDA_VISIBLE_DEVICES", "5,7")
-        patch.setattr("digits.console._PlainBar.advance", lambda _, steps, note: seen.append(note))
-        assert complete_on_gpus(toy_data, tmp_path / "gpus", spec, 2, console, "train")
-        assert not complete_on_gpus(toy_data, tmp_path / "gpus", spec, 2, console, "train")
-    assert {note.split(" on ")[0] for note in seen} == {"fold 1", "fold 2", "fold 3"}
-    assert {note.split(" on ")[1] for note in seen} == {"GPU 5", "GPU 7"}
-    complete_one_by_one(toy_data, tmp_path / "alone", spec, console, "train")
-    beside, alone = (folder.result(toy_data).oof for folder in folders)
-    assert np.array_equal(beside, alone)
+    model = toy_params.train.spec.model_dump(mode="json") | {
+        "views": [{"rotation": 5.0, "zoom": 0, "shear": 0, "shift": [0, 0]}]
+    }
+    spec = run_spec("cnn", model, "/255", 0, toy_data)
+    folder = RunFolder(tmp_path, spec)
+    fit_unit(toy_data, tmp_path, spec, 0)
+    alone = folder.result(toy_data, [0])
+    fits = [Fit(None, epochs, seed) for seed, epochs in ((1, 1), (2, 3))]
+    for fit in fits:
+        fit_whole(toy_data, tmp_path, spec, fit)
+    assert folder.wholes() == fits
+    for file in (SEEN, PLAIN):
+        result = folder.result(toy_data, [0], file)
+        assert (result.test.shape, result.holdout.shape) == ((3, 30, 3), (1, 18, 3))
+        assert len({model.tobytes() for model in result.test}) == 3
+    assert np.array_equal(folder.result(toy_data, [0]).oof, alone.oof)
+    assert not np.array_equal(folder.result(toy_data, [0], PLAIN).oof, alone.oof)
+    metrics = folder.unit_metrics(folder.whole(fits[0]))
+    assert "accuracy" not in metrics and folder.unit_seconds(folder.whole(fits[0])) > 0
+    assert len((folder.whole(fits[1]) / "history.jsonl").read_text().splitlines()) == 3

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from conftest import ROOT
 from digits.config import Params, load_params
 from digits.errors import UserError
 from digits.prepared import Prepared
-from digits.studies import baseline_runs, study_of, train_run
+from digits.studies import baseline_runs, networks, study_of
 
 
 def changed(params: Params, section: str, **values: object) -> Params:
@@ -17,18 +18,25 @@ def changed(params: Params, section: str, **values: object) -> Params:
 
 def test_what_was_found_is_a_fragment_that_train_takes(toy_params: Params, toy_data: Prepared, tmp_path: Path) -> None:
     study = study_of(toy_params, toy_data, tmp_path, "train")
-    default = train_run(toy_params, toy_data, study)
+    default = networks(toy_params, study)
     assert study.best == {} and study.fragment is None
-    study.save({"layers": "8C3 MP2 16", "optimizer": {"name": "adam"}, "normalise": "standard"}, "found\nby hand")
-    found = train_run(toy_params, toy_data, study)
-    assert found.model == default.model | {"layers": "8C3 MP2 16", "optimizer": {"name": "adam"}}
-    assert (found.normalise, default.normalise) == ("standard", "/255")
-    assert train_run(changed(toy_params, "train", use_tuned=False), toy_data, study) == default
+    assert default["default"] == (toy_params.train.spec, "/255") and tuple(default) == toy_params.train.among
+    study.save({"layers": "8C3 MP2 16", "optimizer": {"name": "adamw"}, "normalise": "standard"}, "found\nby hand")
+    [(spec, normalise)] = networks(toy_params, study).values()
+    assert (spec.layers, spec.optimizer.name, normalise) == ("8C3 MP2 16", "adamw", "standard")
+    assert spec.epochs == toy_params.train.epochs
+    assert networks(changed(toy_params, "train", use_tuned=False), study) == default
     study.save({"epoch": 3}, "edited by hand")
     with pytest.raises(UserError, match=r"best.yaml: unknown key epoch; did you mean epochs\?"):
-        train_run(toy_params, toy_data, study)
+        networks(toy_params, study)
     study.save({}, "kept")
-    assert study.fragment == {} and train_run(toy_params, toy_data, study) == default
+    assert study.fragment == {} and networks(toy_params, study) == default
+
+
+def test_a_network_that_is_named_is_the_only_one(toy_data: Prepared, tmp_path: Path) -> None:
+    params = load_params(ROOT / "params.yaml", ["train.network=ten-minutes"])
+    study = study_of(params, toy_data, tmp_path, "train")
+    assert networks(params, study) == {"ten-minutes": (params.network("ten-minutes"), "/255")}
 
 
 def test_the_fragment_is_a_params_file_but_for_what_it_extends(
@@ -37,8 +45,7 @@ def test_the_fragment_is_a_params_file_but_for_what_it_extends(
     study = study_of(toy_params, toy_data, tmp_path, "train")
     study.save({"learning_rate": 0.004, "normalise": "minmax"}, "found")
     whole = tmp_path / "mine.yaml"
-    root = Path(__file__).parent.parent / "params.yaml"
-    whole.write_text(f"extends: {root}\n" + (study.folder / "best.yaml").read_text())
+    whole.write_text(f"extends: {ROOT / 'params.yaml'}\n" + (study.folder / "best.yaml").read_text())
     params = load_params(whole)
     assert (params.train.learning_rate, params.data.normalise) == (0.004, "minmax")
 

@@ -1,35 +1,88 @@
-"""The finished blend: weights, estimate and test probabilities, in a folder named after what decides them."""
+"""The finished blend: how it is made, what it is expected to score, its probabilities; and its pages for people."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from digits.ensemble import Combination
+from digits.estimate import Estimate, expected_score
 from digits.files import atomic_folder, read_json, write_json
-from digits.metrics import Accuracy
+from digits.metrics import Accuracy, accuracy
+from digits.selection import Member, Selection
+
+PICTURE = "uncertain.png"
 
 
 @dataclass(frozen=True)
 class Blend:
-    """A weighted mean of runs and how good it is thought to be.
+    """Runs, how they are combined, and how good that is thought to be.
 
-    weights: by run folder. cv: accuracy of out-of-fold predictions, weights chosen on other folds. holdout: accuracy on
-    images that nothing was chosen on.
+    way: of combining. weights: by run folder; of a stack, none. cv: accuracy of out-of-fold predictions, combined as
+    the other folds would have it. holdout: accuracy on images that nothing was chosen on. expected: of the test
+    images. candidates, members: the tables of digits.selection.Selection, row by row.
     """
 
     name: str
-    weights: dict[str, float]
+    way: str
+    weights: dict[str, float | None]
     cv: Accuracy
     holdout: Accuracy
+    expected: Estimate
+    candidates: list[dict[str, Any]]
+    members: list[dict[str, Any]]
 
 
-def save_blend(
-    runs: Path, blend: Blend, oof: NDArray[np.floating], holdout: NDArray[np.floating], test: NDArray[np.floating]
-) -> None:
-    """Write the blend and its probabilities, (rows, classes) each."""
+@dataclass(frozen=True)
+class Blended:
+    """Probabilities of a blend, (rows, classes) each."""
+
+    oof: NDArray[np.floating]
+    holdout: NDArray[np.floating]
+    test: NDArray[np.floating]
+
+
+def finished(
+    name: str, selected: Selection, labels: NDArray[np.int64], holdout_labels: NDArray[np.int64]
+) -> tuple[Blend, Blended]:
+    """The blend that was selected. labels: of the members' rows. This is where the holdout is read."""
+    members = selected.members
+    holdout, test = (_averaged(selected.combination, members, part) for part in ("holdout", "test"))
+    single = [
+        selected.combination([member.holdout[model] for member in members]).argmax(axis=1) == holdout_labels
+        for model in range(len(members[0].holdout))
+    ]
+    blend = Blend(
+        name=name,
+        way=selected.candidate,
+        weights={row["member"]: row["weight"] for row in selected.by_member},
+        cv=accuracy(selected.oof, labels),
+        holdout=accuracy(holdout, holdout_labels),
+        expected=expected_score(
+            selected.oof.argmax(axis=1) == labels,
+            np.array(single),
+            holdout.argmax(axis=1) == holdout_labels,
+            min(len(member.test) for member in members),
+            len(test),
+        ),
+        candidates=selected.table,
+        members=selected.by_member,
+    )
+    return blend, Blended(np.asarray(selected.oof), holdout, test)
+
+
+def _averaged(combination: Combination, members: tuple[Member, ...], part: str) -> NDArray[np.float64]:
+    """The members combined, each of them the mean of its models."""
+    return combination([getattr(member, part).mean(axis=0, dtype=np.float64) for member in members])
+
+
+def save_blend(runs: Path, blend: Blend, blended: Blended, picture: bytes) -> None:
+    """Write the blend, its probabilities, and a PNG of the images that it is least sure of."""
     with atomic_folder(runs / blend.name) as folder:
-        np.savez(folder / "probabilities.npz", oof=oof, holdout=holdout, test=test)
+        (folder / PICTURE).write_bytes(picture)
+        np.savez(folder / "probabilities.npz", **asdict(blended))
         write_json(folder / "blend.json", asdict(blend))
 
 
@@ -38,11 +91,59 @@ def load_blend(runs: Path, name: str) -> Blend | None:
     content = read_json(runs / name / "blend.json")
     if content is None:
         return None
-    return Blend(**content | {part: Accuracy(**content[part]) for part in ("cv", "holdout")})
+    parts = {part: Accuracy(**content[part]) for part in ("cv", "holdout")}
+    return Blend(**content | parts | {"expected": Estimate(**content["expected"])})
 
 
-def test_probabilities(runs: Path, blend: Blend) -> NDArray[np.floating]:
-    """Blended probabilities of the test images, (m, classes)."""
+def load_blended(runs: Path, blend: Blend) -> Blended:
+    """Its probabilities."""
     with np.load(runs / blend.name / "probabilities.npz") as arrays:
-        test: NDArray[np.floating] = arrays["test"]
-    return test
+        return Blended(**arrays)
+
+
+def markdown(blend: Blend) -> str:
+    """How the blend came about, for people."""
+    candidates = [
+        [
+            f"**{row['candidate']}**" if row["taken"] else row["candidate"],
+            f"{row['accuracy']:.5f}",
+            f"{row['log_loss']:.5f}",
+            f"{row['behind']:.5f} ({row['error']:.5f})",
+        ]
+        for row in blend.candidates
+    ]
+    members = [
+        [
+            f"`{row['member']}`",
+            f"{row['accuracy']:.5f}",
+            f"{row['log_loss']:.5f}",
+            "" if row["weight"] is None else f"{row['weight']:.0%}",
+            "" if row["gain"] is None else f"{row['gain']:+.5f} ({row['error']:.5f})",
+        ]
+        for row in blend.members
+    ]
+    parts = [
+        f"# The blend: {blend.way}" if len(members) > 1 else f"# One member {blend.way}",
+        f"Expected score {blend.expected}: {blend.cv} out of fold, {blend.expected.gain:+.4f} for averaging the models "
+        f"of the folds, which is measured on the holdout. The holdout itself: {blend.holdout}; for single models it is "
+        f"{_surprise(blend.expected.surprise)}.",
+        "## Ways to combine them",
+        "Each is judged on folds that it was not fitted on; the first that is at most one standard error (in brackets) "
+        "behind the best is taken.",
+        _table(("way", "CV accuracy", "log loss", "behind the best"), candidates),
+        "## Members",
+        "Gain: of the blend with a member over the blend without it (standard error).",
+        _table(("member", "CV accuracy alone", "log loss", "weight", "gain"), members),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _surprise(errors: float) -> str:
+    word = "easier" if errors > 0 else "harder"
+    unlike = "; so far apart they are not alike, see `make data` for repeated images" if abs(errors) > 3 else ""
+    return f"{abs(errors):.1f} standard errors {word} than the folds{unlike}"
+
+
+def _table(titles: tuple[str, ...], rows: list[list[str]]) -> str:
+    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

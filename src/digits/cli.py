@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         params = load_params(options.params, shlex.split(options.set))
         only = tuple(shlex.split(options.only))
         job = Job(params, Paths(Path.cwd()), console, options.data or None, options.upload, only, options.require_gpu)
-        _run(job, options.stages)
+        interrupted = _run(job, options.stages)
     except UserError as error:
         console.error(str(error))
         return USER_FAULT
@@ -47,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         hint = "" if options.debug else "; type the same with DEBUG=1 for the details"
         console.error(f"{type(error).__name__}: {' '.join(str(error).split())}{hint}")
         return OUR_FAULT
+    if interrupted:
+        console.error("interrupted: this is made of what was finished; the same command goes on from there")
+        return INTERRUPTED
     return 0
 
 
@@ -63,8 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(job: Job, stages: Sequence[str]) -> None:
-    """Run the stages in order and print what each made, how long it took, and what to do next."""
+def _run(job: Job, stages: Sequence[str]) -> bool:
+    """Run the stages in order and print what each made, how long it took, and what to do next.
+
+    Returns whether the user ended one of them before its time.
+    """
     rows: list[list[str]] = []
     outcomes: list[Outcome] = []
     for stage in stages:
@@ -81,6 +87,7 @@ def _run(job: Job, stages: Sequence[str]) -> None:
         job.console.say("\nNext:")
         for step in outcomes[-1].next_steps:
             job.console.say(f"  {step}")
+    return any(outcome.interrupted for outcome in outcomes)
 
 
 if __name__ == "__main__":

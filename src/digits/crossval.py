@@ -1,6 +1,7 @@
 """One model on one fold: fit, then predict its validation part, the holdout and the test images."""
 
 import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -8,31 +9,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.models import WATCHING, Classifier, OnEpoch, Setting, build
+from digits.models import WATCHING, Classifier, OnEpoch, Setting, Viewing, build
 from digits.prepared import Prepared
 
 
 @dataclass(frozen=True)
-class FoldFit:
-    """A model fitted on one fold's training part, and its probabilities, float32 (rows, classes) each."""
+class Seen:
+    """Probabilities of a fold's validation part, the holdout and the test images, float32 (rows, classes) each."""
 
-    model: Classifier
     valid: NDArray[np.float32]
     holdout: NDArray[np.float32]
     test: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FoldFit:
+    """A fitted model, and what it says of images that it has not learned from.
+
+    seen: as it predicts; plain: without its views, where it has any.
+    """
+
+    model: Classifier
+    seen: Seen
+    plain: Seen | None
     fit_seconds: float
     predict_seconds: float
 
 
 def fit(
     data: Prepared,
-    fold: int,
+    fold: int | None,
     spec: dict[str, Any],
     normalise: str,
     seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> Classifier:
-    """A model of `spec`, fitted on all images but those of `fold` and the holdout.
+    """A model of `spec`, fitted on all images but those of `fold` and the holdout; None: on every labelled image.
 
     Networks look at the fold's valid part after some epochs, for their history; only where params.yaml asks for it
     (patience, keep_best, the schedule plateau) does what they see there change anything.
@@ -41,7 +53,9 @@ def fit(
 
     rows, valid = data.train_rows(fold), data.valid_rows(fold)
     model = build(spec, Setting(data.image_shape, data.classes, normalise), seed, on_epoch)
-    watched = {"X_valid": data.images[valid], "y_valid": data.labels[valid]} if spec["kind"] in WATCHING else {}
+    watched = {}
+    if spec["kind"] in WATCHING and len(valid):
+        watched = {"X_valid": data.images[valid], "y_valid": data.labels[valid]}
     with warnings.catch_warnings():
         # a limit on iterations is a budget here, and using it up no news
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -51,35 +65,40 @@ def fit(
 
 def fit_fold(
     data: Prepared,
-    fold: int,
+    fold: int | None,
     spec: dict[str, Any],
     normalise: str,
     seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> FoldFit:
-    """Fit as `fit` does and predict everything that later stages may ask for."""
+    """Fit as `fit` does and predict everything that later stages may ask for, but nothing that it has learned from."""
     started = perf_counter()
     model = fit(data, fold, spec, normalise, seed, on_epoch)
     fitted = perf_counter()
-    parts = (data.images[data.valid_rows(fold)], data.images[data.holdout_rows], data.test_images)
-    valid, holdout, test = (model.predict_proba(part).astype(np.float32) for part in parts)
-    return FoldFit(model, valid, holdout, test, fitted - started, perf_counter() - fitted)
+    held = data.holdout_rows[: None if fold is not None else 0]
+    parts = (data.images[data.valid_rows(fold)], data.images[held], data.test_images)
+    if isinstance(model, Viewing) and spec["views"]:
+        found = [model.predict_both(part) for part in parts]
+        seen, plain = (Seen(*each) for each in zip(*found, strict=True))
+    else:
+        seen, plain = Seen(*(model.predict_proba(part).astype(np.float32) for part in parts)), None
+    return FoldFit(model, seen, plain, fitted - started, perf_counter() - fitted)
 
 
-def assemble(data: Prepared, valid: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Out-of-fold probabilities, (working rows, classes), from each fold's validation part.
+def rows_of(data: Prepared, folds: Iterable[int]) -> NDArray[np.int64]:
+    """The labelled images of these folds, in order."""
+    return np.flatnonzero(np.isin(data.folds, list(folds)))
 
-    Raises ValueError unless every working row is written exactly once.
+
+def assemble(data: Prepared, valid: Mapping[int, NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Out-of-fold probabilities, (rows of these folds, classes), in order, from each fold's validation part.
+
+    Raises ValueError where a fold's probabilities are not of its rows.
     """
-    working = data.working_rows
-    place = np.full(len(data.images), -1)
-    place[working] = np.arange(len(working))
-    result = np.full((len(working), data.classes), np.nan, dtype=np.float32)
-    for fold, probabilities in enumerate(valid):
-        rows = place[data.valid_rows(fold)]
-        if (rows < 0).any() or not np.isnan(result[rows]).all():
-            raise ValueError(f"fold {fold} writes rows of the holdout or of another fold")
+    result = np.full((len(data.images), data.classes), np.nan, dtype=np.float32)
+    for fold, probabilities in valid.items():
+        rows = data.valid_rows(fold)
+        if len(rows) != len(probabilities):
+            raise ValueError(f"fold {fold} has {len(rows)} rows, but {len(probabilities)} predictions")
         result[rows] = probabilities
-    if np.isnan(result).any():
-        raise ValueError("some rows were predicted by no fold")
-    return result
+    return result[rows_of(data, valid)]

@@ -63,9 +63,20 @@ class Engine:
             gain=round(speeds[precision][smallest] / speeds["float32"][smallest], 2),
         )
 
-    def settle(self, spec: Spec) -> Spec:
-        """The spec with a value in place of every `auto`."""
-        measured = {"precision": self.precision, "batch_size": self.batch_size, "threads": self.threads}
+    @property
+    def at_once(self) -> int:
+        """Fits beside each other that get most done: one per GPU; else two, which wait less than one on all cores."""
+        return self.gpus or min(2, joblib.cpu_count())
+
+    def visible_gpus(self) -> list[str | None]:
+        """What CUDA_VISIBLE_DEVICES must say for a process that shall see one GPU alone, for each of them."""
+        named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+        return [named[gpu] if len(named) >= self.gpus else str(gpu) for gpu in range(self.gpus)]
+
+    def settle(self, spec: Spec, beside: int = 1) -> Spec:
+        """The spec with a value in place of every `auto`, for one of so many fits that share the cores."""
+        threads = max(1, self.threads // beside)
+        measured = {"precision": self.precision, "batch_size": self.batch_size, "threads": threads}
         return spec.model_copy(
             update={name: value for name, value in measured.items() if getattr(spec, name) == "auto"}
         )

@@ -1,23 +1,22 @@
 """Fits whatever is missing of some runs, side by side where that pays, and keeps every finished fit at once."""
 
 import logging
-import multiprocessing
-import os
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import joblib
 from joblib import Parallel, delayed
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
-from digits.console import Bar, Console
+from digits.console import Console
 from digits.crossval import fit_fold
 from digits.errors import UserError
 from digits.logs import log, log_to
-from digits.models import family
+from digits.models import OnEpoch, family
+from digits.plan import Fit
 from digits.prepared import Prepared, load_prepared
 from digits.runs import RunFolder, RunSpec
 
@@ -30,73 +29,43 @@ class Work:
     failures: tuple[str, ...] = ()
 
 
-def fit_unit(data: Prepared, runs: Path, spec: RunSpec, fold: int, bar: Bar | None = None) -> None:
-    """Fit one run on one fold and save it; `bar` advances epoch by epoch."""
+def fit_unit(data: Prepared, runs: Path, spec: RunSpec, fold: int, on_epoch: OnEpoch | None = None) -> None:
+    """Fit one run on one fold and save it."""
     folder = RunFolder(runs, spec)
+    _fit(data, folder, folder.unit(fold), fold, spec.model, spec.seed, on_epoch)
+
+
+def fit_whole(data: Prepared, runs: Path, spec: RunSpec, fit: Fit, on_epoch: OnEpoch | None = None) -> None:
+    """Fit one run on all labelled images, for as many epochs and from the seed that `fit` says, and save it."""
+    folder = RunFolder(runs, spec)
+    _fit(data, folder, folder.whole(fit), None, spec.model | {"epochs": fit.epochs}, fit.seed, on_epoch)
+
+
+def _fit(
+    data: Prepared,
+    folder: RunFolder,
+    unit: Path,
+    fold: int | None,
+    model: dict[str, Any],
+    seed: int,
+    on_epoch: OnEpoch | None,
+) -> None:
     folder.open()
+    with log_to(folder.path / "log.txt"):
+        log.info("%s starts: %s", unit.name, folder.spec)
+        fitted = fit_fold(data, fold, model, folder.spec.normalise, seed, on_epoch)
+        folder.save_unit(unit, fitted, data.labels[data.valid_rows(fold)])
+
+
+def log_epochs(tell: Callable[[str], Any]) -> OnEpoch:
+    """Writes each epoch to the log, and tells of it in a few words."""
 
     def on_epoch(epoch: int, epochs: int, record: dict[str, float]) -> None:
-        log.info("fold %d, epoch %d of %d: %s", fold, epoch, epochs, record)
-        if bar:
-            best_known = next(name for name in ("valid_accuracy", "accuracy", "loss") if name in record)
-            figure = f"{best_known.replace('_', ' ')} {record[best_known]:.4f}"
-            bar.advance(1 / epochs, f"fold {fold + 1} of {data.fold_count}, {figure}")
+        log.info("epoch %d of %d: %s", epoch, epochs, record)
+        best_known = next(name for name in ("valid_accuracy", "accuracy", "loss") if name in record)
+        tell(f"epoch {epoch} of {epochs}, {best_known.replace('_', ' ')} {record[best_known]:.4f}")
 
-    with log_to(folder.path / "log.txt"):
-        log.info("fold %d starts: %s", fold, spec)
-        fitted = fit_fold(data, fold, spec.model, spec.normalise, spec.seed, on_epoch)
-        folder.save_unit(fold, fitted, data.labels[data.valid_rows(fold)])
-
-
-def complete_one_by_one(data: Prepared, runs: Path, spec: RunSpec, console: Console, title: str) -> bool:
-    """Fit the missing folds of one run in this process, one after the other, each with all cores.
-
-    Returns whether there was anything to do.
-    """
-    missing = RunFolder(runs, spec).missing(data.fold_count)
-    if not missing:
-        return False
-    with console.bar(title, len(missing), "fits") as bar:
-        for fold in missing:
-            fit_unit(data, runs, spec, fold, bar)
-    return True
-
-
-def complete_on_gpus(data: Prepared, runs: Path, spec: RunSpec, gpus: int, console: Console, title: str) -> bool:
-    """Fit the missing folds of one run side by side, each in a process of its own that sees one of the `gpus` alone.
-
-    Returns whether there was anything to do. The first fit that fails ends the rest; every finished one is kept.
-    """
-    missing = RunFolder(runs, spec).missing(data.fold_count)
-    if not missing:
-        return False
-    spawned = multiprocessing.get_context("spawn")  # a forked process would share the parent's TensorFlow
-    named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    free = spawned.Queue()
-    for gpu in range(gpus):
-        free.put(named[gpu] if len(named) >= gpus else str(gpu))
-    with (
-        console.bar(title, len(missing), "fits") as bar,
-        ProcessPoolExecutor(min(gpus, len(missing)), spawned, _take_gpu, (free,)) as pool,
-    ):
-        fits = [pool.submit(_fit_on_own_gpu, data.folder, runs, spec, fold) for fold in missing]
-        try:
-            for fit in as_completed(fits):
-                bar.advance(1, fit.result())
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return True
-
-
-def _take_gpu(free: "multiprocessing.Queue[str]") -> None:
-    os.environ["CUDA_VISIBLE_DEVICES"] = free.get()
-
-
-def _fit_on_own_gpu(data_folder: Path, runs: Path, spec: RunSpec, fold: int) -> str:
-    logging.getLogger("digits").setLevel(logging.INFO)
-    fit_unit(load_prepared(data_folder), runs, spec, fold)
-    return f"fold {fold + 1} on GPU {os.environ['CUDA_VISIBLE_DEVICES']}"
+    return on_epoch
 
 
 def complete_side_by_side(

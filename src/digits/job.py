@@ -8,8 +8,11 @@ from digits.config import Params, Paths
 from digits.console import Console
 from digits.engine import Engine, measured_engine
 from digits.errors import UserError
+from digits.members import Members, members
+from digits.planning import Planned, make_plan
 from digits.prepared import Prepared, folder_name, load_prepared
 from digits.sources import Source, find_source
+from digits.studies import study_of
 
 
 @dataclass(frozen=True)
@@ -59,16 +62,25 @@ class Job:
         return engine
 
     @cached_property
-    def settled(self) -> Params:
-        """The params, with what is `auto` for networks settled by what is fastest on this machine."""
-        train = self.engine.settle(self.params.train)
-        return self.params.model_copy(update={"train": train})
+    def plan(self) -> Planned:
+        """What the minutes of `train` are spent on."""
+        study = study_of(self.params, self.data, self.paths.studies, "train")
+        return make_plan(self.params, study, self.data, self.engine, self.paths, self.console)
+
+    @property
+    def members(self) -> Members:
+        """The runs to be blended."""
+        return members(self.params, self.plan, self.data, self.paths)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage made, in a line; whether it had anything to do; what the user may type next."""
+    """What a stage made, in a line; whether it had anything to do; what the user may type next.
+
+    interrupted: whether the user ended it before its time, so that the rest goes on with what there is.
+    """
 
     summary: str
     worked: bool
     next_steps: tuple[str, ...] = ()
+    interrupted: bool = False

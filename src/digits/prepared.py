@@ -62,13 +62,13 @@ class Prepared:
         """Number of folds, the holdout not counted."""
         return int(self.folds.max()) + 1
 
-    def train_rows(self, fold: int) -> NDArray[np.int64]:
-        """Rows that the model of `fold` learns from: all but that fold and the holdout."""
-        return np.flatnonzero((self.folds != fold) & (self.folds != HOLDOUT))
+    def train_rows(self, fold: int | None) -> NDArray[np.int64]:
+        """Rows that the model of `fold` learns from: all but that fold and the holdout. None: every labelled image."""
+        return np.flatnonzero((self.folds != fold) & (self.folds != HOLDOUT) | (fold is None))
 
-    def valid_rows(self, fold: int) -> NDArray[np.int64]:
-        """Rows that the model of `fold` predicts out of fold."""
-        return np.flatnonzero(self.folds == fold)
+    def valid_rows(self, fold: int | None) -> NDArray[np.int64]:
+        """Rows that the model of `fold` predicts out of fold; none where it has learned from all."""
+        return np.flatnonzero((self.folds == fold) & (fold is not None))
 
     @property
     def working_rows(self) -> NDArray[np.int64]:

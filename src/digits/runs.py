@@ -5,6 +5,7 @@ folder of its own. Inside, each fold's folder appears at once and complete: it i
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.crossval import FoldFit, assemble
+from digits.crossval import FoldFit, assemble, rows_of
 from digits.files import atomic_folder, fingerprint, read_json, write_atomic, write_json
 from digits.logs import log
 from digits.metrics import accuracy, log_loss
 from digits.models import FAMILIES, save
+from digits.plan import Fit
 from digits.prepared import Prepared
 from digits.versions import code_version
+
+# a fold's probabilities, as its model predicts and without the views of an image
+SEEN, PLAIN = "probabilities.npz", "probabilities_without_views.npz"
 
 
 @dataclass(frozen=True)
@@ -50,11 +55,13 @@ def run_spec(name: str, model: dict[str, Any], normalise: str, seed: int, data: 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run's probabilities, float32 (rows, classes) each.
+    """A run's probabilities, float32.
 
-    oof: working rows, in order. holdout: holdout rows. test: test images, mean over the folds.
+    rows: (n,), the labelled images of the folds that are fitted, in order. oof: (n, classes). holdout: (folds, h,
+    classes), of each fold's model. test: (models, m, classes), of these and of the fits on all labelled images.
     """
 
+    rows: NDArray[np.int64]
     oof: NDArray[np.float32]
     holdout: NDArray[np.float32]
     test: NDArray[np.float32]
@@ -71,80 +78,112 @@ class RunFolder:
         """Folder of one fold."""
         return self.path / f"fold-{fold}"
 
+    def whole(self, fit: Fit) -> Path:
+        """Folder of a fit on all labelled images."""
+        return self.path / f"whole-{fit.seed}-{fit.epochs}"
+
+    def wholes(self) -> list[Fit]:
+        """The fits on all labelled images that are done, in order of their seeds."""
+        numbers = (map(int, folder.name.split("-")[1:]) for folder in self.path.glob("whole-*"))
+        return sorted((Fit(None, epochs, seed) for seed, epochs in numbers), key=lambda fit: (fit.seed, fit.epochs))
+
     def has(self, fold: int) -> bool:
         """Whether the fit of a fold is done."""
         return self.unit(fold).is_dir()
 
     def missing(self, folds: int) -> list[int]:
-        """Folds that are still to be fitted."""
+        """Folds that are still to be fitted, of so many."""
         return [fold for fold in range(folds) if not self.has(fold)]
+
+    def done(self, folds: int) -> list[int]:
+        """Folds that are fitted, of so many."""
+        return [fold for fold in range(folds) if self.has(fold)]
 
     def open(self) -> None:
         """Make the folder and write down what the run is."""
         if not (self.path / "run.json").exists():
             write_json(self.path / "run.json", asdict(self.spec))
 
-    def save_unit(self, fold: int, fitted: FoldFit, valid_labels: NDArray[np.int64]) -> None:
-        """Write one fold's fit: probabilities, history, metrics and weights."""
-        with atomic_folder(self.unit(fold)) as folder:
+    def save_unit(self, unit: Path, fitted: FoldFit, valid_labels: NDArray[np.int64]) -> None:
+        """Write one fit: probabilities, history, metrics and weights. unit: its folder, still to be made."""
+        with atomic_folder(unit) as folder:
             save(self.spec.model, fitted.model, folder)
             size = sum(file.stat().st_size for file in folder.iterdir())
-            np.savez(folder / "probabilities.npz", valid=fitted.valid, holdout=fitted.holdout, test=fitted.test)
+            np.savez(folder / SEEN, **asdict(fitted.seen))
+            if fitted.plain:
+                np.savez(folder / PLAIN, **asdict(fitted.plain))
             history = getattr(fitted.model, "history_", [])
             write_atomic(folder / "history.jsonl", "".join(json.dumps(epoch) + "\n" for epoch in history))
             metrics = {
-                "accuracy": accuracy(fitted.valid, valid_labels).value,
-                "log_loss": log_loss(fitted.valid, valid_labels),
                 "fit_seconds": fitted.fit_seconds,
                 "predict_seconds": fitted.predict_seconds,
                 "size_mb": size / 1e6,
             }
+            if len(valid_labels):
+                metrics |= {
+                    "accuracy": accuracy(fitted.seen.valid, valid_labels).value,
+                    "log_loss": log_loss(fitted.seen.valid, valid_labels),
+                }
             write_json(folder / "metrics.json", metrics)
-        log.info("fold %d done: %s", fold, metrics)
+        log.info("%s done: %s", unit.name, metrics)
 
-    def unit_metrics(self, fold: int) -> dict[str, float]:
-        """accuracy and log_loss on the validation part, fit_seconds, predict_seconds, size_mb of the model's files."""
-        metrics: dict[str, float] = read_json(self.unit(fold) / "metrics.json")
+    def unit_metrics(self, unit: Path) -> dict[str, float]:
+        """fit_seconds, predict_seconds, size_mb of the model's files; of a fold also its accuracy and log_loss."""
+        metrics: dict[str, float] = read_json(unit / "metrics.json")
         return metrics
 
-    def unit_probabilities(self, fold: int) -> dict[str, NDArray[np.float32]]:
-        """Probabilities of one fold's `valid` part, of the `holdout` and of the `test` images."""
-        with np.load(self.unit(fold) / "probabilities.npz") as arrays:
-            return dict(arrays)
+    def unit_seconds(self, unit: Path) -> float:
+        """How long its fit took, and predicting with it."""
+        metrics = self.unit_metrics(unit)
+        return metrics["fit_seconds"] + metrics["predict_seconds"]
 
-    def result(self, data: Prepared) -> Result:
-        """Probabilities of the finished run."""
-        units = [self.unit_probabilities(fold) for fold in range(data.fold_count)]
-        holdout, test = (
-            np.stack([unit[part] for unit in units]).mean(axis=0, dtype=np.float64).astype(np.float32)
-            for part in ("holdout", "test")
+    def has_views(self) -> bool:
+        """Whether its models look at several views of an image, so that there are probabilities without them too."""
+        return bool(self.spec.model.get("views"))
+
+    def result(self, data: Prepared, folds: Sequence[int], file: str = SEEN) -> Result:
+        """Probabilities of the fits of these folds. file: SEEN, as the models predict, or PLAIN, without views."""
+        units = {}
+        for fold in folds:
+            with np.load(self.unit(fold) / file) as arrays:
+                units[fold] = dict(arrays)
+        tests = [unit["test"] for unit in units.values()]
+        for fit in self.wholes():
+            with np.load(self.whole(fit) / file) as arrays:
+                tests.append(arrays["test"])
+        return Result(
+            rows=rows_of(data, folds),
+            oof=assemble(data, {fold: unit["valid"] for fold, unit in units.items()}),
+            holdout=np.stack([unit["holdout"] for unit in units.values()]),
+            test=np.stack(tests),
         )
-        return Result(assemble(data, [unit["valid"] for unit in units]), holdout, test)
 
     def finish(self, data: Prepared) -> dict[str, Any]:
-        """Write the run's probabilities and metrics once all folds are done; returns the metrics.
+        """Write the metrics of the folds that are fitted, and return them.
 
-        cv_accuracy with its 95 % interval cv_low to cv_high, cv_sd (standard deviation over the folds), log_loss,
-        holdout_accuracy (of the mean of the folds' models; for reading, never for choosing), fit_seconds and
-        predict_seconds (all folds together), size_mb (of one fold's model).
+        folds: how many there are. cv_accuracy with its 95 % interval cv_low to cv_high, cv_sd (standard deviation over
+        the folds), log_loss, holdout_accuracy (of the mean of the folds' models; for reading, never for choosing),
+        fit_seconds and predict_seconds (all folds together), size_mb (of one fold's model).
         """
-        path = self.path / "metrics.json"
-        if (metrics := read_json(path)) is None:
-            result = self.result(data)
-            np.savez(self.path / "probabilities.npz", **asdict(result))
-            units = [self.unit_metrics(fold) for fold in range(data.fold_count)]
-            labels = np.asarray(data.labels)[data.working_rows]
-            cv = accuracy(result.oof, labels)
-            metrics = {
-                "cv_accuracy": cv.value,
-                "cv_low": cv.low,
-                "cv_high": cv.high,
-                "cv_sd": float(np.std([unit["accuracy"] for unit in units], ddof=1)),
-                "log_loss": log_loss(result.oof, labels),
-                "holdout_accuracy": accuracy(result.holdout, np.asarray(data.labels)[data.holdout_rows]).value,
-                "fit_seconds": sum(unit["fit_seconds"] for unit in units),
-                "predict_seconds": sum(unit["predict_seconds"] for unit in units),
-                "size_mb": float(np.mean([unit["size_mb"] for unit in units])),
-            }
-            write_json(path, metrics)
-        return dict(metrics)
+        path, folds = self.path / "metrics.json", self.done(data.fold_count)
+        known = read_json(path)
+        if known is not None and known["folds"] == len(folds):
+            return dict(known)
+        result = self.result(data, folds)
+        units = [self.unit_metrics(self.unit(fold)) for fold in folds]
+        labels = np.asarray(data.labels)
+        cv = accuracy(result.oof, labels[result.rows])
+        metrics = {
+            "folds": len(folds),
+            "cv_accuracy": cv.value,
+            "cv_low": cv.low,
+            "cv_high": cv.high,
+            "cv_sd": float(np.std([unit["accuracy"] for unit in units], ddof=1)) if len(units) > 1 else 0.0,
+            "log_loss": log_loss(result.oof, labels[result.rows]),
+            "holdout_accuracy": accuracy(result.holdout.mean(axis=0), labels[data.holdout_rows]).value,
+            "fit_seconds": sum(unit["fit_seconds"] for unit in units),
+            "predict_seconds": sum(unit["predict_seconds"] for unit in units),
+            "size_mb": float(np.mean([unit["size_mb"] for unit in units])),
+        }
+        write_json(path, metrics)
+        return metrics

@@ -91,15 +91,18 @@ def study_of(params: Params, data: Prepared, studies: Path, model: str) -> Study
 _FAMILY = {"cnn": "digits.models.cnn", "mlp": "digits.models.mlp"}
 
 
-def train_run(params: Params, data: Prepared, study: Study) -> RunSpec:
-    """The run of `make train`: the default network, or what a finished study found. params: with `auto` settled."""
-    spec = params.train.spec
-    normalise: str = params.data.normalise
+def networks(params: Params, study: Study) -> dict[str, tuple[CnnSpec, str]]:
+    """The networks that `make train` may take, and how each is normalised, by name.
+
+    What a finished study found, alone; or the network that the params name; or else those of `train.among`.
+    """
+    spec, normalise = params.train.spec, params.data.normalise
     if params.train.use_tuned and study.best:
         found = overlay(spec.model_dump(mode="json"), study.best)
-        spec = validate(CnnSpec, found, str(study.folder / "best.yaml"))
-        normalise = study.normalise or normalise
-    return run_spec("cnn", spec.model_dump(mode="json"), normalise, params.train.seed, data)
+        return {"tuned": (validate(CnnSpec, found, str(study.folder / "best.yaml")), study.normalise or normalise)}
+    if params.train.network:
+        return {params.train.network: (spec, normalise)}
+    return {name: (params.network(name), normalise) for name in params.train.among}
 
 
 def baseline_runs(params: Params, data: Prepared, studies: Path) -> list[RunSpec]:

@@ -21,6 +21,9 @@ LEDGER_COLUMNS = (
     "file",
     "sha256",
     "rows",
+    "expected",  # share of right predictions among the test images, with the 95 % interval
+    "expected_low",
+    "expected_high",
     "cv_accuracy",
     "cv_low",
     "cv_high",

@@ -35,7 +35,7 @@ def measure(job: Job) -> dict[str, Any]:
     overhead_share: what is no training step (start-up, tracing, input, looking, judging, saving) in a fit of 3 minutes.
     frontier: accuracy on the holdout for each network, fitted from several seeds on everything else.
     """
-    spec = job.settled.train.spec
+    spec = job.engine.settle(job.params.train.spec)
     job.console.say(job.engine.line(spec.model_dump()))
     names = sorted(job.params.networks, key=lambda name: job.params.network(name).epochs)
     networks = {name: job.engine.settle(job.params.network(name)) for name in names}

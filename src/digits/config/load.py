@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from digits.config.networks import CnnSpec
 from digits.config.schema import Params
 from digits.config.section import overlay
 from digits.errors import UserError
@@ -51,25 +52,39 @@ def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
     """
     content = _read_extended(path)
     for override in overrides:
-        _apply_override(content, override)
-    if _take_network(content):
-        for override in overrides:  # what the user says of `train` stands above the network
-            _apply_override(content, override)
+        key, said = _parse_override(content, override)
+        content = overlay(_with_networks(content, said, key.removeprefix("train.")), said, (key,))
+    _take_network(content)
     return validate(Params, content, path.name)
 
 
-def _take_network(content: dict[str, Any]) -> bool:
-    """Lay the network that train.network names over `train`; returns whether there is one."""
+def _with_networks(content: dict[str, Any], said: dict[str, Any], whole: str = "") -> dict[str, Any]:
+    """The content, with what is newly said of `train` laid over its networks too, which would hide it otherwise.
+
+    whole: key below `train` of what is replaced as a whole.
+    """
+    networks, train = content.get("networks"), said.get("train")
+    if not isinstance(networks, dict) or not isinstance(train, dict):
+        return content
+    of_networks = {name: value for name, value in train.items() if name in CnnSpec.model_fields}
+    laid = {
+        name: overlay(network, of_networks, (whole,)) if isinstance(network, dict) else network
+        for name, network in networks.items()
+    }
+    return content | {"networks": laid}
+
+
+def _take_network(content: dict[str, Any]) -> None:
+    """Lay the network that train.network names over `train`, where it names one."""
     train, networks = content.get("train"), content.get("networks")
     if not isinstance(train, dict) or not isinstance(networks, dict) or train.get("network") is None:
-        return False
+        return
     name = train["network"]
     if name not in networks:
         raise UserError(
             f"train.network = {name!r}: there is no such network{nearest_or_all(str(name), networks, ['networks'])}"
         )
     content["train"] = overlay(train, networks[name])
-    return True
 
 
 def validate(model: type[Model], content: Any, origin: str) -> Model:
@@ -90,7 +105,8 @@ def _read_extended(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     other = path.parent / str(base)
     if other.resolve() in (path.resolve(), *seen):
         raise UserError(f"{path}: extends {base}, which extends it in turn")
-    return overlay(_read_extended(other, (*seen, path.resolve())), content, _TAKEN_WHOLE)
+    below = _read_extended(other, (*seen, path.resolve()))
+    return overlay(_with_networks(below, content), content, _TAKEN_WHOLE)
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -105,7 +121,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _apply_override(content: dict[str, Any], override: str) -> None:
+def _parse_override(content: dict[str, Any], override: str) -> tuple[str, dict[str, Any]]:
+    """Its key, and what it says as content of its own. Raises UserError where `content` has no such section."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise UserError(f'SET: {override!r} is not of the form key=value, as in SET="train.epochs=3"')
@@ -121,9 +138,12 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
     if not isinstance(target, dict):
         raise UserError(f"SET: {'.'.join(sections)} is a value, it has no key {last!r}")
     try:
-        target[last] = yaml.load(text, Loader=_Loader)
+        said = {last: yaml.load(text, Loader=_Loader)}
     except yaml.YAMLError:
         raise UserError(f"SET: {text!r}, the value of {key}, is not valid YAML") from None
+    for name in reversed(sections):
+        said = {name: said}
+    return key, said
 
 
 def _explain(fault: Any, schema: dict[str, Any]) -> str:

@@ -13,8 +13,10 @@ from digits.config.competition import Competition
 from digits.config.networks import CnnSpec
 from digits.config.section import Name, Section, Seed, overlay
 from digits.layers import output_size, parse_layers
+from digits.names import nearest_or_all
 from digits.space import narrowed
 
+DEFAULT = "default"  # name of the network that `train` describes, without any of `networks`
 Normalise = Literal["/255", "/256", "standard", "minmax", "none"]
 
 
@@ -58,7 +60,10 @@ class TuneParams(Section):
 class TrainParams(CnnSpec):
     """The network of `make train`."""
 
+    budget: Annotated[float, Field(gt=0)]
     network: Name | None
+    among: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+    fits: Annotated[int, Field(ge=0, le=10_000)]
     seed: Seed
     use_tuned: bool
 
@@ -69,9 +74,10 @@ class TrainParams(CnnSpec):
 
 
 class EnsembleParams(Section):
-    """The weighted blend of `make ensemble`."""
+    """The blend of `make ensemble`."""
 
     rounds: Annotated[int, Field(ge=1, le=10_000)]
+    stack_c: Annotated[float, Field(gt=0)]
 
 
 class SubmitParams(Section):
@@ -93,8 +99,18 @@ class Params(Section):
     submit: SubmitParams
 
     def network(self, name: str) -> CnnSpec:
-        """`train`, with what the network of that name says laid over it. Raises ValidationError."""
+        """`train`, with what the network of that name says laid over it; DEFAULT: alone. Raises ValidationError."""
+        if name == DEFAULT:
+            return self.train.spec
         return CnnSpec.model_validate(overlay(self.train.spec.model_dump(), self.networks[name]))
+
+    @model_validator(mode="after")
+    def _networks_are_there(self) -> Self:
+        for name in self.train.among:
+            if name not in (DEFAULT, *self.networks):
+                hint = nearest_or_all(name, self.networks, ["networks"])
+                raise ValueError(f"train.among: there is no network {name!r}{hint}")
+        return self
 
     @model_validator(mode="after")
     def _networks_fit_the_images(self) -> Self:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,14 @@ class Classifier(Protocol):
 
     def predict_proba(self, X: NDArray[np.uint8]) -> NDArray[np.floating]:
         """Probabilities, (n, classes)."""
+
+
+@runtime_checkable
+class Viewing(Protocol):
+    """A model that looks at several views of an image."""
+
+    def predict_both(self, X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Probabilities, (n, classes) each: `predict_proba`'s, and those of the image as it is alone."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,10 @@ def run(job: Job) -> Outcome:
     folders = [RunFolder(job.paths.runs, spec) for spec in specs.values()]
     finished = [folder for folder in folders if not folder.missing(data.fold_count)]
     labels = np.asarray(data.labels)[data.working_rows]
-    entries = [Entry(folder.spec.name, folder.finish(data), folder.result(data).oof) for folder in finished]
+    entries = [
+        Entry(folder.spec.name, folder.finish(data), folder.result(data, range(data.fold_count)).oof)
+        for folder in finished
+    ]
     board = leaderboard(entries, labels)
     if entries:
         write_atomic(job.paths.reports / "baseline.csv", board.to_csv(index=False, lineterminator="\n"))

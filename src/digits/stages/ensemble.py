@@ -2,41 +2,54 @@
 
 import numpy as np
 
-from digits.blends import Blend, load_blend, save_blend
-from digits.ensemble import blend, climb, cross_fitted
+from digits.blends import PICTURE, Blend, finished, load_blend, markdown, save_blend
+from digits.ensemble import ways
 from digits.errors import UserError
+from digits.files import write_atomic
 from digits.job import Job, Outcome
-from digits.members import blend_name, members
-from digits.metrics import accuracy
-from digits.runs import RunFolder
+from digits.members import Members, blend_name
+from digits.selection import select
+from digits.uncertain import draw_uncertain
 
 
 def run(job: Job) -> Outcome:
-    """Make runs/blend-<fingerprint> of the trained network and of every finished baseline."""
-    chosen = members(job.params, job.settled, job.data, job.paths)
-    if not chosen:
+    """Make runs/blend-<fingerprint> of the trained network and of every finished baseline.
+
+    Writes reports/ensemble.md and reports/uncertain.png.
+    """
+    chosen = job.members
+    if not chosen.runs:
         raise UserError("no run is finished for these params; type: make train")
     name = blend_name(job.params, chosen)
     made = load_blend(job.paths.runs, name)
-    result = made or _blend(job, chosen, name)
-    weights = ", ".join(f"{weight:.0%} {member}" for member, weight in result.weights.items() if weight)
-    return Outcome(f"{weights}: CV accuracy {result.cv}, holdout {result.holdout}", made is None)
-
-
-def _blend(job: Job, chosen: list[RunFolder], name: str) -> Blend:
-    data, rounds = job.data, job.params.ensemble.rounds
-    results = [member.result(data) for member in chosen]
-    labels, folds = np.asarray(data.labels)[data.working_rows], np.asarray(data.folds)[data.working_rows]
-    oof = [result.oof for result in results]
-    weights = climb(oof, labels, rounds)
-    arrays = {
-        part: blend([getattr(result, part) for result in results], weights) for part in ("oof", "holdout", "test")
-    }
-    result = Blend(
-        name=name,
-        weights={member.path.name: float(weight) for member, weight in zip(chosen, weights, strict=True)},
-        cv=accuracy(cross_fitted(oof, labels, folds, rounds), labels),
-        holdout=accuracy(arrays["holdout"], data.labels[data.holdout_rows]),
+    blend = made or _blend(job, chosen, name)
+    write_atomic(job.paths.reports / "ensemble.md", markdown(blend))
+    write_atomic(job.paths.reports / PICTURE, (job.paths.runs / name / PICTURE).read_bytes())
+    return Outcome(
+        f"{_composition(blend)}: expected score {blend.expected}, CV accuracy {blend.cv}, holdout {blend.holdout}; "
+        "reports/ensemble.md, uncertain.png",
+        made is None,
     )
-    save_blend(job.paths.runs, result, **arrays)
-    return result
+
+
+def _composition(blend: Blend) -> str:
+    if len(blend.weights) == 1:
+        return f"{next(iter(blend.weights))} {blend.way}"
+    parts = [
+        member if weight is None else f"{weight:.0%} {member}"
+        for member, weight in blend.weights.items()
+        if weight != 0
+    ]
+    return f"{blend.way}, {', '.join(parts)}"
+
+
+def _blend(job: Job, chosen: Members, name: str) -> Blend:
+    data, params = job.data, job.params.ensemble
+    labels, folds = np.asarray(data.labels), np.asarray(data.folds)
+    variants = chosen.variants(data)
+    rows = next(iter(variants.values()))[0].rows
+    selected = select(variants, ways(len(chosen.runs), params.rounds, params.stack_c), labels[rows], folds[rows])
+    blend, blended = finished(name, selected, labels[rows], labels[data.holdout_rows])
+    names = job.params.competition.class_names or [str(number) for number in range(data.classes)]
+    save_blend(job.paths.runs, blend, blended, draw_uncertain(data, names, selected, blended))
+    return blend

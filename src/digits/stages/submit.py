@@ -5,23 +5,23 @@ import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 
-from digits.blends import Blend, load_blend, test_probabilities
+from digits.blends import Blend, load_blend, load_blended
 from digits.competition import upload
 from digits.errors import UserError
 from digits.files import write_atomic
 from digits.job import Job, Outcome
-from digits.members import blend_name, members
+from digits.members import blend_name
 from digits.submission import append_ledger, check_frame, csv_bytes, make_frame, read_ledger
 
 
 def run(job: Job) -> Outcome:
     """Make submissions/<competition>-<fingerprint>.csv of the blend."""
     data, competition = job.data, job.params.competition
-    blend = load_blend(job.paths.runs, blend_name(job.params, members(job.params, job.settled, data, job.paths)))
+    blend = load_blend(job.paths.runs, blend_name(job.params, job.members))
     if blend is None:
         raise UserError("the finished runs are not blended yet; type: make ensemble")
     columns = competition.submission_id, competition.submission_label
-    frame = make_frame(data.test_ids, test_probabilities(job.paths.runs, blend), *columns)
+    frame = make_frame(data.test_ids, load_blended(job.paths.runs, blend).test, *columns)
     check_frame(frame, data.test_ids, data.classes, *columns)
     content = csv_bytes(frame)
     prefix = "practice" if data.practice else competition.slug
@@ -36,7 +36,8 @@ def run(job: Job) -> Outcome:
         _upload(job, path, entry)
     shown = path.relative_to(job.paths.root)
     return Outcome(
-        f"{shown}: {len(frame):,} predictions, {'practice only' if data.practice else f'expected accuracy {blend.cv}'}",
+        f"{shown}: {len(frame):,} predictions, "
+        + ("practice only" if data.practice else f"expected score {blend.expected}"),
         written or (job.upload and not uploaded),
         _next_steps(
             job,
@@ -61,13 +62,16 @@ def _entry(job: Job, blend: Blend, path: Path, content: bytes) -> dict[str, obje
         "file": path.name,
         "sha256": sha256,
         "rows": len(job.data.test_ids),
+        "expected": f"{blend.expected.value:.5f}",
+        "expected_low": f"{blend.expected.low:.5f}",
+        "expected_high": f"{blend.expected.high:.5f}",
         "cv_accuracy": f"{blend.cv.value:.5f}",
         "cv_low": f"{blend.cv.low:.5f}",
         "cv_high": f"{blend.cv.high:.5f}",
         "holdout_accuracy": f"{blend.holdout.value:.5f}",
         "members": " ".join(blend.weights),
         # the file's hash marks the submission among others on Kaggle
-        "message": f"{job.params.submit.message} CV {blend.cv}, {sha256[:12]}".strip(),
+        "message": f"{job.params.submit.message} expected {blend.expected}, {sha256[:12]}".strip(),
     }
 
 

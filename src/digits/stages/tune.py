@@ -64,7 +64,7 @@ class _Tuning:
         """Parameters of the model, as they would be fitted here, with this command's share of the cores."""
         if self.params.model != "train":
             return self.job.params.baseline.models[self.params.model].model_dump(mode="json")
-        model = self.job.settled.train.spec.model_dump(mode="json")
+        model = self.job.engine.settle(self.job.params.train.spec).model_dump(mode="json")
         return model | {"threads": max(1, model["threads"] // self.workers)}
 
     @cached_property
@@ -169,7 +169,7 @@ class _Tuning:
 
     def judge(self, overrides: Overrides, answer: Callable[[Result], bool]) -> None:
         """One trial."""
-        self.fits.judge(overrides, self.job.settled.train.seed, SEARCH_FOLD, answer)
+        self.fits.judge(overrides, self.job.params.train.seed, SEARCH_FOLD, answer)
 
     def default_seconds(self) -> float:
         """Of the default's first fit; infinite before its trial has ended."""

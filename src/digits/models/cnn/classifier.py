@@ -154,16 +154,25 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Probabilities, (n, classes) float32; their mean over the image itself and `views` of it."""
         return self.probabilities(X, [{}, *self.views])
 
+    def predict_both(self, X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """What `predict_proba` says, and what the image as it is would say alone, in the time of the first."""
+        found = self._by_view(X, [{}, *self.views])
+        return at_temperature(found.mean(axis=0), self.temperature_), at_temperature(found[0], self.temperature_)
+
     def probabilities(self, X: NDArray[np.uint8], views: Sequence[dict[str, Any]] = ({},)) -> NDArray[np.float32]:
         """Mean of the probabilities over the named `views` alone, {} being the image as it is; (n, classes) float32."""
-        found = np.zeros((len(X), self.classes), np.float32)
+        return at_temperature(self._by_view(X, views).mean(axis=0), self.temperature_)
+
+    def _by_view(self, X: NDArray[np.uint8], views: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
+        """The network's own probabilities, (views, n, classes)."""
+        found = np.empty((len(views), len(X), self.classes), np.float32)
         for first in range(0, len(X), PREDICT_BATCH):
             images = np.asarray(X[first : first + PREDICT_BATCH]).reshape(-1, *self.image_shape)
-            for moves in views:
+            for place, moves in enumerate(views):
                 seen = view(images, **moves) if moves else images
                 normalised = self.normaliser_.transform(seen.reshape(len(seen), -1))
-                found[first : first + PREDICT_BATCH] += self._predict(normalised) / len(views)
-        return at_temperature(found, self.temperature_)
+                found[place, first : first + PREDICT_BATCH] = self._predict(normalised)
+        return found
 
     def _predict(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
         """The network's own probabilities, (n, classes), of normalised images, n times any shape."""

@@ -1,0 +1,94 @@
+"""How fast a network is fitted here, beside as many others as there will be: measured in seconds, kept for later."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from math import inf
+from pathlib import Path
+from statistics import mean
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from digits.apart import Ask, DiedError, run_apart
+from digits.console import Console
+from digits.errors import UserError
+from digits.files import fingerprint, read_json, write_json
+from digits.machine import processor
+from digits.models import FAMILIES, Setting, build
+from digits.plan import Pace
+from digits.prepared import Prepared, load_prepared
+from digits.runs import RunSpec
+from digits.versions import code_version
+
+_STEPS = 10  # per epoch; enough to last a few hundred times what reading the clock takes
+_EPOCHS = 4  # the first has the tracing in it
+_SHOWN = 2000  # images predicted
+
+
+@dataclass(frozen=True)
+class _Order:
+    data_folder: Path
+    model: dict[str, Any]
+    normalise: str
+
+
+def measured_pace(data: Prepared, run: RunSpec, workers: int, machines: Path, console: Console) -> Pace:
+    """The pace of one fit of a run's network, for however many epochs, while as many go on as there are workers.
+
+    machines: folder in which what was found is kept. Raises UserError where the network cannot be fitted.
+    """
+    model = run.model
+    decisive = {
+        "processor": processor(),
+        "model": {name: value for name, value in model.items() if name not in ("epochs", "min_steps", "views")},
+        "views": len(model["views"]),
+        "image": [*data.image_shape, data.classes],
+        "workers": workers,
+        "code": code_version(__name__, FAMILIES[model["kind"]]),
+    }
+    path = machines / f"pace-{fingerprint(decisive)}.json"
+    if (known := read_json(path)) is None:
+        order = _Order(data.folder, model | {"epochs": _EPOCHS, "min_steps": 0}, run.normalise)
+        with (
+            console.waiting(f"how fast {model['layers']} is here, once"),
+            ThreadPoolExecutor(workers) as pool,
+        ):
+            found = [*pool.map(_measure_apart, [order] * workers)]
+        known = {part: mean(pace[part] for pace in found) for part in found[0]}
+        write_json(path, known)
+    return Pace(**known)
+
+
+def _measure_apart(order: _Order) -> dict[str, float]:
+    found: list[dict[str, float]] = []
+    preload = (FAMILIES[order.model["kind"]], "digits.crossval")
+    try:
+        run_apart(_measure, order, found.append, inf, preload)
+    except DiedError as error:
+        raise UserError(f"train: {order.model['layers']} cannot be fitted here: {error}") from None
+    return found[0]
+
+
+def _measure(order: _Order, ask: Ask) -> None:
+    """Fit a few small epochs and predict a little; asks nothing, but tells."""
+    data = load_prepared(order.data_folder)
+    batch = min(int(order.model["batch_size"]), len(data.working_rows))
+    rows = data.working_rows[: batch * _STEPS]
+    used = len(rows) // batch * batch  # of each epoch
+    ends: list[float] = []
+
+    def on_epoch(epoch: int, epochs: int, record: dict[str, float]) -> None:
+        ends.append(perf_counter())
+
+    model = build(order.model, Setting(data.image_shape, data.classes, order.normalise), 0, on_epoch)
+    started = perf_counter()
+    model.fit(data.images[rows], data.labels[rows])
+    fitted = perf_counter()
+    image = (ends[-1] - ends[0]) / (len(ends) - 1) / used
+    shown = np.resize(np.asarray(data.test_images), (_SHOWN, data.test_images.shape[1]))
+    model.predict_proba(shown[:1])
+    predicted = perf_counter()
+    model.predict_proba(shown)
+    look = (perf_counter() - predicted) / _SHOWN
+    ask(asdict(Pace(start=max(0.0, fitted - started - image * used * len(ends)), image=image, look=look)))

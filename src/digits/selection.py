@@ -1,0 +1,156 @@
+"""Which way of combining members is taken: each judged on images it was not fitted on, the simplest of the best."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.ensemble import Combination, Probabilities, Way, Weighted, cross_fitted
+from digits.metrics import accuracy, log_loss, paired_gain
+
+
+@dataclass(frozen=True)
+class Member:
+    """What one run says of each image.
+
+    rows: (n,), the labelled images that `oof`, (n, classes), is about. holdout: (folds, h, classes), of the model of
+    each fold. test: (models, m, classes), of these and of models that have learned from all labelled images.
+    """
+
+    name: str
+    rows: NDArray[np.int64]
+    oof: Probabilities
+    holdout: Probabilities
+    test: Probabilities
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """What must be the same for all members of a blend; they may have any number of models."""
+        return {"oof": self.oof.shape, "holdout": self.holdout.shape, "test": self.test.shape[1:]}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was taken, and the combination fitted on all rows. oof: (n, classes), each row by the other folds' weights.
+
+    table: one row per candidate, simplest first: candidate, accuracy, log_loss, behind (the best, in accuracy), error
+    (standard, of that), taken. by_member: one row each: member, accuracy, log_loss (alone), weight (None in a stack),
+    gain (in accuracy, of the blend with the member over the one without; None where it is the only one), error.
+    """
+
+    candidate: str
+    members: tuple[Member, ...]
+    combination: Combination
+    oof: Probabilities
+    table: list[dict[str, Any]]
+    by_member: list[dict[str, Any]]
+
+
+def refuse_mismatch(members: Sequence[Member]) -> None:
+    """Raise ValueError, naming two of the members, where they are not about the same images and classes."""
+    first = members[0]
+    for other in members[1:]:
+        if not np.array_equal(first.rows, other.rows):
+            raise ValueError(f"{first.name} and {other.name} predict different rows: {_differ(first.rows, other.rows)}")
+        for part, shape in first.shapes().items():
+            if shape != (found := other.shapes()[part]):
+                raise ValueError(f"{first.name} has {part} probabilities of shape {shape}, {other.name} of {found}")
+
+
+def _differ(some: NDArray[np.int64], others: NDArray[np.int64]) -> str:
+    if len(some) != len(others):
+        return f"{len(some)} and {len(others)} of them"
+    at = int((some != others).argmax())
+    return f"row {some[at]} and row {others[at]} in place {at}"
+
+
+def select(
+    variants: Mapping[str, Sequence[Member]],
+    ways: Mapping[str, Way],
+    labels: NDArray[np.int64],
+    folds: NDArray[np.int8],
+) -> Selection:
+    """Judge every way of combining every variant of the members, and take the simplest of the best.
+
+    variants: the same members, seen in one way or another, simplest first; {"": members} where there is but one. ways:
+    simplest first. labels, folds: (n,), of the members' rows. Nothing of the holdout is looked at.
+    """
+    candidates = {f"{way}, {variant}" if variant else way: (way, variant) for way in ways for variant in variants}
+    for members in variants.values():
+        refuse_mismatch(members)
+    judged = {
+        candidate: cross_fitted(ways[way], [member.oof for member in variants[variant]], labels, folds)
+        for candidate, (way, variant) in candidates.items()
+    }
+    taken = simplest_of_the_best(judged, labels)
+    way, variant = candidates[taken]
+    members = tuple(variants[variant])
+    combination = ways[way]([member.oof for member in members], labels)
+    return Selection(
+        candidate=taken,
+        members=members,
+        combination=combination,
+        oof=judged[taken],
+        table=_table(judged, taken, labels),
+        by_member=_by_member(members, ways[way], combination, judged[taken], labels, folds),
+    )
+
+
+def simplest_of_the_best(judged: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> str:
+    """The first, in the order given, that is at most one standard error behind the most accurate.
+
+    judged: simplest first. The error is that of the difference on the same images (see `paired_gain`). L. Breiman et
+    al. (1984), Classification and regression trees, section 3.4.3, where it chooses a tree.
+    """
+    best = judged[most_accurate(judged, labels)]
+    for name, probabilities in judged.items():
+        behind, error = paired_gain(best, probabilities, labels)
+        if behind <= error:
+            return name
+    raise AssertionError("the best is not behind itself")
+
+
+def most_accurate(judged: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> str:
+    """Name of the most accurate; of equally accurate ones, that with the lowest log loss."""
+
+    def merit(name: str) -> tuple[float, float]:
+        return accuracy(judged[name], labels).value, -log_loss(judged[name], labels)
+
+    return max(judged, key=merit)
+
+
+def _table(judged: Mapping[str, Probabilities], taken: str, labels: NDArray[np.int64]) -> list[dict[str, Any]]:
+    best = judged[most_accurate(judged, labels)]
+    return [
+        {
+            "candidate": candidate,
+            **_merit(probabilities, labels),
+            **dict(zip(("behind", "error"), paired_gain(best, probabilities, labels), strict=True)),
+            "taken": candidate == taken,
+        }
+        for candidate, probabilities in judged.items()
+    ]
+
+
+def _by_member(
+    members: Sequence[Member],
+    way: Way,
+    combination: Combination,
+    blended: Probabilities,
+    labels: NDArray[np.int64],
+    folds: NDArray[np.int8],
+) -> list[dict[str, Any]]:
+    rows = []
+    for place, member in enumerate(members):
+        others = [other.oof for other in members if other is not member]
+        gain, error = paired_gain(blended, cross_fitted(way, others, labels, folds), labels) if others else (None, None)
+        weight = float(combination.weights[place]) if isinstance(combination, Weighted) else None
+        rows.append(
+            {"member": member.name, **_merit(member.oof, labels), "weight": weight, "gain": gain, "error": error}
+        )
+    return rows
+
+
+def _merit(probabilities: Probabilities, labels: NDArray[np.int64]) -> dict[str, float]:
+    return {"accuracy": accuracy(probabilities, labels).value, "log_loss": log_loss(probabilities, labels)}

@@ -1,0 +1,159 @@
+"""Spend a budget of time on fits of one network, several at a time, each in a process of its own."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from math import inf
+from pathlib import Path
+from time import monotonic
+
+from digits.apart import Ask, DiedError, LateError, run_apart
+from digits.console import Bar, Console
+from digits.errors import UserError
+from digits.fitting import fit_unit, fit_whole, log_epochs
+from digits.models import FAMILIES
+from digits.plan import Fit, next_fit, seconds
+from digits.planning import Planned
+from digits.prepared import Prepared, load_prepared
+from digits.runs import RunFolder, RunSpec
+
+
+@dataclass(frozen=True)
+class Spent:
+    """How many fits were finished, and whether the user ended it before its time."""
+
+    fits: int
+    interrupted: bool
+
+
+@dataclass(frozen=True)
+class _Order:
+    data_folder: Path
+    runs: Path
+    spec: RunSpec
+    fit: Fit
+    gpu: str | None
+
+
+@dataclass
+class _Spending:
+    """What the workers share."""
+
+    data: Prepared
+    plan: Planned
+    folder: RunFolder
+    begun: list[Fit]
+    ends: float  # by the clock of `monotonic`; nothing begins that is not expected to end by then
+    latest: float  # when what has not ended is given up
+    progress: Callable[[str], None]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    slower: float = 1.0  # times, than expected
+    finished: int = 0
+    stopped: threading.Event = field(default_factory=threading.Event)
+    failure: str = ""
+
+    def work(self, gpu: str | None) -> None:
+        """Fit for as long as there is something to do in time."""
+        while fit := self._take():
+            started = monotonic()
+            # without the first fold there would be nothing at all
+            allowed = inf if fit.fold == 0 else max(1.0, self.latest - started)
+            order = _Order(self.data.folder, self.folder.path.parent, self.folder.spec, fit, gpu)
+            preload = (FAMILIES[self.folder.spec.model["kind"]], "digits.crossval")
+            tell = partial(self._tell, _title(fit))
+            try:
+                run_apart(_fit_apart, order, tell, allowed, preload, stop=self.stopped)
+            except LateError:
+                self.progress(f"{_title(fit)} given up: it would have ended too late")
+                return
+            except DiedError as error:
+                with self.lock:
+                    if not self.stopped.is_set():
+                        self.failure = f"{_title(fit)}: {error}"
+                        self.stopped.set()
+                return
+            with self.lock:
+                self.finished += 1
+                self.slower = (monotonic() - started) / seconds(fit, self.plan.pace, self.plan.sizes)
+
+    def _take(self) -> Fit | None:
+        with self.lock:
+            if self.stopped.is_set():
+                return None
+            pace = self.plan.pace.times(self.slower)
+            fit = next_fit(self.plan.goal, self.begun, pace, self.plan.sizes, self.ends - monotonic())
+            if fit:
+                self.begun.append(fit)
+            return fit
+
+    def _tell(self, title: str, note: str) -> None:
+        self.progress(f"{title}, {note}")
+
+
+def spend(
+    data: Prepared, plan: Planned, runs: Path, left: float, latest: float, gpus: Sequence[str | None], console: Console
+) -> Spent:
+    """Fit what is worth most in `left` seconds, see digits.plan; what is finished already counts, and stays.
+
+    latest: seconds after which a fit that is still running is given up. gpus: a worker for each; None: one that uses
+    the processor. Interrupted by the user, it keeps what is finished. Raises UserError where a fit fails.
+    """
+    started, folder = monotonic(), RunFolder(runs, plan.spec)
+    with console.bar("train", max(left, 1) / 60, "minutes") as bar:
+        work = _Spending(
+            data=data,
+            plan=plan,
+            folder=folder,
+            begun=plan.begun(runs),
+            ends=started + left,
+            latest=started + latest,
+            progress=_by_the_clock(bar),
+        )
+        folder.open()
+        interrupted = False
+        with ThreadPoolExecutor(len(gpus)) as pool:
+            workers = [pool.submit(work.work, gpu) for gpu in gpus]
+            try:
+                for worker in workers:
+                    worker.result()
+            except KeyboardInterrupt:
+                interrupted = True
+                work.stopped.set()
+    if work.failure:
+        raise UserError(f"train: {work.failure}; every finished fit is kept, the same command goes on")
+    return Spent(work.finished, interrupted)
+
+
+def _by_the_clock(bar: Bar) -> Callable[[str], None]:
+    """Moves a bar of minutes; from any thread."""
+    lock, seen = threading.Lock(), monotonic()
+
+    def advance(note: str) -> None:
+        nonlocal seen
+        with lock:
+            now = monotonic()
+            bar.advance((now - seen) / 60, note)
+            seen = now
+
+    return advance
+
+
+def _title(fit: Fit) -> str:
+    return f"all images, seed {fit.seed}" if fit.fold is None else f"fold {fit.fold + 1}"
+
+
+def _fit_apart(order: _Order, ask: Ask) -> None:
+    logging.getLogger("digits").setLevel(logging.INFO)
+    logging.getLogger("digits").propagate = False
+    if order.gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = order.gpu
+    data = load_prepared(order.data_folder)
+    on_epoch = log_epochs(ask)
+    if order.fit.fold is None:
+        fit_whole(data, order.runs, order.spec, order.fit, on_epoch)
+    else:
+        fit_unit(data, order.runs, order.spec, order.fit.fold, on_epoch)

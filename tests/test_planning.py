@@ -1,0 +1,117 @@
+"""What the minutes are spent on follows from how fast the machine is, and from what is finished."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, TOY
+from digits.config import Params, Paths, load_params
+from digits.console import Console
+from digits.engine import Engine
+from digits.errors import UserError
+from digits.fitting import fit_unit, fit_whole
+from digits.pace import measured_pace
+from digits.plan import Fit, Pace
+from digits.planning import Planned, make_plan
+from digits.prepared import Prepared
+from digits.runs import RunFolder, RunSpec, run_spec
+from digits.studies import study_of
+
+CONSOLE = Console(plain=True)
+ENGINE = Engine("CPU", 0, "float32", 16, 2, 1.0)
+
+
+def plan_of(params: Params, data: Prepared, folder: Path) -> Planned:
+    study = study_of(params, data, folder / "tune", "train")
+    return make_plan(params, study, data, ENGINE, Paths(folder), CONSOLE)
+
+
+@pytest.fixture
+def steady(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A machine on which each network takes a second per image learned from for each filter; who was asked for."""
+    asked: list[str] = []
+
+    def pace(data: Prepared, run: RunSpec, *_: object) -> Pace:
+        asked.append(run.model["layers"])
+        return Pace(start=1.0, image=int(run.model["layers"].split("C")[0]) / 1000, look=1e-4)
+
+    monkeypatch.setattr("digits.planning.measured_pace", pace)
+    return asked
+
+
+NETWORKS = (
+    "networks={little: {layers: 2C3 MP2 8, epochs: 1}, large: {layers: 32C3 MP2 8, epochs: 10}}",
+    "train.among=[little, default, large]",
+)
+
+
+def test_more_minutes_mean_longer_fits(toy_data: Prepared, tmp_path: Path, steady: list[str]) -> None:
+    chosen = {}
+    for minutes in (0.032, 0.3, 60):
+        params = load_params(ROOT / "params.yaml", [*TOY, *NETWORKS, f"train.budget={minutes}"])
+        plan = plan_of(params, toy_data, tmp_path)
+        chosen[minutes] = plan.name
+        assert plan.spec.model["layers"] == steady[-1], "what was chosen was not measured"
+        assert plan.spec.model["threads"] == 2 and plan.workers == 2
+        assert plan.spec not in plan.others
+        assert {run.model["layers"] for run in (plan.spec, *plan.others)} == {
+            f"{filters}C3 MP2 8" for filters in (2, 4, 32)
+        }
+    assert chosen == {0.032: "little", 0.3: "default", 60: "large"}
+
+
+def test_a_budget_is_less_what_is_finished(toy_data: Prepared, tmp_path: Path, steady: list[str]) -> None:
+    params = load_params(ROOT / "params.yaml", [*TOY, *NETWORKS, "train.network=little", "train.budget=2"])
+    plan = plan_of(params, toy_data, tmp_path)
+    assert plan.goal.folds == 3 and plan.left(tmp_path) == pytest.approx(0.94 * 120)
+    folder = RunFolder(tmp_path, plan.spec)
+    fit_unit(toy_data, tmp_path, plan.spec, 1)
+    fit_whole(toy_data, tmp_path, plan.spec, Fit(None, 1, 43))
+    took = folder.unit_seconds(folder.unit(1)) + folder.unit_seconds(folder.whole(Fit(None, 1, 43)))
+    assert plan.left(tmp_path) == pytest.approx(0.94 * 120 - took / 2)
+    assert [slot.fit.fold for slot in plan.slots(tmp_path, 100)] == [0, 2]  # one fit on all images is there already
+    assert plan_of(params, toy_data, tmp_path).spec == plan.spec
+
+
+def test_practice_takes_no_more_than_a_minute(toy_data: Prepared, tmp_path: Path, steady: list[str]) -> None:
+    params = load_params(ROOT / "params.yaml", [*TOY, "train.budget=30"])
+    practice = replace(toy_data, about=toy_data.about | {"provenance": "practice"})
+    assert plan_of(params, practice, tmp_path).minutes == 1
+    assert plan_of(params, toy_data, tmp_path).minutes == 30
+
+
+def test_small_sets_are_fitted_for_more_epochs(toy_data: Prepared, tmp_path: Path, steady: list[str]) -> None:
+    params = load_params(ROOT / "params.yaml", [*TOY, "train.min_steps=70"])
+    assert plan_of(params, toy_data, tmp_path).goal.epochs == 12  # of 6 steps each, with 108 images of 162
+
+
+def test_a_pace_is_measured_once(toy_data: Prepared, toy_params: Params, tmp_path: Path) -> None:
+    model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json")
+    run, longer = (run_spec("cnn", model | {"epochs": epochs}, "/255", 0, toy_data) for epochs in (2, 9))
+    found = measured_pace(toy_data, run, 2, tmp_path / "m", CONSOLE)
+    assert found.start > 0 and 0 < found.look < found.image < 0.1
+    [kept] = (tmp_path / "m").iterdir()
+    written = kept.stat().st_mtime_ns
+    assert measured_pace(toy_data, longer, 2, tmp_path / "m", CONSOLE) == found
+    assert kept.stat().st_mtime_ns == written and [*kept.parent.iterdir()] == [kept]
+
+
+def test_a_network_that_cannot_be_fitted_is_named(toy_data: Prepared, toy_params: Params, tmp_path: Path) -> None:
+    model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json") | {"learning_rate": 1e30}
+    with pytest.raises(UserError, match="train: 4C3 MP2 8 cannot be fitted here: the loss became"):
+        measured_pace(toy_data, run_spec("cnn", model, "/255", 0, toy_data), 1, tmp_path, CONSOLE)
+
+
+def test_what_was_fitted_with_less_time_is_gone_on_with(toy_data: Prepared, tmp_path: Path, steady: list[str]) -> None:
+    def plan(minutes: float) -> Planned:
+        large = ("networks={large: {layers: 8C3 MP2 8, epochs: 10}}", "train.among=[default, large]")
+        given = [*TOY, *large, f"train.budget={minutes}"]
+        return plan_of(load_params(ROOT / "params.yaml", given), toy_data, tmp_path)
+
+    short, long = plan(0.18), plan(60)
+    assert (short.name, short.goal.epochs, long.name, long.goal.epochs) == ("large", 8, "large", 10)
+    fit_unit(toy_data, Paths(tmp_path).runs, short.spec, 0)
+    again = plan(60)
+    assert again.spec == short.spec and again.goal.epochs == 8
+    assert again.goal.folds == 3 and long.spec in again.others

@@ -1,0 +1,127 @@
+"""The simplest way among the best, and what each member is worth."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from digits.ensemble import LOGITS, Probabilities, Weighted, climb, mean, ways
+from digits.metrics import accuracy, paired_gain
+from digits.selection import Member, most_accurate, refuse_mismatch, select, simplest_of_the_best
+
+COUNT = 2000
+
+
+def member(name: str, labels: np.ndarray, skill: float, seed: int) -> Member:
+    """Says the true class the more often, the more skill."""
+    generator = np.random.default_rng(seed)
+
+    def says(truth: np.ndarray) -> np.ndarray:
+        logits = generator.normal(size=(len(truth), 4)) + skill * np.eye(4)[truth]
+        found: np.ndarray = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        return found
+
+    other = generator.integers(0, 4, 50)
+    parts = np.stack([says(other), says(other)])
+    return Member(name, np.arange(len(labels)), says(labels), parts, parts)
+
+
+@pytest.fixture
+def labels() -> np.ndarray:
+    return np.random.default_rng(0).permutation(np.arange(COUNT) % 4)
+
+
+@pytest.fixture
+def folds() -> np.ndarray:
+    return (np.arange(COUNT) % 5).astype(np.int8)
+
+
+def test_alike_members_are_simply_averaged(labels: np.ndarray, folds: np.ndarray) -> None:
+    alike = [member(f"m{seed}", labels, 2.0, seed) for seed in range(3)]
+    found = select({"": alike}, ways(3, 20, 0.1), labels, folds)
+    assert found.candidate.startswith("mean")
+    assert [row["candidate"] for row in found.table] == [*ways(3, 20, 0.1)]
+    assert [row["taken"] for row in found.table].count(True) == 1
+    assert [row["weight"] for row in found.by_member] == pytest.approx([1 / 3] * 3)
+    assert all(row["gain"] > 0 for row in found.by_member)
+
+
+def test_a_member_that_harms_is_left_out(labels: np.ndarray, folds: np.ndarray) -> None:
+    mixed = [member("good", labels, 3.0, 1), member("bad", labels, -2.0, 2), member("worse", labels, -2.0, 3)]
+    found = select({"": mixed}, ways(3, 20, 0.1), labels, folds)
+    assert not found.candidate.startswith("mean")
+    weighted = select({"": mixed}, {"weighted mean": ways(3, 20, 0.1)["weighted mean"]}, labels, folds)
+    assert [row["weight"] for row in weighted.by_member] == [1, 0, 0]
+    assert weighted.by_member[0]["gain"] > 0.5 and weighted.by_member[1]["gain"] == 0
+
+
+def test_what_is_told_of_a_candidate_is_of_rows_that_it_was_not_fitted_on(
+    labels: np.ndarray, folds: np.ndarray
+) -> None:
+    """A way that learns the labels of the rows it is given by heart is worth nothing on others."""
+    two = [member("a", labels, 1.0, 1), member("b", labels, 1.0, 2)]
+
+    def by_heart(members: Sequence[Probabilities], truth: np.ndarray) -> Weighted:
+        known = {row.tobytes(): label for row, label in zip(members[0], truth, strict=True)}
+
+        class Remembers(Weighted):
+            def __call__(self, shown: Sequence[Probabilities]) -> np.ndarray:
+                return np.array([np.eye(4)[known.get(row.tobytes(), 0)] for row in shown[0]])
+
+        return Remembers(np.array([0.5, 0.5]), LOGITS)
+
+    found = select({"": two}, {"mean": mean(LOGITS), "by heart": by_heart}, labels, folds)
+    assert found.candidate == "mean"
+    assert found.table[1]["accuracy"] == pytest.approx(0.25, abs=0.02)
+
+
+def test_the_simplest_within_one_standard_error(labels: np.ndarray) -> None:
+    right = np.eye(4)[labels] * 0.9 + 0.025
+    slightly, clearly = right.copy(), right.copy()
+    slightly[:1] = right[:1, ::-1]
+    clearly[:100] = 1 - right[:100]
+    judged = {"simple": slightly, "better": right}
+    gain, error = paired_gain(right, slightly, labels)
+    assert 0 < gain <= error
+    assert most_accurate(judged, labels) == "better"
+    assert simplest_of_the_best(judged, labels) == "simple"
+    assert simplest_of_the_best({"simple": clearly, "better": right}, labels) == "better"
+    assert simplest_of_the_best({"better": right, "simple": clearly}, labels) == "better"
+
+
+def test_equally_accurate_ones_are_ordered_by_log_loss(labels: np.ndarray) -> None:
+    unsure = np.eye(4)[labels] * 0.5 + 0.125
+    sure = np.eye(4)[labels] * 0.9 + 0.025
+    assert most_accurate({"unsure": unsure, "sure": sure}, labels) == "sure"
+
+
+def test_views_are_used_where_they_are_worth_it(labels: np.ndarray, folds: np.ndarray) -> None:
+    plain, better = [member("m", labels, 1.0, 1)], [member("m", labels, 3.0, 1)]
+    one = ways(1, 20, 0.1)
+    taken = select({"without views": better, "with views": plain}, one, labels, folds)
+    assert taken.candidate == "alone, without views"
+    taken = select({"without views": plain, "with views": better}, one, labels, folds)
+    assert taken.candidate == "alone, with views"
+    assert taken.members == tuple(better)
+    assert accuracy(taken.oof, labels) == accuracy(better[0].oof, labels)
+
+
+def test_a_member_alone_has_no_gain(labels: np.ndarray, folds: np.ndarray) -> None:
+    (row,) = select({"": [member("m", labels, 1.0, 1)]}, ways(1, 20, 0.1), labels, folds).by_member
+    assert (row["weight"], row["gain"], row["error"]) == (1, None, None)
+
+
+def test_members_that_do_not_match_are_refused_by_name(labels: np.ndarray) -> None:
+    some, other = member("some", labels, 1.0, 1), member("other", labels, 1.0, 2)
+    refuse_mismatch([some, other])
+    moved = Member("moved", other.rows + (other.rows == 7), other.oof, other.holdout, other.test)
+    with pytest.raises(ValueError, match="some and moved predict different rows: row 7 and row 8 in place 7"):
+        refuse_mismatch([some, moved])
+    fewer = Member("fewer", other.rows[1:], other.oof[1:], other.holdout, other.test)
+    with pytest.raises(ValueError, match="some and fewer predict different rows: 2000 and 1999 of them"):
+        refuse_mismatch([some, fewer])
+    narrow = Member("narrow", other.rows, other.oof, other.holdout, other.test[:, :, :3])
+    with pytest.raises(ValueError, match=r"some has test probabilities of shape \(50, 4\), narrow of \(50, 3\)"):
+        refuse_mismatch([some, narrow])
+    with pytest.raises(ValueError, match="moved"):
+        select({"": [some, moved]}, {"mean": mean(LOGITS), "climb": climb(LOGITS, 5)}, labels, labels.astype(np.int8))
