@@ -16,8 +16,10 @@ from digits.cli import main
 from digits.config import Params, load_params
 from digits.console import Console
 from digits.engine import measured_engine
+from digits.pace import measured_pace
 from digits.prepared import Prepared, save_prepared
 from digits.prepared import load_prepared as load
+from digits.runs import run_spec
 
 ROOT = Path(__file__).parent.parent
 settings.register_profile("fuzz", max_examples=10_000)
@@ -105,6 +107,11 @@ def toy_files(tmp_path: Path) -> Path:
 @pytest.fixture
 def toy_data(tmp_path: Path) -> Prepared:
     """Prepared toy arrays: 180 labelled images in 3 folds and a holdout of 18, 30 test images."""
+    return prepare_toy(tmp_path / "prepared")
+
+
+def prepare_toy(folder: Path) -> Prepared:
+    """The toy arrays, written to `folder`."""
     generator = np.random.default_rng(2)
     images, labels = toy_images(180, generator)
     folds = (np.arange(180) // 3 % 10) % 3
@@ -117,8 +124,8 @@ def toy_data(tmp_path: Path) -> Prepared:
         "test_ids": np.arange(1, 31),
     }
     about = {"provenance": "local", "image_shape": [12, 12], "classes": 3, "hash": "toy"}
-    save_prepared(tmp_path / "prepared", arrays, about)
-    return load(tmp_path / "prepared")
+    save_prepared(folder, arrays, about)
+    return load(folder)
 
 
 @dataclass(frozen=True)
@@ -135,9 +142,12 @@ Digits = Callable[..., Shown]
 
 @pytest.fixture(scope="session")
 def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the probe of this machine found."""
-    folder = tmp_path_factory.mktemp("machines")
-    measured_engine(folder, Console(plain=True))
+    """A folder with what the probe of this machine found, and how fast the toy network is here."""
+    folder, console = tmp_path_factory.mktemp("machines"), Console(plain=True)
+    engine = measured_engine(folder, console)
+    data = prepare_toy(tmp_path_factory.mktemp("toy") / "prepared")
+    model = load_params(ROOT / "params.yaml", TOY).train.spec.model_dump(mode="json")
+    measured_pace(data, run_spec("cnn", model, "/255", 0, data), engine.at_once, folder, console)
     return folder
 
 

@@ -13,6 +13,8 @@ from digits.job import Job, Outcome
 from digits.members import blend_name
 from digits.submission import append_ledger, check_frame, csv_bytes, make_frame, read_ledger
 
+_LONGEST = 240  # minutes that are offered
+
 
 def run(job: Job) -> Outcome:
     """Make submissions/<competition>-<fingerprint>.csv of the blend."""
@@ -104,6 +106,8 @@ def _next_steps(job: Job, path: Path, message: str, offer_upload: bool, alone: b
         return (f"make submit DATA=path/to/{slug}.zip   the same on the real competition",)
     command = ["kaggle", "competitions", "submit", "-c", slug, "-f", str(path), "-m", message]
     steps: tuple[str, ...] = ("make tune, then make submit   looks for a better network first",)
+    if (minutes := 6 * job.params.train.budget) <= _LONGEST:
+        steps = (f"make submit BUDGET={minutes:g}   spends more time on networks, and keeps these", *steps)
     if alone:
         steps = ("make baseline, then make submit   blends scikit-learn models in", *steps)
     return (f".venv/bin/{shlex.join(command)}   uploads it", *steps) if offer_upload else steps
