@@ -59,7 +59,7 @@ def test_a_command_with_nothing_to_do_waits_for_no_large_library(toy: Path, digi
 
 
 def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: Digits, tmp_path: Path) -> None:
-    also = ("train.epochs=40",)  # folds of some seconds, so that there is a middle to kill it in
+    also = ("train.epochs=40", "train.fits=0")  # folds of some seconds, so that there is a middle to kill it in
     assert digits(*SUBMIT, also=also).returncode == 0
     undisturbed = submission(toy).read_bytes()
     for folder in ("runs", "submissions"):

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from digits.models import WATCHING, Classifier, OnEpoch, Setting, Viewing, build
 from digits.prepared import Prepared
 
+# What fitting and judging load when they need it, for processes that are forked from one that has it: two seconds each.
+PRELOAD = ("digits.crossval", "scipy.optimize", "scipy.stats", "sklearn.metrics")
+
 
 @dataclass(frozen=True)
 class Seen:

@@ -12,6 +12,7 @@ import numpy as np
 
 from digits.apart import Ask, DiedError, run_apart
 from digits.console import Console
+from digits.crossval import PRELOAD
 from digits.errors import UserError
 from digits.files import fingerprint, read_json, write_json
 from digits.machine import processor
@@ -62,7 +63,7 @@ def measured_pace(data: Prepared, run: RunSpec, workers: int, machines: Path, co
 
 def _measure_apart(order: _Order) -> dict[str, float]:
     found: list[dict[str, float]] = []
-    preload = (FAMILIES[order.model["kind"]], "digits.crossval")
+    preload = (FAMILIES[order.model["kind"]], *PRELOAD)
     try:
         run_apart(_measure, order, found.append, inf, preload)
     except DiedError as error:

@@ -13,6 +13,7 @@ from time import monotonic
 
 from digits.apart import Ask, DiedError, LateError, run_apart
 from digits.console import Bar, Console
+from digits.crossval import PRELOAD
 from digits.errors import UserError
 from digits.fitting import fit_unit, fit_whole, log_epochs
 from digits.models import FAMILIES
@@ -63,7 +64,7 @@ class _Spending:
             # without the first fold there would be nothing at all
             allowed = inf if fit.fold == 0 else max(1.0, self.latest - started)
             order = _Order(self.data.folder, self.folder.path.parent, self.folder.spec, fit, gpu)
-            preload = (FAMILIES[self.folder.spec.model["kind"]], "digits.crossval")
+            preload = (FAMILIES[self.folder.spec.model["kind"]], *PRELOAD)
             tell = partial(self._tell, _title(fit))
             try:
                 run_apart(_fit_apart, order, tell, allowed, preload, stop=self.stopped)

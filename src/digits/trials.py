@@ -9,7 +9,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from digits.apart import Ask, run_apart
-from digits.crossval import fit
+from digits.crossval import PRELOAD, fit
 from digits.metrics import accuracy, log_loss
 from digits.models import FAMILIES
 from digits.prepared import load_prepared
@@ -49,7 +49,7 @@ def judged_apart(order: Order, answer: Any, seconds: float, first: float = inf) 
     its figure is what such a fit is worth. seconds: of all fits at most; first: of the first one. Raises DiedError with
     the cause where it does not come to its end, LateError where it takes too long.
     """
-    run_apart(_judge, order, answer, seconds, (FAMILIES[order.model["kind"]], "digits.crossval"), first)
+    run_apart(_judge, order, answer, seconds, (FAMILIES[order.model["kind"]], *PRELOAD), first)
 
 
 def _judge(order: Order, ask: Ask) -> None:
