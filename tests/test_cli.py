@@ -13,7 +13,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import REAL_DIGITS, REAL_FASHION, ROOT, Digits, digits_arguments, digits_command, tree, write_toy_files
+from conftest import (
+    MINUTES,
+    REAL_DIGITS,
+    REAL_FASHION,
+    ROOT,
+    Digits,
+    digits_arguments,
+    digits_command,
+    tree,
+    write_toy_files,
+)
 from digits.cli import main
 from digits.submission import read_ledger
 
@@ -59,7 +69,11 @@ def test_a_command_with_nothing_to_do_waits_for_no_large_library(toy: Path, digi
 
 
 def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: Digits, tmp_path: Path) -> None:
-    also = ("train.epochs=40", "train.fits=0")  # folds of some seconds, so that there is a middle to kill it in
+    also = (
+        "train.epochs=40",
+        "train.fits=0",
+        MINUTES,
+    )  # folds of some seconds, so that there is a middle to kill it in
     assert digits(*SUBMIT, also=also).returncode == 0
     undisturbed = submission(toy).read_bytes()
     for folder in ("runs", "submissions"):
@@ -83,7 +97,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: 
 
 
 def test_interrupted_it_makes_the_best_of_what_is_finished_and_goes_on_later(toy: Path, digits: Digits) -> None:
-    also = ("train.epochs=60", "train.fits=2")
+    also = ("train.epochs=60", "train.fits=2", MINUTES)
     command = digits_command(*SUBMIT, also=also)
     process = subprocess.Popen(
         command, cwd=toy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -112,8 +126,8 @@ def test_more_minutes_go_on_from_what_less_have_left(toy: Path, digits: Digits) 
     assert digits("fetch", "prepare", "train").returncode == 0
     [run] = (toy / "runs").glob("cnn-*")
     before = tree(run)
-    assert "Nothing to do" in digits("fetch", "prepare", "train", also=("train.budget=3",)).stdout
-    more = digits("train", also=("train.budget=20", "train.fits=2"))
+    assert "Nothing to do" in digits("fetch", "prepare", "train", also=("train.budget=0.0005",)).stdout
+    more = digits("train", also=(MINUTES, "train.fits=2"))
     assert more.returncode == 0 and len([*run.glob("whole-*")]) == 2
     after = tree(run)
     kept = {name for name in before if name.startswith(("fold-", "whole-"))}
@@ -218,7 +232,7 @@ def test_tune_finds_something_or_keeps_the_default_and_train_takes_it(toy: Path,
     assert tree(toy / "runs") == before
     comments = [line for line in best.read_text().splitlines() if line.startswith("#")]
     best.write_text("\n".join([*comments, "train:", "  layers: 2C3 MP2 4"]))
-    assert "plan: tuned, 2C3 MP2 4: 3 folds" in digits("train").stdout
+    assert "plan: tuned, 2C3 MP2 4: 1 fold" in digits("train").stdout
 
 
 def test_the_dashboard_is_opened_on_the_study_of_these_params(

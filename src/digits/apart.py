@@ -78,7 +78,8 @@ def _context(preload: tuple[str, ...]) -> "ForkServerContext | SpawnContext":
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(preload))
+    if preload:
+        context.set_forkserver_preload(list(preload))
     return context
 
 
