@@ -108,3 +108,11 @@ def test_there_are_no_more_fits_on_all_images_than_are_wanted() -> None:
     goal = Goal(folds=2, epochs=6, seed=0, fits=3)
     slots = foresee(goal, [], PACE, SIZES, 7200, 2)
     assert [slot.fit.fold for slot in slots] == [0, 1, None, None, None]
+
+
+def test_fits_that_take_longer_to_start_than_to_learn_are_begun_all_the_same() -> None:
+    goal = Goal(folds=1, epochs=2, seed=0, fits=5)
+    for left in np.linspace(30, 600, 200):
+        slow_to_start = Pace(start=20, image=1e-5, look=0)
+        found = next_fit(goal, [goal.on(0)], slow_to_start, Sizes(10_000, 20_000, 10), left)
+        assert found and found.epochs in (2, 3)

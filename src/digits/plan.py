@@ -98,8 +98,11 @@ def next_fit(goal: Goal, begun: Sequence[Fit], pace: Pace, sizes: Sizes, left: f
         learning = left / among - pace.start - pace.look * sizes.shown
         return floor(learning / (pace.image * sizes.whole))
 
+    if epochs_of_each(1) < shortest:
+        return None
     epochs = next(each for each in map(epochs_of_each, count(1)) if each <= longest)
-    return replace(usual, epochs=epochs) if epochs >= shortest else None
+    # where starting takes longer than learning, one fit more may leave each of them too short
+    return replace(usual, epochs=epochs if epochs >= shortest else longest)
 
 
 def _bounds(epochs: int) -> tuple[int, int]:
