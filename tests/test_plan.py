@@ -116,3 +116,10 @@ def test_fits_that_take_longer_to_start_than_to_learn_are_begun_all_the_same() -
         slow_to_start = Pace(start=20, image=1e-5, look=0)
         found = next_fit(goal, [goal.on(0)], slow_to_start, Sizes(10_000, 20_000, 10), left)
         assert found and found.epochs in (2, 3)
+
+
+def test_no_seed_is_used_twice_where_a_fit_is_missing_in_between() -> None:
+    goal = Goal(folds=1, epochs=6, seed=42, fits=10)
+    killed = [goal.on(0), Fit(None, 6, 44)]  # 43 was running beside it
+    found = next_fit(goal, killed, PACE, SIZES, 600)
+    assert found and found.seed == 45

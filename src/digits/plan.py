@@ -91,7 +91,8 @@ def next_fit(goal: Goal, begun: Sequence[Fit], pace: Pace, sizes: Sizes, left: f
     wholes = [fit for fit in begun if fit.fold is None]
     if len(wholes) >= goal.fits:
         return None
-    usual = Fit(None, goal.epochs, goal.seed + 1 + len(wholes))
+    # not their number: where a command was killed, the seed of one that is done may be above that of one that is not
+    usual = Fit(None, goal.epochs, 1 + max([goal.seed, *(fit.seed for fit in wholes)]))
     shortest, longest = _bounds(goal.epochs)
 
     def epochs_of_each(among: int) -> int:
