@@ -54,7 +54,7 @@ def test_two_workers_give_the_same_bits_as_one(toy_data: Prepared, spec: RunSpec
 
 
 def test_what_would_end_too_late_is_given_up_but_for_the_first_fold(
-    toy_data: Prepared, spec: RunSpec, tmp_path: Path
+    toy_data: Prepared, spec: RunSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = RunFolder(tmp_path, spec)
     goal = Goal(folds=1, epochs=2, seed=0, fits=5)
@@ -62,6 +62,7 @@ def test_what_would_end_too_late_is_given_up_but_for_the_first_fold(
     found = spent(toy_data, folder, goal, left=0.5, latest=0.6, pace=Pace(0.01, 1e-6, 1e-6))
     assert found == Spent(1, interrupted=False)
     assert (folder.done(3), folder.wholes()) == ([0], [])
+    assert "all images, seed 1: given up, it would have ended too late" in capsys.readouterr().out
 
 
 def test_a_gpu_is_named_to_the_fit_that_has_it(toy_data: Prepared, spec: RunSpec, tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ class _Spending:
     ends: float  # by the clock of `monotonic`; nothing begins that is not expected to end by then
     latest: float  # when what has not ended is given up
     progress: Callable[[str], None]
+    warn: Callable[[str], None]
     lock: threading.Lock = field(default_factory=threading.Lock)
     slower: float = 1.0  # times, than expected
     finished: int = 0
@@ -69,7 +70,7 @@ class _Spending:
             try:
                 run_apart(_fit_apart, order, tell, allowed, preload, stop=self.stopped)
             except LateError:
-                self.progress(f"{_title(fit)} given up: it would have ended too late")
+                self.warn(f"{_title(fit)}: given up, it would have ended too late; other work slows this machine down")
                 return
             except DiedError as error:
                 with self.lock:
@@ -113,6 +114,7 @@ def spend(
             ends=started + left,
             latest=started + latest,
             progress=_by_the_clock(bar),
+            warn=console.warn,
         )
         folder.open()
         interrupted = False
