@@ -46,6 +46,7 @@ TOY = (
     "train.label_smoothing=0.0",
     "train.views=[]",
     "train.budget=0.001",  # time for one fold, which is fitted in any case; MINUTES has time for all
+    "train.beside=[]",
     "train.fits=1",
     "train.precision=float32",
     f"train.threads={joblib.cpu_count()}",

@@ -135,6 +135,22 @@ def test_more_minutes_go_on_from_what_less_have_left(toy: Path, digits: Digits) 
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
 
 
+def test_many_minutes_are_shared_by_networks_that_are_blended(toy: Path, digits: Digits) -> None:
+    other = 'networks={other: {layers: "2C3 MP2 8", epochs: 3}}'
+    also = (other, "train.among=[default]", "train.beside=[other]", MINUTES)
+    found = digits(*SUBMIT, also=also)
+    assert found.returncode == 0, found.stderr
+    planned = [line for line in found.stdout.splitlines() if "3 folds (" in line]
+    assert [line.split(",")[0].strip() for line in planned] == ["default", "other"]
+    assert all("accuracy not known yet" in line for line in planned)
+    runs = sorted((toy / "runs").glob("cnn-*"))
+    assert [len([*run.glob("fold-*")]) for run in runs] == [3, 3]
+    assert [len([*run.glob("whole-*")]) for run in runs] == [1, 1]
+    report = (toy / "reports" / "ensemble.md").read_text()
+    assert all(run.name in report for run in runs)
+    assert "Nothing to do" in digits(*SUBMIT, also=also).stdout
+
+
 def test_other_params_make_other_runs_and_leave_the_old(toy: Path, digits: Digits) -> None:
     assert digits("fetch", "prepare", "train").returncode == 0
     before = tree(toy / "runs")
@@ -233,7 +249,7 @@ def test_tune_finds_something_or_keeps_the_default_and_train_takes_it(toy: Path,
     assert tree(toy / "runs") == before
     comments = [line for line in best.read_text().splitlines() if line.startswith("#")]
     best.write_text("\n".join([*comments, "train:", "  layers: 2C3 MP2 4"]))
-    assert "plan: tuned, 2C3 MP2 4: 1 fold" in digits("train").stdout
+    assert "  tuned, 2C3 MP2 4: 1 fold" in digits("train").stdout
 
 
 def test_the_dashboard_is_opened_on_the_study_of_these_params(
@@ -263,7 +279,14 @@ def test_a_database_that_is_none_is_refused_in_one_line(toy: Path, digits: Digit
 
 
 def test_practice_is_loud_and_never_looks_real(workspace: Path, digits: Digits) -> None:
-    quick = ["train.layers=MP2 16", "train.epochs=1", "train.min_steps=0", "data.folds=2"]
+    quick = [
+        "train.layers=MP2 16",
+        "train.epochs=1",
+        "train.min_steps=0",
+        "train.fits=1",
+        "train.beside=[]",
+        "data.folds=2",
+    ]
     made = digits(*SUBMIT, "--set", " ".join(f"'{item}'" for item in quick), toy=False)
     assert made.returncode == 0, made.stderr
     assert "PRACTICE" in made.stdout and "practice only" in made.stdout
@@ -344,7 +367,7 @@ def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits
 @pytest.mark.skipif(not REAL_FASHION.exists(), reason="Fashion-MNIST's files are not beside the checkout")
 def test_fashion_mnist_is_a_params_file(workspace: Path, digits: Digits) -> None:
     shutil.copy(ROOT / "params.fashion-mnist.yaml", workspace)
-    quick = "train.layers='MP4 16' train.epochs=1 train.fits=1 data.folds=2"
+    quick = "train.layers='MP4 16' train.epochs=1 train.fits=1 train.beside=[] data.folds=2"
     made = digits(
         *SUBMIT, "--params", "params.fashion-mnist.yaml", "--data", str(REAL_FASHION), "--set", quick, toy=False
     )
@@ -369,7 +392,7 @@ def test_a_refused_file_does_not_take_the_place_of_a_good_one(toy: Path, digits:
 def test_commands_side_by_side_do_not_meet(toy: Path, digits: Digits) -> None:
     """Other data or params in another terminal leave a chain of stages with its own."""
     assert digits("fetch", "prepare", "train").returncode == 0
-    quick = "'train.layers=MP2 8' train.epochs=1 train.min_steps=0 train.fits=1 data.folds=2"
+    quick = "'train.layers=MP2 8' train.epochs=1 train.min_steps=0 train.fits=1 train.beside=[] data.folds=2"
     other = digits(*SUBMIT, "--data", "practice", "--set", quick, toy=False)
     assert other.returncode == 0, other.stderr
     rest = digits("ensemble", "submit")

@@ -219,7 +219,9 @@ def test_a_network_is_the_default_with_what_it_says_laid_over_and_the_user_above
     networks = '{"wide": {"layers": "64C3 32", "epochs": 9, "augment": {"zoom": 0.2}}}'
 
     def load(*more: str) -> Params:
-        return load_params(ROOT / "params.yaml", [f"networks={networks}", "train.among=[default]", *more])
+        return load_params(
+            ROOT / "params.yaml", [f"networks={networks}", "train.among=[default]", "train.beside=[]", *more]
+        )
 
     plain, named = load(), load("train.network=wide", "train.epochs=4", "train.seed=1")
     assert (named.train.layers, named.train.epochs, named.train.seed) == ("64C3 32", 4, 1)
@@ -237,7 +239,7 @@ def test_a_network_is_the_default_with_what_it_says_laid_over_and_the_user_above
     ],
 )
 def test_faults_in_networks_are_named(overrides: tuple[str, ...], expected: str) -> None:
-    [line] = faults('networks={"wide": {"epochs": 3}}', "train.among=[default]", *overrides)
+    [line] = faults('networks={"wide": {"epochs": 3}}', "train.among=[default]", "train.beside=[]", *overrides)
     assert expected in line
 
 

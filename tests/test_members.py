@@ -10,7 +10,7 @@ from digits.config import Params, Paths, load_params
 from digits.fitting import fit_unit, fit_whole
 from digits.members import Members, blend_name, members
 from digits.plan import Fit, Goal, Pace, Sizes
-from digits.planning import Planned
+from digits.planning import Part, Plan
 from digits.prepared import Prepared
 from digits.runs import RunFolder, RunSpec, run_spec
 from digits.studies import baseline_runs
@@ -33,13 +33,10 @@ def specs(toy_data: Prepared) -> dict[str, RunSpec]:
     return {"some": spec(plain), "looks": spec(looks), "same": spec(plain)}
 
 
-def planned(specs: dict[str, RunSpec], name: str) -> Planned:
+def found(params: Params, specs: dict[str, RunSpec], names: str, data: Prepared, paths: Paths) -> Members:
     goal = Goal(folds=2, epochs=2, seed=0, fits=1)
-    return Planned(name, specs[name], tuple(specs.values()), goal, Pace(1, 1, 1), Sizes(1, 1, 1), workers=2, minutes=1)
-
-
-def found(params: Params, specs: dict[str, RunSpec], name: str, data: Prepared, paths: Paths) -> Members:
-    return members(params, planned(specs, name), data, paths)
+    parts = tuple(Part(name, specs[name], goal, Pace(1, 1, 1), 60) for name in names.split())
+    return members(params, Plan(parts, tuple(specs.values()), Sizes(1, 1, 1), workers=2, minutes=1), data, paths)
 
 
 def test_members_are_all_runs_that_have_the_folds_of_the_planned_one(
@@ -85,3 +82,16 @@ def test_another_fit_on_all_images_is_another_blend(
     assert blend_name(toy_params, chosen) != before
     [member] = chosen.variants(toy_data)[""]
     assert (len(member.test), len(member.holdout)) == (2, 1)
+
+
+def test_networks_beside_the_first_are_judged_on_the_folds_that_all_have(
+    toy_params: Params, toy_data: Prepared, specs: dict[str, RunSpec], paths: Paths
+) -> None:
+    for fold in range(3):
+        fit_unit(toy_data, paths.runs, specs["some"], fold)
+    fit_unit(toy_data, paths.runs, specs["looks"], 0)
+    alone = found(toy_params, specs, "some looks", toy_data, paths)
+    assert ([run.spec for run in alone.runs], alone.folds) == ([specs["some"]], (0, 1, 2)), "one of three is too few"
+    fit_unit(toy_data, paths.runs, specs["looks"], 2)
+    both = found(toy_params, specs, "some looks", toy_data, paths)
+    assert ([run.spec for run in both.runs], both.folds) == ([specs["some"], specs["looks"]], (0, 2))

@@ -1,17 +1,25 @@
 """A budget is used up, and not exceeded, on machines fast and slow, steady and not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from digits.plan import Fit, Goal, Pace, Sizes, choose, foresee, next_fit, seconds
+from digits.plan import Fit, Goal, Pace, Sizes, allot, choose, foresee, next_fit, seconds
 
 SIZES = Sizes(fold=30_240, whole=42_000, shown=40_000)
 PACE = Pace(start=6, image=1 / 3000, look=1 / 20_000)
 NETWORKS = {"quick": 6, "middle": 13, "long": 22}  # epochs
+AT_PACE = {name: (epochs, PACE) for name, epochs in NETWORKS.items()}
+WANTED = Goal(folds=5, epochs=0, seed=42, fits=1000)
+
+
+def chosen(networks: dict[str, tuple[int, Pace]], left: float, workers: int) -> tuple[str, Goal]:
+    """The one network that is fitted, and what is done with it."""
+    name = choose(networks, SIZES, left, workers, WANTED)
+    return name, allot({name: networks[name]}, SIZES, left, workers, WANTED)[name].goal
 
 
 @dataclass
@@ -56,7 +64,7 @@ def test_a_budget_is_used_up_and_kept(
     networks = {name: (epochs, pace) for name, epochs in NETWORKS.items()}
     fold, whole = (seconds(Fit(which, epochs, 42), pace, SIZES) for which, epochs in ((0, 6), (None, 4)))
     assume(1.15 * max(fold, whole) <= left and 1.15 * (fold + whole) <= workers * left)
-    _, goal = choose(networks, SIZES, left, workers, 5, 42, 1000)
+    _, goal = chosen(networks, left, workers)
     begun, end = Machine(workers, factor, 0.02, seed).spend(goal, pace, left)
     assert 0.8 * left <= end <= 1.17 * left
     assert [fit.fold for fit in begun if fit.fold is not None] == [*range(goal.folds)] or factor > 1
@@ -66,7 +74,7 @@ def test_a_budget_is_used_up_and_kept(
 
 
 def test_what_is_foreseen_is_what_is_done() -> None:
-    _, goal = choose({name: (epochs, PACE) for name, epochs in NETWORKS.items()}, SIZES, 1700, 2, 5, 42, 1000)
+    _, goal = chosen(AT_PACE, 1700, 2)
     slots = foresee(goal, [], PACE, SIZES, 1700, 2)
     begun, end = Machine(2, 1.0, 0.0, 0).spend(goal, PACE, 1700)
     assert [slot.fit for slot in slots] == begun
@@ -84,14 +92,14 @@ def test_more_time_goes_on_where_less_has_ended() -> None:
 
 @pytest.mark.parametrize(("minutes", "expected"), [(1.3, "quick"), (3, "middle"), (5, "long"), (120, "long")])
 def test_longer_budgets_have_time_for_longer_fits(minutes: float, expected: str) -> None:
-    name, goal = choose({name: (epochs, PACE) for name, epochs in NETWORKS.items()}, SIZES, minutes * 60, 2, 5, 1, 1000)
+    name, goal = chosen(AT_PACE, minutes * 60, 2)
     assert name == expected
     assert goal.epochs == NETWORKS[expected] and 1 <= goal.folds <= 5
     assert goal.folds == 5 or minutes < 120
 
 
 def test_without_any_time_the_first_fold_is_fitted_all_the_same() -> None:
-    name, goal = choose({name: (epochs, PACE) for name, epochs in NETWORKS.items()}, SIZES, 1, 2, 5, 1, 1000)
+    name, goal = chosen(AT_PACE, 1, 2)
     assert (name, goal.folds) == ("quick", 1)
     assert [slot.fit.fold for slot in foresee(goal, [], PACE, SIZES, 1, 2)] == [0]
 
@@ -123,3 +131,25 @@ def test_no_seed_is_used_twice_where_a_fit_is_missing_in_between() -> None:
     killed = [goal.on(0), Fit(None, 6, 44)]  # 43 was running beside it
     found = next_fit(goal, killed, PACE, SIZES, 600)
     assert found and found.seed == 45
+
+
+@given(left=st.floats(1, 20_000), workers=st.integers(1, 8), folds=st.integers(2, 10))
+def test_time_is_shared_out_whole_and_alike(left: float, workers: int, folds: int) -> None:
+    shares = allot(AT_PACE, SIZES, left, workers, replace(WANTED, folds=folds))
+    assert [*shares] == [*NETWORKS][: len(shares)]
+    assert sum(share.seconds for share in shares.values()) == pytest.approx(left)
+    [fitted] = {share.goal.folds for share in shares.values()}
+    assert 1 <= fitted <= folds and (len(shares) == 1 or fitted >= min(3, folds))
+    assert [share.goal.certain for share in shares.values()] == [True] + [False] * (len(shares) - 1)
+    for name, share in shares.items():
+        slots = foresee(share.goal, [], PACE, SIZES, share.seconds, workers)
+        late = [slot for slot in slots if slot.end > share.seconds + 1e-6]
+        assert not late or (name == "quick" and slots == late)
+        assert len(shares) == 1 or [slot.fit.fold for slot in slots].count(None) >= 1
+
+
+def test_a_network_beside_others_is_left_out_where_its_folds_would_have_no_time() -> None:
+    costly = AT_PACE | {"huge": (22, PACE.times(10))}
+    assert [*allot(costly, SIZES, 3000, 2, WANTED)] == ["quick", "middle", "long"]
+    assert [*allot(costly, SIZES, 30_000, 2, WANTED)] == ["quick", "middle", "long", "huge"]
+    assert next_fit(Goal(folds=3, epochs=22, seed=0, fits=9, certain=False), [], PACE, SIZES, 100) is None

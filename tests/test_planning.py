@@ -13,7 +13,7 @@ from digits.errors import UserError
 from digits.fitting import fit_unit, fit_whole
 from digits.pace import measured_pace
 from digits.plan import Fit, Pace
-from digits.planning import Planned, make_plan
+from digits.planning import Part, Plan, make_plan
 from digits.prepared import Prepared
 from digits.runs import RunFolder, RunSpec, run_spec
 from digits.studies import study_of
@@ -22,9 +22,14 @@ CONSOLE = Console(plain=True)
 ENGINE = Engine("CPU", 0, "float32", 16, 2, 1.0)
 
 
-def plan_of(params: Params, data: Prepared, folder: Path) -> Planned:
+def plan_of(params: Params, data: Prepared, folder: Path) -> Plan:
     study = study_of(params, data, folder / "tune", "train")
     return make_plan(params, study, data, ENGINE, Paths(folder), CONSOLE)
+
+
+def only(plan: Plan) -> Part:
+    [part] = plan.parts
+    return part
 
 
 @pytest.fixture
@@ -51,11 +56,12 @@ def test_more_minutes_mean_longer_fits(toy_data: Prepared, tmp_path: Path, stead
     for minutes in (0.032, 0.3, 60):
         params = load_params(ROOT / "params.yaml", [*TOY, *NETWORKS, f"train.budget={minutes}"])
         plan = plan_of(params, toy_data, tmp_path)
-        chosen[minutes] = plan.name
-        assert plan.spec.model["layers"] == steady[-1], "what was chosen was not measured"
-        assert plan.spec.model["threads"] == 2 and plan.workers == 2
-        assert plan.spec not in plan.others
-        assert {run.model["layers"] for run in (plan.spec, *plan.others)} == {
+        part = only(plan)
+        chosen[minutes] = part.name
+        assert part.spec.model["layers"] == steady[-1], "what was chosen was not measured"
+        assert part.spec.model["threads"] == 2 and plan.workers == 2
+        assert part.spec not in plan.others
+        assert {run.model["layers"] for run in (part.spec, *plan.others)} == {
             f"{filters}C3 MP2 8" for filters in (2, 4, 32)
         }
     assert chosen == {0.032: "little", 0.3: "default", 60: "large"}
@@ -64,14 +70,41 @@ def test_more_minutes_mean_longer_fits(toy_data: Prepared, tmp_path: Path, stead
 def test_a_budget_is_less_what_is_finished(toy_data: Prepared, tmp_path: Path, steady: list[str]) -> None:
     params = load_params(ROOT / "params.yaml", [*TOY, *NETWORKS, "train.network=little", "train.budget=2"])
     plan = plan_of(params, toy_data, tmp_path)
-    assert plan.goal.folds == 3 and plan.left(tmp_path) == pytest.approx(0.94 * 120)
-    folder = RunFolder(tmp_path, plan.spec)
-    fit_unit(toy_data, tmp_path, plan.spec, 1)
-    fit_whole(toy_data, tmp_path, plan.spec, Fit(None, 1, 43))
+    part = only(plan)
+    assert part.goal.folds == 3 and plan.left(tmp_path) == pytest.approx(0.94 * 120)
+    assert plan.ends(tmp_path) == pytest.approx([0.94 * 120])
+    folder = RunFolder(tmp_path, part.spec)
+    fit_unit(toy_data, tmp_path, part.spec, 1)
+    fit_whole(toy_data, tmp_path, part.spec, Fit(None, 1, 43))
     took = folder.unit_seconds(folder.unit(1)) + folder.unit_seconds(folder.whole(Fit(None, 1, 43)))
     assert plan.left(tmp_path) == pytest.approx(0.94 * 120 - took / 2)
-    assert [slot.fit.fold for slot in plan.slots(tmp_path, 100)] == [0, 2]  # one fit on all images is there already
-    assert plan_of(params, toy_data, tmp_path).spec == plan.spec
+    assert plan.ends(tmp_path) == [plan.left(tmp_path)]
+    assert [slot.fit.fold for slot in plan.slots(part, tmp_path, 100)] == [0, 2]  # one on all images is there already
+    assert only(plan_of(params, toy_data, tmp_path)).spec == part.spec
+
+
+def test_with_many_minutes_networks_are_fitted_beside_the_first(
+    toy_data: Prepared, tmp_path: Path, steady: list[str]
+) -> None:
+    def plan(*given: str) -> Plan:
+        beside = "train.beside=[little, large]"
+        return plan_of(load_params(ROOT / "params.yaml", [*TOY, *NETWORKS, beside, *given]), toy_data, tmp_path)
+
+    assert [part.name for part in plan("train.budget=1", "train.among=[default]").parts] == ["default", "little"]
+    several = plan("train.budget=10", "train.among=[default]")
+    assert [part.name for part in several.parts] == ["default", "little", "large"]
+    assert {part.goal.folds for part in several.parts} == {3}
+    assert [part.goal.certain for part in several.parts] == [True, False, False]
+    assert several.ends(tmp_path)[-1] == pytest.approx(several.left(tmp_path)) == pytest.approx(0.94 * 600)
+    assert [part.name for part in plan("train.budget=10").parts] == ["large", "little"], "the first is not fitted twice"
+    assert [part.name for part in plan("train.budget=10", "train.network=little").parts] == ["little"]
+
+    first = several.parts[0]
+    fit_unit(toy_data, tmp_path, first.spec, 0)
+    took = first.spent(tmp_path) / 2
+    assert several.ends(tmp_path) == pytest.approx(
+        [sum(part.seconds for part in several.parts[: count + 1]) - took for count in range(3)]
+    )
 
 
 def test_practice_takes_no_more_than_a_minute(toy_data: Prepared, tmp_path: Path, steady: list[str]) -> None:
@@ -83,7 +116,7 @@ def test_practice_takes_no_more_than_a_minute(toy_data: Prepared, tmp_path: Path
 
 def test_small_sets_are_fitted_for_more_epochs(toy_data: Prepared, tmp_path: Path, steady: list[str]) -> None:
     params = load_params(ROOT / "params.yaml", [*TOY, "train.min_steps=70"])
-    assert plan_of(params, toy_data, tmp_path).goal.epochs == 12  # of 6 steps each, with 108 images of 162
+    assert only(plan_of(params, toy_data, tmp_path)).goal.epochs == 12  # of 6 steps each, with 108 images of 162
 
 
 def test_a_pace_is_measured_once(toy_data: Prepared, toy_params: Params, tmp_path: Path) -> None:
@@ -104,14 +137,15 @@ def test_a_network_that_cannot_be_fitted_is_named(toy_data: Prepared, toy_params
 
 
 def test_what_was_fitted_with_less_time_is_gone_on_with(toy_data: Prepared, tmp_path: Path, steady: list[str]) -> None:
-    def plan(minutes: float) -> Planned:
+    def plan(minutes: float) -> tuple[Plan, Part]:
         large = ("networks={large: {layers: 8C3 MP2 8, epochs: 10}}", "train.among=[default, large]")
         given = [*TOY, *large, f"train.budget={minutes}"]
-        return plan_of(load_params(ROOT / "params.yaml", given), toy_data, tmp_path)
+        found = plan_of(load_params(ROOT / "params.yaml", given), toy_data, tmp_path)
+        return found, only(found)
 
-    short, long = plan(0.18), plan(60)
+    (_, short), (_, long) = plan(0.18), plan(60)
     assert (short.name, short.goal.epochs, long.name, long.goal.epochs) == ("large", 8, "large", 10)
     fit_unit(toy_data, Paths(tmp_path).runs, short.spec, 0)
-    again = plan(60)
+    plan_again, again = plan(60)
     assert again.spec == short.spec and again.goal.epochs == 8
-    assert again.goal.folds == 3 and long.spec in again.others
+    assert again.goal.folds == 3 and long.spec in plan_again.others

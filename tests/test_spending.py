@@ -13,7 +13,7 @@ from digits.config import Params
 from digits.console import Console
 from digits.errors import UserError
 from digits.plan import Fit, Goal, Pace, Sizes
-from digits.planning import Planned
+from digits.planning import Part
 from digits.prepared import Prepared
 from digits.runs import RunFolder, RunSpec, run_spec
 from digits.spending import Spent, spend
@@ -36,8 +36,8 @@ def spent(
     gpus: Sequence[str | None] = (None, None),
     pace: Pace = PACE,
 ) -> Spent:
-    plan = Planned("some", folder.spec, (), goal, pace, SIZES, len(gpus), minutes=2)
-    return spend(data, plan, folder.path.parent, left, latest, gpus, Console(plain=True))
+    part = Part("some", folder.spec, goal, pace, left)
+    return spend(data, part, SIZES, folder.path.parent, left, latest, gpus, Console(plain=True))
 
 
 def test_two_workers_give_the_same_bits_as_one(toy_data: Prepared, spec: RunSpec, tmp_path: Path) -> None:

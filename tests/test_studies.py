@@ -18,25 +18,33 @@ def changed(params: Params, section: str, **values: object) -> Params:
 
 def test_what_was_found_is_a_fragment_that_train_takes(toy_params: Params, toy_data: Prepared, tmp_path: Path) -> None:
     study = study_of(toy_params, toy_data, tmp_path, "train")
-    default = networks(toy_params, study)
-    assert study.best == {} and study.fragment is None
+    default, beside = networks(toy_params, study)
+    assert study.best == {} and study.fragment is None and beside == {}
     assert default["default"] == (toy_params.train.spec, "/255") and tuple(default) == toy_params.train.among
     study.save({"layers": "8C3 MP2 16", "optimizer": {"name": "adamw"}, "normalise": "standard"}, "found\nby hand")
-    [(spec, normalise)] = networks(toy_params, study).values()
+    [(spec, normalise)] = networks(toy_params, study)[0].values()
     assert (spec.layers, spec.optimizer.name, normalise) == ("8C3 MP2 16", "adamw", "standard")
     assert spec.epochs == toy_params.train.epochs
-    assert networks(changed(toy_params, "train", use_tuned=False), study) == default
+    assert networks(changed(toy_params, "train", use_tuned=False), study) == (default, {})
     study.save({"epoch": 3}, "edited by hand")
     with pytest.raises(UserError, match=r"best.yaml: unknown key epoch; did you mean epochs\?"):
         networks(toy_params, study)
     study.save({}, "kept")
-    assert study.fragment == {} and networks(toy_params, study) == default
+    assert study.fragment == {} and networks(toy_params, study) == (default, {})
 
 
 def test_a_network_that_is_named_is_the_only_one(toy_data: Prepared, tmp_path: Path) -> None:
     params = load_params(ROOT / "params.yaml", ["train.network=ten-minutes"])
     study = study_of(params, toy_data, tmp_path, "train")
-    assert networks(params, study) == {"ten-minutes": (params.network("ten-minutes"), "/255")}
+    assert networks(params, study) == ({"ten-minutes": (params.network("ten-minutes"), "/255")}, {})
+
+
+def test_networks_are_fitted_beside_the_tuned_one_too(toy_params: Params, toy_data: Prepared, tmp_path: Path) -> None:
+    params = changed(toy_params, "train", beside=("two-minutes",))
+    study = study_of(params, toy_data, tmp_path, "train")
+    study.save({"layers": "8C3 MP2 16"}, "found")
+    tuned, beside = networks(params, study)
+    assert ([*tuned], beside) == (["tuned"], {"two-minutes": (params.network("two-minutes"), "/255")})
 
 
 def test_the_fragment_is_a_params_file_but_for_what_it_extends(

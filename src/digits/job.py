@@ -9,7 +9,7 @@ from digits.console import Console
 from digits.engine import Engine, measured_engine
 from digits.errors import UserError
 from digits.members import Members, members
-from digits.planning import Planned, make_plan
+from digits.planning import Plan, make_plan
 from digits.prepared import Prepared, folder_name, load_prepared
 from digits.sources import Source, find_source
 from digits.studies import study_of
@@ -62,7 +62,7 @@ class Job:
         return engine
 
     @cached_property
-    def plan(self) -> Planned:
+    def plan(self) -> Plan:
         """What the minutes of `train` are spent on."""
         study = study_of(self.params, self.data, self.paths.studies, "train")
         return make_plan(self.params, study, self.data, self.engine, self.paths, self.console)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from digits.config import Params, Paths
 from digits.files import fingerprint
-from digits.planning import Planned
+from digits.planning import Plan
 from digits.prepared import Prepared
 from digits.runs import PLAIN, SEEN, RunFolder
 from digits.selection import Member
@@ -35,12 +35,22 @@ class Members:
         return Member(run.path.name, result.rows, result.oof, result.holdout, result.test)
 
 
-def members(params: Params, plan: Planned, data: Prepared, paths: Paths) -> Members:
-    """The network that was planned, and every other network and baseline of params.yaml that has its folds too."""
-    planned = RunFolder(paths.runs, plan.spec)
-    folds = planned.done(data.fold_count) or [*range(data.fold_count)]
-    specs = [plan.spec, *plan.others, *baseline_runs(params, data, paths.studies)]
-    runs = {spec.folder_name: RunFolder(paths.runs, spec) for spec in specs}  # the planned one first, and once
+def members(params: Params, plan: Plan, data: Prepared, paths: Paths) -> Members:
+    """The networks that were planned, and every other network and baseline of params.yaml that has their folds too.
+
+    Where time was too short for all folds of a later network, those that all have are what is judged; a network with
+    less than half as many as the first waits for the rest.
+    """
+    planned = {part.spec.folder_name: RunFolder(paths.runs, part.spec) for part in plan.parts}
+    done = {name: set(run.done(data.fold_count)) for name, run in planned.items()}
+    first = next(iter(done.values()))
+    enough = [found for found in done.values() if len(found & first) > len(first) / 2]
+    folds = sorted(set.intersection(*enough)) if enough else [*range(data.fold_count)]
+    specs = [*plan.others, *baseline_runs(params, data, paths.studies)]
+    # those that are planned come first, and once
+    runs = planned | {
+        spec.folder_name: RunFolder(paths.runs, spec) for spec in specs if spec.folder_name not in planned
+    }
     return Members(tuple(run for run in runs.values() if all(map(run.has, folds))), tuple(folds))
 
 

@@ -1,4 +1,4 @@
-"""How a budget of time is spent on fits of one network: first on folds, then on all labelled images."""
+"""How a budget of time is shared out among networks, and spent: first on folds, then on all labelled images."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +10,7 @@ from typing import TypeVar
 _SHORTEST, _LONGEST = 0.6, 1.6
 _SPARE = 1.15  # times as long as is expected may the first fits take before there is no time for those that follow
 _IDLE = 0.2  # share of the workers' time, at the end, when what is left is too short for another fit
+_ENOUGH = 3  # folds of each network, where there are several
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -49,13 +50,15 @@ class Fit:
 class Goal:
     """What the time is spent on.
 
-    folds: to be fitted, the first so many; epochs, seed: of their fits. fits: on all labelled images, at most.
+    folds: to be fitted, the first so many; epochs, seed: of their fits. fits: on all labelled images, at most. certain:
+    whether the first fold is fitted even where there is no time for it, because without it there would be nothing.
     """
 
     folds: int
     epochs: int
     seed: int
     fits: int
+    certain: bool = True
 
     def on(self, fold: int) -> Fit:
         """The fit of a fold."""
@@ -80,13 +83,13 @@ def seconds(fit: Fit, pace: Pace, sizes: Sizes) -> float:
 def next_fit(goal: Goal, begun: Sequence[Fit], pace: Pace, sizes: Sizes, left: float) -> Fit | None:
     """What a worker with so many seconds left should do now; None: nothing more.
 
-    begun: all fits that are done or running, on whichever worker. A fold comes first where it can end in time (the very
-    first in any case, for without it there is nothing); then fits on all images, each from a seed of its own, as few as
-    use the time up without being much longer than the goal's.
+    begun: all fits that are done or running, on whichever worker. A fold comes first where it can end in time; then
+    fits on all images, each from a seed of its own, as few as use the time up without being much longer than the
+    goal's.
     """
     for fold in range(goal.folds):
         fit = goal.on(fold)
-        if fit not in begun and (not begun or seconds(fit, pace, sizes) <= left):
+        if fit not in begun and ((goal.certain and not begun) or seconds(fit, pace, sizes) <= left):
             return fit
     wholes = [fit for fit in begun if fit.fold is None]
     if len(wholes) >= goal.fits:
@@ -126,41 +129,65 @@ def foresee(goal: Goal, begun: Sequence[Fit], pace: Pace, sizes: Sizes, left: fl
     return slots
 
 
-def choose(
-    networks: Mapping[Name, tuple[int, Pace]],
-    sizes: Sizes,
-    left: float,
-    workers: int,
-    folds: int,
-    seed: int,
-    fits: int,
-) -> tuple[Name, Goal]:
-    """The network of which the longest fits have time, and how many of the folds are fitted.
+def choose(networks: Mapping[Name, tuple[int, Pace]], sizes: Sizes, left: float, workers: int, wanted: Goal) -> Name:
+    """The network of which the longest fits have time.
 
-    networks: epochs and pace by name. seed, fits: as in the goal. A network has time where a fold's fit ends within
-    `left` seconds, and one on all images can follow it or run beside it. At most half of the workers' time is for
-    folds: what they are worth is known when the first is done, while each fit on all images adds to what is submitted.
-    Networks whose fits leave more than _IDLE of the workers' time unused come after all others; where none has time,
-    the quickest is taken all the same.
+    networks: epochs and pace by name. wanted: as in `allot`. A network has time where a fold's fit ends within `left`
+    seconds, and one on all images can follow it or run beside it. Networks whose fits leave more than _IDLE of the
+    workers' time unused come after all others; where none has time, the quickest is taken all the same.
     """
 
     def of_fold(name: Name) -> float:
-        epochs, pace = networks[name]
-        return seconds(Fit(0, epochs, seed), pace, sizes)
-
-    def goal(name: Name) -> Goal:
-        time = floor(workers * left / 2 / of_fold(name))
-        return Goal(min(folds, max(1, time)), networks[name][0], seed, fits)
+        return seconds(_of_fold(networks[name][0]), networks[name][1], sizes)
 
     def has_time(name: Name) -> bool:
         epochs, pace = networks[name]
-        whole = seconds(Fit(None, _bounds(epochs)[0], seed), pace, sizes)
+        whole = seconds(Fit(None, _bounds(epochs)[0], wanted.seed), pace, sizes)
         return _SPARE * max(of_fold(name), whole) <= left and _SPARE * (of_fold(name) + whole) <= workers * left
 
     def is_busy(name: Name) -> bool:
-        slots = foresee(goal(name), [], networks[name][1], sizes, left, workers)
+        goal = allot({name: networks[name]}, sizes, left, workers, wanted)[name].goal
+        slots = foresee(goal, [], networks[name][1], sizes, left, workers)
         return sum(slot.end - slot.start for slot in slots) >= (1 - _IDLE) * workers * left
 
     quickest = min(networks, key=of_fold)
-    name = max(filter(has_time, networks), key=lambda each: (is_busy(each), of_fold(each)), default=quickest)
-    return name, goal(name)
+    return max(filter(has_time, networks), key=lambda each: (is_busy(each), of_fold(each)), default=quickest)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Of the time, for one network: seconds for each worker, and what they are spent on."""
+
+    seconds: float
+    goal: Goal
+
+
+def allot(
+    networks: Mapping[Name, tuple[int, Pace]], sizes: Sizes, left: float, workers: int, wanted: Goal
+) -> dict[Name, Share]:
+    """How much of the time, `left` seconds for each worker, is for which network.
+
+    networks: epochs and pace by name. The first is fitted in any case; each other where that leaves time for _ENOUGH
+    folds of all of them and as long again for fits on all images, for a network whose folds are not those of the others
+    cannot be blended with them, and networks that differ are worth more than further fits of the same
+    (docs/experiments.md). All get the same multiple of what they need. wanted: the number of folds that there are, the
+    seed, and how many fits on all images are enough of each. At most half of the time is for folds: what they are worth
+    is known when the first is done, while each fit on all images adds to what is submitted.
+    """
+    of_fold = {name: seconds(_of_fold(epochs), pace, sizes) for name, (epochs, pace) in networks.items()}
+    need = {name: 2 * min(_ENOUGH, wanted.folds) * time / workers for name, time in of_fold.items()}
+    taken: list[Name] = []
+    for name in networks:
+        if not taken or sum(need[each] for each in (*taken, name)) <= left:
+            taken.append(name)
+    multiple = left / sum(need[name] for name in taken)
+    folds = floor(multiple * min(_ENOUGH, wanted.folds) + 1e-9)
+    goal = replace(wanted, folds=min(wanted.folds, max(1, folds)))
+    return {
+        name: Share(multiple * need[name], replace(goal, epochs=networks[name][0], certain=name == taken[0]))
+        for name in taken
+    }
+
+
+def _of_fold(epochs: int) -> Fit:
+    return Fit(0, epochs, 0)

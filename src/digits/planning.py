@@ -1,6 +1,8 @@
 """What `make train` does with its minutes on this machine: the same answer for every command with the same params."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import accumulate
 from math import ceil
 from pathlib import Path
 
@@ -9,7 +11,7 @@ from digits.console import Console
 from digits.engine import Engine
 from digits.layers import parse_layers, training_operations
 from digits.pace import measured_pace
-from digits.plan import Fit, Goal, Pace, Sizes, Slot, choose, foresee
+from digits.plan import Fit, Goal, Pace, Share, Sizes, Slot, allot, choose, foresee
 from digits.prepared import Prepared
 from digits.runs import RunFolder, RunSpec, run_spec
 from digits.studies import Study, networks
@@ -22,42 +24,65 @@ _SHARES = (1.0, 0.85, 0.7)  # of a network's epochs, that a fold's fit may have
 
 
 @dataclass(frozen=True)
-class Planned:
-    """name: of the network that is chosen. spec: the run that is to be fitted; others: that might have been instead.
+class Part:
+    """What is fitted of one network.
 
-    goal, pace, sizes, workers: as in digits.plan. minutes: the budget.
+    name: of the network. spec: the run. goal, pace: as in digits.plan. seconds: of the budget, for each worker.
     """
 
     name: str
     spec: RunSpec
-    others: tuple[RunSpec, ...]
     goal: Goal
     pace: Pace
-    sizes: Sizes
-    workers: int
-    minutes: float
-
-    def left(self, runs: Path, share: float = _PLANNED) -> float:
-        """Seconds for each worker, of this share of the budget, less what the run's finished fits took."""
-        folder = RunFolder(runs, self.spec)
-        units = [*map(folder.unit, folder.done(self.goal.folds)), *map(folder.whole, folder.wholes())]
-        return share * self.minutes * 60 - sum(map(folder.unit_seconds, units)) / self.workers
-
-    def latest(self, runs: Path) -> float:
-        """Seconds after which nothing may run any more."""
-        return self.left(runs, _AT_MOST)
+    seconds: float
 
     def begun(self, runs: Path) -> list[Fit]:
         """The fits that are done."""
         folder = RunFolder(runs, self.spec)
         return [*map(self.goal.on, folder.done(self.goal.folds)), *folder.wholes()]
 
-    def slots(self, runs: Path, left: float) -> list[Slot]:
-        """The fits that are still to come in so many seconds."""
-        return foresee(self.goal, self.begun(runs), self.pace, self.sizes, left, self.workers)
+    def spent(self, runs: Path) -> float:
+        """Seconds that the fits took that are done, one after the other."""
+        folder = RunFolder(runs, self.spec)
+        units = [*map(folder.unit, folder.done(self.goal.folds)), *map(folder.whole, folder.wholes())]
+        return sum(map(folder.unit_seconds, units))
 
 
-def make_plan(params: Params, study: Study, data: Prepared, engine: Engine, paths: Paths, console: Console) -> Planned:
+@dataclass(frozen=True)
+class Plan:
+    """What a budget is spent on: a part for each network, one after the other.
+
+    others: runs that might have been chosen instead. sizes, workers: as in digits.plan. minutes: the budget.
+    """
+
+    parts: tuple[Part, ...]
+    others: tuple[RunSpec, ...]
+    sizes: Sizes
+    workers: int
+    minutes: float
+
+    def left(self, runs: Path, share: float = _PLANNED) -> float:
+        """Seconds for each worker, of this share of the budget, less what the finished fits took."""
+        return share * self.minutes * 60 - sum(part.spent(runs) for part in self.parts) / self.workers
+
+    def latest(self, runs: Path) -> float:
+        """Seconds after which nothing may run any more."""
+        return self.left(runs, _AT_MOST)
+
+    def ends(self, runs: Path) -> list[float]:
+        """Seconds from now after which each part gives way to the next."""
+        due = [max(0.0, part.seconds - part.spent(runs) / self.workers) for part in self.parts]
+        return [min(end, self.left(runs)) for end in accumulate(due)]
+
+    def slots(self, part: Part, runs: Path, left: float) -> list[Slot]:
+        """The fits of a part that are still to come in so many seconds."""
+        return foresee(part.goal, part.begun(runs), part.pace, self.sizes, left, self.workers)
+
+
+Variant = tuple[str, int]  # a network's name, and epochs of a fold's fit
+
+
+def make_plan(params: Params, study: Study, data: Prepared, engine: Engine, paths: Paths, console: Console) -> Plan:
     """Choose among the networks that the params allow by how fast they are here, and how many folds to fit.
 
     A network may have somewhat fewer epochs than the params say; where it has been fitted already, it has as many as
@@ -65,37 +90,66 @@ def make_plan(params: Params, study: Study, data: Prepared, engine: Engine, path
     """
     workers, sizes = engine.at_once, _sizes(data)
     minutes = min(params.train.budget, _PRACTICE) if data.practice else params.train.budget
-    allowed = {
-        name: (engine.settle(spec, workers), normalise) for name, (spec, normalise) in networks(params, study).items()
-    }
+    left = _PLANNED * minutes * 60
+    wanted = Goal(data.fold_count, 0, params.train.seed, params.train.fits)
+    among, beside = networks(params, study)
+    allowed = {name: (engine.settle(spec, workers), normalise) for name, (spec, normalise) in (among | beside).items()}
     runs = {
         (name, epochs): _run(spec.model_copy(update={"epochs": epochs}), normalise, params, data)
         for name, (spec, normalise) in allowed.items()
         for epochs in dict.fromkeys(max(1, round(share * spec.epochs)) for share in _SHARES)
     }
-    cost = {name: _cost(spec, data) for name, (spec, _) in allowed.items()}
-    known: dict[str, Pace] = {}
-    name = sorted(allowed, key=lambda each: cost[each] * allowed[each][0].epochs)[len(allowed) // 2]
-    while name not in known:
-        longest = runs[name, allowed[name][0].epochs]
-        known[name] = measured_pace(data, longest, workers, paths.runs / "machines", console)
-        # of what has not been measured only the multiplications are known, and the benefit of the doubt decides
-        paces = {each: known.get(each) or known[name].times(cost[each] / cost[name] / _DOUBT) for each in allowed}
-        choice, goal = choose(
-            {each: (_epochs(run, sizes), paces[each[0]]) for each, run in runs.items()},
-            sizes,
-            _PLANNED * minutes * 60,
-            workers,
-            data.fold_count,
-            params.train.seed,
-            params.train.fits,
+    longest = {name: runs[name, spec.epochs] for name, (spec, _) in allowed.items()}
+    paces = _Paces(data, longest, workers, paths, console)
+
+    def variants(names: Iterable[str]) -> dict[Variant, tuple[int, Pace]]:
+        return {each: (_epochs(run, sizes), paces.of(each[0])) for each, run in runs.items() if each[0] in names}
+
+    def begun(chosen: Variant) -> Variant:
+        """The variant of the same network of which most is finished."""
+        same = [each for each in runs if each[0] == chosen[0]]
+        return max([chosen, *same], key=lambda each: _finished(RunFolder(paths.runs, runs[each]), data))
+
+    def shares() -> dict[Variant, Share]:
+        first = choose(variants(among), sizes, left, workers, wanted)
+        following = [(name, allowed[name][0].epochs) for name in beside if name != first[0]]
+        taken = [*map(begun, [first, *following])]
+        known = variants(allowed)
+        return allot({each: known[each] for each in taken}, sizes, left, workers, wanted)
+
+    found = shares()
+    while unmeasured := [name for name, _ in found if name not in paces.measured]:
+        paces.measure(unmeasured[0])
+        found = shares()
+    parts = tuple(
+        Part(each[0], runs[each], share.goal, paces.of(each[0]), share.seconds) for each, share in found.items()
+    )
+    return Plan(parts, tuple(run for each, run in runs.items() if each not in found), sizes, workers, minutes)
+
+
+class _Paces:
+    """How fast networks are: measured, or guessed by their multiplications from one that is."""
+
+    def __init__(self, data: Prepared, runs: dict[str, RunSpec], workers: int, paths: Paths, console: Console):
+        self.measured: dict[str, Pace] = {}
+        self._runs = runs
+        self._measure: Callable[[RunSpec], Pace] = lambda run: measured_pace(
+            data, run, workers, paths.runs / "machines", console
         )
-        name = choice[0]
-    variants = [run for each, run in runs.items() if each[0] == name]
-    chosen = max([runs[choice], *variants], key=lambda run: _finished(RunFolder(paths.runs, run), data))
-    goal = replace(goal, epochs=_epochs(chosen, sizes))
-    others = tuple(run for run in runs.values() if run != chosen)
-    return Planned(name, chosen, others, goal, known[name], sizes, workers, minutes)
+        self._cost = {name: _cost(run, data) for name, run in runs.items()}
+        # one in the middle, from which it is not far to any
+        self.measure(sorted(runs, key=lambda name: self._cost[name] * runs[name].model["epochs"])[len(runs) // 2])
+
+    def measure(self, name: str) -> None:
+        """Find out, or remember from an earlier command."""
+        self.measured[name] = self._measure(self._runs[name])
+        self._last = name
+
+    def of(self, name: str) -> Pace:
+        """Of what has not been measured only the multiplications are known, and it has the benefit of the doubt."""
+        if name in self.measured:
+            return self.measured[name]
+        return self.measured[self._last].times(self._cost[name] / self._cost[self._last] / _DOUBT)
 
 
 def _run(spec: CnnSpec, normalise: str, params: Params, data: Prepared) -> RunSpec:
@@ -119,5 +173,5 @@ def _epochs(run: RunSpec, sizes: Sizes) -> int:
     return max(int(run.model["epochs"]), ceil(int(run.model["min_steps"]) / steps))
 
 
-def _cost(spec: CnnSpec, data: Prepared) -> float:
-    return float(training_operations(parse_layers(spec.layers), data.image_shape, data.classes))
+def _cost(run: RunSpec, data: Prepared) -> float:
+    return float(training_operations(parse_layers(run.model["layers"]), data.image_shape, data.classes))

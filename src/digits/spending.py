@@ -17,8 +17,8 @@ from digits.crossval import PRELOAD
 from digits.errors import UserError
 from digits.fitting import fit_unit, fit_whole, log_epochs
 from digits.models import FAMILIES
-from digits.plan import Fit, next_fit, seconds
-from digits.planning import Planned
+from digits.plan import Fit, Sizes, next_fit, seconds
+from digits.planning import Part
 from digits.prepared import Prepared, load_prepared
 from digits.runs import RunFolder, RunSpec
 
@@ -45,7 +45,8 @@ class _Spending:
     """What the workers share."""
 
     data: Prepared
-    plan: Planned
+    part: Part
+    sizes: Sizes
     folder: RunFolder
     begun: list[Fit]
     ends: float  # by the clock of `monotonic`; nothing begins that is not expected to end by then
@@ -62,8 +63,8 @@ class _Spending:
         """Fit for as long as there is something to do in time."""
         while fit := self._take():
             started = monotonic()
-            # without the first fold there would be nothing at all
-            allowed = inf if fit.fold == 0 else max(1.0, self.latest - started)
+            needed = self.part.goal.certain and fit.fold == 0
+            allowed = inf if needed else max(1.0, self.latest - started)
             order = _Order(self.data.folder, self.folder.path.parent, self.folder.spec, fit, gpu)
             preload = (FAMILIES[self.folder.spec.model["kind"]], *PRELOAD)
             tell = partial(self._tell, _title(fit))
@@ -80,14 +81,14 @@ class _Spending:
                 return
             with self.lock:
                 self.finished += 1
-                self.slower = (monotonic() - started) / seconds(fit, self.plan.pace, self.plan.sizes)
+                self.slower = (monotonic() - started) / seconds(fit, self.part.pace, self.sizes)
 
     def _take(self) -> Fit | None:
         with self.lock:
             if self.stopped.is_set():
                 return None
-            pace = self.plan.pace.times(self.slower)
-            fit = next_fit(self.plan.goal, self.begun, pace, self.plan.sizes, self.ends - monotonic())
+            pace = self.part.pace.times(self.slower)
+            fit = next_fit(self.part.goal, self.begun, pace, self.sizes, self.ends - monotonic())
             if fit:
                 self.begun.append(fit)
             return fit
@@ -97,20 +98,28 @@ class _Spending:
 
 
 def spend(
-    data: Prepared, plan: Planned, runs: Path, left: float, latest: float, gpus: Sequence[str | None], console: Console
+    data: Prepared,
+    part: Part,
+    sizes: Sizes,
+    runs: Path,
+    left: float,
+    latest: float,
+    gpus: Sequence[str | None],
+    console: Console,
 ) -> Spent:
     """Fit what is worth most in `left` seconds, see digits.plan; what is finished already counts, and stays.
 
     latest: seconds after which a fit that is still running is given up. gpus: a worker for each; None: one that uses
     the processor. Interrupted by the user, it keeps what is finished. Raises UserError where a fit fails.
     """
-    started, folder = monotonic(), RunFolder(runs, plan.spec)
-    with console.bar("train", max(left, 1) / 60, "minutes") as bar:
+    started, folder = monotonic(), RunFolder(runs, part.spec)
+    with console.bar(f"train {part.name}", max(left, 1) / 60, "minutes") as bar:
         work = _Spending(
             data=data,
-            plan=plan,
+            part=part,
+            sizes=sizes,
             folder=folder,
-            begun=plan.begun(runs),
+            begun=part.begun(runs),
             ends=started + left,
             latest=started + latest,
             progress=_by_the_clock(bar),

@@ -91,18 +91,26 @@ def study_of(params: Params, data: Prepared, studies: Path, model: str) -> Study
 _FAMILY = {"cnn": "digits.models.cnn", "mlp": "digits.models.mlp"}
 
 
-def networks(params: Params, study: Study) -> dict[str, tuple[CnnSpec, str]]:
-    """The networks that `make train` may take, and how each is normalised, by name.
+Networks = dict[str, tuple[CnnSpec, str]]  # by name; the network and how images are normalised for it
 
-    What a finished study found, alone; or the network that the params name; or else those of `train.among`.
+
+def networks(params: Params, study: Study) -> tuple[Networks, Networks]:
+    """The networks among which `make train` takes one, and those that are fitted beside it where there is time.
+
+    The former: what a finished study found, alone; or the network that the params name; or else those of `train.among`.
     """
     spec, normalise = params.train.spec, params.data.normalise
+    if params.train.network:
+        beside: Networks = {}
+    else:
+        beside = {name: (params.network(name), normalise) for name in params.train.beside}
     if params.train.use_tuned and study.best:
         found = overlay(spec.model_dump(mode="json"), study.best)
-        return {"tuned": (validate(CnnSpec, found, str(study.folder / "best.yaml")), study.normalise or normalise)}
+        tuned = validate(CnnSpec, found, str(study.folder / "best.yaml"))
+        return {"tuned": (tuned, study.normalise or normalise)}, beside
     if params.train.network:
-        return {params.train.network: (spec, normalise)}
-    return {name: (params.network(name), normalise) for name in params.train.among}
+        return {params.train.network: (spec, normalise)}, beside
+    return {name: (params.network(name), normalise) for name in params.train.among}, beside
 
 
 def baseline_runs(params: Params, data: Prepared, studies: Path) -> list[RunSpec]:

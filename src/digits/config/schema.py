@@ -63,6 +63,8 @@ class TrainParams(CnnSpec):
     budget: Annotated[float, Field(gt=0)]
     network: Name | None
     among: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+    beside: Annotated[tuple[Name, ...], Field(strict=False)]
+    measured: dict[Name, dict[Name, Annotated[float, Field(ge=0, le=1)]]]
     fits: Annotated[int, Field(ge=0, le=10_000)]
     seed: Seed
     use_tuned: bool
@@ -106,10 +108,11 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _networks_are_there(self) -> Self:
-        for name in self.train.among:
-            if name not in (DEFAULT, *self.networks):
-                hint = nearest_or_all(name, self.networks, ["networks"])
-                raise ValueError(f"train.among: there is no network {name!r}{hint}")
+        for key, names in (("among", self.train.among), ("beside", self.train.beside)):
+            for name in names:
+                if name not in (DEFAULT, *self.networks):
+                    hint = nearest_or_all(name, self.networks, ["networks"])
+                    raise ValueError(f"train.{key}: there is no network {name!r}{hint}")
         return self
 
     @model_validator(mode="after")

@@ -1,62 +1,91 @@
 """Fit Keras networks for as many minutes as the user has."""
 
+from collections.abc import Sequence
 from time import monotonic
 
 from digits.files import read_json, write_json
 from digits.job import Job, Outcome
-from digits.plan import Fit, Slot
-from digits.planning import Planned
+from digits.plan import Fit
+from digits.planning import Part, Plan
 from digits.runs import RunFolder
 from digits.spending import spend
 
 
 def run(job: Job) -> Outcome:
-    """Make or continue the run that params.yaml's `train` asks for, see digits.planning."""
+    """Make or continue the runs that params.yaml's `train` asks for, see digits.planning."""
     started = monotonic()
     plan, data, runs = job.plan, job.data, job.paths.runs
-    folder = RunFolder(runs, plan.spec)
-    spent_on = folder.path / "budget.json"  # the largest budget that has been used up
-    worked = (read_json(spent_on) or {"minutes": 0})["minutes"] < plan.minutes
-    interrupted = False
-    if worked:
-        planning = monotonic() - started  # measures the machine, where it is new
-        left, latest = plan.left(runs) - planning, plan.latest(runs) - planning
-        gpus = job.engine.visible_gpus() or [None] * plan.workers
-        job.console.say(job.engine.line(plan.spec.model))
-        job.console.say(_foreseen(plan, plan.slots(runs, left)))
-        spent = spend(data, plan, runs, left, latest, gpus, job.console)
-        interrupted = spent.interrupted
-        if not interrupted:
-            write_json(spent_on, {"minutes": plan.minutes})
-    if not folder.done(data.fold_count):
+    folders = [RunFolder(runs, part.spec) for part in plan.parts]
+    spent_on = [folder.path / "budget.json" for folder in folders]  # the largest budget that has been used up
+    worked = any((read_json(path) or {"minutes": 0})["minutes"] < plan.minutes for path in spent_on)
+    interrupted = worked and not _spend(job, plan, started)
+    if worked and not interrupted:
+        for path in spent_on:
+            write_json(path, {"minutes": plan.minutes})
+    if not folders[0].done(data.fold_count):
         raise KeyboardInterrupt  # there is nothing yet to go on with
-    metrics = folder.finish(data)
-    cv = f"{metrics['cv_accuracy']:.4f} ({metrics['cv_low']:.4f} to {metrics['cv_high']:.4f})"
-    return Outcome(
-        f"{plan.name}, {plan.spec.model['layers']}: {metrics['folds']} of {data.fold_count} folds, CV accuracy {cv}; "
-        f"{_count(folder.wholes(), 'fit')} on all labelled images; {folder.path.relative_to(job.paths.root)}",
-        worked,
-        interrupted=interrupted,
-    )
+    lines = [_fitted(job, part, folder) for part, folder in zip(plan.parts, folders, strict=True)]
+    return Outcome("; ".join(filter(None, lines)), worked, interrupted=interrupted)
 
 
-def _foreseen(plan: Planned, slots: list[Slot]) -> str:
-    """The plan in a line: what will be fitted, and for how long."""
-    folds = [slot.fit for slot in slots if slot.fit.fold is not None]
-    wholes = [slot.fit for slot in slots if slot.fit.fold is None]
+def _spend(job: Job, plan: Plan, started: float) -> bool:
+    """Fit each part's network until its time is up; returns whether the user let it.
+
+    started: by the clock of `monotonic`, when the budget began, which planning is part of: it measures a new machine.
+    """
+    runs = job.paths.runs
+    gpus = job.engine.visible_gpus() or [None] * plan.workers
+    ends, latest = plan.ends(runs), plan.latest(runs)
+    job.console.say(job.engine.line(plan.parts[0].spec.model))
+    job.console.say(_foreseen(job, plan, ends, monotonic() - started))
+    for part, end in zip(plan.parts, ends, strict=True):
+        gone = monotonic() - started
+        if spend(job.data, part, plan.sizes, runs, end - gone, latest - gone, gpus, job.console).interrupted:
+            return False
+    return True
+
+
+def _foreseen(job: Job, plan: Plan, ends: Sequence[float], gone: float) -> str:
+    """The plan in a line for each network: what will be fitted, for how long, and what is to be expected."""
+    known = {} if job.data.practice else job.params.train.measured.get(job.params.competition.slug, {})
+    lines, at = [], gone
+    for part, end in zip(plan.parts, ends, strict=True):
+        slots = plan.slots(part, job.paths.runs, end - at)
+        minutes = max((slot.end for slot in slots), default=0.0) / 60
+        expected = f"accuracy of one about {known[part.name]:g}" if part.name in known else "accuracy not known yet"
+        lines.append(
+            f"  {part.name}, {part.spec.model['layers']}: {_fits([slot.fit for slot in slots])}; "
+            f"about {minutes:.1f} minutes; {expected}"
+        )
+        at = max(at, end)
+    return "\n".join([f"plan: {plan.minutes:g} minutes, {_count(plan.workers, 'fit')} at a time", *lines])
+
+
+def _fits(fits: Sequence[Fit]) -> str:
+    folds = [fit for fit in fits if fit.fold is not None]
+    wholes = [fit for fit in fits if fit.fold is None]
     parts = []
     if folds:
-        parts.append(f"{_count(folds, 'fold')} ({folds[0].epochs} epochs)")
+        parts.append(f"{_count(len(folds), 'fold')} ({folds[0].epochs} epochs)")
     if wholes:
         epochs = sorted({fit.epochs for fit in wholes})
         shown = str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
-        parts.append(f"{_count(wholes, 'fit')} on all labelled images ({shown} epochs)")
-    minutes = max((slot.end for slot in slots), default=0.0) / 60
+        parts.append(f"{_count(len(wholes), 'fit')} on all labelled images ({shown} epochs)")
+    return ", then ".join(parts) or "nothing more"
+
+
+def _fitted(job: Job, part: Part, folder: RunFolder) -> str:
+    """What there is of a network now, in a line; nothing where it has no fold yet."""
+    if not folder.done(job.data.fold_count):
+        return ""
+    metrics = folder.finish(job.data)
+    folds = f"{metrics['folds']} of {job.data.fold_count} folds"
+    cv = f"{metrics['cv_accuracy']:.4f} ({metrics['cv_low']:.4f} to {metrics['cv_high']:.4f})"
     return (
-        f"plan: {plan.name}, {plan.spec.model['layers']}: {', then '.join(parts) or 'nothing more'}; "
-        f"{plan.workers} at a time, about {minutes:.1f} minutes of {plan.minutes:g}"
+        f"{part.name}, {part.spec.model['layers']}: {folds}, CV accuracy {cv}, "
+        f"{_count(len(folder.wholes()), 'fit')} on all labelled images; {folder.path.relative_to(job.paths.root)}"
     )
 
 
-def _count(fits: list[Fit], word: str) -> str:
-    return f"{len(fits)} {word}" if len(fits) == 1 else f"{len(fits)} {word}s"
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
