@@ -10,7 +10,8 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## WORKERS=2            baseline, tune: fits at the same time; without it, one per core, and two
 ## BUDGET=30            tune, train, ensemble, submit: minutes for all fits together; without it, 30 and 5
 ## STORAGE=postgresql://USER:WORD@HOST/NAME   tune: a database in which several machines share a search and its budget
-## UPLOAD=1             submit: send the file to Kaggle too, once, with the credentials that its client finds
+## UPLOAD=0             submit: write and check the file only; without it, it is sent to Kaggle, once, if there are credentials
+## FORCE=1              submit: send it once more, though Kaggle has it already
 ## REQUIRE_GPU=1        tune, train and later: stop where TensorFlow sees no GPU, in place of using the processor
 ## PYTHON=python3.12    the Python to set up with, 3.11 to 3.13
 ## DEBUG=1              tracebacks instead of one-line errors
@@ -22,6 +23,7 @@ WORKERS ?=
 BUDGET ?=
 STORAGE ?=
 UPLOAD ?=
+FORCE ?=
 REQUIRE_GPU ?=
 DEBUG ?=
 PYTHON ?=
@@ -32,10 +34,10 @@ BIN := $(VENV)/bin
 export DATA PARAMS SET ONLY WORKERS BUDGET STORAGE
 ALSO := $${WORKERS:+ baseline.workers=$$WORKERS tune.workers=$$WORKERS}$${BUDGET:+ tune.budget=$$BUDGET train.budget=$$BUDGET}$${STORAGE:+ tune.storage=$$STORAGE}
 OPTIONS := --params "$$PARAMS" --set "$$SET$(ALSO)" --data "$$DATA"
-DIGITS = $(BIN)/python -m digits $(OPTIONS) --only "$$ONLY" $(if $(filter-out 0,$(UPLOAD)),--upload) \
+DIGITS = $(BIN)/python -m digits $(OPTIONS) --only "$$ONLY" $(if $(UPLOAD),--upload $(if $(filter-out 0,$(UPLOAD)),always,never)) $(if $(filter-out 0,$(FORCE)),--force) \
 	$(if $(filter-out 0,$(REQUIRE_GPU)),--require-gpu) $(if $(DEBUG),--debug)
 
-.PHONY: help setup data baseline tune tune-dashboard train ensemble submit test fuzz bench bench-data bench-baseline lint lock clean
+.PHONY: help setup data baseline tune tune-dashboard train ensemble submit score submissions leaderboard test fuzz bench bench-data bench-baseline lint lock clean
 
 help: ## this page
 	@printf 'From a competition to a submission:\n\n'
@@ -46,7 +48,7 @@ help: ## this page
 setup: ## a virtual environment with the locked packages; every other target does this by itself
 	@{ [ -z "$(PYTHON)" ] && cmp -s requirements.lock $(VENV)/installed; } || sh tools/setup.sh $(VENV) $(PYTHON)
 
-data: setup ## find the competition's files, check them, split them into folds and a holdout
+data: setup ## find or download the competition's files, check them, split them into folds and a holdout
 	@$(DIGITS) fetch prepare
 
 baseline: setup ## data, then scikit-learn models over the folds, ranked
@@ -64,8 +66,17 @@ train: setup ## data, then Keras networks for BUDGET minutes: folds first, then 
 ensemble: setup ## data, train, then a blend of all finished networks and baselines
 	@$(DIGITS) fetch prepare train ensemble
 
-submit: setup ## data, train, ensemble, then the checked file to upload
+submit: setup ## data, train, ensemble, then the checked file, to Kaggle where there are credentials, and its score
 	@$(DIGITS) fetch prepare train ensemble submit
+
+score: setup ## ask Kaggle for the scores that are not there yet
+	@$(DIGITS) score
+
+submissions: setup ## what has become of each submission, with estimates and scores
+	@$(DIGITS) submissions
+
+leaderboard: setup ## where your Kaggle account stands
+	@$(DIGITS) leaderboard
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest

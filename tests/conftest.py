@@ -1,9 +1,10 @@
 """Toy competitions that take milliseconds, and folders to run the real commands in."""
 
 import multiprocessing
+import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import settings
 
 from digits.cli import main
-from digits.config import Params, load_params
+from digits.config import KaggleParams, Params, load_params
 from digits.console import Console
 from digits.crossval import PRELOAD
 from digits.engine import measured_engine
@@ -23,6 +24,7 @@ from digits.pace import measured_pace
 from digits.prepared import Prepared, save_prepared
 from digits.prepared import load_prepared as load
 from digits.runs import run_spec
+from kaggle_server import KaggleServer, key_in, running
 
 ROOT = Path(__file__).parent.parent
 # whichever test is the first to need a process of its own: all of them have TensorFlow from its start
@@ -184,6 +186,8 @@ def digits(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """Run the command in the workspace. TensorFlow stays loaded, which saves seconds each time."""
     monkeypatch.chdir(workspace)
     monkeypatch.setenv("HOME", str(workspace))
+    for name in [name for name in os.environ if name.startswith("KAGGLE_")]:
+        monkeypatch.delenv(name)
 
     def run(*arguments: str, toy: bool = True, also: tuple[str, ...] = ()) -> Shown:
         capsys.readouterr()
@@ -192,6 +196,32 @@ def digits(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         return Shown(status, shown.out, shown.err)
 
     return run
+
+
+# everything that Kaggle is waited for is over soon
+QUICK = KaggleParams(timeout=8, retries=2, pause=0.05, listed=0.3, poll=0.05, wait=0.01)
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty home, and no credentials anywhere else."""
+    for name in [name for name in os.environ if name.startswith("KAGGLE_") or name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    return folder
+
+
+@pytest.fixture
+def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KaggleServer]:
+    """A running server that Kaggle's client takes for Kaggle, and a key that it knows."""
+    key_in(home)
+    with running(KaggleServer()) as found:
+        for name, value in found.environment.items():
+            monkeypatch.setenv(name, value)
+        yield found
 
 
 def tree(folder: Path) -> dict[str, bytes]:

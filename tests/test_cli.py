@@ -25,7 +25,7 @@ from conftest import (
     write_toy_files,
 )
 from digits.cli import main
-from digits.submission import read_ledger
+from digits.ledger import Ledger
 
 SUBMIT = ("fetch", "prepare", "train", "ensemble", "submit")
 
@@ -48,7 +48,7 @@ def test_from_files_to_a_checked_submission_and_then_nothing_to_do(toy: Path, di
     frame = pd.read_csv(submission(toy))
     assert frame["ImageId"].tolist() == list(range(1, 31))
     assert frame["Label"].between(0, 2).all()
-    [entry] = read_ledger(toy / "submissions" / "ledger.csv")
+    [entry] = Ledger(toy / "submissions" / "ledger.csv").lines()
     assert (entry["file"], entry["state"], entry["provenance"]) == (submission(toy).name, "written", "local")
     assert 0 <= float(entry["cv_low"]) <= float(entry["cv_accuracy"]) <= float(entry["cv_high"]) <= 1
     assert "kaggle competitions submit -c toy" in first.stdout
@@ -184,7 +184,7 @@ def test_baselines_never_import_tensorflow_and_are_blended_in(toy: Path, digits:
     assert set(board["name"]) == {"small", "nearest"}
     blended = digits(*SUBMIT)
     assert blended.returncode == 0 and "make baseline" not in blended.stdout
-    [entry] = read_ledger(toy / "submissions" / "ledger.csv")
+    [entry] = Ledger(toy / "submissions" / "ledger.csv").lines()
     assert len(entry["members"].split()) == 3
 
 
@@ -360,7 +360,7 @@ def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits
     frame = pd.read_csv(submission(workspace))
     assert frame["key"].tolist() == list(range(30)) and list(frame.columns) == ["key", "kind"]
     assert submission(workspace).name.startswith("shapes-")
-    [entry] = read_ledger(workspace / "submissions" / "ledger.csv")
+    [entry] = Ledger(workspace / "submissions" / "ledger.csv").lines()
     assert float(entry["cv_accuracy"]) > 0.8
 
 

@@ -1,162 +1,176 @@
-"""The real client against a server on this machine that speaks Kaggle's protocol."""
+"""Kaggle's real client against a server on this machine that speaks its protocol."""
 
-import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import io
+import os
+import time
+import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from digits.competition import Submission, upload
-from digits.errors import UserError
-
-SERVICE = "/api/v1/competitions.CompetitionApiService/"
-
-
-class Kaggle(ThreadingHTTPServer):
-    """What the server has received, and how it misbehaves."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.blobs: list[bytes] = []
-        self.submissions: list[dict[str, Any]] = []
-        self.refuse_with = 0
-        self.lose_uploads = False
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+from conftest import QUICK
+from digits.competition import Kaggle, KaggleError
+from digits.config import KaggleParams
+from digits.console import Console
+from digits.kaggle_client import Limits, Standing
+from kaggle_server import DROP, KEY, PAGE, TOKEN, USER, Fault, KaggleServer, token_in
 
 
-class Handler(BaseHTTPRequestHandler):
-    server: Kaggle
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def _body(self) -> bytes:
-        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-
-    def _answer(self, content: Any, status: int = 200) -> None:
-        data = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def do_PUT(self) -> None:
-        content = self._body()
-        if self.server.lose_uploads:
-            self._answer({"code": 500, "message": "lost"}, 500)
-            return
-        self.server.blobs.append(content)
-        self._answer({})
-
-    def do_POST(self) -> None:
-        request = json.loads(self._body() or b"{}")
-        if self.server.refuse_with:
-            self._answer({"code": self.server.refuse_with, "message": "no"}, self.server.refuse_with)
-            return
-        match self.path.removeprefix(SERVICE):
-            case "StartSubmissionUpload":
-                self._answer({"token": "t", "createUrl": f"{self.server.address}/blob"})
-            case "CreateSubmission":
-                self.server.submissions.append(
-                    {
-                        "ref": 7 + len(self.server.submissions),
-                        "description": request["submissionDescription"],
-                        "status": "COMPLETE",
-                        "publicScore": "0.99500",
-                    }
-                )
-                self._answer({"message": "ok", "ref": 7})
-            case "ListSubmissions":
-                self._answer({"submissions": self.server.submissions, "nextPageToken": ""})
-            case _:
-                self._answer({"code": 404, "message": self.path}, 404)
+def kaggle(params: KaggleParams = QUICK) -> Kaggle:
+    return Kaggle("toy", params, Console(plain=True))
 
 
-@pytest.fixture
-def kaggle(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Kaggle]:
-    """A running server that the client takes for Kaggle."""
-    monkeypatch.delenv("KAGGLE_API_TOKEN", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))
-    monkeypatch.setenv("KAGGLE_USERNAME", "someone")
-    monkeypatch.setenv("KAGGLE_KEY", "canary-of-a-key")
-    from kaggle.api.kaggle_api_extended import KaggleApi
-    from kagglesdk import kaggle_env
-
-    with Kaggle() as server:
-        monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.LOCAL, server.address)
-        monkeypatch.setattr(KaggleApi, "args", ["--local"])
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
+def archive() -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as opened:
+        opened.writestr("train.csv", os.urandom(3_000_000))
+    return packed.getvalue()
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "toy.csv"
-    path.write_bytes(b"ImageId,Label\n1,2\n")
-    return path
+def test_questions_are_answered(server: KaggleServer, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = kaggle()
+    assert asked.limits() == Limits(today=2, allowed=5)
+    assert asked.submissions() == []
+    assert asked.standing() == Standing(56, 1234, (("team 0", "0.9999"), ("team 1", "0.9998"), ("team 2", "0.9997")))
+    said = capsys.readouterr().out
+    assert said.count("Kaggle: someone, by the key in ~/.kaggle/kaggle.json") == 1, "said once, and what was used"
+    assert KEY not in said
 
 
-def test_a_file_is_uploaded_once_and_believed_when_listed(kaggle: Kaggle, file: Path) -> None:
-    for _ in range(2):
-        assert upload(file, "toy", "CV 0.99, abc", "abc") == Submission("7", "complete", "0.99500")
-    assert kaggle.blobs == [file.read_bytes()]
-    assert len(kaggle.submissions) == 1
+def test_before_the_first_submission_the_limit_is_not_known(server: KaggleServer) -> None:
+    server.today = server.allowed = server.total = 0
+    assert kaggle().limits() == Limits(today=0, allowed=None)
 
 
-def test_what_kaggle_could_not_score_is_sent_again(kaggle: Kaggle, file: Path) -> None:
-    kaggle.submissions.append({"ref": 3, "description": "CV 0.99, abc", "status": "ERROR", "publicScore": ""})
-    assert upload(file, "toy", "CV 0.99, abc", "abc").ref == "8"
-    assert len(kaggle.blobs) == 1
+@pytest.mark.parametrize("kind", ["file", "variable", "path in a variable", "key in variables"])
+def test_every_kind_of_credentials_is_used_and_said(
+    server: KaggleServer, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    (home / ".kaggle" / "kaggle.json").unlink()
+    if kind == "file":
+        token_in(home)
+        shown = "the token in ~/.kaggle/access_token"
+    elif kind == "variable":
+        monkeypatch.setenv("KAGGLE_API_TOKEN", TOKEN)
+        shown = "the token in KAGGLE_API_TOKEN"
+    elif kind == "path in a variable":
+        monkeypatch.setenv("KAGGLE_API_TOKEN", str(token_in(home / "elsewhere")))
+        shown = f"the token in KAGGLE_API_TOKEN, {home}/elsewhere/.kaggle/access_token"
+    else:
+        monkeypatch.setenv("KAGGLE_USERNAME", USER)
+        monkeypatch.setenv("KAGGLE_KEY", KEY)
+        shown = f"KAGGLE_USERNAME ({USER}) and KAGGLE_KEY"
+    assert kaggle().submissions() == []
+    said = capsys.readouterr().out
+    assert f"Kaggle: {USER}, by {shown}\n" in said and TOKEN not in said and KEY not in said
 
 
-def test_an_upload_that_is_lost_is_not_believed(kaggle: Kaggle, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("digits.competition.LISTED_WITHIN", 0.1)
-    monkeypatch.setattr("digits.competition.PAUSE", 0.05)
-    monkeypatch.setattr("time.sleep", lambda _: None)  # the client waits between its own tries
-    kaggle.lose_uploads = True
-    with pytest.raises(UserError, match="Kaggle"):
-        upload(file, "toy", "CV 0.99, abc", "abc")
-    assert kaggle.submissions == []
+def test_without_credentials_the_remedy_is_said(server: KaggleServer, home: Path) -> None:
+    (home / ".kaggle" / "kaggle.json").unlink()
+    with pytest.raises(KaggleError, match=r"^no Kaggle credentials; make a token at .* ~/.kaggle/access_token$"):
+        kaggle().submissions()
+
+
+def test_a_token_that_kaggle_does_not_know_is_named(server: KaggleServer, home: Path) -> None:
+    (home / ".kaggle" / "kaggle.json").unlink()
+    token_in(home, "canary-of-an-old-token")
+    with pytest.raises(
+        KaggleError, match=r"does not accept the token in ~/.kaggle/access_token: it is not valid"
+    ) as found:
+        kaggle().submissions()
+    assert "canary" not in str(found.value)
+
+
+def test_a_file_that_others_can_read_is_told(
+    server: KaggleServer, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = home / ".kaggle" / "kaggle.json"
+    path.chmod(0o644)
+    kaggle().submissions()
+    assert f"type: chmod 600 {path}" in "".join(capsys.readouterr().out.split("\n"))
 
 
 @pytest.mark.parametrize(
-    ("status", "remedy"),
-    [(401, "make a new token"), (403, "kaggle.com/c/toy/rules"), (404, "competition.slug"), (500, "tries again")],
+    ("fault", "remedy"),
+    [
+        (Fault(status=401), "it is not valid, or expired"),
+        (Fault(status=403), "kaggle.com/c/toy/rules"),
+        (Fault(status=404), "competition.slug"),
+        (
+            Fault(status=400, message=f"a  reason of {KEY}\nin two lines"),
+            r"refuses \(a reason of \*\*\* in two lines\)",
+        ),
+    ],
 )
-def test_refusals_are_explained(kaggle: Kaggle, file: Path, status: int, remedy: str) -> None:
-    kaggle.refuse_with = status
-    with pytest.raises(UserError, match=remedy) as caught:
-        upload(file, "toy", "message", "message")
-    assert len(str(caught.value).splitlines()) == 1
-    assert "canary" not in str(caught.value)
+def test_refusals_are_explained_in_a_line_and_not_repeated(server: KaggleServer, fault: Fault, remedy: str) -> None:
+    server.faults["ListSubmissions"] = [fault] * 2
+    with pytest.raises(KaggleError, match=remedy) as found:
+        kaggle().submissions()
+    assert len(str(found.value).splitlines()) == 1 and KEY not in str(found.value)
+    assert server.asked.count("ListSubmissions") == 1
 
 
-def test_no_network_is_not_taken_for_bad_credentials(
-    kaggle: Kaggle, file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With a token the client already asks Kaggle when it signs in."""
-    from kaggle.api.kaggle_api_extended import KaggleApi
+def test_what_passes_is_tried_again_and_then_given_up(server: KaggleServer, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = kaggle()
+    server.faults["ListSubmissions"] = [Fault(status=429, headers={"Retry-After": "0.2"}), Fault(status=503)]
+    assert asked.submissions() == []
+    assert "trying again in 0.2 s" in capsys.readouterr().out
+    server.faults["ListSubmissions"] = [PAGE, DROP]
+    assert asked.submissions() == []
+    for faults, reason in (
+        ([Fault(status=502)] * 3, "busy or has a fault"),
+        ([PAGE] * 3, "a page in place of data"),
+        ([DROP] * 3, "no connection to Kaggle"),
+    ):
+        server.faults["ListSubmissions"] = [*faults]
+        with pytest.raises(KaggleError, match=reason):
+            asked.submissions()
+        assert server.faults["ListSubmissions"] == []
+    server.faults["ListSubmissions"] = [Fault(status=429, headers={"Retry-After": "3600"})]
+    with pytest.raises(KaggleError, match="busy"):
+        asked.submissions()
 
-    def unreachable(_: KaggleApi) -> None:
-        raise ConnectionError("no route to host")
 
-    monkeypatch.setattr(KaggleApi, "authenticate", unreachable)
-    with pytest.raises(UserError, match="cannot be reached or refuses: no route to host"):
-        upload(file, "toy", "message", "message")
+def test_a_server_that_never_answers_is_not_waited_for(server: KaggleServer) -> None:
+    server.faults["ListSubmissions"] = [Fault("stall", seconds=30)]
+    asked, started = kaggle(QUICK.model_copy(update={"timeout": 4.0, "retries": 0})), time.monotonic()
+    with pytest.raises(KaggleError, match=r"takes too long \(it has said nothing for 4 s\)"):
+        asked.submissions()
+    assert time.monotonic() - started < 15
+    assert asked.submissions() == [], "the next question has an answer of its own"
 
 
-def test_without_credentials_the_remedy_is_said(kaggle: Kaggle, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("KAGGLE_USERNAME")
-    monkeypatch.delenv("KAGGLE_KEY")
-    with pytest.raises(UserError, match="access_token"):
-        upload(file, "toy", "message", "message")
+def test_no_network_is_not_taken_for_bad_credentials(server: KaggleServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with pytest.raises(KaggleError, match=r"no connection to Kaggle \(connection refused\)"):
+        kaggle(QUICK.model_copy(update={"retries": 0})).submissions()
+
+
+def test_the_archive_is_downloaded_whole(server: KaggleServer, tmp_path: Path) -> None:
+    server.archive = archive()
+    found = kaggle().download(tmp_path / "there")
+    assert found == tmp_path / "there" / "toy.zip" and found.read_bytes() == server.archive
+    assert server.pieces == []
+
+
+def test_a_download_that_is_cut_goes_on_where_it_was(server: KaggleServer, tmp_path: Path) -> None:
+    server.archive = archive()
+    server.faults["toy.zip"] = [Fault("half")]
+    assert kaggle().download(tmp_path).read_bytes() == server.archive
+    [piece] = server.pieces
+    assert 0 < int(piece.removeprefix("bytes=").removesuffix("-")) < len(server.archive)
+
+
+def test_a_download_that_stalls_is_ended_and_goes_on(server: KaggleServer, tmp_path: Path) -> None:
+    server.archive = archive()
+    server.faults["toy.zip"] = [Fault("hang", seconds=60)]
+    started = time.monotonic()
+    found = kaggle(QUICK.model_copy(update={"timeout": 3.0})).download(tmp_path)
+    assert found.read_bytes() == server.archive and time.monotonic() - started < 30
+    assert len(server.pieces) == 1, "what had come by then is not asked for again"
+
+
+def test_a_page_in_place_of_the_archive_is_refused(server: KaggleServer, tmp_path: Path) -> None:
+    server.faults["DownloadDataFiles"] = [PAGE] * 3
+    with pytest.raises(KaggleError, match="a page in place of the archive"):
+        kaggle().download(tmp_path)

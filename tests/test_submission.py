@@ -1,13 +1,11 @@
-"""Only what Kaggle would accept passes, and the ledger remembers it."""
-
-from pathlib import Path
+"""Only what Kaggle would accept passes; what is odd about it is said."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from digits.errors import UserError
-from digits.submission import LEDGER_COLUMNS, append_ledger, check_frame, csv_bytes, make_frame, read_ledger
+from digits.submission import check_frame, csv_bytes, make_frame, share_differing, unusual_classes
 
 IDS = np.array([3, 1, 2])
 
@@ -42,13 +40,19 @@ def test_what_kaggle_would_refuse_is_refused_here(frame: pd.DataFrame, complaint
         check(frame)
 
 
-def test_the_ledger_is_appended_to_and_read_back(tmp_path: Path) -> None:
-    path = tmp_path / "submissions" / "ledger.csv"
-    assert read_ledger(path) == []
-    append_ledger(path, {"file": "a.csv", "message": 'with, comma and "quotes"', "rows": 3})
-    append_ledger(path, {"file": "b.csv", "state": "written"})
-    entries = read_ledger(path)
-    assert [entry["file"] for entry in entries] == ["a.csv", "b.csv"]
-    assert entries[0]["message"] == 'with, comma and "quotes"'
-    assert tuple(entries[0]) == LEDGER_COLUMNS
-    assert pd.read_csv(path)["rows"].iloc[0] == 3
+def test_classes_that_are_predicted_far_too_often_or_not_at_all_are_found() -> None:
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 4, 40_000)
+    assert unusual_classes(generator.integers(0, 4, 28_000), labels, 4) == []
+    skewed = np.where(generator.random(28_000) < 0.05, 2, generator.integers(0, 4, 28_000))
+    assert [number for number, *_ in unusual_classes(skewed, labels, 4)] == [2]
+    [(number, ours, theirs), *_] = unusual_classes(np.full(100, 1), labels, 4)[1:]
+    assert (number, ours) == (1, 1.0) and theirs == pytest.approx(0.25, abs=0.02)
+    assert 3 in [number for number, *_ in unusual_classes(np.arange(3000) % 3, labels, 4)]
+
+
+def test_two_submissions_are_compared_row_by_row() -> None:
+    assert share_differing(good(), good()) == 0
+    assert share_differing(good(), good().assign(Label=[2, 1, 1])) == pytest.approx(2 / 3)
+    assert share_differing(good(), good().assign(ImageId=[3, 1, 4])) is None
+    assert share_differing(good(), good().iloc[:2]) is None

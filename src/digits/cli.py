@@ -19,7 +19,20 @@ from digits.errors import UserError
 from digits.job import Job, Outcome
 
 # imported when run, so that the light ones stay light
-STAGES = ("fetch", "prepare", "baseline", "tune", "dashboard", "train", "ensemble", "submit")
+STAGES = (
+    "fetch",
+    "prepare",
+    "baseline",
+    "tune",
+    "dashboard",
+    "train",
+    "ensemble",
+    "submit",
+    "score",
+    "submissions",
+    "leaderboard",
+)
+UPLOAD = {"auto": None, "always": True, "never": False}
 
 USER_FAULT, OUR_FAULT, INTERRUPTED = 2, 1, 130  # exit statuses
 
@@ -33,7 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         params = load_params(options.params, shlex.split(options.set))
         only = tuple(shlex.split(options.only))
-        job = Job(params, Paths(Path.cwd()), console, options.data or None, options.upload, only, options.require_gpu)
+        job = Job(
+            params=params,
+            paths=Paths(Path.cwd()),
+            console=console,
+            named=options.data or None,
+            upload=UPLOAD[options.upload],
+            force=options.force,
+            only=only,
+            require_gpu=options.require_gpu,
+        )
         interrupted = _run(job, options.stages)
     except UserError as error:
         console.error(str(error))
@@ -60,7 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--set", default="", metavar="'KEY=VALUE ...'", help="params that differ from the file")
     parser.add_argument("--data", help="zip or folder of the competition's files, or the word practice")
     parser.add_argument("--only", default="", metavar="'NAME ...'", help="baselines to fit; * and ? are wildcards")
-    parser.add_argument("--upload", action="store_true", help="send the submission to Kaggle")
+    parser.add_argument(
+        "--upload", choices=UPLOAD, default="auto", help="send the submission to Kaggle; auto: if there are credentials"
+    )
+    parser.add_argument("--force", action="store_true", help="send it once more, though Kaggle has it")
     parser.add_argument("--require-gpu", action="store_true", help="refuse to train networks without a GPU")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser

@@ -1,77 +1,221 @@
-"""Kaggle itself. The only module that knows its client."""
+"""Kaggle: every question with a limit of time, every refusal in one line, another try where one may help."""
 
+import os
+import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import ExitStack
+from math import inf
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any
 
+from digits.apart import DiedError, LateError, run_apart
+from digits.config import KaggleParams
+from digits.console import Bar, Console
+from digits.credentials import NEW_TOKEN, Credentials, credentials
 from digits.errors import UserError
+from digits.kaggle_client import (
+    Answer,
+    Downloaded,
+    Limits,
+    Order,
+    Problem,
+    Ready,
+    SignedIn,
+    Standing,
+    Submission,
+    converse,
+)
 
-LISTED_WITHIN = 60.0  # seconds after an upload in which Kaggle lists it, or it counts as failed
-PAUSE = 2.0  # seconds between two looks at the list
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A submission as Kaggle lists it; public_score is empty until there is one."""
-
-    ref: str
-    status: str
-    public_score: str
-
-
-def upload(path: Path, slug: str, message: str, mark: str) -> Submission:
-    """Upload a file, unless one with the same mark is listed already, and return what Kaggle lists.
-
-    The client's own word is not taken: it reports success when an upload has failed. `mark` is the part of `message`
-    that no other file has; a listed submission that Kaggle could not score does not count. Raises UserError without
-    credentials, when Kaggle refuses, and when the submission is not listed in time.
-    """
-    try:
-        client = _client()
-        if found := _listed(client, slug, mark):
-            return found
-        client.competition_submit(str(path), message, slug, quiet=True)
-        deadline = time.monotonic() + LISTED_WITHIN
-        while not (found := _listed(client, slug, mark)):
-            if time.monotonic() > deadline:
-                raise UserError(
-                    f"Kaggle does not list the upload, or could not score it; look at kaggle.com/c/{slug}/submissions"
-                )
-            time.sleep(PAUSE)
-    except OSError as error:  # what requests raises is an OSError
-        raise UserError(_explain(error, slug)) from None
-    return found
+_LONGEST_PAUSE = 120.0  # seconds that are waited because Kaggle says so
+_PASSING = ("busy", "network", "lost", "nonsense", "late")  # kinds of problems that another try may not meet
 
 
-def _client() -> Any:
-    """The client with whatever credentials it finds."""
-    from kaggle.api.kaggle_api_extended import KaggleApi  # noqa: PLC0415 - takes a second, and looks for credentials
+class KaggleError(UserError):
+    """Kaggle did not do what was asked of it. kind: as in digits.kaggle_client, or late. after: seconds to wait."""
 
-    client = KaggleApi()
-    try:
-        client.authenticate()
-    except (SystemExit, ValueError):
-        raise UserError(
-            "no valid Kaggle credentials; make a token at kaggle.com/settings/api and save it as ~/.kaggle/access_token"
-        ) from None
-    return client
+    def __init__(self, text: str, kind: str, after: float | None = None):
+        super().__init__(text)
+        self.kind = kind
+        self.after = after
 
-
-def _listed(client: Any, slug: str, mark: str) -> Submission | None:
-    for each in client.competition_submissions(slug) or ():
-        if mark in (each.description or "") and each.status.name != "ERROR":
-            return Submission(str(each.ref), each.status.name.lower(), each.public_score or "")
-    return None
+    @property
+    def passing(self) -> bool:
+        """Whether another try may help."""
+        return self.kind in _PASSING
 
 
-def _explain(error: OSError, slug: str) -> str:
-    """One line for what went wrong between us and Kaggle."""
-    status = getattr(getattr(error, "response", None), "status_code", None)
-    reasons = {
-        401: "Kaggle does not know these credentials; make a new token at kaggle.com/settings/api",
-        403: f"Kaggle refuses: accept the competition's rules first, at kaggle.com/c/{slug}/rules",
-        404: f"Kaggle has no competition called {slug}; see competition.slug in params.yaml",
-    }
-    known = reasons.get(status) if status else None
-    return known or f"Kaggle cannot be reached or refuses: {' '.join(str(error).split())}; the same command tries again"
+class Kaggle:
+    """One competition, seen with the credentials of whoever types the command."""
+
+    def __init__(self, slug: str, patience: KaggleParams, console: Console):
+        self.slug = slug
+        self._patience = patience
+        self._console = console
+        self._introduced = False
+        self._talk: _Conversation | None = None
+
+    @property
+    def credentials(self) -> list[Credentials]:
+        """Those that there are; whether Kaggle accepts them is another question."""
+        return credentials(os.environ, Path.home())
+
+    def limits(self) -> Limits:
+        """How many submissions are left today. Raises KaggleError, as all that follow."""
+        found: Limits = self._ask("limits")
+        return found
+
+    def submissions(self) -> list[Submission]:
+        """The latest submissions, newest first."""
+        found: list[Submission] = self._ask("submissions")
+        return found
+
+    def standing(self) -> Standing:
+        """Where the account stands, and who is ahead."""
+        found: Standing = self._ask("standing")
+        return found
+
+    def send(self, path: Path, message: str) -> None:
+        """Upload a file, once: whether it has arrived says the list alone, and so after a failure too."""
+        self._ask_once("send", path=str(path), message=message)
+
+    def download(self, folder: Path) -> Path:
+        """Fetch the competition's archive into `folder`; what an earlier try has left there is gone on with."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
+            advance = _progress(self._console, stack, self._patience.timeout)
+            return Path(self._ask("download", advance, folder=str(folder)))
+
+    def _ask(
+        self,
+        what: str,
+        on_download: Callable[[Downloaded], None] | None = None,
+        **given: Any,
+    ) -> Any:
+        """Ask until there is an answer, or a problem that will not pass, or there were tries enough."""
+        for attempt in range(self._patience.retries + 1):
+            try:
+                return self._ask_once(what, on_download, **given)
+            except KaggleError as error:
+                if not error.passing or attempt == self._patience.retries or (error.after or 0) > _LONGEST_PAUSE:
+                    raise
+                pause = self._patience.pause * 2**attempt if error.after is None else error.after
+                self._console.warn(f"{error}\ntrying again in {pause:g} s")
+                time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def _ask_once(self, what: str, on_download: Callable[[Downloaded], None] | None = None, **given: Any) -> Any:
+        talk = self._talk = self._talk or _Conversation()
+        talk.ask(Order(what, self.slug, given))
+        try:
+            while True:
+                match talk.hear(self._patience.timeout):
+                    case SignedIn() as who:
+                        self._introduce(who)
+                    case Downloaded() as now if on_download:
+                        on_download(now)
+                    case Answer(value):
+                        return value
+                    case Problem(kind, detail, after):
+                        raise self._fault(kind, detail, after)
+                    case DiedError() as error:
+                        raise error
+        except KaggleError:
+            raise
+        except BaseException as error:
+            # it may still be waiting for Kaggle, so its answer is not for the next question
+            self._talk = None
+            talk.end()
+            if isinstance(error, LateError):
+                raise self._fault("late", str(error)) from None
+            if isinstance(error, DiedError):
+                raise self._fault("nonsense", str(error)) from None
+            raise
+
+    def _introduce(self, who: SignedIn) -> None:
+        """Say once which credentials are used, and that others can read them where that is so."""
+        if self._introduced:
+            return
+        self._introduced = True
+        used = next((each for each in self.credentials if each.method == who.method), None)
+        self._console.say(f"Kaggle: {who.user or 'signed in'}, by {used.where if used else who.method}")
+        if used and used.exposed:
+            self._console.warn(f"{used.file} can be read by other users of this computer; type: chmod 600 {used.file}")
+
+    def _fault(self, kind: str, detail: str, after: float | None = None) -> KaggleError:
+        """The problem in a line, with what to do about it."""
+        known = self.credentials
+        because = f" ({detail})" if detail else ""
+        texts = {
+            "credentials": f"Kaggle does not accept {known[0].where}: it is not valid, or expired; {NEW_TOKEN}"
+            if known
+            else f"no Kaggle credentials; {NEW_TOKEN}",
+            "rules": f"Kaggle refuses{because}: accept the competition's rules at kaggle.com/c/{self.slug}/rules, "
+            "with the same account, then type the same again",
+            "missing": f"Kaggle has no competition called {self.slug}; see competition.slug in params.yaml",
+            "refused": f"Kaggle refuses{because}; see kaggle.com/c/{self.slug}",
+            "busy": f"Kaggle is busy or has a fault of its own{because}; type the same again in some minutes",
+            "network": f"no connection to Kaggle{because}; type the same again once there is one",
+            "lost": f"the upload did not arrive{because}; type the same again",
+            "nonsense": f"Kaggle's answer is none{because}; is a login page of this network in between? "
+            "Type the same again once kaggle.com opens in a browser",
+            "late": f"Kaggle takes too long{because}; type the same again later",
+        }
+        return KaggleError(texts[kind], kind, after)
+
+
+class _Conversation:
+    """A process in which Kaggle is asked one thing after the other; it ends with this one."""
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[Order] = SimpleQueue()
+        self._heard: SimpleQueue[Any] = SimpleQueue()
+        self._stop = threading.Event()
+        threading.Thread(target=self._hold, daemon=True).start()
+
+    def ask(self, order: Order) -> None:
+        """Put a question; the one before must be answered."""
+        self._asked.put(order)
+
+    def hear(self, seconds: float) -> Any:
+        """What it says next. Raises LateError where it says nothing for so long."""
+        try:
+            return self._heard.get(timeout=seconds)
+        except Empty:
+            raise LateError(f"it has said nothing for {seconds:g} s") from None
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._stop.set()
+
+    def _hold(self) -> None:
+        try:
+            run_apart(converse, dict(os.environ), self._answer, inf, stop=self._stop)
+        except DiedError as error:
+            self._heard.put(error)
+
+    def _answer(self, message: Any) -> Order | None:
+        if not isinstance(message, Ready):
+            self._heard.put(message)
+        return self._asked.get() if isinstance(message, Ready | Answer | Problem) else None
+
+
+def _progress(console: Console, stack: ExitStack, timeout: float) -> Callable[[Downloaded], None]:
+    """Moves a bar of megabytes, and raises LateError where none has come for `timeout` seconds."""
+    bar: Bar | None = None
+    seen, since = 0, time.monotonic()
+
+    def advance(now: Downloaded) -> None:
+        nonlocal bar, seen, since
+        if bar is None and now.total:
+            bar = stack.enter_context(console.bar("download", now.total / 1e6, "MB"))
+            bar.advance(now.done / 1e6)
+        elif bar is not None:
+            bar.advance((now.done - seen) / 1e6)
+        if now.done != seen:
+            seen, since = now.done, time.monotonic()
+        elif time.monotonic() - since > timeout:
+            raise LateError(f"nothing more of the download has come for {timeout:g} s")
+
+    return advance

@@ -14,6 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from digits.errors import UserError
+
 FINGERPRINT_LENGTH = 12  # hex digits; 48 bits: a clash among a million runs has a chance of 0.2 %
 
 
@@ -85,6 +89,24 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     _sync_folder(target.parent)
+
+
+@contextmanager
+def alone(lock: Path, seconds: float, otherwise: str) -> Iterator[None]:
+    """Only one process at a time holds `lock`, a file that is made; waits so long, then raises UserError(otherwise).
+
+    The lock ends with the process that holds it, however that ends.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock)
+    try:
+        held.acquire(timeout=seconds)
+    except Timeout:
+        raise UserError(otherwise) from None
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def _sync_folder(folder: Path) -> None:

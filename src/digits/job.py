@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from digits.competition import Kaggle
 from digits.config import Params, Paths
 from digits.console import Console
+from digits.delivery import Delivery
 from digits.engine import Engine, measured_engine
 from digits.errors import UserError
+from digits.ledger import Ledger
 from digits.members import Members, members
 from digits.planning import Plan, make_plan
 from digits.prepared import Prepared, folder_name, load_prepared
@@ -21,15 +24,17 @@ class Job:
 
     Everything that its stages share follows from the params and the files, found once; so commands that run side by
     side with other params or data do not meet. named: what DATA= names, if anything. upload: whether to send the
-    submission to Kaggle. only: names or wildcards that choose among what a stage would do; none: all of it.
-    require_gpu: whether to refuse to train networks without one.
+    submission to Kaggle; None: where there are credentials. force: whether to send it once more, where Kaggle has it
+    already. only: names or wildcards that choose among what a stage would do; none: all of it. require_gpu: whether to
+    refuse to train networks without one.
     """
 
     params: Params
     paths: Paths
     console: Console
     named: str | None = None
-    upload: bool = False
+    upload: bool | None = None
+    force: bool = False
     only: tuple[str, ...] = ()
     require_gpu: bool = False
 
@@ -37,6 +42,21 @@ class Job:
     def source(self) -> Source:
         """The competition's files."""
         return find_source(self.params.competition, self.paths, self.named)
+
+    @cached_property
+    def kaggle(self) -> Kaggle:
+        """The competition on Kaggle."""
+        return Kaggle(self.params.competition.slug, self.params.kaggle, self.console)
+
+    @property
+    def ledger(self) -> Ledger:
+        """What has become of the submissions."""
+        return Ledger(self.paths.ledger)
+
+    @property
+    def delivery(self) -> Delivery:
+        """What sends submissions, and asks for their scores."""
+        return Delivery(self.kaggle, self.ledger, self.params.kaggle, self.console)
 
     @cached_property
     def data_folder(self) -> Path:

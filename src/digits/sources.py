@@ -1,4 +1,4 @@
-"""Where the competition's files come from: what the user names, data/raw, or the practice set.
+"""Where the competition's files come from: what the user names, data/raw, Kaggle, or the practice set.
 
 What the user names is unpacked to a folder of its own below data/raw/copies. Once it has passed every check, `accept`
 makes it the one that later commands use by themselves; until then the earlier one stays.
@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import Any, Literal
 
 from digits.config import Competition, Paths
 from digits.errors import UserError
@@ -43,7 +43,8 @@ class Source:
 
 
 def find_source(competition: Competition, paths: Paths, named: str | None) -> Source:
-    """The files to use: `named` by the user; else what lies in data/raw, the copy accepted last, the practice set.
+    """The files to use: `named` by the user; else what lies in data/raw, the copy accepted last, what was downloaded,
+    the practice set.
 
     Raises UserError where files are missing, damaged or unsafe; nothing that was there before is changed.
     """
@@ -51,13 +52,38 @@ def find_source(competition: Competition, paths: Paths, named: str | None) -> So
         return _practice(competition, paths)
     if named:
         return _of_user(Path(named).expanduser(), competition, paths)
-    for place in (paths.raw / competition.slug, paths.raw / f"{competition.slug}.zip", paths.raw):
-        if place.is_file() or any((place / name).is_file() for name in _spellings(competition.train_file)):
-            return _of_user(place, competition, paths)
-    accepted = read_json(_pointer(competition, paths))
-    if accepted and (paths.copies / accepted["folder"]).is_dir():
-        return _describe("local", accepted["label"], paths.copies / accepted["folder"], competition)
+    if place := _dropped(competition, paths):
+        return _of_user(place, competition, paths)
+    if accepted := _accepted(competition, paths):
+        return _describe(accepted["provenance"], accepted["label"], paths.copies / accepted["folder"], competition)
+    if (archive := archive_of(competition, paths)).is_file():
+        return _of_user(archive, competition, paths, provenance="kaggle")
     return _practice(competition, paths)
+
+
+def has_files(competition: Competition, paths: Paths) -> bool:
+    """Whether there are files of the competition here, so that none need be downloaded."""
+    return bool(
+        _dropped(competition, paths) or _accepted(competition, paths) or archive_of(competition, paths).is_file()
+    )
+
+
+def archive_of(competition: Competition, paths: Paths) -> Path:
+    """Where the archive lies, or will lie, that Kaggle serves."""
+    return paths.downloads / f"{competition.slug}.zip"
+
+
+def _dropped(competition: Competition, paths: Paths) -> Path | None:
+    """What the user has put into data/raw."""
+    places = (paths.raw / competition.slug, paths.raw / f"{competition.slug}.zip", paths.raw)
+    names = _spellings(competition.train_file)
+    return next((place for place in places if place.is_file() or any((place / name).is_file() for name in names)), None)
+
+
+def _accepted(competition: Competition, paths: Paths) -> dict[str, Any] | None:
+    """The copy that was accepted last."""
+    accepted: dict[str, Any] | None = read_json(_pointer(competition, paths))
+    return accepted if accepted and (paths.copies / accepted["folder"]).is_dir() else None
 
 
 def accept(source: Source, competition: Competition, paths: Paths) -> None:
@@ -66,7 +92,8 @@ def accept(source: Source, competition: Competition, paths: Paths) -> None:
     if folder.parent != paths.copies.resolve():
         return
     pointer = _pointer(competition, paths)
-    if read_json(pointer) != (chosen := {"folder": folder.name, "label": source.label}):
+    chosen = {"folder": folder.name, "label": source.label, "provenance": source.provenance}
+    if read_json(pointer) != chosen:
         write_json(pointer, chosen)
     for other in paths.copies.glob(f"*{competition.slug}-*"):
         if other.is_dir() and other.name != folder.name:
@@ -113,8 +140,8 @@ def _practice(competition: Competition, paths: Paths) -> Source:
     return _describe("practice", "practice set", paths.practice, competition)
 
 
-def _of_user(place: Path, competition: Competition, paths: Paths) -> Source:
-    """Files that the user named or dropped into data/raw; plain ones there are used in place, all else is copied."""
+def _of_user(place: Path, competition: Competition, paths: Paths, provenance: Provenance = "local") -> Source:
+    """Files that were named or put into data/raw; plain ones there are used in place, all else is copied."""
     if place.name.endswith(_FOREIGN):
         raise UserError(f"{place}: only zip and gz are opened here; unpack it and name the folder with DATA=")
     if not place.exists():
@@ -138,7 +165,7 @@ def _of_user(place: Path, competition: Competition, paths: Paths) -> Source:
                 _unpack_zip(place, folder, competition)
             for name, part in parts.items():
                 _unpack_part(part, folder / name)
-    return _describe("local", place.name, target, competition)
+    return _describe(provenance, place.name, target, competition)
 
 
 def _is_zip(path: Path) -> bool:

@@ -1,9 +1,4 @@
-"""The file to upload, and the ledger that remembers it."""
-
-import csv
-import io
-import os
-from pathlib import Path
+"""The file to upload: made, checked, and compared with others."""
 
 import numpy as np
 import pandas as pd
@@ -11,28 +6,7 @@ from numpy.typing import NDArray
 
 from digits.errors import UserError
 
-LEDGER_COLUMNS = (
-    "written",  # UTC, ISO 8601
-    "competition",
-    "provenance",  # of the data: kaggle, local or practice
-    "source",  # name of the archive or folder
-    "source_sha256",  # hash of the training file
-    "data",  # hash of the images, labels and folds
-    "file",
-    "sha256",
-    "rows",
-    "expected",  # share of right predictions among the test images, with the 95 % interval
-    "expected_low",
-    "expected_high",
-    "cv_accuracy",
-    "cv_low",
-    "cv_high",
-    "holdout_accuracy",
-    "members",
-    "message",
-    "state",  # written, uploaded, ...
-    "public_score",
-)
+_UNUSUAL = 5.0  # standard errors between a class's share of the predictions and of the training images
 
 
 def make_frame(
@@ -70,25 +44,27 @@ def csv_bytes(frame: pd.DataFrame) -> bytes:
     return frame.to_csv(index=False, lineterminator="\n").encode()
 
 
-def read_ledger(path: Path) -> list[dict[str, str]]:
-    """All lines of the ledger, oldest first."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+def unusual_classes(
+    predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: int
+) -> list[tuple[int, float, float]]:
+    """Classes predicted far more often, or less, than they are among the labelled images.
+
+    predicted, labels: (n,) and (m,), from 0 to classes - 1. Returns class, its share of the predictions and of the
+    labels, where these differ by more than five standard errors of two samples of the same images.
+    """
+    ours, theirs = (np.bincount(each, minlength=classes) / len(each) for each in (predicted, labels))
+    pooled = np.bincount(np.concatenate([predicted, labels]), minlength=classes) / (len(predicted) + len(labels))
+    error = np.sqrt(pooled * (1 - pooled) * (1 / len(predicted) + 1 / len(labels)))
+    return [
+        (each, float(ours[each]), float(theirs[each]))
+        for each in range(classes)
+        if abs(ours[each] - theirs[each]) > _UNUSUAL * error[each]
+    ]
 
 
-def append_ledger(path: Path, entry: dict[str, object]) -> None:
-    """Add one line; it is written in a single call and flushed to disk. Values missing from `entry` stay blank."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and (header := path.read_text(encoding="utf-8").partition("\n")[0]) != ",".join(LEDGER_COLUMNS):
-        raise UserError(f"{path}: has other columns ({header}); move it away, a new one is begun")
-    text = io.StringIO()
-    writer = csv.DictWriter(text, LEDGER_COLUMNS, restval="", lineterminator="\n")
-    if not path.exists():
-        writer.writeheader()
-    writer.writerow(entry)
-    with path.open("ab") as file:
-        file.write(text.getvalue().encode())
-        file.flush()
-        os.fsync(file.fileno())
+def share_differing(some: pd.DataFrame, other: pd.DataFrame) -> float | None:
+    """Share of rows, 0 to 1, in which two checked frames predict otherwise; None where their ids are not the same."""
+    (ids, labels), (other_ids, other_labels) = ((frame.iloc[:, 0], frame.iloc[:, 1]) for frame in (some, other))
+    if not np.array_equal(ids, other_ids):
+        return None
+    return float((labels.to_numpy() != other_labels.to_numpy()).mean())

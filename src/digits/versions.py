@@ -6,6 +6,7 @@ among their imports. Comments, docstrings and layout do not count.
 
 import ast
 import importlib.util
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from digits.files import fingerprint
 
 _PACKAGE = "digits"
 _PLUMBING = ("digits.config", "digits.errors", "digits.files", "digits.versions")  # they decide no number
+_GIT_SECONDS = 10.0  # it may take; without it the commit is not known
 _LIBRARIES = {
     "keras": "keras",
     "numpy": "numpy",
@@ -43,6 +45,20 @@ def code_version(*modules: str) -> str:
         libraries |= {module.split(".")[0] for module in imported} & _LIBRARIES.keys()
     versions = {library: version(_LIBRARIES[library]) for library in libraries}
     return fingerprint([sources, versions])
+
+
+def commit(folder: Path) -> str:
+    """The git commit of the project in `folder`, with + behind it where files differ from it; "" without git."""
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=10", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def _tree(module: str) -> ast.Module:

@@ -21,6 +21,11 @@ class Paths:
         return self.raw / "copies"
 
     @property
+    def downloads(self) -> Path:
+        """Archives that Kaggle was asked for, as it ships them."""
+        return self.raw / "kaggle"
+
+    @property
     def practice(self) -> Path:
         """The practice set, written as a competition's CSVs."""
         return self.root / "data" / "practice"

@@ -83,9 +83,21 @@ class EnsembleParams(Section):
 
 
 class SubmitParams(Section):
-    """What goes with a submission."""
+    """What goes with a submission, and whether there is a competition to send it to."""
 
-    message: str
+    message: Annotated[str, Field(max_length=200)]
+    upload: bool
+
+
+class KaggleParams(Section):
+    """How long to wait for Kaggle, and how often to try."""
+
+    timeout: Annotated[float, Field(gt=0, le=3600)]
+    retries: Annotated[int, Field(ge=0, le=20)]
+    pause: Annotated[float, Field(ge=0, le=600)]
+    listed: Annotated[float, Field(ge=0, le=3600)]
+    poll: Annotated[float, Field(gt=0, le=600)]
+    wait: Annotated[float, Field(ge=0, le=1440)]
 
 
 class Params(Section):
@@ -99,6 +111,7 @@ class Params(Section):
     networks: dict[Name, dict[str, Any]]
     ensemble: EnsembleParams
     submit: SubmitParams
+    kaggle: KaggleParams
 
     def network(self, name: str) -> CnnSpec:
         """`train`, with what the network of that name says laid over it; DEFAULT: alone. Raises ValidationError."""

@@ -1,23 +1,27 @@
-"""Write the submission, check it, enter it in the ledger, upload it where that was asked for."""
+"""Write the submission and check it; with credentials send it to Kaggle, once, and wait for its score."""
 
 import hashlib
 import shlex
-from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+
 from digits.blends import Blend, load_blend, load_blended
-from digits.competition import upload
+from digits.delivery import mark, now
 from digits.errors import UserError
 from digits.files import write_atomic
 from digits.job import Job, Outcome
+from digits.ledger import Line, verdict
 from digits.members import blend_name
-from digits.submission import append_ledger, check_frame, csv_bytes, make_frame, read_ledger
+from digits.submission import check_frame, csv_bytes, make_frame, share_differing, unusual_classes
+from digits.versions import commit
 
 _LONGEST = 240  # minutes that are offered
 
 
 def run(job: Job) -> Outcome:
-    """Make submissions/<competition>-<fingerprint>.csv of the blend."""
+    """Make submissions/<competition>-<fingerprint>.csv of the blend, and see to it that Kaggle has it."""
     data, competition = job.data, job.params.competition
     blend = load_blend(job.paths.runs, blend_name(job.params, job.members))
     if blend is None:
@@ -31,31 +35,53 @@ def run(job: Job) -> Outcome:
     written = not path.exists() or path.read_bytes() != content
     if written:
         write_atomic(path, content)
-    entry = _entry(job, blend, path, content)
-    states = _remember(job, entry)
-    uploaded = "uploaded" in states
-    if job.upload and not uploaded:
-        _upload(job, path, entry)
+    line = _intent(job, blend, path, content)
+    _compare(job, frame, line)
+    sent = _sends(job) and line["state"] not in ("uploaded", "scored")
+    if _sends(job):
+        line = job.delivery.deliver(line["intent"], path)
+        line = job.delivery.score(line["intent"])
     shown = path.relative_to(job.paths.root)
     return Outcome(
         f"{shown}: {len(frame):,} predictions, "
-        + ("practice only" if data.practice else f"expected score {blend.expected}"),
-        written or (job.upload and not uploaded),
-        _next_steps(
-            job,
-            shown,
-            str(entry["message"]),
-            offer_upload=not (uploaded or job.upload),
-            alone=len(blend.weights) == 1,
-        ),
+        + ("practice only" if data.practice else f"expected score {blend.expected}")
+        + verdict(line),
+        written or sent,
+        _next_steps(job, shown, line, alone=len(blend.weights) == 1),
     )
 
 
-def _entry(job: Job, blend: Blend, path: Path, content: bytes) -> dict[str, object]:
-    """A line of the ledger, but for its state."""
+def _sends(job: Job) -> bool:
+    """Whether the file goes to Kaggle. Raises UserError where the user insists and it cannot."""
+    if job.upload and job.data.practice:
+        raise UserError("practice data is never uploaded; name the competition's files with DATA=")
+    if job.upload and not job.params.submit.upload:
+        raise UserError(
+            f"{job.params.competition.slug} is no competition on Kaggle, as submit.upload in the params says"
+        )
+    if job.upload:
+        return True  # without credentials, asking Kaggle says what to do
+    possible = job.upload is None and not job.data.practice and job.params.submit.upload
+    return possible and bool(job.kaggle.credentials)
+
+
+def _intent(job: Job, blend: Blend, path: Path, content: bytes) -> Line:
+    """The ledger's line of this file, entered where it is new; a new one where the user wants to send it once more."""
     about, sha256 = job.data.about, hashlib.sha256(content).hexdigest()
-    return {
-        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    known = [line for line in job.ledger.intents(job.params.competition.slug).values() if line["sha256"] == sha256]
+    if known and not (job.force and known[-1]["ref"]):
+        return known[-1]
+    intent = sha256[:12] + (f"-{len(known) + 1}" if known else "")
+    version = commit(job.paths.root)
+    words = [
+        job.params.submit.message,
+        blend.name,
+        f"expected {blend.expected}",
+        f"commit {version}" if version else "",
+        mark(intent),
+    ]
+    entry = {
+        "intent": intent,
         "competition": job.params.competition.slug,
         "provenance": about["provenance"],
         "source": about["source"],
@@ -72,42 +98,45 @@ def _entry(job: Job, blend: Blend, path: Path, content: bytes) -> dict[str, obje
         "cv_high": f"{blend.cv.high:.5f}",
         "holdout_accuracy": f"{blend.holdout.value:.5f}",
         "members": " ".join(blend.weights),
-        # the file's hash marks the submission among others on Kaggle
-        "message": f"{job.params.submit.message} expected {blend.expected}, {sha256[:12]}".strip(),
+        "commit": version,
+        "message": " ".join(filter(None, words)),
     }
+    return job.ledger.append(entry, "written", now())
 
 
-def _remember(job: Job, entry: dict[str, object]) -> set[str]:
-    """Enter a new file as written; returns the states that the ledger knows of this content."""
-    known = [
-        line
-        for line in read_ledger(job.paths.ledger)
-        if (line["competition"], line["sha256"]) == (entry["competition"], entry["sha256"])
+def _compare(job: Job, frame: pd.DataFrame, line: Line) -> None:
+    """Say how the file differs from the best one so far, and warn where its classes are unlike the training images'."""
+    predicted, labels = frame.iloc[:, 1].to_numpy(np.int64), np.asarray(job.data.labels, np.int64)
+    for number, ours, theirs in unusual_classes(predicted, labels, job.data.classes):
+        name = (job.params.competition.class_names or range(job.data.classes))[number]
+        job.console.warn(f"class {name} is {ours:.2%} of the predictions, but {theirs:.2%} of the training images")
+    scored = [
+        other
+        for other in job.ledger.intents(job.params.competition.slug).values()
+        if other["state"] == "scored" and other["sha256"] != line["sha256"]
     ]
-    if entry["file"] not in {line["file"] for line in known}:
-        append_ledger(job.paths.ledger, entry | {"state": "written"})
-    return {line["state"] for line in known}
+    if not scored:
+        return
+    best = max(scored, key=lambda other: float(other["public_score"]))
+    path = job.paths.submissions / best["file"]
+    if path.exists() and (share := share_differing(frame, pd.read_csv(path))) is not None:
+        known = f"the best so far, {best['file']} with {best['public_score']}"
+        job.console.say(f"differs from {known}, in {share:.2%} of the predictions")
 
 
-def _upload(job: Job, path: Path, entry: dict[str, object]) -> None:
-    """Send the file to Kaggle and enter that in the ledger."""
-    if job.data.practice:
-        raise UserError("practice data is never uploaded; name the competition's files with DATA=")
-    with job.console.waiting("Kaggle"):
-        listed = upload(path, job.params.competition.slug, str(entry["message"]), mark=str(entry["sha256"])[:12])
-    append_ledger(job.paths.ledger, entry | {"state": "uploaded", "public_score": listed.public_score})
-    job.console.say(f"uploaded: submission {listed.ref}, {listed.status} {listed.public_score}".strip())
-
-
-def _next_steps(job: Job, path: Path, message: str, offer_upload: bool, alone: bool) -> tuple[str, ...]:
+def _next_steps(job: Job, path: Path, line: Line, alone: bool) -> tuple[str, ...]:
     """What to type next; `alone`: the blend has one member."""
     slug = job.params.competition.slug
     if job.data.practice:
         return (f"make submit DATA=path/to/{slug}.zip   the same on the real competition",)
-    command = ["kaggle", "competitions", "submit", "-c", slug, "-f", str(path), "-m", message]
     steps: tuple[str, ...] = ("make tune, then make submit   looks for a better network first",)
     if (minutes := 6 * job.params.train.budget) <= _LONGEST:
         steps = (f"make submit BUDGET={minutes:g}   spends more time on networks, and keeps these", *steps)
     if alone:
         steps = ("make baseline, then make submit   blends scikit-learn models in", *steps)
-    return (f".venv/bin/{shlex.join(command)}   uploads it", *steps) if offer_upload else steps
+    if line["state"] in ("uploaded", "scored"):
+        return ("make submissions   shows all of them with their scores", *steps)
+    if not job.params.submit.upload:
+        return steps
+    command = ["kaggle", "competitions", "submit", "-c", slug, "-f", str(path), "-m", line["message"]]
+    return (f".venv/bin/{shlex.join(command)}   uploads it", *steps)

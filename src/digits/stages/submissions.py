@@ -1,0 +1,23 @@
+"""Show the ledger."""
+
+from digits.job import Job, Outcome
+
+
+def run(job: Job) -> Outcome:
+    """Print what has become of each submission, oldest first; asks nobody."""
+    lines = [*job.ledger.intents(job.params.competition.slug).values()]
+    rows = [
+        [
+            line["time"].replace("T", " ").removesuffix("+00:00"),
+            line["file"],
+            f"{line['expected']} ({line['expected_low']} to {line['expected_high']})",
+            line["public_score"] or "-",
+            f"{line['state']}: {line['reason']}" if line["reason"] else line["state"],
+            line["intent"],
+        ]
+        for line in lines
+    ]
+    if rows:
+        job.console.table(["UTC", "file", "expected score (95 %)", "score", "state", "mark"], rows)
+    sent = sum(bool(line["ref"]) for line in lines)
+    return Outcome(f"{len(lines)} of {job.params.competition.slug}, {sent} of them uploaded", False)

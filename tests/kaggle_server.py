@@ -1,0 +1,220 @@
+"""A server on this machine that speaks Kaggle's protocol, and misbehaves where it is told to."""
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+SERVICE = "competitions.CompetitionApiService/"
+USER, KEY, TOKEN = "someone", "canary-of-a-key", "canary-of-a-token"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """How one request goes wrong, or not: how none. status: answered instead. Otherwise `how`: see Handler."""
+
+    how: str = "status"
+    status: int = 500
+    message: str = "no"
+    headers: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+DROP = Fault("drop")  # the line is cut before anything is done
+LOSE = Fault("lose")  # all is done, and the line is cut before the answer
+PAGE = Fault("page")  # a page to log in at, in place of an answer
+
+
+class KaggleServer(ThreadingHTTPServer):
+    """What it has received, and how it answers. faults: by the last part of an address, for the next requests to it."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.lock = threading.Lock()
+        self.faults: dict[str, list[Fault]] = defaultdict(list)
+        self.asked: list[str] = []
+        self.blobs: dict[str, bytes] = {}
+        self.submissions: list[dict[str, Any]] = []
+        self.late: list[dict[str, Any]] = []  # submissions that are listed from the third look on
+        self.status, self.error, self.score = "COMPLETE", "", "0.99500"
+        self.today, self.allowed, self.total = 2, 5, 3
+        self.archive = b""
+        self.pieces: list[str] = []  # ranges that were asked for
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables with which Kaggle's client takes this server for Kaggle."""
+        address = f"http://127.0.0.1:{self.server_address[1]}"
+        return {"KAGGLE_API_ENVIRONMENT": "LOCALHOST", "http_proxy": address, "no_proxy": ""}
+
+    def messages(self) -> list[str]:
+        """Of all submissions, in the order in which they came."""
+        with self.lock:
+            return [each["description"] for each in self.submissions]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request; everything comes as to a proxy, so with whole addresses."""
+
+    server: KaggleServer
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def answer(self, content: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        kind = "text/html" if isinstance(content, bytes) else "application/json"
+        self.send_response(status)
+        for name, value in ({"Content-Type": kind, "Content-Length": str(len(data))} | (headers or {})).items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def handle_one(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        name = self.path.partition("?")[0].rsplit("/", 1)[-1]
+        with self.server.lock:
+            self.server.asked.append(name)
+            fault = self.server.faults[name].pop(0) if self.server.faults[name] else None
+        if fault and fault.how == "drop":
+            self.close_connection = True
+            return
+        if fault and fault.how == "stall":
+            time.sleep(fault.seconds)
+        if fault and fault.how == "page":
+            self.answer(b"<!doctype html><title>Log in to this network</title>")
+            return
+        if fault and fault.how == "status":
+            self.answer({"code": fault.status, "message": fault.message}, fault.status, fault.headers)
+            return
+        if "/upload/" in self.path:
+            self.server.blobs[name] = body
+            self.answer({})
+        elif "/files/" in self.path:
+            self.file(fault)
+        else:
+            content, status, headers = self.call(name, json.loads(body or b"{}"))
+            if fault and fault.how == "lose":
+                self.close_connection = True
+                return
+            self.answer(content, status, headers)
+
+    do_POST = do_PUT = do_GET = handle_one  # noqa: N815 - as the library calls them
+
+    def call(self, name: str, request: dict[str, Any]) -> tuple[Any, int, dict[str, str]]:  # noqa: PLR0911
+        """What a method of the service returns."""
+        server = self.server
+        if not self.known():
+            return {"code": 401, "message": "Unauthenticated"}, 401, {}
+        with server.lock:
+            match name:
+                case "IntrospectToken":
+                    active = request["token"] == TOKEN
+                    return {"active": active} | ({"username": USER} if active else {}), 200, {}
+                case "GetSubmissionLimits":
+                    today, total, allowed = server.today, server.total, server.allowed
+                    return {"numToday": today, "numTotal": total, "numAllowedNow": allowed}, 200, {}
+                case "StartSubmissionUpload":
+                    assert request["contentLength"] > 0
+                    token = f"blob{len(server.blobs) + 1}"
+                    return {"token": token, "createUrl": f"http://localhost/upload/{token}?signed=by-kaggle"}, 200, {}
+                case "CreateSubmission":
+                    if request["blobFileTokens"] not in server.blobs:
+                        return {"code": 400, "message": "No such file"}, 400, {}
+                    server.submissions.insert(
+                        0,
+                        {
+                            "ref": 7 + len(server.submissions),
+                            "date": "2026-11-21T12:00:00Z",
+                            "description": request["submissionDescription"],
+                            "fileName": "toy.csv",
+                            "blob": request["blobFileTokens"],
+                        },
+                    )
+                    return {"message": "ok", "ref": 7}, 200, {}
+                case "ListSubmissions":
+                    if server.late and server.asked.count(name) > 2:
+                        server.submissions.insert(0, server.late.pop())
+                    state = {"status": server.status, "errorDescription": server.error}
+                    score = {"publicScore": server.score} if server.status == "COMPLETE" else {}
+                    return {"submissions": [each | state | score for each in server.submissions]}, 200, {}
+                case "DownloadDataFiles":
+                    return b"", 302, {"Location": "http://localhost/files/toy.zip"}
+                case "GetLeaderboard":
+                    teams = [{"teamId": n, "teamName": f"team {n}", "score": f"0.999{9 - n}"} for n in range(3)]
+                    return {"submissions": teams, "nextPageToken": ""}, 200, {}
+                case "ListCompetitions":
+                    ref = f"https://www.kaggle.com/competitions/{request['search']}"
+                    found = {"ref": ref, "teamCount": 1234, "userRank": 56, "userHasEntered": True}
+                    return {"competitions": [found | {"ref": f"{ref}-2", "userRank": 1}, found]}, 200, {}
+                case _:
+                    return {"code": 404, "message": self.path}, 404, {}
+
+    def known(self) -> bool:
+        """Whether the request is signed by the one user that there is."""
+        import base64
+
+        basic = base64.b64encode(f"{USER}:{KEY}".encode()).decode()
+        signed = self.headers.get("Authorization", "")
+        return signed in (f"Basic {basic}", f"Bearer {TOKEN}") or self.path.endswith("IntrospectToken")
+
+    def file(self, fault: Fault | None) -> None:
+        """The archive, or the part of it that is asked for."""
+        content, status = self.server.archive, 200
+        headers = {
+            "Content-Type": "application/zip",
+            "Last-Modified": "Wed, 01 Jan 2025 00:00:00 GMT",
+            "ETag": '"1"',
+            "Accept-Ranges": "bytes",
+        }
+        if wanted := self.headers.get("Range"):
+            self.server.pieces.append(wanted)
+            content, status = content[int(wanted.removeprefix("bytes=").removesuffix("-")) :], 206
+        self.send_response(status)
+        for name, value in (headers | {"Content-Length": str(len(content))}).items():
+            self.send_header(name, value)
+        self.end_headers()
+        if fault and fault.how in ("half", "hang"):
+            self.wfile.write(content[: len(content) // 2])
+            self.wfile.flush()
+            time.sleep(fault.seconds)
+            self.close_connection = True
+            return
+        self.wfile.write(content)
+
+
+@contextmanager
+def running(server: KaggleServer) -> Iterator[KaggleServer]:
+    """Serve until the end of the block."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def key_in(home: Path) -> None:
+    """Save the user's key as Kaggle's pages say."""
+    path = home / ".kaggle" / "kaggle.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"username": USER, "key": KEY}))
+    path.chmod(0o600)
+
+
+def token_in(home: Path, token: str = TOKEN) -> Path:
+    """Save the user's token as Kaggle's pages say."""
+    path = home / ".kaggle" / "access_token"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(token + "\n")
+    path.chmod(0o600)
+    return path
