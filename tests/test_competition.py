@@ -1,9 +1,11 @@
 """Kaggle's real client against a server on this machine that speaks its protocol."""
 
 import io
+import json
 import os
 import time
 import zipfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -42,7 +44,7 @@ def test_before_the_first_submission_the_limit_is_not_known(server: KaggleServer
     assert kaggle().limits() == Limits(today=0, allowed=None)
 
 
-@pytest.mark.parametrize("kind", ["file", "variable", "path in a variable", "key in variables"])
+@pytest.mark.parametrize("kind", ["file", "variable", "path in a variable", "key in variables", "login"])
 def test_every_kind_of_credentials_is_used_and_said(
     server: KaggleServer, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
@@ -56,6 +58,11 @@ def test_every_kind_of_credentials_is_used_and_said(
     elif kind == "path in a variable":
         monkeypatch.setenv("KAGGLE_API_TOKEN", str(token_in(home / "elsewhere")))
         shown = f"the token in KAGGLE_API_TOKEN, {home}/elsewhere/.kaggle/access_token"
+    elif kind == "login":
+        left = {"refresh_token": "canary-to-refresh", "access_token": TOKEN, "username": USER, "scopes": []}
+        expires = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+        (home / ".kaggle" / "credentials.json").write_text(json.dumps(left | {"access_token_expiration": expires}))
+        shown = "what `kaggle auth login` has left in ~/.kaggle/credentials.json"
     else:
         monkeypatch.setenv("KAGGLE_USERNAME", USER)
         monkeypatch.setenv("KAGGLE_KEY", KEY)

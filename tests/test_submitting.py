@@ -186,22 +186,41 @@ if __name__ == "__main__":
 """
 
 
+def begin(folder: Path, **params: float) -> "subprocess.Popen[bytes]":
+    """A command that submits folder/toy.csv as the intent abc."""
+    script = folder / "deliver.py"
+    script.write_text(DELIVER)
+    given = QUICK.model_copy(update=params).model_dump_json()
+    return subprocess.Popen([sys.executable, str(script), str(folder), given], stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def intent(tmp_path: Path) -> Ledger:
+    """A file that is to be submitted, and its ledger."""
+    (tmp_path / "toy.csv").write_bytes(b"ImageId,Label\n1,2\n")
+    ledger = Ledger(tmp_path / "ledger.csv")
+    ledger.append({"intent": "abc", "competition": "toy", "message": f"one {mark('abc')}"}, "written", "1")
+    return ledger
+
+
+def test_two_commands_at_once_submit_once(server: KaggleServer, intent: Ledger, tmp_path: Path) -> None:
+    server.faults["CreateSubmission"] = [Fault("stall", seconds=0.5)]
+    both = [begin(tmp_path, wait=1) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert server.messages() == ["one [abc]"]
+    assert [line["state"] for line in intent.lines()] == ["written", "uploading", "uploaded", "scored"]
+
+
 @pytest.mark.parametrize("moment", range(10))
 def test_killed_at_any_moment_and_typed_again_it_submits_once(
-    server: KaggleServer, tmp_path: Path, moment: int
+    server: KaggleServer, intent: Ledger, tmp_path: Path, moment: int
 ) -> None:
     generator = random.Random(moment)
-    script, file, ledger = tmp_path / "deliver.py", tmp_path / "toy.csv", Ledger(tmp_path / "ledger.csv")
-    script.write_text(DELIVER)
-    file.write_bytes(b"ImageId,Label\n1,2\n")
-    ledger.append({"intent": "abc", "competition": "toy", "message": f"one {mark('abc')}"}, "written", "1")
     # requests of one submission: list, limits, start, upload, create, list
     last = generator.randint(1, 6)
     for name in ("ListSubmissions", "GetSubmissionLimits", "StartSubmissionUpload", "blob1", "CreateSubmission"):
         server.faults[name] = [Fault("stall", seconds=0.1)]
-    process = subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path), QUICK.model_dump_json()], stdout=subprocess.DEVNULL
-    )
+    process = begin(tmp_path)
     deadline = time.monotonic() + 60
     while len(server.asked) < last:
         assert process.poll() is None and time.monotonic() < deadline
@@ -210,7 +229,7 @@ def test_killed_at_any_moment_and_typed_again_it_submits_once(
     process.kill()
     process.wait()
     console = Console(plain=True)
-    done = Delivery(Kaggle("toy", QUICK, console), ledger, QUICK, console).deliver("abc", file)
+    done = Delivery(Kaggle("toy", QUICK, console), intent, QUICK, console).deliver("abc", tmp_path / "toy.csv")
     assert done["state"] == "scored"
     time.sleep(0.3)  # what the killed command had on its way would be there by now
-    assert server.messages() == ["one [abc]"], [line["state"] for line in ledger.lines()]
+    assert server.messages() == ["one [abc]"], [line["state"] for line in intent.lines()]

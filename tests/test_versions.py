@@ -1,11 +1,12 @@
 """The version of code changes with what it computes and with nothing else."""
 
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from digits.versions import code_version
+from digits.versions import code_version, commit
 
 
 @pytest.fixture
@@ -47,3 +48,22 @@ def test_libraries_count_by_their_version(package: Path, monkeypatch: pytest.Mon
     before = version()
     monkeypatch.setattr("digits.versions.version", lambda _: "0")
     assert version() != before
+
+
+def test_the_commit_is_told_with_a_sign_of_changes(tmp_path: Path) -> None:
+    assert commit(tmp_path) == ""
+    by = ["-c", "user.name=n", "-c", "user.email=e", "-c", "commit.gpgsign=false"]
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-C", str(tmp_path), *by, *words], check=True, capture_output=True)
+
+    git("init")
+    (tmp_path / "file").write_text("1")
+    git("add", "file")
+    git("commit", "-m", "first")
+    clean = commit(tmp_path)
+    assert len(clean) >= 10 and set(clean) <= set("0123456789abcdef")
+    (tmp_path / "another").write_text("that git does not know")
+    assert commit(tmp_path) == clean
+    (tmp_path / "file").write_text("2")
+    assert commit(tmp_path) == clean + "+"
