@@ -6,7 +6,8 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## DATA=PATH            a zip or folder with the competition's files, or the word practice
 ## PARAMS=FILE          another params file instead of params.yaml
 ## SET="KEY=VALUE ..."  params that differ from the file, as in SET="train.epochs=3 train.seed=7"
-## ONLY="NAME ..."      baseline: the models to fit, as in ONLY="mlp-128 svm*"
+## ONLY="NAME ..."      baseline, study: what to fit, as in ONLY="mlp-128 svm*"
+## SEEDS=5              study: fits of every recipe, from as many seeds
 ## WORKERS=2            baseline, tune: fits at the same time; without it, one per core, and two
 ## BUDGET=30            tune, train, ensemble, submit: minutes for all fits together; without it, 30 and 5
 ## STORAGE=postgresql://USER:WORD@HOST/NAME   tune: a database in which several machines share a search and its budget
@@ -19,6 +20,7 @@ DATA ?=
 PARAMS ?= params.yaml
 SET ?=
 ONLY ?=
+SEEDS ?=
 WORKERS ?=
 BUDGET ?=
 STORAGE ?=
@@ -31,13 +33,13 @@ PYTHON ?=
 VENV := .venv
 BIN := $(VENV)/bin
 # as environment variables they need no quoting
-export DATA PARAMS SET ONLY WORKERS BUDGET STORAGE
+export DATA PARAMS SET ONLY SEEDS WORKERS BUDGET STORAGE
 ALSO := $${WORKERS:+ baseline.workers=$$WORKERS tune.workers=$$WORKERS}$${BUDGET:+ tune.budget=$$BUDGET train.budget=$$BUDGET}$${STORAGE:+ tune.storage=$$STORAGE}
 OPTIONS := --params "$$PARAMS" --set "$$SET$(ALSO)" --data "$$DATA"
-DIGITS = $(BIN)/python -m digits $(OPTIONS) --only "$$ONLY" $(if $(UPLOAD),--upload $(if $(filter-out 0,$(UPLOAD)),always,never)) $(if $(filter-out 0,$(FORCE)),--force) \
+DIGITS = $(BIN)/python -m digits $(OPTIONS) --only "$$ONLY" --seeds "$$SEEDS" $(if $(UPLOAD),--upload $(if $(filter-out 0,$(UPLOAD)),always,never)) $(if $(filter-out 0,$(FORCE)),--force) \
 	$(if $(filter-out 0,$(REQUIRE_GPU)),--require-gpu) $(if $(DEBUG),--debug)
 
-.PHONY: help setup data baseline tune tune-dashboard train ensemble submit score submissions leaderboard test fuzz bench bench-data bench-baseline lint lock clean
+.PHONY: help setup data baseline tune tune-dashboard train ensemble submit score submissions leaderboard study test fuzz bench bench-data bench-baseline lint lock clean
 
 help: ## this page
 	@printf 'From a competition to a submission:\n\n'
@@ -77,6 +79,9 @@ submissions: setup ## what has become of each submission, with estimates and sco
 
 leaderboard: setup ## where your Kaggle account stands
 	@$(DIGITS) leaderboard
+
+study: setup ## published recipes beside their figures: optimizers, first networks, demonstrations; 45 minutes, or ONLY=
+	@$(DIGITS) fetch prepare study
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest

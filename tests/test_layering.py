@@ -28,7 +28,7 @@ LAYERS = (
     ("crossval",),
     ("runs",),
     ("fitting", "pace", "studies", "trials", "uncertain"),
-    ("planning", "tuning"),
+    ("planning", "recipes", "tuning"),
     ("members", "spending"),
     ("job",),
     ("stages",),

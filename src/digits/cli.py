@@ -31,6 +31,7 @@ STAGES = (
     "score",
     "submissions",
     "leaderboard",
+    "study",
 )
 UPLOAD = {"auto": None, "always": True, "never": False}
 
@@ -55,6 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             force=options.force,
             only=only,
             require_gpu=options.require_gpu,
+            seeds=options.seeds,
         )
         interrupted = _run(job, options.stages)
     except UserError as error:
@@ -81,14 +83,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file")
     parser.add_argument("--set", default="", metavar="'KEY=VALUE ...'", help="params that differ from the file")
     parser.add_argument("--data", help="zip or folder of the competition's files, or the word practice")
-    parser.add_argument("--only", default="", metavar="'NAME ...'", help="baselines to fit; * and ? are wildcards")
+    parser.add_argument("--only", default="", metavar="'NAME ...'", help="baselines or recipes; * and ? are wildcards")
     parser.add_argument(
         "--upload", choices=UPLOAD, default="auto", help="send the submission to Kaggle; auto: if there are credentials"
     )
     parser.add_argument("--force", action="store_true", help="send it once more, though Kaggle has it")
     parser.add_argument("--require-gpu", action="store_true", help="refuse to train networks without a GPU")
+    parser.add_argument("--seeds", type=_seeds, help="study: fits of every recipe, from as many seeds")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
+
+
+def _seeds(text: str) -> int | None:
+    if text and not (text.isdecimal() and 0 < int(text) <= 100):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100")
+    return int(text) if text else None
 
 
 def _run(job: Job, stages: Sequence[str]) -> bool:

@@ -26,7 +26,7 @@ class Job:
     side with other params or data do not meet. named: what DATA= names, if anything. upload: whether to send the
     submission to Kaggle; None: where there are credentials. force: whether to send it once more, where Kaggle has it
     already. only: names or wildcards that choose among what a stage would do; none: all of it. require_gpu: whether to
-    refuse to train networks without one.
+    refuse to train networks without one. seeds: of every recipe of the study; None: as many as each needs.
     """
 
     params: Params
@@ -37,6 +37,7 @@ class Job:
     force: bool = False
     only: tuple[str, ...] = ()
     require_gpu: bool = False
+    seeds: int | None = None
 
     @cached_property
     def source(self) -> Source:

@@ -22,6 +22,7 @@ from digits.models.cnn.optimization import make_optimizer, make_schedule
 from digits.preprocess import Normaliser
 
 _CALIBRATED_ON = 4000  # training images; distorted anew, they are as hard as new ones for a network that knows them
+_WEIGHTS = "model.weights.h5"
 PREDICT_BATCH = 1000  # images; large enough to keep two cores busy, small enough for the caches
 
 
@@ -102,8 +103,9 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y: NDArray[np.int64],
         X_valid: NDArray[np.uint8] | None = None,
         y_valid: NDArray[np.int64] | None = None,
+        start: Path | None = None,
     ) -> Self:
-        """Train from fresh weights.
+        """Train from fresh weights, or from those that `save` has left in the folder `start` for the same layers.
 
         X_valid, y_valid: images that are predicted after every epoch; `patience`, `keep_best` and the schedule
         `plateau` need them. Raises UserError where the loss is no longer a number, ValueError where they are missing.
@@ -129,6 +131,8 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         epochs = max(self.epochs, -(-self.min_steps // batches.steps_per_epoch))
         style = Style(self.activation, self.initializer, self.l1, self.l2, self.activity_l1, self.precision)
         self.model_ = build_network(parse_layers(self.layers), style, self.image_shape, self.classes)
+        if start is not None:
+            self.model_.load_weights(start / _WEIGHTS)
         self.model_.summary(line_length=100, print_fn=lambda table: log.info("the network:\n%s", table))
         optimizer = make_optimizer(
             self.optimizer,
@@ -199,6 +203,6 @@ def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch |
 
 def save(model: CnnClassifier, folder: Path) -> None:
     """Write the weights, the fitted normalisation and the temperature; with the run's params they rebuild the model."""
-    model.model_.save_weights(folder / "model.weights.h5")
+    model.model_.save_weights(folder / _WEIGHTS)
     normaliser = model.normaliser_
     np.savez(folder / "scales.npz", offset=normaliser.offset_, scale=normaliser.scale_, temperature=model.temperature_)

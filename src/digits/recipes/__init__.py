@@ -1,0 +1,1 @@
+"""Published recipes, as data, and what becomes of them here: `make study`."""

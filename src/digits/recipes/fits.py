@@ -1,0 +1,166 @@
+"""Fits of recipes: each from each seed once, side by side, kept as soon as it is finished."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+
+from digits.config import CnnSpec
+from digits.console import Console
+from digits.engine import Engine
+from digits.errors import UserError
+from digits.files import atomic_folder, fingerprint, read_json, write_json
+from digits.layers import parse_layers, training_operations
+from digits.metrics import accuracy, log_loss
+from digits.models import FAMILIES, WATCHING, Setting, build, family, save
+from digits.prepared import Prepared, load_prepared
+from digits.recipes.recipe import Recipe
+from digits.versions import code_version
+
+_SPLIT = 42  # random_state of every published split that names one
+
+# For the order of fits and the bar alone: operations per second of one core, and seconds that each fit has before it.
+_SPEED, _START = 60e9, 3.0
+_MLP_EPOCHS = 60  # of up to 200, after which MLPClassifier has mostly stopped
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One recipe from one seed. folder: of its result, named after everything that decides it. data: prepared arrays.
+
+    model: as the recipe's, with a value for every `auto`. start: folder of the fit whose weights it goes on with.
+    """
+
+    recipe: Recipe
+    seed: int
+    model: dict[str, Any]
+    data: Path
+    folder: Path
+    start: Path | None
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What came of it; None: it is still to be fitted.
+
+        train, test: accuracies, None where the loss became no number, as `diverged` then says. loss: log loss of the
+        images kept aside, nats. history: as a network's. seconds: of the fit. images: learned from.
+        """
+        found: dict[str, Any] | None = read_json(self.folder / "result.json")
+        return found
+
+
+def units(
+    recipes: Iterable[Recipe], data: dict[str, Prepared], runs: Path, seeds: int | None, engine: Engine | None
+) -> list[list[Unit]]:
+    """Chains of units, each of which is fitted one after the other; most have one.
+
+    data: by the name that recipes use; recipes whose data is missing are left out. seeds: of every recipe; None: as
+    many as it needs. engine: what networks are trained with; None: no network is among the recipes.
+    """
+    chains: dict[tuple[str, int], list[Unit]] = {}
+    for recipe in recipes:
+        if recipe.data not in data:
+            continue
+        for seed in range(seeds or recipe.seeds):
+            chain = chains.pop((recipe.after, seed), []) if recipe.after else []
+            before = chain[-1].folder if chain else None
+            chains[recipe.id, seed] = [*chain, _unit(recipe, seed, data[recipe.data], runs, engine, before)]
+    return [*chains.values()]
+
+
+def _unit(recipe: Recipe, seed: int, data: Prepared, runs: Path, engine: Engine | None, before: Path | None) -> Unit:
+    model = recipe.model
+    if recipe.model["kind"] == "cnn":
+        assert engine is not None
+        spec = engine.settle(CnnSpec.model_validate(model), engine.at_once)
+        model = spec.model_dump(mode="json")
+    decisive = {
+        "data": data.hash,
+        "held": recipe.held,
+        "images": recipe.images,
+        "normalise": recipe.normalise,
+        "model": model,
+        "seed": seed,
+        "start": before.name if before else None,
+        "code": code_version(FAMILIES[model["kind"]], "digits.metrics"),
+    }
+    return Unit(recipe, seed, model, data.folder, runs / fingerprint(decisive), before)
+
+
+def complete(chains: Sequence[Sequence[Unit]], workers: int, console: Console) -> int:
+    """Fit whatever is missing, the longest first, `workers` at a time; returns the number of fits."""
+    missing = [[unit for unit in chain if unit.result is None] for chain in chains]
+    missing = sorted(filter(None, missing), key=lambda chain: -sum(map(expected_seconds, chain)))
+    # rows that share a fit have the same folder; a chain begins with what is its own
+    seen: set[Path] = set()
+    jobs = []
+    for chain in missing:
+        own = [unit for unit in chain if unit.folder not in seen]
+        seen |= {unit.folder for unit in own}
+        jobs += [own] if own else []
+    if not jobs:
+        return 0
+    seconds = sum(expected_seconds(unit) for job in jobs for unit in job)
+    with console.bar("study", seconds / 60, "minutes of one core") as bar:
+        calls = (delayed(_fit_chain)(job) for job in jobs)
+        for job in Parallel(n_jobs=min(workers, len(jobs)), return_as="generator_unordered")(calls):
+            bar.advance(sum(map(expected_seconds, job)) / 60, job[-1].recipe.id)
+    return sum(map(len, jobs))
+
+
+def expected_seconds(unit: Unit) -> float:
+    """How long a fit takes by its multiplications, roughly."""
+    data, model = load_prepared(unit.data), unit.model
+    images = min(unit.recipe.images or len(data.images), (1 - unit.recipe.held) * len(data.images))
+    if model["kind"] == "cnn":
+        layers, epochs = parse_layers(model["layers"]), model["epochs"]
+    else:
+        layers, epochs = parse_layers(" ".join(map(str, model["hidden_layer_sizes"]))), _MLP_EPOCHS
+    operations = training_operations(layers, data.image_shape, data.classes)
+    return float(_START + operations * images * epochs / _SPEED)
+
+
+def _fit_chain(chain: Sequence[Unit]) -> Sequence[Unit]:
+    logging.getLogger("digits").setLevel(logging.WARNING)
+    family(chain[0].model["kind"])  # a library that is loaded later would not be held to one thread
+    with threadpool_limits(1):
+        for unit in chain:
+            fit_unit(unit)
+    return chain
+
+
+def fit_unit(unit: Unit) -> None:
+    """Fit a unit and save its result, the probabilities of the images kept aside, and its model."""
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - what is fitted already need not wait
+
+    data, recipe = load_prepared(unit.data), unit.recipe
+    train, test = train_test_split(np.arange(len(data.images)), test_size=recipe.held, random_state=_SPLIT)
+    train = train[: recipe.images]
+    images, labels = np.asarray(data.images), np.asarray(data.labels)
+    model = build(unit.model, Setting(data.image_shape, data.classes, recipe.normalise), unit.seed)
+    watched = {}
+    if unit.model["kind"] in WATCHING:
+        watched = {"X_valid": images[test], "y_valid": labels[test], "start": unit.start}
+    started = perf_counter()
+    result: dict[str, Any] = {"images": len(train), "train": None, "test": None, "loss": None, "diverged": ""}
+    with atomic_folder(unit.folder) as folder:
+        try:
+            model.fit(images[train], labels[train], **watched)
+        except UserError as error:
+            result["diverged"] = str(error)
+        else:
+            seen = model.predict_proba(images[test])
+            result["test"] = accuracy(seen, labels[test]).value
+            result["loss"] = log_loss(seen, labels[test])
+            result["train"] = accuracy(model.predict_proba(images[train]), labels[train]).value
+            np.save(folder / "test.npy", seen.astype(np.float16))
+            save(unit.model, model, folder)
+        result["seconds"] = perf_counter() - started
+        result["history"] = getattr(model, "history_", [])
+        write_json(folder / "result.json", result)

@@ -1,0 +1,198 @@
+"""Pictures of the study: each shows one thing, and says it in its title."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from digits.prepared import Prepared
+from digits.recipes.claims import ranks
+from digits.recipes.small import eight_rows_kept, linear_regression
+from digits.recipes.table import Row, table
+
+_RATES = (0.001, 0.1, 10.0)  # of the regression of eight rows
+_ONE = "tips-xavier"  # whose opinion of one image is shown
+_SEED = 42  # of the image
+
+
+def draw_study(rows: Mapping[str, Row], data: Prepared, runs: Path, folder: Path) -> dict[str, str]:
+    """Write, as PNG, the pictures of which all rows are there; returns what each shows, by its name.
+
+    data: the digits. runs: where the study's fits are kept.
+    """
+    plt.switch_backend("agg")  # draws into files, also where there is no screen
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures: dict[str, Callable[[], str | None]] = {
+        "published": lambda: _published(rows),
+        "race": lambda: _race(rows, ""),
+        "race-fashion": lambda: _race(rows, "-fashion"),
+        "lottery": lambda: _lottery(rows),
+        "rates": lambda: _rates(rows),
+        "steady": lambda: _curves(rows, "steady-", "loss", "At a rate of 2 clipping and normalisation keep SGD steady"),
+        "overfitting": lambda: _overfitting(rows),
+        "image": lambda: _one_image(rows, data),
+        "eight-rows": lambda: _eight_rows(runs),
+        "scaling": _scaling,
+    }
+    written = {}
+    for name, draw in pictures.items():
+        if title := draw():
+            figure = plt.gcf()
+            figure.suptitle(title)
+            figure.tight_layout()
+            figure.savefig(folder / f"{name}.png", dpi=110)
+            written[name] = title
+        plt.close("all")
+    return written
+
+
+def _published(rows: Mapping[str, Row]) -> str | None:
+    board = table(rows.values())
+    board = board[board["difference"].notna()]
+    if board.empty:
+        return None
+    _, axes = plt.subplots(figsize=(9, 1 + 0.22 * len(board)))
+    places = np.arange(len(board))[::-1]
+    within = (board["within"] == "yes").to_numpy()
+    axes.barh(places, 2 * board["tolerance"], left=-board["tolerance"], color="0.9", label="tolerance")
+    for chosen, marker, label in ((within, "o", "within"), (~within, "X", "beyond")):
+        spread = board["sd"].fillna(0)[chosen]
+        axes.errorbar(board["difference"][chosen], places[chosen], xerr=spread, fmt=marker, label=label)
+    axes.axvline(0, color="0.5", linewidth=1)
+    axes.set_yticks(places, [f"{line.id} {line.figure}" for line in board.itertuples()], fontsize=7)
+    axes.set(xlabel="accuracy measured here less the published one", xlim=_clipped(board["difference"].to_numpy()))
+    axes.legend(loc="lower left")
+    return f"{int(within.sum())} of {len(board)} published figures are met within their tolerance"
+
+
+def _clipped(differences: np.ndarray) -> tuple[float, float]:
+    most = min(0.1, 1.1 * float(np.abs(differences).max()) + 0.005)
+    return -most, most
+
+
+def _race(rows: Mapping[str, Row], suffix: str) -> str | None:
+    fair = ranks(rows, f"fair{suffix}")
+    if not fair:
+        return None
+    _, parts = plt.subplots(1, 2, figsize=(11, 4.5), sharey=True)
+    for axes, prefix, title in zip(parts, ("opt", "fair"), ("one network handed on", "fresh weights"), strict=True):
+        for racer in fair:
+            if (row := rows.get(f"{prefix}{suffix}-{racer}")) is not None:
+                _curve(axes, row, "valid_accuracy", racer)
+        axes.set(title=title, xlabel="epoch", ylabel="accuracy on images kept aside")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(visible=True)
+    parts[1].legend()
+    return f"From fresh weights {fair[0]} comes first and {fair[-1]} last"
+
+
+def _curve(axes: Axes, row: Row, figure: str, label: str) -> None:
+    """The mean over a row's fits, epoch by epoch, where they were looked at."""
+    histories = [result["history"] for result in row.results() if not result["diverged"]]
+    if not histories:
+        return
+    epochs = [number for number, epoch in enumerate(histories[0], 1) if figure in epoch]
+    values = [[history[epoch - 1][figure] for history in histories] for epoch in epochs]
+    axes.plot(epochs, [float(np.mean(each)) for each in values], marker="o", markersize=3, label=label)
+
+
+def _lottery(rows: Mapping[str, Row]) -> str | None:
+    names = [name for name in rows if name.startswith("first-deep") and not name.endswith("run-2")]
+    if len(names) < 2:
+        return None
+    _, axes = plt.subplots(figsize=(8, 4))
+    for place, name in enumerate(names):
+        values = rows[name].values("test")
+        axes.plot([place] * len(values), values, "o", alpha=0.7)
+    axes.set_xticks(range(len(names)), [rows[name].recipe.words for name in names], fontsize=7)
+    axes.set(ylabel="accuracy on images kept aside, one point per seed")
+    axes.grid(visible=True, axis="y")
+    widest = max(names, key=lambda name: float(np.ptp(rows[name].values("test") or [0])))
+    return f"The seed decides most: {rows[widest].recipe.words}"
+
+
+def _rates(rows: Mapping[str, Row]) -> str | None:
+    found = {float(name.removeprefix("rate-")): rows[name] for name in rows if name.startswith("rate-")}
+    if len(found) < 2:
+        return None
+    _, axes = plt.subplots(figsize=(8, 4))
+    means = {rate: float(np.mean(row.values("test") or [0.1])) for rate, row in found.items()}
+    axes.plot([*means], [*means.values()], marker="o")
+    axes.set(xscale="log", xlabel="learning rate of SGD", ylabel="accuracy on images kept aside, after five epochs")
+    axes.grid(visible=True)
+    return f"Too small hardly moves, too large overshoots: best at {max(means, key=lambda rate: means[rate]):g}"
+
+
+def _curves(rows: Mapping[str, Row], prefix: str, figure: str, title: str) -> str | None:
+    names = [name for name in rows if name.startswith(prefix)]
+    if len(names) < 2:
+        return None
+    _, axes = plt.subplots(figsize=(8, 4.5))
+    for name in names:
+        diverged = any(result["diverged"] for result in rows[name].results())
+        _curve(axes, rows[name], figure, rows[name].recipe.words + (", diverged" if diverged else ""))
+    axes.set(xlabel="epoch", ylabel="loss on images learned from, nats", yscale="log")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(visible=True)
+    axes.legend()
+    return title
+
+
+def _overfitting(rows: Mapping[str, Row]) -> str | None:
+    names = [name for name in rows if name.startswith("overfit-")]
+    if len(names) < 2:
+        return None
+    columns = 4
+    _, parts = plt.subplots(-(-len(names) // columns), columns, figsize=(13, 6), sharey=True, squeeze=False)
+    for axes, name in zip(parts.flat, names, strict=False):
+        _curve(axes, rows[name], "accuracy", "learned from")
+        _curve(axes, rows[name], "valid_accuracy", "kept aside")
+        axes.set(title=rows[name].recipe.words, xlabel="epoch", ylabel="accuracy", ylim=(0.7, 1.01))
+        axes.grid(visible=True)
+    for axes in parts.flat[len(names) :]:
+        axes.set_axis_off()
+    parts.flat[0].legend(loc="lower right")
+    return "What is learned by heart is not known: more images, and dropout, bring the two curves together"
+
+
+def _one_image(rows: Mapping[str, Row], data: Prepared) -> str | None:
+    if _ONE not in rows:
+        return None
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - the same images as the fit kept aside
+
+    row = rows[_ONE]
+    kept = train_test_split(np.arange(len(data.images)), test_size=row.recipe.held, random_state=42)[1]
+    chosen = int(np.random.default_rng(_SEED).integers(len(kept)))
+    probabilities = np.load(row.units[0].folder / "test.npy")[chosen].astype(float)
+    _, (left, right) = plt.subplots(1, 2, figsize=(8, 3.5))
+    left.imshow(np.asarray(data.images[kept[chosen]]).reshape(data.image_shape), cmap="gray_r")
+    left.set_axis_off()
+    right.bar(range(len(probabilities)), probabilities)
+    right.set(xlabel="class", ylabel="probability", xticks=range(len(probabilities)), ylim=(0, 1))
+    return f"An image of a {data.labels[kept[chosen]]}, taken for a {probabilities.argmax()}"
+
+
+def _eight_rows(runs: Path) -> str:
+    _, axes = plt.subplots(figsize=(8, 4))
+    found = eight_rows_kept(runs, _RATES)
+    for rate, (losses, _) in found.items():
+        axes.plot(range(1, len(losses) + 1), losses, label=f"rate {rate}")
+    axes.set(xlabel="epoch", ylabel="loss, nats", yscale="log")
+    axes.grid(visible=True)
+    axes.legend()
+    return f"Eight rows: at a rate of 0.1, {found['0.1'][1]:.0%} of three new rows are right after 200 epochs"
+
+
+def _scaling() -> str:
+    _, axes = plt.subplots(figsize=(8, 4))
+    for kind, words in (("none", "as they are"), ("minmax", "from 0 to 1"), ("standard", "mean 0, deviation 1")):
+        losses = linear_regression(kind, seed=0)
+        shown = [loss if np.isfinite(loss) else np.nan for loss in losses]
+        axes.plot(range(1, len(losses) + 1), shown, marker="o", label=words)
+    axes.set(xlabel="epoch", ylabel="mean squared error", yscale="log")
+    axes.grid(visible=True)
+    axes.legend(title="columns")
+    return "Without scaling linear regression diverges within six epochs"

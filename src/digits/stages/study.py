@@ -1,0 +1,100 @@
+"""Run the published recipes, and write what was measured beside what was published."""
+
+import joblib
+
+from digits.config import load_params
+from digits.errors import UserError
+from digits.files import write_atomic
+from digits.job import Job, Outcome
+from digits.names import choose
+from digits.prepared import Prepared
+from digits.recipes.claims import ranks, sentences
+from digits.recipes.fits import complete, units
+from digits.recipes.recipe import Recipe, load_recipes
+from digits.recipes.table import Row, markdown, rows_of, table
+
+_FASHION = "params.fashion-mnist.yaml"
+_TITLES = {
+    "optimizers": "Optimizers",
+    "kaggle": "digit-recognizer",
+    "first": "First networks",
+    "tips": "Lecture slides",
+    "fashion": "Fashion-MNIST",
+    "demonstrations": "Demonstrations",
+}
+
+
+def run(job: Job) -> Outcome:
+    """Fit all recipes, or those of ONLY; make reports/study.csv, .md and the pictures of all that are fitted."""
+    recipes = load_recipes()
+    chosen = _with_what_they_need(recipes, choose(job.only, [*recipes], "recipe"))
+    data = {"digits": job.data}
+    if fashion := _fashion(job):
+        data["fashion"] = fashion
+    elif any(recipe.data == "fashion" for recipe in chosen):
+        job.console.warn(
+            "Fashion-MNIST is not prepared here, so its recipes are left out; once its files are there, type: "
+            f"make data PARAMS={_FASHION} DATA=path/to/fashion-mnist.zip"
+        )
+    runs = job.paths.runs / "study"
+    engine = job.engine if any(recipe.model["kind"] == "cnn" for recipe in chosen) else None
+    chains = units(chosen, data, runs, job.seeds, engine)
+    if not chains:
+        raise UserError("study: none of these recipes can be run here")
+    fits = complete(chains, engine.at_once if engine else joblib.cpu_count(), job.console)
+    # without an engine it is not known which fits of networks there are
+    known = [recipe for recipe in recipes.values() if engine or recipe.model["kind"] != "cnn"]
+    rows = rows_of(recipes.values(), units(known, data, runs, job.seeds, engine))
+    board = table(rows.values())
+    write_atomic(job.paths.reports / "study.csv", board.to_csv(index=False, lineterminator="\n"))
+    pictures = _draw(rows, job)
+    write_atomic(job.paths.reports / "study.md", _report(rows, job.data, pictures))
+    judged = board[board["published"].notna()]
+    met = int((judged["within"] == "yes").sum())
+    return Outcome(
+        f"{len(rows)} recipes, {met} of {len(judged)} published figures met within tolerance; reports/study.md, .csv",
+        fits > 0,
+    )
+
+
+def _with_what_they_need(recipes: dict[str, Recipe], names: list[str]) -> list[Recipe]:
+    """The recipes of these names, and those whose weights they go on with, in the order of the tables."""
+    wanted = set(names)
+    for name in names:
+        while (before := recipes[name].after) is not None:
+            wanted.add(name := before)
+    return [recipe for recipe in recipes.values() if recipe.id in wanted]
+
+
+def _fashion(job: Job) -> Prepared | None:
+    """Fashion-MNIST, where `make data` has prepared it."""
+    params = job.paths.root / _FASHION
+    if not params.exists():
+        return None
+    other = Job(load_params(params), job.paths, job.console)
+    return other.data if other.source.provenance != "practice" and other.data_folder.is_dir() else None
+
+
+def _draw(rows: dict[str, Row], job: Job) -> dict[str, str]:
+    from digits.recipes.pictures import draw_study  # noqa: PLC0415 - Matplotlib takes a second
+
+    return draw_study(rows, job.data, job.paths.runs / "study", job.paths.reports / "study")
+
+
+def _report(rows: dict[str, Row], data: Prepared, pictures: dict[str, str]) -> str:
+    """The page: what is shown, the tables, the ranks, the pictures."""
+    parts = ["# Published recipes, measured here"]
+    if data.practice:
+        parts.append("**Practice images: these figures mean nothing.**")
+    parts.append("\n".join(f"- {sentence}" for sentence in sentences(rows)))
+    for group, title in _TITLES.items():
+        if own := [row for row in rows.values() if row.recipe.group == group]:
+            parts += [f"## {title}", markdown(table(own))]
+    races = {name: ranks(rows, name) for name in ("opt", "fair", "opt-fashion", "fair-fashion")}
+    if all(races[name] for name in ("opt", "fair")):
+        shown = {name: found for name, found in races.items() if found}
+        lines = [f"| rank | {' | '.join(shown)} |", "|---:|" + "---|" * len(shown)]
+        lines += [f"| {rank} | {' | '.join(each)} |" for rank, each in enumerate(zip(*shown.values(), strict=True), 1)]
+        parts += ["## Ranks of the optimizers", "opt: one network handed on; fair: fresh weights", "\n".join(lines)]
+    parts += [f"## {title}\n\n![{title}](study/{name}.png)" for name, title in pictures.items()]
+    return "\n\n".join(filter(None, parts)) + "\n"
