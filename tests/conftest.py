@@ -186,7 +186,7 @@ def digits(workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     """Run the command in the workspace. TensorFlow stays loaded, which saves seconds each time."""
     monkeypatch.chdir(workspace)
     monkeypatch.setenv("HOME", str(workspace))
-    for name in [name for name in os.environ if name.startswith("KAGGLE_")]:
+    for name in [name for name in os.environ if name.startswith(("KAGGLE_", "XDG_"))]:
         monkeypatch.delenv(name)
 
     def run(*arguments: str, toy: bool = True, also: tuple[str, ...] = ()) -> Shown:

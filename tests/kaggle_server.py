@@ -151,10 +151,9 @@ class Handler(BaseHTTPRequestHandler):
                 case "GetLeaderboard":
                     teams = [{"teamId": n, "teamName": f"team {n}", "score": f"0.999{9 - n}"} for n in range(3)]
                     return {"submissions": teams, "nextPageToken": ""}, 200, {}
-                case "ListCompetitions":
-                    ref = f"https://www.kaggle.com/competitions/{request['search']}"
-                    found = {"ref": ref, "teamCount": 1234, "userRank": 56, "userHasEntered": True}
-                    return {"competitions": [found | {"ref": f"{ref}-2", "userRank": 1}, found]}, 200, {}
+                case "GetCompetition":
+                    ref = f"https://www.kaggle.com/competitions/{request['competitionName']}"
+                    return {"ref": ref, "teamCount": 1234, "userRank": 56, "userHasEntered": True}, 200, {}
                 case _:
                     return {"code": 404, "message": self.path}, 404, {}
 

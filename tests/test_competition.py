@@ -18,6 +18,10 @@ from digits.kaggle_client import Limits, Standing
 from kaggle_server import DROP, KEY, PAGE, TOKEN, USER, Fault, KaggleServer, token_in
 
 
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
 def kaggle(params: KaggleParams = QUICK) -> Kaggle:
     return Kaggle("toy", params, Console(plain=True))
 
@@ -31,7 +35,7 @@ def archive() -> bytes:
 
 def test_questions_are_answered(server: KaggleServer, capsys: pytest.CaptureFixture[str]) -> None:
     asked = kaggle()
-    assert asked.limits() == Limits(today=2, allowed=5)
+    assert asked.limits() == Limits(today=2, allowed=5, ever=False)
     assert asked.submissions() == []
     assert asked.standing() == Standing(56, 1234, (("team 0", "0.9999"), ("team 1", "0.9998"), ("team 2", "0.9997")))
     said = capsys.readouterr().out
@@ -41,7 +45,7 @@ def test_questions_are_answered(server: KaggleServer, capsys: pytest.CaptureFixt
 
 def test_before_the_first_submission_the_limit_is_not_known(server: KaggleServer) -> None:
     server.today = server.allowed = server.total = 0
-    assert kaggle().limits() == Limits(today=0, allowed=None)
+    assert kaggle().limits() == Limits(today=0, allowed=None, ever=False)
 
 
 @pytest.mark.parametrize("kind", ["file", "variable", "path in a variable", "key in variables", "login"])
@@ -88,6 +92,38 @@ def test_a_token_that_kaggle_does_not_know_is_named(server: KaggleServer, home: 
     assert "canary" not in str(found.value)
 
 
+def test_a_token_that_is_in_the_way_of_a_key_is_named(
+    server: KaggleServer, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The client signs in by the key, and then sends the token all the same."""
+    token_in(home, "canary-of-an-old-token")
+    with pytest.raises(KaggleError):
+        kaggle().submissions()
+    assert "does not accept the token in ~/.kaggle/access_token; remove it" in words(capsys.readouterr().out)
+
+
+def test_a_login_that_has_expired_is_named(server: KaggleServer, home: Path) -> None:
+    """The client removes it before anything can be said about it."""
+    (home / ".kaggle" / "kaggle.json").unlink()
+    left = {"refresh_token": "canary", "access_token": "canary", "username": USER, "scopes": []}
+    expired = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    (home / ".kaggle" / "credentials.json").write_text(json.dumps(left | {"access_token_expiration": expired}))
+    server.faults["GenerateAccessToken"] = [Fault(status=401)] * 4
+    with pytest.raises(KaggleError, match=r"`kaggle auth login` has left .* type: .venv/bin/kaggle auth login"):
+        kaggle().submissions()
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs a folder that nobody can write to")
+def test_a_file_here_that_cannot_be_used_is_not_called_the_network(
+    server: KaggleServer, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KAGGLE_USERNAME", USER)
+    monkeypatch.setenv("KAGGLE_KEY", KEY)
+    monkeypatch.setenv("HOME", "/proc/none")
+    with pytest.raises(KaggleError, match=r"cannot use a file here \(/proc/none.*: No such file or directory\)"):
+        kaggle().submissions()
+
+
 def test_a_file_that_others_can_read_is_told(
     server: KaggleServer, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -125,7 +161,7 @@ def test_what_passes_is_tried_again_and_then_given_up(server: KaggleServer, caps
     server.faults["ListSubmissions"] = [PAGE, DROP]
     assert asked.submissions() == []
     for faults, reason in (
-        ([Fault(status=502)] * 3, "busy or has a fault"),
+        ([Fault(status=502)] * 3, "a fault of its own"),
         ([PAGE] * 3, "a page in place of data"),
         ([DROP] * 3, "no connection to Kaggle"),
     ):
@@ -134,7 +170,7 @@ def test_what_passes_is_tried_again_and_then_given_up(server: KaggleServer, caps
             asked.submissions()
         assert server.faults["ListSubmissions"] == []
     server.faults["ListSubmissions"] = [Fault(status=429, headers={"Retry-After": "3600"})]
-    with pytest.raises(KaggleError, match="busy"):
+    with pytest.raises(KaggleError, match="asked too often"):
         asked.submissions()
 
 
@@ -171,10 +207,20 @@ def test_a_download_that_is_cut_goes_on_where_it_was(server: KaggleServer, tmp_p
 def test_a_download_that_stalls_is_ended_and_goes_on(server: KaggleServer, tmp_path: Path) -> None:
     server.archive = archive()
     server.faults["toy.zip"] = [Fault("hang", seconds=60)]
+    server.faults["DownloadDataFiles"] = [Fault("none"), Fault("stall", seconds=1.5)]  # the next try needs time too
     started = time.monotonic()
     found = kaggle(QUICK.model_copy(update={"timeout": 3.0})).download(tmp_path)
     assert found.read_bytes() == server.archive and time.monotonic() - started < 30
+    assert server.asked.count("DownloadDataFiles") == 2
     assert len(server.pieces) == 1, "what had come by then is not asked for again"
+
+
+def test_a_page_does_not_cost_what_has_come_before(server: KaggleServer, tmp_path: Path) -> None:
+    server.archive = archive()
+    server.faults["toy.zip"] = [Fault("hang", seconds=60)]
+    server.faults["DownloadDataFiles"] = [Fault("none"), PAGE]
+    found = kaggle(QUICK.model_copy(update={"timeout": 3.0})).download(tmp_path)
+    assert found.read_bytes() == server.archive and len(server.pieces) == 1
 
 
 def test_a_page_in_place_of_the_archive_is_refused(server: KaggleServer, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from digits.credentials import Credentials, credentials
+from digits.errors import UserError
 
 
 @pytest.fixture
@@ -50,6 +51,26 @@ def test_variables_come_before_files_of_the_same_kind(home: Path) -> None:
     named = save(home / "elsewhere", "canary")
     [token, *_] = credentials({"KAGGLE_API_TOKEN": str(named)}, home)
     assert (token.file, token.secrets) == (named, ("canary",))
+
+
+def test_a_variable_takes_the_place_of_what_the_file_says(home: Path) -> None:
+    save(home / ".kaggle" / "kaggle.json", {"username": "me"})
+    [found] = credentials({"KAGGLE_KEY": "canary"}, home)
+    assert (found.where, found.secrets) == ("KAGGLE_KEY and what it lacks in ~/.kaggle/kaggle.json", ("canary",))
+    save(home / ".kaggle" / "kaggle.json", KEY | {"key": "other canary"})
+    [found] = credentials({"KAGGLE_KEY": "canary"}, home)
+    assert found.secrets == ("canary", "other canary"), "neither is shown"
+
+
+def test_a_file_that_cannot_be_read_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(home / ".kaggle" / "kaggle.json", KEY)
+
+    def refuse(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")  # as for everyone but the superuser, who may run this
+
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(UserError, match=rf"{path}: cannot be read \(Permission denied\)"):
+        credentials({}, home)
 
 
 def test_the_folder_of_the_key_is_the_clients(home: Path) -> None:

@@ -81,7 +81,7 @@ FAULTS = {
     "busy": ("CreateSubmission", [Fault(status=429, headers={"Retry-After": "0"}), Fault(status=503)], True),
     "a page": ("StartSubmissionUpload", [PAGE], True),
     "upload refused": ("blob1", [Fault(status=403)], True),
-    "always busy": ("CreateSubmission", [Fault(status=500)] * 3, False),
+    "asked too often": ("CreateSubmission", [Fault(status=429, headers={"Retry-After": "86400"})], False),
     "rules": ("CreateSubmission", [Fault(status=403)], False),
     "refused": ("CreateSubmission", [Fault(status=400, message="Your team has used its submissions")], False),
 }
@@ -104,6 +104,8 @@ def test_after_any_fault_there_is_one_submission_and_the_ledger_is_true(
         assert delivery(ledger).deliver("abc", file)["state"] == "scored"
     assert server.messages() == ["expected 0.99 [abc]"], "one, and no other"
     assert server.blobs[server.submissions[0]["blob"]] == CONTENT
+    delivery(ledger).deliver("abc", file)
+    assert len(server.submissions) == 1
 
 
 def test_when_it_is_not_known_whether_a_file_has_arrived_the_next_command_looks(
@@ -118,6 +120,40 @@ def test_when_it_is_not_known_whether_a_file_has_arrived_the_next_command_looks(
     assert states(ledger) == ["written", "uploading"] and len(server.submissions) == 1
     assert delivery(ledger).deliver("abc", file)["state"] == "scored"
     assert len(server.submissions) == 1
+
+
+@pytest.mark.parametrize("last", [Fault(status=500), Fault(status=403)])
+def test_what_may_have_arrived_has_not_failed(server: KaggleServer, ledger: Ledger, file: Path, last: Fault) -> None:
+    """Not even where a later try is refused for certain: the first may be on its way."""
+    server.faults["CreateSubmission"] = [Fault(status=500), Fault(status=500), last]
+    with pytest.raises(KaggleError) as found:
+        delivery(ledger).deliver("abc", file)
+    line = ledger.intents("toy")["abc"]
+    assert (line["state"], line["reason"]) == ("uploading", str(found.value))
+    server.late, server.asked = [{"ref": 5, "description": "expected 0.99 [abc]"}], []
+    assert delivery(ledger, listed=5).deliver("abc", file)["ref"] == "5"
+
+
+def test_a_reply_that_takes_too_long_is_looked_for_and_not_sent_again(
+    server: KaggleServer, ledger: Ledger, file: Path
+) -> None:
+    server.faults["CreateSubmission"] = [Fault("stall", seconds=4.5)]
+    done = delivery(ledger, timeout=3.0, listed=10)
+    assert done.deliver("abc", file)["state"] == "scored"
+    assert server.messages() == ["expected 0.99 [abc]"] and server.asked.count("CreateSubmission") == 1
+
+
+def test_what_was_being_sent_and_never_arrived_is_settled(server: KaggleServer, ledger: Ledger) -> None:
+    ledger.append(ledger.intents("toy")["abc"], "uploading", "2")
+    assert delivery(ledger).settle("abc")["state"] == "failed"
+    assert "has not arrived" in ledger.intents("toy")["abc"]["reason"]
+
+
+def test_a_score_that_is_no_number_is_waited_for(server: KaggleServer, ledger: Ledger, file: Path) -> None:
+    server.score = ""
+    assert delivery(ledger).deliver("abc", file)["state"] == "uploaded"
+    server.score = "0.9"
+    assert delivery(ledger).score("abc")["public_score"] == "0.9"
 
 
 def test_what_is_listed_late_is_waited_for(server: KaggleServer, ledger: Ledger, file: Path) -> None:

@@ -38,7 +38,7 @@ def test_lines_are_added_and_the_latest_of_each_intent_counts(ledger: Ledger) ->
 def test_a_line_that_a_killed_process_left_unfinished_is_passed_over(ledger: Ledger, state: str) -> None:
     ledger.append(ENTRY | {"message": 'a "quoted" word'}, "written", "1")
     whole = ledger.path.read_bytes()
-    ledger.append(ENTRY | {"message": 'a "quoted" word'}, "uploaded", "2")
+    ledger.append(ENTRY | {"message": 'a "quoted" wörd'}, "uploaded", "2")
     torn = ledger.path.read_bytes()
     for length in range(len(whole), len(torn)):
         ledger.path.write_bytes(torn[:length])

@@ -93,8 +93,13 @@ def test_from_download_to_score(
     assert forced.stderr == ""
     assert len(server.submissions) == len({*server.messages()}) == 2
 
+    server.score = "0.99500"
+    other = connected("train", "ensemble", "submit", also=("train.seed=5", "train.epochs=3"))
+    best = f"differs from the best so far, {lines[0]['file']} with 0.99500, in "
+    assert best in words(other.stdout) and len(server.submissions) == 3
+
     told = connected("submissions").stdout
-    assert "0.99500" in told and "0.00000" in told and "2 of toy, 2 of them uploaded" in told
+    assert "0.99500" in told and "0.00000" in told and "3 of toy, 3 of them uploaded" in told
     standing = words(connected("leaderboard").stdout)
     assert "team 0" in standing and "rank 56 of 1,234 teams; best from here: 0.99500" in standing
 
@@ -102,12 +107,16 @@ def test_from_download_to_score(
     assert TOKEN not in texts and secrets_in(workspace) == []
 
 
-def test_with_debug_no_secret_is_shown_either(server: KaggleServer, workspace: Path) -> None:
-    """As every way out of the program, tracebacks among them."""
+def test_no_secret_is_in_what_is_refused_nor_in_a_traceback(server: KaggleServer, workspace: Path) -> None:
     server.faults["DownloadDataFiles"] = [Fault(status=400, message=f"{KEY} is wrong")]
     shown = command(workspace, "fetch", "--debug")
     assert shown.returncode == 2 and "Kaggle refuses (*** is wrong)" in shown.stderr
-    assert KEY not in shown.stdout + shown.stderr and secrets_in(workspace) == []
+    (workspace / "submissions" / "ledger.csv").mkdir(parents=True)  # no file, which nobody expects
+    broken = command(workspace, "leaderboard", "--debug")
+    assert broken.returncode == 1 and "Traceback" in broken.stderr
+    for each in (shown, broken):
+        assert KEY not in each.stdout + each.stderr
+    assert secrets_in(workspace) == []
 
 
 def test_what_is_refused_leaves_the_file_and_says_what_to_do(
@@ -124,12 +133,21 @@ def test_what_is_refused_leaves_the_file_and_says_what_to_do(
     assert [line["state"] for line in ledger.lines()] == ["written"]
 
     server.allowed, server.status = 5, "PENDING"
-    pending = connected("submit", also=("kaggle.wait=0.01",))
+    soon = ("kaggle.wait=0.01",)
+    pending = connected("submit", also=soon)
     assert pending.returncode == 0 and "uploaded, not scored yet: type make score" in words(pending.stdout)
+    assert connected("submit", "--force", also=soon).returncode == 0
+    assert len(server.submissions) == 1, "what is still to be scored is not sent once more"
     server.status = "COMPLETE"
     scored = connected("score")
     assert scored.returncode == 0 and "public score 0.99500" in words(scored.stdout)
-    assert len(server.submissions) == 1
+
+    assert connected("submit", "--force", "--upload", "never").returncode == 0
+    server.allowed = 0
+    assert connected("submit", "--force").returncode == 2
+    server.allowed = 5
+    assert connected("submit").returncode == 0
+    assert len(server.submissions) == 1, "a file that Kaggle has is sent once more by FORCE=1 alone"
 
 
 PRACTICE = (
@@ -153,14 +171,17 @@ def test_practice_is_never_uploaded(connected: Digits, server: KaggleServer) -> 
 
 
 def test_a_damaged_archive_is_refused_and_downloaded_anew(
-    server: KaggleServer, workspace: Path, tmp_path: Path
+    connected: Digits, server: KaggleServer, tmp_path: Path
 ) -> None:
     whole = toy_archive(tmp_path / "packed")
-    server.archive = whole[: len(whole) // 2]
-    shown = command(workspace, "fetch")
-    assert shown.returncode == 2 and "no whole archive" in shown.stderr and "type the same again" in shown.stderr
+    middle = len(whole) // 4
+    flipped = [whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :] for at in (middle, middle + 1, middle + 200)]
+    for damaged in (whole[: len(whole) // 2], *flipped):
+        server.archive = damaged
+        shown = connected("fetch")
+        assert shown.returncode == 2 and "no whole archive" in shown.stderr and "type the same again" in shown.stderr
     server.archive = whole
-    assert command(workspace, "fetch", "prepare").returncode == 0
+    assert connected("fetch", "prepare").returncode == 0
 
 
 def test_rules_that_are_not_accepted_are_named_before_anything_is_fitted(server: KaggleServer, workspace: Path) -> None:
@@ -206,6 +227,10 @@ def intent(tmp_path: Path) -> Ledger:
 def test_two_commands_at_once_submit_once(server: KaggleServer, intent: Ledger, tmp_path: Path) -> None:
     server.faults["CreateSubmission"] = [Fault("stall", seconds=0.5)]
     both = [begin(tmp_path, wait=1) for _ in range(2)]
+    while "CreateSubmission" not in server.asked:
+        assert all(process.poll() is None for process in both)
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    assert any(b"deliver.py" in line for line in running) and not any(KEY.encode() in line for line in running)
     assert [process.wait(60) for process in both] == [0, 0]
     assert server.messages() == ["one [abc]"]
     assert [line["state"] for line in intent.lines()] == ["written", "uploading", "uploaded", "scored"]

@@ -3,8 +3,8 @@
 import os
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
+from functools import cached_property
 from math import inf
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -28,8 +28,8 @@ from digits.kaggle_client import (
     converse,
 )
 
-_LONGEST_PAUSE = 120.0  # seconds that are waited because Kaggle says so
-_PASSING = ("busy", "network", "lost", "nonsense", "late")  # kinds of problems that another try may not meet
+LONGEST_PAUSE = 120.0  # seconds that are waited because Kaggle says so
+_PASSING = ("busy", "fault", "network", "lost", "nonsense", "late")  # kinds of problems that another try may not meet
 
 
 class KaggleError(UserError):
@@ -42,8 +42,8 @@ class KaggleError(UserError):
 
     @property
     def passing(self) -> bool:
-        """Whether another try may help."""
-        return self.kind in _PASSING
+        """Whether another try may help, soon."""
+        return self.kind in _PASSING and (self.after or 0) <= LONGEST_PAUSE
 
 
 class Kaggle:
@@ -56,9 +56,9 @@ class Kaggle:
         self._introduced = False
         self._talk: _Conversation | None = None
 
-    @property
+    @cached_property
     def credentials(self) -> list[Credentials]:
-        """Those that there are; whether Kaggle accepts them is another question."""
+        """Those that there were before Kaggle was asked; its client removes a login that has expired."""
         return credentials(os.environ, Path.home())
 
     def limits(self) -> Limits:
@@ -84,37 +84,40 @@ class Kaggle:
         """Fetch the competition's archive into `folder`; what an earlier try has left there is gone on with."""
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            advance = _progress(self._console, stack, self._patience.timeout)
-            return Path(self._ask("download", advance, folder=str(folder)))
+            progress = _Progress(self._console, stack, self._patience.timeout)
+            return Path(self._ask("download", progress, folder=str(folder)))
 
     def _ask(
         self,
         what: str,
-        on_download: Callable[[Downloaded], None] | None = None,
+        progress: "_Progress | None" = None,
         **given: Any,
     ) -> Any:
         """Ask until there is an answer, or a problem that will not pass, or there were tries enough."""
         for attempt in range(self._patience.retries + 1):
             try:
-                return self._ask_once(what, on_download, **given)
+                return self._ask_once(what, progress, **given)
             except KaggleError as error:
-                if not error.passing or attempt == self._patience.retries or (error.after or 0) > _LONGEST_PAUSE:
+                if not error.passing or attempt == self._patience.retries:
                     raise
                 pause = self._patience.pause * 2**attempt if error.after is None else error.after
                 self._console.warn(f"{error}\ntrying again in {pause:g} s")
                 time.sleep(pause)
         raise AssertionError("unreachable")
 
-    def _ask_once(self, what: str, on_download: Callable[[Downloaded], None] | None = None, **given: Any) -> Any:
+    def _ask_once(self, what: str, progress: "_Progress | None" = None, **given: Any) -> Any:
+        known = self.credentials
         talk = self._talk = self._talk or _Conversation()
+        if progress:
+            progress.begin()
         talk.ask(Order(what, self.slug, given))
         try:
             while True:
                 match talk.hear(self._patience.timeout):
                     case SignedIn() as who:
-                        self._introduce(who)
-                    case Downloaded() as now if on_download:
-                        on_download(now)
+                        self._introduce(who, known)
+                    case Downloaded() as now if progress:
+                        progress.advance(now)
                     case Answer(value):
                         return value
                     case Problem(kind, detail, after):
@@ -133,12 +136,14 @@ class Kaggle:
                 raise self._fault("nonsense", str(error)) from None
             raise
 
-    def _introduce(self, who: SignedIn) -> None:
+    def _introduce(self, who: SignedIn, known: list[Credentials]) -> None:
         """Say once which credentials are used, and that others can read them where that is so."""
         if self._introduced:
             return
         self._introduced = True
-        used = next((each for each in self.credentials if each.method == who.method), None)
+        used = next((each for each in known if each.method == who.method), None)
+        if known and used is not known[0]:
+            self._console.warn(f"Kaggle does not accept {known[0].where}; remove it, or it is in the way of the others")
         self._console.say(f"Kaggle: {who.user or 'signed in'}, by {used.where if used else who.method}")
         if used and used.exposed:
             self._console.warn(f"{used.file} can be read by other users of this computer; type: chmod 600 {used.file}")
@@ -148,14 +153,16 @@ class Kaggle:
         known = self.credentials
         because = f" ({detail})" if detail else ""
         texts = {
-            "credentials": f"Kaggle does not accept {known[0].where}: it is not valid, or expired; {NEW_TOKEN}"
+            "credentials": f"Kaggle does not accept {known[0].where}: it is not valid, or expired; {known[0].remedy}"
             if known
             else f"no Kaggle credentials; {NEW_TOKEN}",
             "rules": f"Kaggle refuses{because}: accept the competition's rules at kaggle.com/c/{self.slug}/rules, "
-            "with the same account, then type the same again",
+            "with the same account, then type the same again; without such a page, see competition.slug in params.yaml",
             "missing": f"Kaggle has no competition called {self.slug}; see competition.slug in params.yaml",
             "refused": f"Kaggle refuses{because}; see kaggle.com/c/{self.slug}",
-            "busy": f"Kaggle is busy or has a fault of its own{because}; type the same again in some minutes",
+            "busy": f"Kaggle is asked too often{because}; type the same again in some minutes",
+            "fault": f"Kaggle has a fault of its own{because}; type the same again in some minutes",
+            "local": f"Kaggle's client cannot use a file here{because}; see to it, then type the same again",
             "network": f"no connection to Kaggle{because}; type the same again once there is one",
             "lost": f"the upload did not arrive{because}; type the same again",
             "nonsense": f"Kaggle's answer is none{because}; is a login page of this network in between? "
@@ -201,21 +208,29 @@ class _Conversation:
         return self._asked.get() if isinstance(message, Ready | Answer | Problem) else None
 
 
-def _progress(console: Console, stack: ExitStack, timeout: float) -> Callable[[Downloaded], None]:
-    """Moves a bar of megabytes, and raises LateError where none has come for `timeout` seconds."""
-    bar: Bar | None = None
-    seen, since = 0, time.monotonic()
+class _Progress:
+    """A bar of megabytes over all tries of a download; what is there from an earlier try counts."""
 
-    def advance(now: Downloaded) -> None:
-        nonlocal bar, seen, since
-        if bar is None and now.total:
-            bar = stack.enter_context(console.bar("download", now.total / 1e6, "MB"))
-            bar.advance(now.done / 1e6)
-        elif bar is not None:
-            bar.advance((now.done - seen) / 1e6)
-        if now.done != seen:
-            seen, since = now.done, time.monotonic()
-        elif time.monotonic() - since > timeout:
-            raise LateError(f"nothing more of the download has come for {timeout:g} s")
+    def __init__(self, console: Console, stack: ExitStack, timeout: float):
+        self._console = console
+        self._stack = stack
+        self._timeout = timeout
+        self._bar: Bar | None = None
+        self._shown = 0
+        self.begin()
 
-    return advance
+    def begin(self) -> None:
+        """Another try: it has time of its own for its first piece."""
+        self._seen, self._since = -1, time.monotonic()
+
+    def advance(self, now: Downloaded) -> None:
+        """Move the bar. Raises LateError where no piece has come for too long."""
+        if self._bar is None and now.total:
+            self._bar = self._stack.enter_context(self._console.bar("download", now.total / 1e6, "MB"))
+        if self._bar:
+            self._bar.advance((now.done - self._shown) / 1e6)
+            self._shown = now.done
+        if now.done != self._seen:
+            self._seen, self._since = now.done, time.monotonic()
+        elif time.monotonic() - self._since > self._timeout:
+            raise LateError(f"nothing more of the download has come for {self._timeout:g} s")

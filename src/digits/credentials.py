@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from digits.errors import UserError
+
 Method = Literal["ACCESS_TOKEN", "LEGACY_API_KEY", "OAUTH"]  # as the client calls them
 
 NEW_TOKEN = "make a token at kaggle.com/settings/api and save it as ~/.kaggle/access_token"
@@ -26,13 +28,18 @@ class Credentials:
     secrets: tuple[str, ...] = field(repr=False)
 
     @property
+    def remedy(self) -> str:
+        """What to do where Kaggle does not accept it."""
+        return "type: .venv/bin/kaggle auth login" if self.method == "OAUTH" else NEW_TOKEN
+
+    @property
     def exposed(self) -> bool:
         """Whether other users of this computer can read the file."""
         return self.file is not None and os.name != "nt" and bool(self.file.stat().st_mode & 0o077)
 
 
 def credentials(environment: Mapping[str, str], home: Path) -> list[Credentials]:
-    """All that there are; files that hold nothing of use are passed over."""
+    """All that there are; files without any are passed over. Raises UserError where one cannot be read."""
     found = [*_tokens(environment, home), *_keys(environment, home)]
     path = home / ".kaggle" / "credentials.json"
     if refresh := _json(path).get("refresh_token"):
@@ -58,13 +65,19 @@ def _tokens(environment: Mapping[str, str], home: Path) -> list[Credentials]:
 
 
 def _keys(environment: Mapping[str, str], home: Path) -> list[Credentials]:
-    if (user := environment.get("KAGGLE_USERNAME")) and (key := environment.get("KAGGLE_KEY")):
-        return [Credentials("LEGACY_API_KEY", f"KAGGLE_USERNAME ({user}) and KAGGLE_KEY", None, (key,))]
     path = _config_folder(environment, home) / "kaggle.json"
     content = _json(path)
-    if content.get("username") and (key := content.get("key")):
-        return [Credentials("LEGACY_API_KEY", f"the key in {_short(path, home)}", path, _texts(key))]
-    return []
+    # a variable takes the place of the same value in the file
+    user, key = environment.get("KAGGLE_USERNAME"), environment.get("KAGGLE_KEY")
+    secrets = _texts(key, content.get("key"))
+    if not (user or content.get("username")) or not secrets:
+        return []
+    if not user and not key:
+        return [Credentials("LEGACY_API_KEY", f"the key in {_short(path, home)}", path, secrets)]
+    shown = f"KAGGLE_USERNAME ({user}) and KAGGLE_KEY"
+    if not user or not key:
+        shown = f"KAGGLE_{'USERNAME' if user else 'KEY'} and what it lacks in {_short(path, home)}"
+    return [Credentials("LEGACY_API_KEY", shown, None if key else path, secrets)]
 
 
 def _config_folder(environment: Mapping[str, str], home: Path) -> Path:
@@ -90,7 +103,10 @@ def _is_file(path: Path) -> bool:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace").strip() if _is_file(path) else ""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip() if _is_file(path) else ""
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); it must be yours, with chmod 600") from None
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -5,7 +5,9 @@ it has arrived, Kaggle's list of submissions is asked for the mark; nothing else
 """
 
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from math import isfinite
 from pathlib import Path
 
 from digits.competition import Kaggle, KaggleError
@@ -15,7 +17,8 @@ from digits.errors import UserError
 from digits.kaggle_client import Submission
 from digits.ledger import Ledger, Line, State
 
-_CERTAIN = ("credentials", "rules", "missing", "refused", "lost")  # kinds of problems after which nothing was submitted
+# kinds of problems after which nothing was submitted
+_CERTAIN = ("credentials", "rules", "missing", "refused", "busy", "lost", "local")
 
 
 def mark(intent: str) -> str:
@@ -37,8 +40,7 @@ class Delivery:
 
         Raises UserError where it is not, and where Kaggle cannot score it.
         """
-        longest = 60 * self._params.wait + self._params.timeout
-        with self._ledger.submitting(longest):
+        with self._ledger.submitting(self._longest):
             line = self._line(intent)
             if line["state"] in ("uploaded", "scored"):
                 return line
@@ -50,7 +52,11 @@ class Delivery:
             return self._note(line, found)
 
     def _send(self, line: Line, path: Path) -> Submission:
-        """Upload until it is listed, or a problem that will not pass is met, or there were tries enough."""
+        """Upload until it is listed, or a problem that will not pass is met, or there were tries enough.
+
+        It has failed only where every try has certainly failed; otherwise it may still arrive, and stays `uploading`.
+        """
+        uncertain = False
         for attempt in range(self._params.retries + 1):
             self._add(line, "uploading")
             problem: KaggleError | None = None
@@ -59,8 +65,8 @@ class Delivery:
                     self._kaggle.send(path, line["message"])
             except KaggleError as error:
                 problem = error
-            certain = problem is not None and problem.kind in _CERTAIN
-            if found := self._look(line["intent"], 0.0 if certain else self._params.listed):
+            uncertain = uncertain or problem is None or problem.kind not in _CERTAIN
+            if found := self._look(line["intent"], self._params.listed if uncertain else 0.0):
                 return found
             if problem is None:
                 problem = KaggleError(
@@ -69,10 +75,10 @@ class Delivery:
                     "unlisted",
                 )
             if not problem.passing or attempt == self._params.retries:
-                self._add(line, "failed", reason=str(problem))
+                self._add(line, "uploading" if uncertain else "failed", reason=str(problem))
                 raise problem
             pause = self._params.pause * 2**attempt if problem.after is None else problem.after
-            self._console.warn(f"{problem}\nnot submitted; trying again in {pause:g} s")
+            self._console.warn(f"{problem}\nit is not listed; trying again in {pause:g} s")
             time.sleep(pause)
         raise AssertionError("unreachable")
 
@@ -89,16 +95,19 @@ class Delivery:
     def _find(self, intent: str, seconds: float) -> Submission | None:
         """The submission that carries the mark, as soon as it is listed, but for so many seconds at most."""
         deadline = time.monotonic() + seconds
-        while True:
-            for each in self._kaggle.submissions():
-                if mark(intent) in each.message:
-                    return each
-            if time.monotonic() + self._params.poll > deadline:
-                return None
-            time.sleep(self._params.poll)
+        with self._console.waiting("Kaggle's list") if seconds else nullcontext():
+            while True:
+                for each in self._kaggle.submissions():
+                    if mark(intent) in each.message:
+                        return each
+                if time.monotonic() + self._params.poll > deadline:
+                    return None
+                time.sleep(self._params.poll)
 
     def _refuse_beyond_limit(self) -> None:
         limits = self._kaggle.limits()
+        if limits.allowed == 0 and limits.ever:
+            raise UserError("Kaggle allows no more submissions to this competition: as many as there may be were made")
         if limits.allowed == 0:
             now = datetime.now(UTC)
             next_day = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0)
@@ -132,16 +141,29 @@ class Delivery:
 
     def settle(self, intent: str) -> Line:
         """What has become of an intent that a command left in the middle of its upload, or waiting for its score."""
-        line = self._line(intent)
-        if line["state"] == "uploading" and (found := self._find(intent, 0.0)):
-            line = self._note(line, found)
+        with self._ledger.submitting(self._longest):
+            line = self._line(intent)
+            if line["state"] == "uploading":
+                if found := self._find(intent, self._params.listed):
+                    line = self._note(line, found)
+                else:
+                    line = self._add(
+                        line, "failed", reason="the command that sent it was ended, and it has not arrived"
+                    )
         return self.score(intent) if line["state"] == "uploaded" else line
+
+    @property
+    def _longest(self) -> float:
+        """Seconds that another command may take to submit."""
+        tries = self._params.retries + 1
+        return float(tries * (2 * self._params.timeout + self._params.listed + self._params.pause * 2**tries))
 
     def _note(self, line: Line, found: Submission) -> Line:
         """Enter in the ledger what Kaggle lists, where it is news. Raises UserError where it could not be scored."""
+        line = self._line(line["intent"])  # another command may have entered it meanwhile
         if found.status != "error" and line["state"] not in ("uploaded", "scored"):
             line = self._add(line, "uploaded", ref=found.ref)
-        if found.status == "complete" and line["state"] != "scored":
+        if found.status == "complete" and line["state"] != "scored" and _is_number(found.public_score):
             line = self._add(line, "scored", public_score=found.public_score, ref=found.ref)
         if found.status == "error":
             reason = f"Kaggle could not score it: {found.reason or 'it does not say why'}"
@@ -155,6 +177,13 @@ class Delivery:
 
     def _line(self, intent: str) -> Line:
         return self._ledger.intents(self._kaggle.slug)[intent]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def now() -> str:

@@ -28,10 +28,12 @@ Kind = Literal[
     "rules",  # not accepted, or nothing that this account may do
     "missing",  # no such competition
     "refused",  # for a reason that Kaggle says
-    "busy",  # too many requests, or Kaggle's own fault: worth another try
+    "busy",  # too many requests: worth another try
+    "fault",  # of Kaggle's own: worth another try
     "network",  # no way to Kaggle, or it was cut: worth another try
     "lost",  # the bytes of a file did not arrive, so nothing was submitted: worth another try
     "nonsense",  # an answer that is none: worth another try
+    "local",  # a file of this computer
 ]
 
 
@@ -96,10 +98,14 @@ class Submission:
 
 @dataclass(frozen=True)
 class Limits:
-    """Submissions of today (by UTC), and how many more are allowed; allowed None: not known."""
+    """Submissions of today (by UTC), and how many more are allowed; allowed None: not known.
+
+    ever: whether that is the limit of the whole competition, so that the next day brings none.
+    """
 
     today: int
     allowed: int | None
+    ever: bool
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,7 @@ def _limits(client: Any, slug: str, ask: Ask) -> Limits:
     found = client.competition_get_submission_limits(slug)
     # before the first submission there is no team, and all numbers are 0
     unknown = not (found.num_total or found.num_today or found.num_allowed_now)
-    return Limits(found.num_today, None if unknown else found.num_allowed_now)
+    return Limits(found.num_today, None if unknown else found.num_allowed_now, bool(found.limited_by_total))
 
 
 def _submissions(client: Any, slug: str, ask: Ask) -> list[Submission]:
@@ -185,18 +191,20 @@ def _download(client: Any, slug: str, ask: Ask, folder: str) -> str:
             done = path.stat().st_size if path.exists() else 0
             ask(Downloaded(done, json.loads(marker.read_text() or "{}").get("size") if marker.exists() else None))
         fetching.result()
-    if not path.exists():
+    if not path.exists() or marker.exists():  # it goes when the archive is whole
         raise ValueError("a page in place of the archive")
     return str(path)
 
 
 def _standing(client: Any, slug: str, ask: Ask) -> Standing:
+    from kagglesdk.competitions.types.competition_api_service import ApiGetCompetitionRequest  # noqa: PLC0415 - as the client
+
     top = client.competition_leaderboard_view(slug, page_size=_SHOWN) or ()
-    listed = client.competitions_list(search=slug)
-    for each in (listed.competitions if listed else None) or ():
-        if each.ref.rstrip("/").rsplit("/")[-1] == slug:
-            return Standing(each.user_rank, each.team_count, tuple((team.team_name, team.score) for team in top))
-    return Standing(None, 0, tuple((team.team_name, team.score) for team in top))
+    asked = ApiGetCompetitionRequest()
+    asked.competition_name = slug
+    with client.build_kaggle_client() as kaggle:
+        found = kaggle.competitions.competition_api_client.get_competition(asked)
+    return Standing(found.user_rank, found.team_count, tuple((team.team_name, team.score) for team in top))
 
 
 _ASKED: dict[str, Callable[..., Any]] = {
@@ -211,21 +219,26 @@ _ASKED: dict[str, Callable[..., Any]] = {
 def _problem(error: BaseException) -> Problem:
     """What an exception of the client means."""
     response = getattr(error, "response", None)
-    status = getattr(response, "status_code", None)
     detail = _redacted(_one_line(str(error)))
-    if isinstance(error, SystemExit):
-        return Problem("credentials", "")
-    if response is not None and status is not None:
-        kinds: dict[int, Kind] = {401: "credentials", 403: "rules", 404: "missing", 429: "busy"}
-        kind: Kind = kinds.get(status, "busy" if status >= 500 else "refused")
-        return Problem(kind, detail, _seconds(response.headers.get("Retry-After")))
-    if isinstance(error, _LostError):
-        return Problem("lost", detail)
-    if isinstance(error, json.JSONDecodeError) or "JSONDecodeError" in type(error).__name__:
-        return Problem("nonsense", "a page in place of data")
-    if isinstance(error, OSError):  # what requests raises is an OSError
-        return Problem("network", _redacted(_cause(error)))
-    return Problem("nonsense", detail if isinstance(error, ValueError) else f"{type(error).__name__}: {detail}")
+    match error:
+        case SystemExit():
+            return Problem("credentials", "")
+        case _LostError():
+            return Problem("lost", detail)
+        case _ if response is not None:
+            return Problem(_kind(response.status_code), detail, _seconds(response.headers.get("Retry-After")))
+        case ValueError():
+            decoding = "JSONDecodeError" in type(error).__name__
+            return Problem("nonsense", "a page in place of data" if decoding else detail)
+        case OSError():  # what requests raises is one too, but without a file
+            file = f"{error.filename}: {error.strerror}"
+            return Problem("local", file) if error.filename else Problem("network", _cause(error))
+    return Problem("nonsense", f"{type(error).__name__}: {detail}")
+
+
+def _kind(status: int) -> Kind:
+    kinds: dict[int, Kind] = {401: "credentials", 403: "rules", 404: "missing", 429: "busy"}
+    return kinds.get(status, "fault" if status >= 500 else "refused")
 
 
 def _cause(error: BaseException) -> str:

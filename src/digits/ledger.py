@@ -61,7 +61,7 @@ def verdict(line: Line) -> str:
         where = "inside" if low <= score <= high else "below" if score < low else "above"
         return f"; public score {line['public_score']}, {where} the interval"
     return {
-        "uploading": "; whether it has arrived is not known: make submit looks, and sends it otherwise",
+        "uploading": "; whether it has arrived is not known: make score looks",
         "uploaded": "; uploaded, not scored yet: type make score",
         "failed": f"; failed: {line['reason']}",
     }.get(line["state"], "")
@@ -77,7 +77,7 @@ class Ledger:
         """All lines, oldest first; what a killed process has left unfinished is passed over."""
         if not self.path.exists():
             return []
-        header, *rows = self.path.read_text(encoding="utf-8").split("\n")
+        header, *rows = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
         if header != ",".join(COLUMNS):
             raise UserError(f"{self.path}: has other columns ({header}); move it away, a new one is begun")
         # each by itself: no value has a line end in it, and an unfinished quote must not swallow what follows

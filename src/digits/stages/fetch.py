@@ -1,7 +1,10 @@
 """Find the competition's files, or download them."""
 
 import zipfile
+import zlib
 
+from digits.competition import KaggleError
+from digits.credentials import NEW_TOKEN
 from digits.errors import UserError
 from digits.files import alone
 from digits.job import Job, Outcome
@@ -24,7 +27,8 @@ def run(job: Job) -> Outcome:
         job.console.warn(
             "PRACTICE: small stand-in digits, not the competition's. "
             "Scores mean nothing on Kaggle, nothing is uploaded.\n"
-            f"For the real ones: make submit DATA=path/to/{slug}.zip (kaggle.com/c/{slug}/data)"
+            f"For the real ones: make submit DATA=path/to/{slug}.zip (kaggle.com/c/{slug}/data); or {NEW_TOKEN}, "
+            "and they are downloaded"
         )
     return Outcome(job.source.label, set(job.paths.copies.glob("*")) != known)
 
@@ -38,11 +42,14 @@ def _download(job: Job) -> None:
     ):
         if target.exists():
             return
-        found = job.kaggle.download(partial)
+        try:
+            found = job.kaggle.download(partial)
+        except KaggleError as error:
+            raise UserError(f"{error}\nwithout Kaggle: DATA=path/to/files, or DATA=practice for stand-ins") from None
         try:
             with zipfile.ZipFile(found) as archive:
                 damaged = archive.testzip()
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
             damaged = str(error)
         if damaged:
             found.unlink()

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from digits.blends import Blend, load_blend, load_blended
+from digits.credentials import NEW_TOKEN
 from digits.delivery import mark, now
 from digits.errors import UserError
 from digits.files import write_atomic
@@ -38,6 +39,8 @@ def run(job: Job) -> Outcome:
     line = _intent(job, blend, path, content)
     _compare(job, frame, line)
     sent = _sends(job) and line["state"] not in ("uploaded", "scored")
+    if sent:
+        job.console.say(f"{path.relative_to(job.paths.root)}: expected score {blend.expected}")
     if _sends(job):
         line = job.delivery.deliver(line["intent"], path)
         line = job.delivery.score(line["intent"])
@@ -69,8 +72,11 @@ def _intent(job: Job, blend: Blend, path: Path, content: bytes) -> Line:
     """The ledger's line of this file, entered where it is new; a new one where the user wants to send it once more."""
     about, sha256 = job.data.about, hashlib.sha256(content).hexdigest()
     known = [line for line in job.ledger.intents(job.params.competition.slug).values() if line["sha256"] == sha256]
-    if known and not (job.force and known[-1]["ref"]):
-        return known[-1]
+    again = job.force and _sends(job)
+    if known and not (again and known[-1]["state"] in ("scored", "failed") and known[-1]["ref"]):
+        there = [line for line in known if line["state"] in ("uploaded", "scored")]
+        # what a FORCE=1 has left is gone on with by another FORCE=1 alone
+        return known[-1] if again or not there else there[-1]
     intent = sha256[:12] + (f"-{len(known) + 1}" if known else "")
     version = commit(job.paths.root)
     words = [
@@ -139,4 +145,9 @@ def _next_steps(job: Job, path: Path, line: Line, alone: bool) -> tuple[str, ...
     if not job.params.submit.upload:
         return steps
     command = ["kaggle", "competitions", "submit", "-c", slug, "-f", str(path), "-m", line["message"]]
+    steps = (
+        (f"{NEW_TOKEN}, then make submit   uploads it and waits for its score", *steps)
+        if not job.kaggle.credentials
+        else steps
+    )
     return (f".venv/bin/{shlex.join(command)}   uploads it", *steps)
