@@ -55,20 +55,20 @@ def _published(rows: Mapping[str, Row]) -> str | None:
     if board.empty:
         return None
     _, axes = plt.subplots(figsize=(9, 1 + 0.22 * len(board)))
-    places = np.arange(len(board))[::-1]
+    places, limits = np.arange(len(board))[::-1], _limits(board["difference"].to_numpy())
     within = (board["within"] == "yes").to_numpy()
     axes.barh(places, 2 * board["tolerance"], left=-board["tolerance"], color="0.9", label="tolerance")
     for chosen, marker, label in ((within, "o", "within"), (~within, "X", "beyond")):
         spread = board["sd"].fillna(0)[chosen]
-        axes.errorbar(board["difference"][chosen], places[chosen], xerr=spread, fmt=marker, label=label)
+        axes.errorbar(board["difference"][chosen].clip(*limits), places[chosen], xerr=spread, fmt=marker, label=label)
     axes.axvline(0, color="0.5", linewidth=1)
     axes.set_yticks(places, [f"{line.id} {line.figure}" for line in board.itertuples()], fontsize=7)
-    axes.set(xlabel="accuracy measured here less the published one", xlim=_clipped(board["difference"].to_numpy()))
+    axes.set(xlabel="accuracy measured here less the published one", xlim=limits)
     axes.legend(loc="lower left")
     return f"{int(within.sum())} of {len(board)} published figures are met within their tolerance"
 
 
-def _clipped(differences: np.ndarray) -> tuple[float, float]:
+def _limits(differences: np.ndarray) -> tuple[float, float]:
     most = min(0.1, 1.1 * float(np.abs(differences).max()) + 0.005)
     return -most, most
 
@@ -187,12 +187,18 @@ def _eight_rows(runs: Path) -> str:
 
 
 def _scaling() -> str:
-    _, axes = plt.subplots(figsize=(8, 4))
-    for kind, words in (("none", "as they are"), ("minmax", "from 0 to 1"), ("standard", "mean 0, deviation 1")):
+    _, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+    for axes, kind, words in (
+        (left, "none", "as they are"),
+        (right, "minmax", "from 0 to 1"),
+        (right, "standard", "mean 0, deviation 1"),
+    ):
         losses = linear_regression(kind, seed=0)
         shown = [loss if np.isfinite(loss) else np.nan for loss in losses]
         axes.plot(range(1, len(losses) + 1), shown, marker="o", label=words)
-    axes.set(xlabel="epoch", ylabel="mean squared error", yscale="log")
-    axes.grid(visible=True)
-    axes.legend(title="columns")
+    for axes in (left, right):
+        axes.set(xlabel="epoch", ylabel="mean squared error", yscale="log", xlim=(0.5, 10.5))
+        axes.yaxis.set_minor_formatter("{x:.3g}")
+        axes.grid(visible=True)
+        axes.legend(title="columns")
     return "Without scaling linear regression diverges within six epochs"
