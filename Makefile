@@ -39,7 +39,7 @@ OPTIONS := --params "$$PARAMS" --set "$$SET$(ALSO)" --data "$$DATA"
 DIGITS = $(BIN)/python -m digits $(OPTIONS) --only "$$ONLY" --seeds "$$SEEDS" $(if $(UPLOAD),--upload $(if $(filter-out 0,$(UPLOAD)),always,never)) $(if $(filter-out 0,$(FORCE)),--force) \
 	$(if $(filter-out 0,$(REQUIRE_GPU)),--require-gpu) $(if $(DEBUG),--debug)
 
-.PHONY: help setup data baseline tune tune-dashboard train ensemble submit score submissions leaderboard study test fuzz bench bench-data bench-baseline lint lock clean
+.PHONY: help setup data baseline tune tune-dashboard train ensemble submit score submissions leaderboard study report screenshot test fuzz bench bench-data bench-baseline lint lock clean
 
 help: ## this page
 	@printf 'From a competition to a submission:\n\n'
@@ -83,7 +83,14 @@ leaderboard: setup ## where your Kaggle account stands
 study: setup ## published recipes beside their figures: optimizers, first networks, demonstrations; 45 minutes, or ONLY=
 	@$(DIGITS) fetch prepare study
 
-test: setup ## the tests
+report: setup ## reports/index.html: where you stand, what was tried, what is wrong, in pictures
+	@$(DIGITS) report
+
+screenshot: report ## docs/report.png, of the report's first part; needs Chromium
+	@sh tools/browser.sh && $(BIN)/python tools/screenshot.py reports/index.html docs/report.png
+
+test: setup ## the tests; those of the report in a browser need Chromium, which is installed where that is possible
+	@sh tools/browser.sh || true
 	@$(BIN)/python -m pytest
 
 fuzz: setup ## the data reader against an obvious parser on 60,000 mutated files; minutes

@@ -29,7 +29,7 @@ LAYERS = (
     ("runs",),
     ("fitting", "pace", "studies", "trials", "uncertain"),
     ("planning", "recipes", "tuning"),
-    ("members", "spending"),
+    ("members", "report", "spending"),
     ("job",),
     ("stages",),
     ("benchmarks", "cli"),

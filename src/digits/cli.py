@@ -32,6 +32,7 @@ STAGES = (
     "submissions",
     "leaderboard",
     "study",
+    "report",
 )
 UPLOAD = {"auto": None, "always": True, "never": False}
 

@@ -8,11 +8,13 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from digits.files import write_json
 from digits.prepared import Prepared
 from digits.recipes.claims import ranks
 from digits.recipes.small import eight_rows_kept, linear_regression
 from digits.recipes.table import Row, table
 
+TITLES = "titles.json"  # what each picture shows, beside the pictures
 _RATES = (0.001, 0.1, 10.0)  # of the regression of eight rows
 _ONE = "tips-xavier"  # whose opinion of one image is shown
 _SEED = 42  # of the image
@@ -46,6 +48,7 @@ def draw_study(rows: Mapping[str, Row], data: Prepared, runs: Path, folder: Path
             figure.savefig(folder / f"{name}.png", dpi=110)
             written[name] = title
         plt.close("all")
+    write_json(folder / TITLES, written)
     return written
 
 

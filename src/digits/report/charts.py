@@ -1,0 +1,307 @@
+"""Pictures of the page, as SVG that takes the page's colours, each with a title that says what it shows."""
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from cycler import cycler
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import NDArray
+
+from digits.blends import Blend
+from digits.ledger import Line
+from digits.prepared import Prepared
+from digits.report.gather import Run
+from digits.report.reliability import Reliability
+
+_INK = "#010203"  # in place of the page's own colour of text
+# Okabe and Ito's colours, which colour-blind readers tell apart (M. Okabe and K. Ito, 2008, Color universal design)
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "digits",
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "savefig.facecolor": "none",
+    "text.color": _INK,
+    "axes.labelcolor": _INK,
+    "axes.edgecolor": _INK,
+    "xtick.color": _INK,
+    "ytick.color": _INK,
+    "grid.color": "#888888",
+    "grid.alpha": 0.35,
+    "legend.framealpha": 0.0,
+    "font.family": "sans-serif",
+    "font.size": 10.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": cycler(color=_COLOURS),
+}
+_SHOWN_MEMBERS = 15
+
+
+@dataclass(frozen=True)
+class Chart:
+    """title: what it shows, in words. text: what a reader hears who cannot see it. svg: to stand in a page."""
+
+    title: str
+    text: str
+    svg: str
+
+
+@contextmanager
+def _drawing(width: float, height: float, rows: int = 1, columns: int = 1) -> Iterator[tuple[Figure, Any]]:
+    """Axes, (rows, columns), of a figure of so many inches."""
+    plt.switch_backend("agg")
+    with plt.rc_context(_STYLE):
+        figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
+        try:
+            yield figure, axes
+        finally:
+            plt.close(figure)
+
+
+def _svg(figure: Figure, name: str) -> str:
+    """The figure's SVG, with ids that begin with `name`, so that several may stand in one page."""
+    written = io.StringIO()
+    figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    text = written.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'(url\(#|xlink:href="#)', rf"\1{name}-", text)
+    return text.replace(_INK, "currentColor").replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
+
+
+def standing(submissions: Sequence[Line], blend: Blend | None) -> Chart | None:
+    """Estimates with their intervals, and scores, on one axis."""
+    rows = [
+        (
+            line["file"],
+            float(line["expected"]),
+            float(line["expected_low"]),
+            float(line["expected_high"]),
+            line["public_score"],
+        )
+        for line in submissions
+    ]
+    if not rows and blend:
+        rows = [(blend.name, blend.expected.value, blend.expected.low, blend.expected.high, "")]
+    if not rows:
+        return None
+    scored = [row for row in rows if row[4]]
+    inside = sum(row[2] <= float(row[4]) <= row[3] for row in scored)
+    title = (
+        f"{inside} of {len(scored)} scores lie inside the interval that was expected"
+        if scored
+        else f"The best so far is expected to score {max(row[1] for row in rows):.4f}"
+    )
+    with _drawing(7, 1.1 + 0.32 * len(rows)) as (figure, ((axes,),)):
+        places = np.arange(len(rows))[::-1]
+        for place, (_, value, low, high, score) in zip(places, rows, strict=True):
+            axes.plot([low, high], [place, place], color=_COLOURS[0], linewidth=3, alpha=0.5, solid_capstyle="butt")
+            axes.plot(value, place, "o", color=_COLOURS[0])
+            if score:
+                axes.plot(float(score), place, "D", color=_COLOURS[1])
+        axes.plot([], [], "o-", color=_COLOURS[0], label="expected, 95 %")
+        axes.plot([], [], "D", color=_COLOURS[1], label="public score")
+        axes.set_yticks(places, [name[-24:] for name, *_ in rows])
+        axes.set(xlabel="accuracy on the test images", ylim=(-0.7, len(rows) - 0.3))
+        axes.grid(visible=True, axis="x")
+        figure.legend(loc="outside upper right", ncols=2)
+        text = "; ".join(
+            f"{name}: expected {value:.4f} ({low:.4f} to {high:.4f})" + (f", scored {score}" if score else "")
+            for name, value, low, high, score in rows
+        )
+        return Chart(title, text, _svg(figure, "standing"))
+
+
+def frontier(runs: Sequence[Run]) -> Chart | None:
+    """Accuracy against time, with the line of runs that none beats in both."""
+    if not runs:
+        return None
+    ordered = sorted(runs, key=lambda run: (run.minutes, -run.metrics["cv_accuracy"]))
+    best: list[Run] = []
+    for run in ordered:
+        if not best or run.metrics["cv_accuracy"] > best[-1].metrics["cv_accuracy"]:
+            best.append(run)
+    with _drawing(7, 4) as (figure, ((axes,),)):
+        for kind, marker in (("cnn", "o"), ("", "s")):
+            own = [run for run in runs if (run.spec.model["kind"] == "cnn") == bool(kind)]
+            axes.plot(
+                [run.minutes for run in own],
+                [run.metrics["cv_accuracy"] for run in own],
+                marker,
+                label="Keras network" if kind else "scikit-learn model",
+            )
+        axes.step(
+            [run.minutes for run in best],
+            [run.metrics["cv_accuracy"] for run in best],
+            where="post",
+            color="#888888",
+            label="frontier",
+        )
+        found = [float(run.metrics["cv_accuracy"]) for run in runs]
+        margin = 0.05 * (max(found) - min(found)) + 0.0005
+        axes.set(
+            xscale="log",
+            xlabel="minutes of all its fits, one after the other",
+            ylabel="CV accuracy",
+            ylim=(min(found) - margin, max(found) + margin),
+        )
+        axes.grid(visible=True)
+        axes.legend()
+        text = "; ".join(
+            f"{run.name}: {run.metrics['cv_accuracy']:.4f} in {run.minutes:.1f} minutes" for run in ordered
+        )
+        title = f"{len(best)} of {len(runs)} runs are beaten by none in both accuracy and time"
+        return Chart(title, text, _svg(figure, "frontier"))
+
+
+def learning(run: Run) -> Chart | None:
+    """Loss, accuracy and learning rate of each fold of a run, epoch by epoch."""
+    if not run.histories:
+        return None
+    last = run.histories[0][-1]
+    with _drawing(7, 6.5, rows=3) as (figure, axes):
+        for number, history in enumerate(run.histories):
+            colour = _COLOURS[number % len(_COLOURS)]
+            for part, (figure_name, where) in zip(
+                axes[:2, 0], (("loss", "loss"), ("accuracy", "accuracy")), strict=True
+            ):
+                for prefix, style in (("", "-"), ("valid_", "o:")):
+                    _epochs(part, history, f"{prefix}{figure_name}", style, colour)
+                part.set(ylabel="loss, nats" if where == "loss" else "accuracy")
+            _epochs(axes[2, 0], history, "learning_rate", "-", colour)
+        for label, style in (("learned from", "-"), ("kept aside", "o:")):
+            axes[0, 0].plot([], [], style, color="#888888", label=label)
+        axes[0, 0].set(yscale="log")
+        axes[0, 0].legend()
+        axes[2, 0].set(xlabel="epoch", ylabel="learning rate")
+        for part in axes.flat:
+            part.grid(visible=True)
+            part.xaxis.set_major_locator(MaxNLocator(integer=True))
+        kept = f", {last['valid_accuracy']:.4f} on images kept aside" if "valid_accuracy" in last else ""
+        title = f"{len(run.histories[0])} epochs end at {last['accuracy']:.4f} on images learned from{kept}"
+        return Chart(title, f"{title}; first fold of {len(run.histories)}", _svg(figure, "learning"))
+
+
+def _epochs(axes: Axes, history: list[dict[str, float]], name: str, style: str, colour: str) -> None:
+    found = [(epoch, record[name]) for epoch, record in enumerate(history, 1) if name in record]
+    if found:
+        axes.plot(*zip(*found, strict=True), style, color=colour, markersize=3, linewidth=1.2)
+
+
+def confusion(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: Sequence[str]) -> Chart:
+    """Which class is taken for which, as counts; right ones are left out of the colours."""
+    classes = len(names)
+    counts = np.zeros((classes, classes), int)
+    np.add.at(counts, (labels, predicted), 1)
+    wrong = counts * (1 - np.eye(classes, dtype=int))
+    true, seen = divmod(int(wrong.argmax()), classes)
+    per_class = counts.sum(axis=1)
+    with _drawing(7, 6) as (figure, ((axes,),)):
+        axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=max(1, wrong.max()) * 1.3)
+        for row in range(classes):
+            for column in range(classes):
+                if counts[row, column]:
+                    share = f"\n{counts[row, column] / per_class[row]:.1%}" if row == column else ""
+                    axes.text(
+                        column,
+                        row,
+                        f"{counts[row, column]:,}{share}",
+                        ha="center",
+                        va="center",
+                        fontsize=8,
+                        color="#222222",
+                    )
+        axes.set_xticks(range(classes), names, rotation=45 if max(map(len, names)) > 3 else 0)
+        axes.set_yticks(range(classes), names)
+        axes.set(xlabel="predicted class", ylabel="true class")
+        title = (
+            f"{names[true]} is taken for {names[seen]} most often, {wrong[true, seen]} times"
+            if wrong.any()
+            else "No image is taken for another"
+        )
+        pairs = sorted(
+            ((int(wrong[i, j]), names[i], names[j]) for i in range(classes) for j in range(classes)), reverse=True
+        )
+        text = "; ".join(f"{was} as {taken}: {count}" for count, was, taken in pairs[:10] if count)
+        return Chart(title, text or title, _svg(figure, "confusion"))
+
+
+def per_class(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: Sequence[str]) -> Chart:
+    """Accuracy of each class."""
+    found = [
+        float((predicted[labels == each] == each).mean()) if (labels == each).any() else 0.0
+        for each in range(len(names))
+    ]
+    worst = int(np.argmin(found))
+    with _drawing(7, 3) as (figure, ((axes,),)):
+        axes.plot(range(len(names)), [1 - value for value in found], "o", markersize=8)
+        axes.vlines(range(len(names)), 0, [1 - value for value in found], color=_COLOURS[0])
+        axes.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 3 else 0)
+        axes.set(xlabel="true class", ylabel="share that is wrong", ylim=(0, None))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+        axes.grid(visible=True, axis="y")
+        text = "; ".join(f"{name}: {value:.4f} right" for name, value in zip(names, found, strict=True))
+        return Chart(f"{names[worst]} is the hardest, {found[worst]:.2%} right", text, _svg(figure, "per-class"))
+
+
+def calibration(found: Reliability) -> Chart:
+    """How often predictions are right, by how sure they are."""
+    with _drawing(7, 4) as (figure, ((axes,),)):
+        low = float(min(found.confidence.min(), found.right.min())) - 0.02
+        axes.plot([low, 1], [low, 1], color="#888888", linestyle="--", label="as sure as right")
+        axes.plot(found.confidence, found.right, "o-", label="a tenth of the images each")
+        axes.set(xlabel="mean probability of the predicted class", ylabel="share that is right")
+        axes.grid(visible=True)
+        axes.legend()
+        sense = "less sure than right" if (found.right - found.confidence).mean() > 0 else "surer than right"
+        title = f"Predictions are {sense}, by {found.error:.4f} on average (expected calibration error)"
+        pairs = zip(found.confidence, found.right, strict=True)
+        text = "; ".join(f"sure {confidence:.4f}, right {right:.4f}" for confidence, right in pairs)
+        return Chart(title, text, _svg(figure, "calibration"))
+
+
+def members(blend: Blend, names: dict[str, str]) -> Chart | None:
+    """Gain and weight of each member. names: for people, by run folder."""
+    rows = [row for row in blend.members if row["gain"] is not None][:_SHOWN_MEMBERS]
+    if not rows:
+        return None
+    shown = [names.get(row["member"], row["member"]) for row in rows]
+    places = np.arange(len(rows))[::-1]
+    with _drawing(7, 1.2 + 0.35 * len(rows), columns=2) as (figure, ((left, right),)):
+        left.barh(places, [row["weight"] or 0.0 for row in rows])
+        left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        left.set(xlabel="weight")
+        left.set_yticks(places, [name[:28] for name in shown])
+        right.errorbar([row["gain"] for row in rows], places, xerr=[row["error"] for row in rows], fmt="o")
+        right.axvline(0, color="#888888", linewidth=1)
+        right.set(xlabel="gain in accuracy, one standard error")
+        right.set_yticks(places, [""] * len(rows))
+        best = max(rows, key=lambda row: float(row["gain"]))
+        text = "; ".join(f"{name}: gain {row['gain']:+.5f}" for name, row in zip(shown, rows, strict=True))
+        title = f"{names.get(best['member'], best['member'])} adds most to the blend, {best['gain']:+.4f}"
+        return Chart(title, text, _svg(figure, "members"))
+
+
+def class_counts(data: Prepared, names: Sequence[str]) -> Chart:
+    """How many labelled images there are of each class."""
+    counts = np.bincount(np.asarray(data.labels), minlength=len(names))
+    with _drawing(7, 3) as (figure, ((axes,),)):
+        axes.bar(range(len(names)), counts)
+        axes.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 3 else 0)
+        axes.set(xlabel="class", ylabel="labelled images")
+        axes.grid(visible=True, axis="y")
+        few, many = int(counts.argmin()), int(counts.argmax())
+        title = f"From {counts[few]:,} images of {names[few]} to {counts[many]:,} of {names[many]}"
+        text = "; ".join(f"{name}: {count:,}" for name, count in zip(names, counts, strict=True))
+        return Chart(title, text, _svg(figure, "classes"))

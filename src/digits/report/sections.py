@@ -1,0 +1,285 @@
+"""The sections of the page, in the order of the questions that they answer."""
+
+import platform
+from importlib.metadata import version
+
+import numpy as np
+import pandas as pd
+
+from digits.ledger import verdict
+from digits.machine import processor
+from digits.report import charts
+from digits.report.charts import Chart
+from digits.report.galleries import embedded, examples, worst_errors
+from digits.report.gather import Content, Run, near_best
+from digits.report.layout import Section, Table
+from digits.report.reliability import reliability
+
+_LIBRARIES = ("tensorflow", "keras", "scikit-learn", "numpy", "pandas", "optuna", "kaggle")
+_TUNING = {
+    "history": "How the search went, trial by trial",
+    "curves": "How the best trial of each optimizer learned",
+    "importances": "What matters for the accuracy",
+    "parallel": "The better trials, a line for each",
+    "slices": "The better trials, parameter by parameter",
+}
+
+
+def sections(content: Content, commit: str) -> list[Section]:
+    """All of them; commit: of the project."""
+    makers = (_where, _tried, _training, _wrong, _tuning, _ensemble, _study, _data)
+    return [*(make(content) for make in makers), _environment(content, commit)]
+
+
+def _where(content: Content) -> Section:
+    section = Section("where", "Where am I?")
+    blend, lines = content.blend, content.submissions
+    if blend:
+        section.sentences.append(
+            f"The newest blend has {blend.cv} out of fold and is expected to score {blend.expected} (95 %)."
+        )
+    scored = [line for line in lines if line["state"] == "scored"]
+    if scored:
+        best = max(scored, key=lambda line: float(line["public_score"]))
+        section.sentences.append(f"The best public score is {best['public_score']}, {best['file']}.")
+    section.sentences.append(f"What to do next: {next_step(content)}")
+    section.draw(charts.standing([line for line in lines if line["ref"]] or lines, blend))
+    if lines:
+        rows = [
+            (
+                line["time"][:16].replace("T", " "),
+                line["file"],
+                float(line["expected"]),
+                line["public_score"],
+                verdict(line).removeprefix("; ") or line["state"],
+            )
+            for line in lines
+        ]
+        columns = ("UTC", "file", "expected", "public score", "state")
+        section.tables.append(Table("Submissions", columns, ("", "", ".4f", "", ""), tuple(rows)))
+    return section
+
+
+def next_step(content: Content) -> str:
+    """One sentence that follows from what there is: the first that applies."""
+    slug, lines = content.params.competition.slug, content.submissions
+    practice = content.data is None or content.data.practice
+    steps = [
+        (practice, f"get the competition's files, then type make submit DATA=path/to/{slug}.zip"),
+        (not content.runs, "type make submit: it fits networks for five minutes and blends them"),
+        (content.blend is None, "type make submit: there are runs, but no blend of them yet"),
+        (
+            any(line["state"] in ("uploading", "uploaded") for line in lines),
+            "type make score: a submission waits for its score",
+        ),
+        (
+            not any(line["ref"] for line in lines),
+            "save a Kaggle token, then type make submit: nothing was uploaded yet",
+        ),
+        (
+            all(run.spec.model["kind"] == "cnn" for run in content.runs),
+            "type make baseline, then make submit: models of another kind make other errors",
+        ),
+    ]
+    more = f"type make submit BUDGET={6 * content.params.train.budget:g}: more time is the surest gain that is left"
+    return next((step for applies, step in steps if applies), more)
+
+
+def _tried(content: Content) -> Section:
+    section = Section("tried", "What was tried?")
+    if not content.runs or content.data is None:
+        section.missing = "No run is finished; type make baseline or make train."
+        return section
+    near = near_best(content.runs, np.asarray(content.data.labels))
+    columns = (
+        "model",
+        "kind",
+        "CV accuracy",
+        "95 % from",
+        "to",
+        "spread",
+        "log loss",
+        "folds",
+        "on all",
+        "minutes",
+        "MB",
+        "near the best",
+    )
+    styles = ("", "", ".4f", ".4f", ".4f", ".4f", ".4f", "d", "d", ".1f", ".1f", "")
+    rows = [
+        (
+            run.name,
+            run.spec.model["kind"],
+            *(run.metrics[name] for name in ("cv_accuracy", "cv_low", "cv_high", "cv_sd", "log_loss", "folds")),
+            run.wholes,
+            run.minutes,
+            run.metrics["size_mb"],
+            "yes" if run.folder in near else "",
+        )
+        for run in content.runs
+    ]
+    best = content.runs[0]
+    section.sentences.append(
+        f"{best.name} leads with {best.metrics['cv_accuracy']:.4f} out of fold; {len(near)} of {len(rows)} runs are "
+        "within one standard error of the best."
+    )
+    section.tables.append(Table("Runs", columns, styles, tuple(rows)))
+    section.draw(charts.frontier(content.runs))
+    return section
+
+
+def _training(content: Content) -> Section:
+    section = Section("training", "How did training go?")
+    drawn = [run for run in content.runs if run.histories]
+    if not drawn:
+        section.missing = "No network was fitted; type make train."
+    for number, run in enumerate(drawn[:3]):
+        section.sentences.append(f"{run.name}: {_fit_words(run)}.")
+        chart = charts.learning(run)
+        if chart:
+            section.draw(
+                Chart(f"{run.name}: {chart.title}", chart.text, chart.svg.replace("learning-", f"learning{number}-"))
+            )
+    if race := content.study_pictures.get("race"):
+        title = "Optimizers compared: " + content.study_titles.get("race", "a race")
+        section.show(title, title, embedded(race.read_bytes()))
+    return section
+
+
+def _fit_words(run: Run) -> str:
+    model = run.spec.model
+    steps = f"batches of {model['batch_size']}, {model['epochs']} epochs, {model['precision']}"
+    return f"{model['optimizer']['name']} at {model['learning_rate']:g}, {steps}"
+
+
+def _wrong(content: Content) -> Section:
+    section = Section("wrong", "Where is it wrong?")
+    if content.blend is None or content.blended is None or content.blend_rows is None or content.data is None:
+        section.missing = "There is no blend to be wrong; type make ensemble."
+        return section
+    names, rows = content.names, content.blend_rows
+    labels, oof = np.asarray(content.data.labels, np.int64)[rows], content.blended.oof
+    predicted = oof.argmax(axis=1)
+    wrong = int((predicted != labels).sum())
+    section.sentences.append(f"{wrong:,} of {len(labels):,} images are predicted wrongly out of fold.")
+    section.draw(charts.confusion(predicted, labels, names))
+    section.draw(charts.per_class(predicted, labels, names))
+    if gallery := worst_errors(content.data, rows, oof, names):
+        section.show(
+            "The surest errors, likely mislabelled images among them: true class → prediction", gallery[1], gallery[0]
+        )
+    section.draw(charts.calibration(reliability(oof, labels)))
+    return section
+
+
+def _tuning(content: Content) -> Section:
+    section = Section("tuning", "What did tuning find?")
+    if content.search is None:
+        section.missing = "No search was made; type make tune."
+        return section
+    if content.search.model:
+        found = "the default stayed" if not content.search.best else "this takes the default's place:"
+        section.sentences.append(f"Of the search for {content.search.model}, {found}")
+    section.code = content.search.best
+    for name, title in _TUNING.items():
+        if picture := content.search.pictures.get(name):
+            section.show(title, title, embedded(picture.read_bytes()))
+    return section
+
+
+def _ensemble(content: Content) -> Section:
+    section = Section("ensemble", "What does the ensemble do?")
+    blend = content.blend
+    if blend is None:
+        section.missing = "Nothing is blended; type make ensemble."
+        return section
+    names = {run.folder: run.name for run in content.runs}
+    section.sentences.append(
+        f"{blend.way}: {blend.cv} out of fold, {blend.holdout} on the holdout; "
+        f"averaging adds {blend.expected.gain:+.4f}."
+    )
+    members = [
+        (names.get(row["member"], row["member"]), row["accuracy"], row["log_loss"], row["weight"], row["gain"])
+        for row in blend.members
+    ]
+    section.tables.append(
+        Table(
+            "Members",
+            ("member", "CV accuracy alone", "log loss", "weight", "gain"),
+            ("", ".4f", ".4f", ".2f", "+.5f"),
+            tuple(members),
+        )
+    )
+    ways = [
+        (row["candidate"], row["accuracy"], row["log_loss"], row["behind"], "yes" if row["taken"] else "")
+        for row in blend.candidates
+    ]
+    section.tables.append(
+        Table(
+            "Ways to combine them",
+            ("way", "CV accuracy", "log loss", "behind the best", "taken"),
+            ("", ".5f", ".5f", ".5f", ""),
+            tuple(ways),
+        )
+    )
+    section.draw(charts.members(blend, names))
+    if content.uncertain:
+        title = "Test images on which the models differ most, and labelled ones that they get wrong most surely"
+        section.show(title, title, embedded(content.uncertain.read_bytes()))
+    return section
+
+
+def _study(content: Content) -> Section:
+    section = Section("study", "What do published recipes give here?")
+    if content.study is None:
+        section.missing = "The study was not run; type make study."
+        return section
+    board = content.study
+    judged = board[board["published"].notna()]
+    met = int((judged["within"] == "yes").sum())
+    section.sentences.append(f"{met} of {len(judged)} published figures are met within their tolerance.")
+    names = ("id", "recipe", "figure", "published", "measured", "sd", "count", "difference", "within", "why", "minutes")
+    styles = ("", "", "", ".4f", ".4f", ".4f", "d", "+.4f", "", "", ".1f")
+    rows = [
+        tuple(None if pd.isna(cell) else cell for cell in line) for line in board[list(names)].itertuples(index=False)
+    ]
+    section.tables.append(Table("Recipes", names, styles, tuple(rows)))
+    for name, path in content.study_pictures.items():
+        title = content.study_titles.get(name, name)
+        if name != "race":
+            section.show(title, title, embedded(path.read_bytes()))
+    return section
+
+
+def _data(content: Content) -> Section:
+    section = Section("data", "What is it made of?")
+    if content.data is None:
+        section.missing = "No data is prepared; type make data."
+        return section
+    data = content.data
+    section.sentences.append(
+        f"{len(data.images):,} labelled and {len(data.test_images):,} test images from {data.about['source']} "
+        f"({data.about['provenance']}), hash {data.hash[:16]}; {data.fold_count} folds, "
+        f"{len(data.holdout_rows):,} images held out."
+    )
+    section.sentences += data.about.get("notices", [])
+    picture, text = examples(data, content.names)
+    section.show("Some images of each class", text, picture)
+    section.draw(charts.class_counts(data, content.names))
+    return section
+
+
+def _environment(content: Content, commit: str) -> Section:
+    section = Section("environment", "Where was it made?")
+    rows = [
+        ("Python", platform.python_version()),
+        ("system", platform.system()),
+        ("processor", processor()),
+        ("commit", commit or "unknown"),
+        ("seed", str(content.params.train.seed)),
+        *((name, version(name)) for name in _LIBRARIES),
+    ]
+    section.tables.append(Table("Versions", ("what", "version"), ("", ""), tuple(rows)))
+    slug = content.params.competition.slug
+    section.code = f"make setup\nmake submit DATA=path/to/{slug}.zip\nmake report"
+    return section
