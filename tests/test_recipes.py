@@ -104,7 +104,7 @@ def test_fits_are_kept_and_handed_on(toy_data: Prepared, recipes: dict[str, Reci
         ["fair-sgd"],
         ["fair-sgd"],
     ]
-    assert [unit.seed for [unit] in chains[1:]] == [0, 1, 2]
+    assert [unit.seed for [unit] in chains[1:]] == [42, 43, 44]
     handed = chains[0]
     assert [unit.start for unit in handed] == [None, handed[0].folder, handed[1].folder]
     assert handed[0].folder == chains[1][0].folder, "the same fit is not done twice"

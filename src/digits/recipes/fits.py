@@ -23,7 +23,7 @@ from digits.prepared import Prepared, load_prepared
 from digits.recipes.recipe import Recipe
 from digits.versions import code_version
 
-_SPLIT = 42  # random_state of every published split that names one
+_SPLIT = _FIRST = 42  # random_state of every published split that names one, and the first seed of the fits
 
 # For the order of fits and the bar alone: operations per second of one core, and seconds that each fit has before it.
 _SPEED, _START = 60e9, 3.0
@@ -67,7 +67,7 @@ def units(
     for recipe in recipes:
         if recipe.data not in data:
             continue
-        for seed in range(seeds or recipe.seeds):
+        for seed in range(_FIRST, _FIRST + (seeds or recipe.seeds)):
             chain = chains.pop((recipe.after, seed), []) if recipe.after else []
             before = chain[-1].folder if chain else None
             chains[recipe.id, seed] = [*chain, _unit(recipe, seed, data[recipe.data], runs, engine, before)]
