@@ -13,11 +13,14 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from conftest import ROOT, TOY, Digits, write_toy_files
 from digits.config import Paths, load_params
+from digits.files import write_json
 from digits.ledger import Ledger
 from digits.prepared import load_prepared
+from digits.recipes.table import COLUMNS
 from digits.report.gather import gather
 from digits.report.reliability import reliability
 from digits.report.sections import next_step
+from digits.studies import study_of
 
 SECTIONS = ("where", "tried", "training", "wrong", "tuning", "ensemble", "study", "data", "environment")
 PLANTED = "<script>window.planted = true</script>"
@@ -72,7 +75,7 @@ def test_a_page_of_nothing_says_what_to_type(digits: Digits, workspace: Path, op
     assert [each.get_attribute("id") for each in page.locator("main > section").all()] == [*SECTIONS]
     for name in ("tried", "training", "wrong", "tuning", "ensemble", "study", "data"):
         assert "type make" in page.locator(f"#{name} .missing").inner_text()
-    assert "What to do next: get the competition's files" in page.locator("#where").inner_text()
+    assert "What to do next: type make submit DATA=" in page.locator("#where").inner_text()
     no_way_is_barred(page)
 
 
@@ -91,21 +94,20 @@ def full(digits: Digits, workspace: Path) -> Path:
     (reports / "study").mkdir()
     for name in ("race", "lottery"):
         shutil.copy(reports / "uncertain.png", reports / "study" / f"{name}.png")
-    (reports / "study" / "titles.json").write_text(f'{{"lottery": "The seed decides {PLANTED}"}}')
-    columns = (
-        "id,section,recipe,data,figure,published,measured,sd,count,diverged,difference,tolerance,within,why,minutes"
-    )
+    [folder] = (workspace / "data" / "processed").iterdir()
+    titles = {"data": load_prepared(folder).hash, "titles": {"lottery": f"The seed decides {PLANTED}"}}
+    write_json(reports / "study" / "titles.json", titles)
     rows = [
-        f"opt-adam,1,{PLANTED},digits,test,0.9831,0.98,,1,0,-0.0031,0.01,yes,,0.5",
-        "opt-sgd,1,SGD,digits,test,0.9597,0.9,0.01,3,0,-0.0597,0.01,no,seeds,1.5",
+        f"opt-adam,1,{PLANTED},digits,float32,test,0.9831,0.98,,1,0,-0.0031,0.01,yes,,0.5",
+        "opt-sgd,1,SGD,digits,float32,test,0.9597,0.9,0.01,3,0,-0.0597,0.01,no,seeds,1.5",
     ]
-    (reports / "study.csv").write_text("\n".join([columns, *rows]) + "\n")
+    (reports / "study.csv").write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
     (reports / "tune").mkdir()
     shutil.copy(reports / "uncertain.png", reports / "tune" / "history.png")
-    study = workspace / "runs" / "tune" / "train-abc"
-    study.mkdir(parents=True)
-    (study / "best.yaml").write_text("train:\n  learning_rate: 0.004\n")
-    made = digits("report")
+    params = load_params(workspace / "params.yaml", [*TOY, *also])
+    study = study_of(params, load_prepared(folder), workspace / "runs" / "tune", "train")
+    study.save({"learning_rate": 0.004}, "found")
+    made = digits("report", also=also)
     assert made.returncode == 0, made.stderr
     return reports / "index.html"
 
@@ -123,6 +125,7 @@ def test_a_full_page_answers_every_question(full: Path, opened: Any) -> None:
     assert page.evaluate("window.planted") is None and PLANTED in page.locator("body").inner_text()
     assert "0.5, " in page.locator("#where table").inner_text()
     assert "learning_rate: 0.004" in page.locator("#tuning").inner_text()
+    assert "learning rate: 0.004 in place of 0.003" in page.locator("#tuning").inner_text()
     no_way_is_barred(page)
     tables_are_sorted_and_filtered_by_clicking(page)
 
@@ -153,7 +156,7 @@ def tables_are_sorted_and_filtered_by_clicking(page: Page) -> None:
 def test_the_next_step_follows_from_what_there_is(digits: Digits, workspace: Path) -> None:
     paths, params = Paths(workspace), load_params(ROOT / "params.yaml", TOY)
     found = gather(params, None, paths)
-    assert next_step(found).startswith("get the competition's files")
+    assert next_step(found).startswith("type make submit DATA=path/to/toy.zip")
     write_toy_files(workspace / "data" / "raw")
     assert digits("fetch", "prepare", "train").returncode == 0
     [folder] = paths.processed.iterdir()

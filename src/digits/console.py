@@ -110,5 +110,6 @@ class Console:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        with RichProgress(*columns, console=self._out) as progress:
+        # an hour: some pieces of work report once in minutes
+        with RichProgress(*columns, console=self._out, speed_estimate_period=3600) as progress:
             yield _TerminalBar(progress, title, total)

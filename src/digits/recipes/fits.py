@@ -1,6 +1,7 @@
 """Fits of recipes: each from each seed once, side by side, kept as soon as it is finished."""
 
 import logging
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from digits.config import CnnSpec
 from digits.console import Console
 from digits.engine import Engine
-from digits.errors import UserError
+from digits.errors import DivergedError, UserError
 from digits.files import atomic_folder, fingerprint, read_json, write_json
 from digits.layers import parse_layers, training_operations
 from digits.metrics import accuracy, log_loss
@@ -88,13 +89,16 @@ def _unit(recipe: Recipe, seed: int, data: Prepared, runs: Path, engine: Engine 
         "model": model,
         "seed": seed,
         "start": before.name if before else None,
-        "code": code_version(FAMILIES[model["kind"]], "digits.metrics"),
+        "code": code_version(FAMILIES[model["kind"]], "digits.metrics", __name__),
     }
     return Unit(recipe, seed, model, data.folder, runs / fingerprint(decisive), before)
 
 
 def complete(chains: Sequence[Sequence[Unit]], workers: int, console: Console) -> int:
-    """Fit whatever is missing, the longest first, `workers` at a time; returns the number of fits."""
+    """Fit whatever is missing, the longest first, `workers` at a time; returns the number of fits.
+
+    What fails keeps nothing else from being fitted. Raises UserError at the end, naming it.
+    """
     missing = [[unit for unit in chain if unit.result is None] for chain in chains]
     missing = sorted(filter(None, missing), key=lambda chain: -sum(map(expected_seconds, chain)))
     # rows that share a fit have the same folder; a chain begins with what is its own
@@ -107,10 +111,16 @@ def complete(chains: Sequence[Sequence[Unit]], workers: int, console: Console) -
     if not jobs:
         return 0
     seconds = sum(expected_seconds(unit) for job in jobs for unit in job)
+    failures = []
     with console.bar("study", seconds / 60, "minutes of one core") as bar:
         calls = (delayed(_fit_chain)(job) for job in jobs)
-        for job in Parallel(n_jobs=min(workers, len(jobs)), return_as="generator_unordered")(calls):
+        for job, failure in Parallel(n_jobs=min(workers, len(jobs)), return_as="generator_unordered")(calls):
             bar.advance(sum(map(expected_seconds, job)) / 60, job[-1].recipe.id)
+            if failure:
+                failures.append(failure)
+                console.warn(failure)
+    if failures:
+        raise UserError(f"study: {len(failures)} of {len(jobs)} fits failed; the same command tries them again")
     return sum(map(len, jobs))
 
 
@@ -126,18 +136,23 @@ def expected_seconds(unit: Unit) -> float:
     return float(_START + operations * images * epochs / _SPEED)
 
 
-def _fit_chain(chain: Sequence[Unit]) -> Sequence[Unit]:
+def _fit_chain(chain: Sequence[Unit]) -> tuple[Sequence[Unit], str]:
+    """Fit one after the other; returns them, and why one failed where one did: what follows it has no start."""
     logging.getLogger("digits").setLevel(logging.WARNING)
     family(chain[0].model["kind"])  # a library that is loaded later would not be held to one thread
     with threadpool_limits(1):
         for unit in chain:
-            fit_unit(unit)
-    return chain
+            try:
+                fit_unit(unit)
+            except Exception as error:
+                return chain, f"{unit.recipe.id} failed: {type(error).__name__}: {' '.join(str(error).split())}"
+    return chain, ""
 
 
 def fit_unit(unit: Unit) -> None:
     """Fit a unit and save its result, the probabilities of the images kept aside, and its model."""
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - what is fitted already need not wait
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - what is fitted already need not wait
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415
 
     data, recipe = load_prepared(unit.data), unit.recipe
     train, test = train_test_split(np.arange(len(data.images)), test_size=recipe.held, random_state=_SPLIT)
@@ -151,8 +166,11 @@ def fit_unit(unit: Unit) -> None:
     result: dict[str, Any] = {"images": len(train), "train": None, "test": None, "loss": None, "diverged": ""}
     with atomic_folder(unit.folder) as folder:
         try:
-            model.fit(images[train], labels[train], **watched)
-        except UserError as error:
+            with warnings.catch_warnings():
+                # a limit on iterations is what the recipe says, and using it up no news
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model.fit(images[train], labels[train], **watched)
+        except DivergedError as error:
             result["diverged"] = str(error)
         else:
             seen = model.predict_proba(images[test])

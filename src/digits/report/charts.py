@@ -152,14 +152,15 @@ def frontier(runs: Sequence[Run]) -> Chart | None:
         margin = 0.05 * (max(found) - min(found)) + 0.0005
         axes.set(
             xscale="log",
-            xlabel="minutes of all its fits, one after the other",
+            xlabel="minutes of one fit",
             ylabel="CV accuracy",
             ylim=(min(found) - margin, max(found) + margin),
         )
         axes.grid(visible=True)
         axes.legend()
         text = "; ".join(
-            f"{run.name}: {run.metrics['cv_accuracy']:.4f} in {run.minutes:.1f} minutes" for run in ordered
+            f"{run.name}: {run.metrics['cv_accuracy']:.4f} in {run.minutes:.1f} minutes, {run.metrics['folds']} folds"
+            for run in ordered
         )
         title = f"{len(best)} of {len(runs)} runs are beaten by none in both accuracy and time"
         return Chart(title, text, _svg(figure, "frontier"))
@@ -240,10 +241,11 @@ def confusion(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: Se
 def per_class(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: Sequence[str]) -> Chart:
     """Accuracy of each class."""
     found = [
-        float((predicted[labels == each] == each).mean()) if (labels == each).any() else 0.0
+        float((predicted[labels == each] == each).mean()) if (labels == each).any() else 1.0
         for each in range(len(names))
     ]
     worst = int(np.argmin(found))
+    title = f"{names[worst]} is the hardest, {found[worst]:.2%} right" if min(found) < 1 else "All are right"
     with _drawing(7, 3) as (figure, ((axes,),)):
         axes.plot(range(len(names)), [1 - value for value in found], "o", markersize=8)
         axes.vlines(range(len(names)), 0, [1 - value for value in found], color=_COLOURS[0])
@@ -252,7 +254,7 @@ def per_class(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: Se
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
         axes.grid(visible=True, axis="y")
         text = "; ".join(f"{name}: {value:.4f} right" for name, value in zip(names, found, strict=True))
-        return Chart(f"{names[worst]} is the hardest, {found[worst]:.2%} right", text, _svg(figure, "per-class"))
+        return Chart(title, text, _svg(figure, "per-class"))
 
 
 def calibration(found: Reliability) -> Chart:
@@ -272,8 +274,9 @@ def calibration(found: Reliability) -> Chart:
 
 
 def members(blend: Blend, names: dict[str, str]) -> Chart | None:
-    """Gain and weight of each member. names: for people, by run folder."""
-    rows = [row for row in blend.members if row["gain"] is not None][:_SHOWN_MEMBERS]
+    """Gain and weight of each member, those that add most first. names: for people, by run folder."""
+    known = [row for row in blend.members if row["gain"] is not None]
+    rows = sorted(known, key=lambda row: -float(row["gain"]))[:_SHOWN_MEMBERS]
     if not rows:
         return None
     shown = [names.get(row["member"], row["member"]) for row in rows]
@@ -290,6 +293,8 @@ def members(blend: Blend, names: dict[str, str]) -> Chart | None:
         best = max(rows, key=lambda row: float(row["gain"]))
         text = "; ".join(f"{name}: gain {row['gain']:+.5f}" for name, row in zip(shown, rows, strict=True))
         title = f"{names.get(best['member'], best['member'])} adds most to the blend, {best['gain']:+.4f}"
+        if best["gain"] <= 0:
+            title = "No single member adds to the blend what the others have not"
         return Chart(title, text, _svg(figure, "members"))
 
 

@@ -11,14 +11,16 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from digits.blends import Blend, Blended, load_blend, load_blended
+from digits.blends import PICTURE, Blend, Blended, load_blend, load_blended
 from digits.config import Params, Paths
 from digits.errors import UserError
 from digits.files import read_json
 from digits.ledger import Ledger, Line
 from digits.metrics import paired_gain
 from digits.prepared import Prepared
+from digits.recipes.table import COLUMNS
 from digits.runs import RunFolder, RunSpec
+from digits.studies import study_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Run:
     @property
     def name(self) -> str:
         """Of the model, for people."""
-        return str(self.spec.model["layers"]) if self.spec.model["kind"] == "cnn" else self.spec.name
+        model = self.spec.model
+        return f"{model['layers']}, {model['epochs']} epochs" if model["kind"] == "cnn" else self.spec.name
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Content:
     study_pictures: dict[str, Path]
     study_titles: dict[str, str]
     uncertain: Path | None
+    budget: float  # the most minutes that were spent on networks
 
     @property
     def names(self) -> list[str]:
@@ -82,50 +86,55 @@ def gather(params: Params, data: Prepared | None, paths: Paths) -> Content:
     runs = _runs(data, paths.runs) if data else ()
     blend = _newest_blend(paths.runs, [run.folder for run in runs])
     blended = load_blended(paths.runs, blend) if blend else None
-    submissions = tuple(_submissions(params, paths))
+    rows = _rows_of(blend, runs) if blend else None
+    if blended is None or rows is None or len(rows) != len(blended.oof):
+        blended = rows = None  # its members have been fitted further
+    uncertain = paths.runs / blend.name / PICTURE if blend else None
+    titles = read_json(paths.reports / "study" / "titles.json") or {"data": "", "titles": {}}
+    studied = data is not None and titles["data"] == data.hash
+    submissions = tuple(_submissions(params, data, paths))
     study = paths.reports / "study.csv"
-    uncertain = paths.reports / "uncertain.png"
     return Content(
         params=params,
         data=data,
         runs=runs,
         blend=blend,
         blended=blended,
-        blend_rows=_rows_of(blend, runs) if blend else None,
+        blend_rows=rows,
         submissions=submissions,
-        search=_search(paths),
-        study=pd.read_csv(study, keep_default_na=True) if study.exists() else None,
-        study_pictures=_pictures(paths.reports / "study"),
-        study_titles=read_json(paths.reports / "study" / "titles.json") or {},
-        uncertain=uncertain if uncertain.exists() and blend else None,
+        search=_search(params, data, paths) if data else None,
+        study=pd.read_csv(study).reindex(columns=[*COLUMNS]) if studied and study.exists() else None,
+        study_pictures=_pictures(paths.reports / "study") if studied else {},
+        study_titles=titles["titles"] if studied else {},
+        uncertain=uncertain if uncertain and uncertain.exists() else None,
+        budget=max([read_json(path)["minutes"] for path in paths.runs.glob("*/budget.json")], default=0.0),
     )
 
 
 def near_best(runs: Sequence[Run], labels: NDArray[np.int64]) -> set[str]:
-    """Folders of the runs that are at most one standard error behind the best, on the same images."""
-    if not runs:
-        return set()
-    best = max(runs, key=lambda run: float(run.metrics["cv_accuracy"]))
-    near = {best.folder}
+    """Folders of the runs that are at most one standard error behind the first, on the images that both predict."""
+    near = set()
     for run in runs:
-        if np.array_equal(run.rows, best.rows):
-            gain, error = paired_gain(best.oof, run.oof, labels[run.rows])
-            if gain <= error:
-                near.add(run.folder)
+        _, ours, firsts = np.intersect1d(run.rows, runs[0].rows, return_indices=True)
+        gain, error = paired_gain(runs[0].oof[firsts], run.oof[ours], labels[run.rows[ours]])
+        if gain <= error:
+            near.add(run.folder)
     return near
 
 
 def _runs(data: Prepared, folder: Path) -> tuple[Run, ...]:
     found = []
     for path in sorted(folder.glob("*/run.json")):
-        spec = RunSpec(**read_json(path))
+        try:
+            spec = RunSpec(**read_json(path))
+        except TypeError:
+            continue  # of another version of this package
         run = RunFolder(folder, spec)
         # a folder that someone has renamed is not read; one of other data is no run of this competition
         if spec.data != data.hash or run.path != path.parent or not run.done(data.fold_count):
             continue
         folds = run.done(data.fold_count)
         result = run.result(data, folds)
-        units = [*map(run.unit, folds), *map(run.whole, run.wholes())]
         histories = (unit / "history.jsonl" for unit in map(run.unit, folds))
         found.append(
             Run(
@@ -136,10 +145,11 @@ def _runs(data: Prepared, folder: Path) -> tuple[Run, ...]:
                 rows=result.rows,
                 oof=result.oof,
                 wholes=len(run.wholes()),
-                minutes=sum(map(run.unit_seconds, units)) / 60,
+                minutes=sum(map(run.unit_seconds, map(run.unit, folds))) / 60 / len(folds),
             )
         )
-    return tuple(sorted(found, key=lambda run: -float(run.metrics["cv_accuracy"])))
+    # a run of one fold may have met an easy one: those of most folds come first
+    return tuple(sorted(found, key=lambda run: (-run.metrics["folds"], -float(run.metrics["cv_accuracy"]))))
 
 
 def _lines(path: Path) -> list[dict[str, float]]:
@@ -162,21 +172,25 @@ def _rows_of(blend: Blend, runs: Sequence[Run]) -> NDArray[np.int64]:
     return common
 
 
-def _submissions(params: Params, paths: Paths) -> list[Line]:
+def _submissions(params: Params, data: Prepared | None, paths: Paths) -> list[Line]:
+    """Those of the competition with an estimate; of practice data only where that is what is looked at."""
     try:
-        return [*Ledger(paths.ledger).intents(params.competition.slug).values()]
+        lines = Ledger(paths.ledger).intents(params.competition.slug).values()
     except UserError:
         return []
+    practice = data is not None and data.practice
+    return [line for line in lines if line["expected"] and (line["provenance"] == "practice") == practice]
 
 
-def _search(paths: Paths) -> Search | None:
-    studies = sorted(paths.studies.glob("*/best.yaml"), key=lambda path: path.stat().st_mtime)
-    pictures = _pictures(paths.reports / "tune")
-    if not studies:
-        return Search("", "", pictures) if pictures else None
-    best = yaml.safe_load(studies[-1].read_text(encoding="utf-8")) or {}
-    text = yaml.safe_dump(best, sort_keys=False) if best else ""
-    return Search(studies[-1].parent.name.rpartition("-")[0], text, pictures)
+def _search(params: Params, data: Prepared, paths: Paths) -> Search | None:
+    """The search that these params and data ask for, where it was begun."""
+    models = ["train", *(name for name, spec in params.baseline.models.items() if spec.kind == "mlp")]
+    for model in models:
+        study = study_of(params, data, paths.studies, model)
+        if study.fragment is not None:
+            text = yaml.safe_dump(study.fragment, sort_keys=False) if study.fragment else ""
+            return Search(model, text, _pictures(paths.reports / "tune"))
+    return None
 
 
 def _pictures(folder: Path) -> dict[str, Path]:

@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from digits.ledger import verdict
 from digits.machine import processor
@@ -34,14 +35,18 @@ def sections(content: Content, commit: str) -> list[Section]:
 def _where(content: Content) -> Section:
     section = Section("where", "Where am I?")
     blend, lines = content.blend, content.submissions
+    if content.runs:
+        best = content.runs[0]
+        cv, folds = best.metrics["cv_accuracy"], best.metrics["folds"]
+        section.sentences.append(f"The best run, {best.name}, has a CV accuracy of {cv:.4f} ({folds} folds).")
     if blend:
         section.sentences.append(
             f"The newest blend has {blend.cv} out of fold and is expected to score {blend.expected} (95 %)."
         )
     scored = [line for line in lines if line["state"] == "scored"]
     if scored:
-        best = max(scored, key=lambda line: float(line["public_score"]))
-        section.sentences.append(f"The best public score is {best['public_score']}, {best['file']}.")
+        first = max(scored, key=lambda line: float(line["public_score"]))
+        section.sentences.append(f"The best public score is {first['public_score']}, {first['file']}.")
     section.sentences.append(f"What to do next: {next_step(content)}")
     section.draw(charts.standing([line for line in lines if line["ref"]] or lines, blend))
     if lines:
@@ -65,7 +70,7 @@ def next_step(content: Content) -> str:
     slug, lines = content.params.competition.slug, content.submissions
     practice = content.data is None or content.data.practice
     steps = [
-        (practice, f"get the competition's files, then type make submit DATA=path/to/{slug}.zip"),
+        (practice, f"type make submit DATA=path/to/{slug}.zip, with the competition's files"),
         (not content.runs, "type make submit: it fits networks for five minutes and blends them"),
         (content.blend is None, "type make submit: there are runs, but no blend of them yet"),
         (
@@ -73,15 +78,16 @@ def next_step(content: Content) -> str:
             "type make score: a submission waits for its score",
         ),
         (
-            not any(line["ref"] for line in lines),
-            "save a Kaggle token, then type make submit: nothing was uploaded yet",
+            content.params.submit.upload and not any(line["ref"] for line in lines),
+            "save a Kaggle token, if there is none yet, then type make submit: nothing was uploaded yet",
         ),
         (
             all(run.spec.model["kind"] == "cnn" for run in content.runs),
             "type make baseline, then make submit: models of another kind make other errors",
         ),
     ]
-    more = f"type make submit BUDGET={6 * content.params.train.budget:g}: more time is the surest gain that is left"
+    minutes = max(30.0, 4 * content.budget)
+    more = f"type make submit BUDGET={minutes:g}: more time is the surest gain that is left"
     return next((step for applies, step in steps if applies), more)
 
 
@@ -121,7 +127,7 @@ def _tried(content: Content) -> Section:
     best = content.runs[0]
     section.sentences.append(
         f"{best.name} leads with {best.metrics['cv_accuracy']:.4f} out of fold; {len(near)} of {len(rows)} runs are "
-        "within one standard error of the best."
+        "within one standard error of it."
     )
     section.tables.append(Table("Runs", columns, styles, tuple(rows)))
     section.draw(charts.frontier(content.runs))
@@ -155,7 +161,7 @@ def _fit_words(run: Run) -> str:
 def _wrong(content: Content) -> Section:
     section = Section("wrong", "Where is it wrong?")
     if content.blend is None or content.blended is None or content.blend_rows is None or content.data is None:
-        section.missing = "There is no blend to be wrong; type make ensemble."
+        section.missing = "There is no blend of the runs as they are now; type make ensemble."
         return section
     names, rows = content.names, content.blend_rows
     labels, oof = np.asarray(content.data.labels, np.int64)[rows], content.blended.oof
@@ -180,11 +186,21 @@ def _tuning(content: Content) -> Section:
     if content.search.model:
         found = "the default stayed" if not content.search.best else "this takes the default's place:"
         section.sentences.append(f"Of the search for {content.search.model}, {found}")
+        section.sentences += _in_words(content)
     section.code = content.search.best
     for name, title in _TUNING.items():
         if picture := content.search.pictures.get(name):
             section.show(title, title, embedded(picture.read_bytes()))
     return section
+
+
+def _in_words(content: Content) -> list[str]:
+    """Each parameter that was found, beside the default's."""
+    if content.search is None or content.search.model != "train":
+        return []
+    found = (yaml.safe_load(content.search.best) or {}).get("train", {})
+    default = content.params.train.model_dump(mode="json")
+    return [f"{name.replace('_', ' ')}: {value} in place of {default.get(name)}" for name, value in found.items()]
 
 
 def _ensemble(content: Content) -> Section:

@@ -1,19 +1,17 @@
 """Run the published recipes, and write what was measured beside what was published."""
 
-import joblib
-
-from digits.config import load_params
 from digits.errors import UserError
 from digits.files import write_atomic
 from digits.job import Job, Outcome
 from digits.names import choose
-from digits.prepared import Prepared
+from digits.prepared import Prepared, load_prepared
 from digits.recipes.claims import ranks, sentences
 from digits.recipes.fits import complete, units
 from digits.recipes.recipe import Recipe, load_recipes
 from digits.recipes.table import Row, markdown, rows_of, table
 
-_FASHION = "params.fashion-mnist.yaml"
+_DIGITS, _FASHION = "digit-recognizer", "params.fashion-mnist.yaml"
+_STORED = 10  # seeds that are looked for
 _TITLES = {
     "optimizers": "Optimizers",
     "kaggle": "digit-recognizer",
@@ -26,6 +24,8 @@ _TITLES = {
 
 def run(job: Job) -> Outcome:
     """Fit all recipes, or those of ONLY; make reports/study.csv, .md and the pictures of all that are fitted."""
+    if job.params.competition.slug != _DIGITS:
+        raise UserError(f"study: its recipes are about {_DIGITS}; type: make study, without PARAMS")
     recipes = load_recipes()
     chosen = _with_what_they_need(recipes, choose(job.only, [*recipes], "recipe"))
     data = {"digits": job.data}
@@ -33,18 +33,18 @@ def run(job: Job) -> Outcome:
         data["fashion"] = fashion
     elif any(recipe.data == "fashion" for recipe in chosen):
         job.console.warn(
-            "Fashion-MNIST is not prepared here, so its recipes are left out; once its files are there, type: "
+            "Fashion-MNIST is not prepared here, so its recipes are left out; get it from "
+            "kaggle.com/datasets/zalando-research/fashionmnist, as train.csv and test.csv in a zip, then type: "
             f"make data PARAMS={_FASHION} DATA=path/to/fashion-mnist.zip"
         )
     runs = job.paths.runs / "study"
-    engine = job.engine if any(recipe.model["kind"] == "cnn" for recipe in chosen) else None
+    engine = job.engine
     chains = units(chosen, data, runs, job.seeds, engine)
     if not chains:
         raise UserError("study: none of these recipes can be run here")
-    fits = complete(chains, engine.at_once if engine else joblib.cpu_count(), job.console)
-    # without an engine it is not known which fits of networks there are
-    known = [recipe for recipe in recipes.values() if engine or recipe.model["kind"] != "cnn"]
-    rows = rows_of(recipes.values(), units(known, data, runs, job.seeds, engine))
+    fits = complete(chains, engine.at_once, job.console)
+    # all that are fitted, from as many seeds as ever were asked for, within reason
+    rows = rows_of(recipes.values(), units(recipes.values(), data, runs, max(job.seeds or 0, _STORED), engine))
     board = table(rows.values())
     write_atomic(job.paths.reports / "study.csv", board.to_csv(index=False, lineterminator="\n"))
     pictures = _draw(rows, job)
@@ -67,12 +67,10 @@ def _with_what_they_need(recipes: dict[str, Recipe], names: list[str]) -> list[R
 
 
 def _fashion(job: Job) -> Prepared | None:
-    """Fashion-MNIST, where `make data` has prepared it."""
-    params = job.paths.root / _FASHION
-    if not params.exists():
-        return None
-    other = Job(load_params(params), job.paths, job.console)
-    return other.data if other.source.provenance != "practice" and other.data_folder.is_dir() else None
+    """Fashion-MNIST, where `make data` has prepared it; the newest."""
+    folders = sorted(job.paths.processed.glob("fashion-mnist-*/about.json"), key=lambda path: path.stat().st_mtime)
+    found = [load_prepared(path.parent) for path in folders]
+    return next((data for data in reversed(found) if not data.practice), None)
 
 
 def _draw(rows: dict[str, Row], job: Job) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.errors import UserError
+from digits.errors import DivergedError
 from digits.models.cnn.libraries import keras, tf
 
 _LOOK = 20  # steps between two looks at the losses: a look makes the processor or GPU wait for the last step
@@ -30,7 +30,7 @@ def train(
     of each epoch, with the mean loss (with penalties) and the accuracy over its steps. In place of Keras' `fit`, which
     takes a tenth to a fifth longer for batches of 128, leaves twice the memory behind and has no use here for most
     of what it does. Returns the seconds that the steps took, but for the first _LOOK: they have the tracing in them.
-    Raises UserError within _LOOK steps after a loss that is no number.
+    Raises DivergedError within _LOOK steps after a loss that is no number.
     """
     step = compiled_step(model, optimizer, label_smoothing)
     model.optimizer, model.stop_training = optimizer, False
@@ -108,7 +108,7 @@ def _refuse_no_number(found: np.ndarray, before: int, epoch: int, optimizer: ker
     if not np.isfinite(losses).all():
         at = int(np.isfinite(losses).argmin())
         rate = float(optimizer.learning_rate)
-        raise UserError(
+        raise DivergedError(
             f"the loss became {losses[at]} in epoch {epoch + 1}, step {before + at + 1}, at a learning rate of "
             f'{rate:.3g}; try a lower one, as in SET="train.learning_rate={rate / 10:.2g}"'
         )
