@@ -91,7 +91,7 @@ screenshot: report ## docs/report.png, of the report's first part; needs Chromiu
 
 test: setup ## the tests; those of the report in a browser need Chromium, which is installed where that is possible
 	@sh tools/browser.sh || true
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
 fuzz: setup ## the data reader against an obvious parser on 60,000 mutated files; minutes
 	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/test_dataset.py -k mutated
