@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from digits.plan import Fit, Goal, Pace, Sizes, allot, choose, foresee, next_fit, seconds
@@ -133,6 +133,7 @@ def test_no_seed_is_used_twice_where_a_fit_is_missing_in_between() -> None:
     assert found and found.seed == 45
 
 
+@example(left=64.0, workers=2, folds=2)
 @given(left=st.floats(1, 20_000), workers=st.integers(1, 8), folds=st.integers(2, 10))
 def test_time_is_shared_out_whole_and_alike(left: float, workers: int, folds: int) -> None:
     shares = allot(AT_PACE, SIZES, left, workers, replace(WANTED, folds=folds))
@@ -143,8 +144,8 @@ def test_time_is_shared_out_whole_and_alike(left: float, workers: int, folds: in
     assert [share.goal.certain for share in shares.values()] == [True] + [False] * (len(shares) - 1)
     for name, share in shares.items():
         slots = foresee(share.goal, [], PACE, SIZES, share.seconds, workers)
-        late = [slot for slot in slots if slot.end > share.seconds + 1e-6]
-        assert not late or (name == "quick" and slots == late)
+        late = [slot.fit.fold for slot in slots if slot.end > share.seconds + 1e-6]
+        assert late == [] or (name == "quick" and late == [0]), "the first fold alone is begun without time for it"
         assert len(shares) == 1 or [slot.fit.fold for slot in slots].count(None) >= 1
 
 
