@@ -107,7 +107,7 @@ def _curve(axes: Axes, row: Row, figure: str, label: str) -> None:
 
 def _lottery(rows: Mapping[str, Row]) -> str | None:
     names = [name for name in rows if name.startswith("first-deep") and not name.endswith("run-2")]
-    if len(names) < 2:
+    if len(names) < 2 or max(len(rows[name].values("test")) for name in names) < 2:
         return None
     _, axes = plt.subplots(figsize=(8, 4))
     for place, name in enumerate(names):
