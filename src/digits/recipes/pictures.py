@@ -164,7 +164,7 @@ def _overfitting(rows: Mapping[str, Row]) -> str | None:
     for axes in parts.flat[len(names) :]:
         axes.set_axis_off()
     parts.flat[0].legend(loc="lower right")
-    return "What is learned by heart is not known: more images, and dropout, bring the two curves together"
+    return "What is learned by heart is not known: most of all, more images bring the two curves together"
 
 
 def _one_image(rows: Mapping[str, Row], data: Prepared) -> str | None:
