@@ -188,14 +188,10 @@ def test_what_diverges_is_told_and_not_fitted_again(
 
 def row(recipe: Recipe, *values: float | None, train: float = 0.9) -> Row:
     """A recipe whose fits have these accuracies on the images kept aside."""
-
-    class Known(Unit):
-        @property
-        def result(self) -> dict[str, Any]:
-            return {"test": values[self.seed], "train": train, "seconds": 30.0, "history": [], "diverged": ""}
-
     where = Path("nowhere")
-    return Row(recipe, tuple(Known(recipe, seed, recipe.model, where, where, None) for seed in range(len(values))))
+    fitted = tuple(Unit(recipe, seed, recipe.model, where, where, None) for seed in range(len(values)))
+    common = {"train": train, "seconds": 30.0, "history": [], "diverged": ""}
+    return Row(recipe, fitted, tuple(common | {"test": value} for value in values))
 
 
 def test_figures_are_judged_by_their_tolerance(recipes: dict[str, Recipe]) -> None:
@@ -265,10 +261,10 @@ def test_fits_side_by_side_are_those_of_one_after_the_other(
     from digits.console import Console
 
     mlp = replace(recipes["mlp-1"], model=recipes["mlp-1"].model | {"max_iter": 3})
-    chains = units([mlp], {"digits": toy_data}, tmp_path / "two", 2, None)
+    chains = units([mlp], {"digits": toy_data}, tmp_path / "two", 2, ENGINE)
     assert complete(chains, 2, Console(plain=True)) == 2
     assert complete(chains, 2, Console(plain=True)) == 0
-    alone = units([mlp], {"digits": toy_data}, tmp_path / "one", 2, None)
+    alone = units([mlp], {"digits": toy_data}, tmp_path / "one", 2, ENGINE)
     for [unit], [other] in zip(chains, alone, strict=True):
         fit_unit(other)
         assert (np.load(unit.folder / "test.npy") == np.load(other.folder / "test.npy")).all()

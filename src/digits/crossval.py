@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -52,13 +53,29 @@ def fit(
     Networks look at the fold's valid part after some epochs, for their history; only where params.yaml asks for it
     (patience, keep_best, the schedule plateau) does what they see there change anything.
     """
+    return fit_on(data, data.train_rows(fold), data.valid_rows(fold), spec, normalise, seed, on_epoch)
+
+
+def fit_on(
+    data: Prepared,
+    rows: NDArray[np.int64],
+    valid: NDArray[np.int64],
+    spec: dict[str, Any],
+    normalise: str,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+    start: Path | None = None,
+) -> Classifier:
+    """As `fit`, on the labelled images of `rows`, with a look at those of `valid`, where there are any.
+
+    start: folder of a saved network of the same layers, whose weights it goes on with.
+    """
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - commands with nothing to fit need not wait
 
-    rows, valid = data.train_rows(fold), data.valid_rows(fold)
     model = build(spec, Setting(data.image_shape, data.classes, normalise), seed, on_epoch)
-    watched = {}
+    watched: dict[str, Any] = {}
     if spec["kind"] in WATCHING and len(valid):
-        watched = {"X_valid": data.images[valid], "y_valid": data.labels[valid]}
+        watched = {"X_valid": data.images[valid], "y_valid": data.labels[valid], "start": start}
     with warnings.catch_warnings():
         # a limit on iterations is a budget here, and using it up no news
         warnings.simplefilter("ignore", ConvergenceWarning)

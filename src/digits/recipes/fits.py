@@ -1,7 +1,6 @@
 """Fits of recipes: each from each seed once, side by side, kept as soon as it is finished."""
 
 import logging
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +13,13 @@ from threadpoolctl import threadpool_limits
 
 from digits.config import CnnSpec
 from digits.console import Console
+from digits.crossval import fit_on
 from digits.engine import Engine
 from digits.errors import DivergedError, UserError
 from digits.files import atomic_folder, fingerprint, read_json, write_json
 from digits.layers import parse_layers, training_operations
 from digits.metrics import accuracy, log_loss
-from digits.models import FAMILIES, WATCHING, Setting, build, family, save
+from digits.models import FAMILIES, family, save
 from digits.prepared import Prepared, load_prepared
 from digits.recipes.recipe import Recipe
 from digits.versions import code_version
@@ -57,12 +57,12 @@ class Unit:
 
 
 def units(
-    recipes: Iterable[Recipe], data: dict[str, Prepared], runs: Path, seeds: int | None, engine: Engine | None
+    recipes: Iterable[Recipe], data: dict[str, Prepared], runs: Path, seeds: int | None, engine: Engine
 ) -> list[list[Unit]]:
     """Chains of units, each of which is fitted one after the other; most have one.
 
     data: by the name that recipes use; recipes whose data is missing are left out. seeds: of every recipe; None: as
-    many as it needs. engine: what networks are trained with; None: no network is among the recipes.
+    many as it needs. engine: what networks are trained with.
     """
     chains: dict[tuple[str, int], list[Unit]] = {}
     for recipe in recipes:
@@ -75,10 +75,9 @@ def units(
     return [*chains.values()]
 
 
-def _unit(recipe: Recipe, seed: int, data: Prepared, runs: Path, engine: Engine | None, before: Path | None) -> Unit:
+def _unit(recipe: Recipe, seed: int, data: Prepared, runs: Path, engine: Engine, before: Path | None) -> Unit:
     model = recipe.model
     if recipe.model["kind"] == "cnn":
-        assert engine is not None
         spec = engine.settle(CnnSpec.model_validate(model), engine.at_once)
         model = spec.model_dump(mode="json")
     decisive = {
@@ -89,7 +88,7 @@ def _unit(recipe: Recipe, seed: int, data: Prepared, runs: Path, engine: Engine 
         "model": model,
         "seed": seed,
         "start": before.name if before else None,
-        "code": code_version(FAMILIES[model["kind"]], "digits.metrics", __name__),
+        "code": code_version(FAMILIES[model["kind"]], __name__),
     }
     return Unit(recipe, seed, model, data.folder, runs / fingerprint(decisive), before)
 
@@ -144,41 +143,42 @@ def _fit_chain(chain: Sequence[Unit]) -> tuple[Sequence[Unit], str]:
         for unit in chain:
             try:
                 fit_unit(unit)
-            except Exception as error:
+            except Exception as error:  # of any kind: the other recipes have nothing to do with it
                 return chain, f"{unit.recipe.id} failed: {type(error).__name__}: {' '.join(str(error).split())}"
     return chain, ""
 
 
 def fit_unit(unit: Unit) -> None:
     """Fit a unit and save its result, the probabilities of the images kept aside, and its model."""
-    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - what is fitted already need not wait
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - what is fitted already need not wait
 
     data, recipe = load_prepared(unit.data), unit.recipe
     train, test = train_test_split(np.arange(len(data.images)), test_size=recipe.held, random_state=_SPLIT)
     train = train[: recipe.images]
-    images, labels = np.asarray(data.images), np.asarray(data.labels)
-    model = build(unit.model, Setting(data.image_shape, data.classes, recipe.normalise), unit.seed)
-    watched = {}
-    if unit.model["kind"] in WATCHING:
-        watched = {"X_valid": images[test], "y_valid": labels[test], "start": unit.start}
-    started = perf_counter()
+    history: list[dict[str, float]] = []
     result: dict[str, Any] = {"images": len(train), "train": None, "test": None, "loss": None, "diverged": ""}
+    started = perf_counter()
     with atomic_folder(unit.folder) as folder:
         try:
-            with warnings.catch_warnings():
-                # a limit on iterations is what the recipe says, and using it up no news
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                model.fit(images[train], labels[train], **watched)
+            model = fit_on(
+                data,
+                train,
+                test,
+                unit.model,
+                recipe.normalise,
+                unit.seed,
+                lambda *told: history.append(told[2]),
+                unit.start,
+            )
         except DivergedError as error:
             result["diverged"] = str(error)
         else:
-            seen = model.predict_proba(images[test])
-            result["test"] = accuracy(seen, labels[test]).value
-            result["loss"] = log_loss(seen, labels[test])
-            result["train"] = accuracy(model.predict_proba(images[train]), labels[train]).value
+            seen, learned = (model.predict_proba(data.images[rows]) for rows in (test, train))
+            result["test"] = accuracy(seen, data.labels[test]).value
+            result["loss"] = log_loss(seen, data.labels[test])
+            result["train"] = accuracy(learned, data.labels[train]).value
             np.save(folder / "test.npy", seen.astype(np.float16))
             save(unit.model, model, folder)
         result["seconds"] = perf_counter() - started
-        result["history"] = getattr(model, "history_", [])
+        result["history"] = history
         write_json(folder / "result.json", result)

@@ -96,7 +96,7 @@ def _race(rows: Mapping[str, Row], suffix: str) -> str | None:
 
 def _curve(axes: Axes, row: Row, figure: str, label: str) -> None:
     """The mean over a row's fits, epoch by epoch, where they were looked at."""
-    histories = [result["history"] for result in row.results() if result["history"]]
+    histories = [result["history"] for result in row.results if result["history"]]
     if not histories:
         return
     shortest = min(map(len, histories))
@@ -141,7 +141,7 @@ def _curves(rows: Mapping[str, Row], prefix: str, figure: str, title: str) -> st
         return None
     _, axes = plt.subplots(figsize=(8, 4.5))
     for name in names:
-        diverged = any(result["diverged"] for result in rows[name].results())
+        diverged = any(result["diverged"] for result in rows[name].results)
         _curve(axes, rows[name], figure, rows[name].recipe.words + (", diverged" if diverged else ""))
     axes.set(xlabel="epoch", ylabel="loss on images learned from, nats", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

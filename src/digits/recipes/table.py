@@ -1,5 +1,6 @@
 """What was published beside what is measured, as tables for files and for people."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -33,28 +34,24 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """A recipe with the units of it that are fitted."""
+    """A recipe with the units of it that are fitted, and what came of each, as `Unit.result` has it."""
 
     recipe: Recipe
     units: tuple[Unit, ...]
-
-    def results(self) -> list[dict[str, Any]]:
-        """What came of them."""
-        return [result for unit in self.units if (result := unit.result)]
+    results: tuple[dict[str, Any], ...]
 
     def values(self, figure: str) -> list[float]:
         """One per fit that did not diverge."""
-        return [result[figure] for result in self.results() if result[figure] is not None]
+        return [result[figure] for result in self.results if result[figure] is not None]
 
 
 def rows_of(recipes: Iterable[Recipe], chains: Sequence[Sequence[Unit]]) -> dict[str, Row]:
     """Each recipe that has a fit, by id."""
-    fitted: dict[str, list[Unit]] = {}
-    for chain in chains:
-        for unit in chain:
-            if unit.result is not None:
-                fitted.setdefault(unit.recipe.id, []).append(unit)
-    return {each.id: Row(each, tuple(fitted[each.id])) for each in recipes if each.id in fitted}
+    fitted: dict[str, list[tuple[Unit, dict[str, Any]]]] = {}
+    for unit in itertools.chain.from_iterable(chains):
+        if (result := unit.result) is not None:
+            fitted.setdefault(unit.recipe.id, []).append((unit, result))
+    return {each.id: Row(each, *zip(*fitted[each.id], strict=True)) for each in recipes if each.id in fitted}
 
 
 def table(rows: Iterable[Row]) -> pd.DataFrame:
@@ -85,12 +82,12 @@ def _line(row: Row, figure: str, published: float | None) -> dict[str, Any]:
         "measured": mean,
         "sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
         "count": len(values),
-        "diverged": len(row.results()) - len(values),
+        "diverged": len(row.results) - len(values),
         "difference": difference,
         "tolerance": recipe.tolerance if published is not None else None,
         "within": within,
         "why": _why(recipe, difference) if within == "no" else "",
-        "minutes": sum(result["seconds"] for result in row.results()) / 60,
+        "minutes": sum(result["seconds"] for result in row.results) / 60,
     }
 
 
