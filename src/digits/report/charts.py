@@ -166,8 +166,8 @@ def frontier(runs: Sequence[Run]) -> Chart | None:
         return Chart(title, text, _svg(figure, "frontier"))
 
 
-def learning(run: Run) -> Chart | None:
-    """Loss, accuracy and learning rate of each fold of a run, epoch by epoch."""
+def learning(run: Run, name: str) -> Chart | None:
+    """Loss, accuracy and learning rate of each fold of a run, epoch by epoch; name: of the chart in the page."""
     if not run.histories:
         return None
     last = run.histories[0][-1]
@@ -190,8 +190,8 @@ def learning(run: Run) -> Chart | None:
             part.grid(visible=True)
             part.xaxis.set_major_locator(MaxNLocator(integer=True))
         kept = f", {last['valid_accuracy']:.4f} on images kept aside" if "valid_accuracy" in last else ""
-        title = f"{len(run.histories[0])} epochs end at {last['accuracy']:.4f} on images learned from{kept}"
-        return Chart(title, f"{title}; first fold of {len(run.histories)}", _svg(figure, "learning"))
+        title = f"{run.name}: {len(run.histories[0])} epochs end at {last['accuracy']:.4f} on images learned from{kept}"
+        return Chart(title, f"{title}; first fold of {len(run.histories)}", _svg(figure, name))
 
 
 def _epochs(axes: Axes, history: list[dict[str, float]], name: str, style: str, colour: str) -> None:

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
 from digits.blends import PICTURE, Blend, Blended, load_blend, load_blended
@@ -28,7 +28,7 @@ class Run:
     """A cross-validated run, with at least one fold.
 
     metrics: as digits.runs writes them. histories: of each fold, epoch by epoch; empty where there is none. oof: (n,
-    classes), of its folds' images. wholes: fits on all labelled images. minutes: of all its fits, one after the other.
+    classes), of its folds' images. wholes: fits on all labelled images. minutes: of one fold's fit, on average.
     """
 
     spec: RunSpec
@@ -49,10 +49,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Search:
-    """A finished or unfinished `make tune`: its best parameters as YAML, and its pictures."""
+    """A finished `make tune`: the model, what to put over its section of params.yaml ({}: nothing), its pictures."""
 
     model: str
-    best: str
+    best: dict[str, Any]
     pictures: dict[str, Path]
 
 
@@ -159,8 +159,12 @@ def _lines(path: Path) -> list[dict[str, float]]:
 def _newest_blend(folder: Path, runs: Sequence[str]) -> Blend | None:
     """The blend that was made last of runs that are here."""
     made = sorted(folder.glob("blend-*/blend.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    blends = (load_blend(folder, path.parent.name) for path in made)
-    return next((blend for blend in blends if blend and set(blend.weights) <= set(runs)), None)
+    for path in made:
+        with suppress(TypeError):  # of another version of this package
+            blend = load_blend(folder, path.parent.name)
+            if blend and set(blend.weights) <= set(runs):
+                return blend
+    return None
 
 
 def _rows_of(blend: Blend, runs: Sequence[Run]) -> NDArray[np.int64]:
@@ -183,13 +187,12 @@ def _submissions(params: Params, data: Prepared | None, paths: Paths) -> list[Li
 
 
 def _search(params: Params, data: Prepared, paths: Paths) -> Search | None:
-    """The search that these params and data ask for, where it was begun."""
+    """The search that these params and data ask for, where it has come to its end."""
     models = ["train", *(name for name, spec in params.baseline.models.items() if spec.kind == "mlp")]
     for model in models:
         study = study_of(params, data, paths.studies, model)
         if study.fragment is not None:
-            text = yaml.safe_dump(study.fragment, sort_keys=False) if study.fragment else ""
-            return Search(model, text, _pictures(paths.reports / "tune"))
+            return Search(model, study.best, _pictures(paths.reports / "tune"))
     return None
 
 

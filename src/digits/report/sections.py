@@ -5,12 +5,10 @@ from importlib.metadata import version
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from digits.ledger import verdict
 from digits.machine import processor
 from digits.report import charts
-from digits.report.charts import Chart
 from digits.report.galleries import embedded, examples, worst_errors
 from digits.report.gather import Content, Run, near_best
 from digits.report.layout import Section, Table
@@ -141,11 +139,7 @@ def _training(content: Content) -> Section:
         section.missing = "No network was fitted; type make train."
     for number, run in enumerate(drawn[:3]):
         section.sentences.append(f"{run.name}: {_fit_words(run)}.")
-        chart = charts.learning(run)
-        if chart:
-            section.draw(
-                Chart(f"{run.name}: {chart.title}", chart.text, chart.svg.replace("learning-", f"learning{number}-"))
-            )
+        section.draw(charts.learning(run, f"learning{number}"))
     if race := content.study_pictures.get("race"):
         title = "Optimizers compared: " + content.study_titles.get("race", "a race")
         section.show(title, title, embedded(race.read_bytes()))
@@ -183,24 +177,21 @@ def _tuning(content: Content) -> Section:
     if content.search is None:
         section.missing = "No search was made; type make tune."
         return section
-    if content.search.model:
-        found = "the default stayed" if not content.search.best else "this takes the default's place:"
-        section.sentences.append(f"Of the search for {content.search.model}, {found}")
-        section.sentences += _in_words(content)
-    section.code = content.search.best
+    model, best = content.search.model, content.search.best
+    section.sentences.append(
+        f"The search for {model} found what takes the default's place:"
+        if best
+        else f"The search for {model} found nothing that is surely better than the default, which stays."
+    )
+    params = content.params
+    default = (params.train if model == "train" else params.baseline.models[model]).model_dump(mode="json")
+    section.sentences += [
+        f"{name.replace('_', ' ')}: {value} in place of {default.get(name)}" for name, value in best.items()
+    ]
     for name, title in _TUNING.items():
         if picture := content.search.pictures.get(name):
             section.show(title, title, embedded(picture.read_bytes()))
     return section
-
-
-def _in_words(content: Content) -> list[str]:
-    """Each parameter that was found, beside the default's."""
-    if content.search is None or content.search.model != "train":
-        return []
-    found = (yaml.safe_load(content.search.best) or {}).get("train", {})
-    default = content.params.train.model_dump(mode="json")
-    return [f"{name.replace('_', ' ')}: {value} in place of {default.get(name)}" for name, value in found.items()]
 
 
 def _ensemble(content: Content) -> Section:
