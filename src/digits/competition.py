@@ -28,7 +28,7 @@ from digits.kaggle_client import (
     converse,
 )
 
-LONGEST_PAUSE = 120.0  # seconds that are waited because Kaggle says so
+_LONGEST_PAUSE = 120.0  # seconds that are waited because Kaggle says so
 _PASSING = ("busy", "fault", "network", "lost", "nonsense", "late")  # kinds of problems that another try may not meet
 
 
@@ -43,7 +43,7 @@ class KaggleError(UserError):
     @property
     def passing(self) -> bool:
         """Whether another try may help, soon."""
-        return self.kind in _PASSING and (self.after or 0) <= LONGEST_PAUSE
+        return self.kind in _PASSING and (self.after or 0) <= _LONGEST_PAUSE
 
 
 class Kaggle:

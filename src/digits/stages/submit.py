@@ -36,15 +36,16 @@ def run(job: Job) -> Outcome:
     written = not path.exists() or path.read_bytes() != content
     if written:
         write_atomic(path, content)
-    line = _intent(job, blend, path, content)
+    sends = _sends(job)
+    line = _intent(job, blend, path, content, again=job.force and sends)
     _compare(job, frame, line)
-    sent = _sends(job) and line["state"] not in ("uploaded", "scored")
+    shown = path.relative_to(job.paths.root)
+    sent = sends and line["state"] not in ("uploaded", "scored")
     if sent:
-        job.console.say(f"{path.relative_to(job.paths.root)}: expected score {blend.expected}")
-    if _sends(job):
+        job.console.say(f"{shown}: expected score {blend.expected}")
+    if sends:
         line = job.delivery.deliver(line["intent"], path)
         line = job.delivery.score(line["intent"])
-    shown = path.relative_to(job.paths.root)
     return Outcome(
         f"{shown}: {len(frame):,} predictions, "
         + ("practice only" if data.practice else f"expected score {blend.expected}")
@@ -68,17 +69,21 @@ def _sends(job: Job) -> bool:
     return possible and bool(job.kaggle.credentials)
 
 
-def _intent(job: Job, blend: Blend, path: Path, content: bytes) -> Line:
-    """The ledger's line of this file, entered where it is new; a new one where the user wants to send it once more."""
-    about, sha256 = job.data.about, hashlib.sha256(content).hexdigest()
+def _intent(job: Job, blend: Blend, path: Path, content: bytes, again: bool) -> Line:
+    """The ledger's line of this file, entered where it is new; again: a new one, where Kaggle is done with the last."""
+    sha256 = hashlib.sha256(content).hexdigest()
     known = [line for line in job.ledger.intents(job.params.competition.slug).values() if line["sha256"] == sha256]
-    again = job.force and _sends(job)
     if known and not (again and known[-1]["state"] in ("scored", "failed") and known[-1]["ref"]):
         there = [line for line in known if line["state"] in ("uploaded", "scored")]
         # what a FORCE=1 has left is gone on with by another FORCE=1 alone
         return known[-1] if again or not there else there[-1]
     intent = sha256[:12] + (f"-{len(known) + 1}" if known else "")
-    version = commit(job.paths.root)
+    return job.ledger.append(_entry(job, blend, path, sha256, intent), "written", now())
+
+
+def _entry(job: Job, blend: Blend, path: Path, sha256: str, intent: str) -> dict[str, object]:
+    """What the ledger says of an intent, but for what becomes of it."""
+    about, version = job.data.about, commit(job.paths.root)
     words = [
         job.params.submit.message,
         blend.name,
@@ -86,7 +91,7 @@ def _intent(job: Job, blend: Blend, path: Path, content: bytes) -> Line:
         f"commit {version}" if version else "",
         mark(intent),
     ]
-    entry = {
+    return {
         "intent": intent,
         "competition": job.params.competition.slug,
         "provenance": about["provenance"],
@@ -107,7 +112,6 @@ def _intent(job: Job, blend: Blend, path: Path, content: bytes) -> Line:
         "commit": version,
         "message": " ".join(filter(None, words)),
     }
-    return job.ledger.append(entry, "written", now())
 
 
 def _compare(job: Job, frame: pd.DataFrame, line: Line) -> None:
@@ -145,9 +149,6 @@ def _next_steps(job: Job, path: Path, line: Line, alone: bool) -> tuple[str, ...
     if not job.params.submit.upload:
         return steps
     command = ["kaggle", "competitions", "submit", "-c", slug, "-f", str(path), "-m", line["message"]]
-    steps = (
-        (f"{NEW_TOKEN}, then make submit   uploads it and waits for its score", *steps)
-        if not job.kaggle.credentials
-        else steps
-    )
+    if not job.kaggle.credentials:
+        steps = (f"{NEW_TOKEN}, then make submit   uploads it and waits for its score", *steps)
     return (f".venv/bin/{shlex.join(command)}   uploads it", *steps)
