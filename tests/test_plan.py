@@ -49,6 +49,7 @@ class Machine:
 
 
 @settings(deadline=None, max_examples=200)
+@example(minutes=1.09375, per_second=6981.0, workers=2, factor=1.0625, seed=0)  # half of it is just two folds' time
 @given(
     minutes=st.floats(1, 120),
     per_second=st.floats(500, 20_000),
@@ -134,6 +135,7 @@ def test_no_seed_is_used_twice_where_a_fit_is_missing_in_between() -> None:
 
 
 @example(left=64.0, workers=2, folds=2)
+@example(left=380.91116462341546, workers=8, folds=10)  # the folds alone would take all workers to the end
 @given(left=st.floats(1, 20_000), workers=st.integers(1, 8), folds=st.integers(2, 10))
 def test_time_is_shared_out_whole_and_alike(left: float, workers: int, folds: int) -> None:
     shares = allot(AT_PACE, SIZES, left, workers, replace(WANTED, folds=folds))

@@ -170,12 +170,16 @@ def allot(
     networks: epochs and pace by name. The first is fitted in any case; each other where that leaves time for _ENOUGH
     folds of all of them and as long again for fits on all images, for a network whose folds are not those of the others
     cannot be blended with them, and networks that differ are worth more than further fits of the same
-    (docs/experiments.md). All get the same multiple of what they need. wanted: the number of folds that there are, the
-    seed, and how many fits on all images are enough of each. At most half of the time is for folds: what they are worth
-    is known when the first is done, while each fit on all images adds to what is submitted.
+    (docs/experiments.md). However many workers there are, each has time for its longest fit. All get the same multiple
+    of what they need. wanted: the number of folds that there are, the seed, and how many fits on all images are enough
+    of each. At most half of the time is for folds: what they are worth is known when the first is done, while each fit
+    on all images adds to what is submitted.
     """
-    of_fold = {name: seconds(_of_fold(epochs), pace, sizes) for name, (epochs, pace) in networks.items()}
-    need = {name: 2 * min(_ENOUGH, wanted.folds) * time / workers for name, time in of_fold.items()}
+    need: dict[Name, float] = {}
+    for name, (epochs, pace) in networks.items():
+        fold = seconds(_of_fold(epochs), pace, sizes)
+        whole = seconds(Fit(None, _bounds(epochs)[0], wanted.seed), pace, sizes)
+        need[name] = _SPARE * max(2 * min(_ENOUGH, wanted.folds) * fold / workers, fold, whole)
     taken: list[Name] = []
     for name in networks:
         if not taken or sum(need[each] for each in (*taken, name)) <= left:
