@@ -8,50 +8,35 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from digits.files import write_json
+from digits.pictures import Picture, write_pictures
 from digits.prepared import Prepared
 from digits.recipes.claims import ranks
 from digits.recipes.small import eight_rows_kept, linear_regression
 from digits.recipes.table import Row, table
 
-TITLES = "titles.json"  # beside the pictures: what each shows, and of which data
 _RATES = (0.001, 0.1, 10.0)  # of the regression of eight rows
 _ONE = "tips-xavier"  # whose opinion of one image is shown
 _SEED = 42  # of the image
 
 
-def draw_study(rows: Mapping[str, Row], data: Prepared, runs: Path, folder: Path) -> dict[str, str]:
-    """Write, as PNG, the pictures of which all rows are there; returns what each shows, by its name.
+def draw_study(rows: Mapping[str, Row], data: Prepared, runs: Path, folder: Path) -> dict[str, Picture]:
+    """Write, as PNG, the pictures of which all rows are there; returns them by name.
 
     data: the digits. runs: where the study's fits are kept.
     """
-    plt.switch_backend("agg")  # draws into files, also where there is no screen
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.png"):
-        old.unlink()
     pictures: dict[str, Callable[[], str | None]] = {
         "published": lambda: _published(rows),
-        "race": lambda: _race(rows, ""),
-        "race-fashion": lambda: _race(rows, "-fashion"),
+        "race": lambda: _race(rows, "", "digits"),
+        "race-fashion": lambda: _race(rows, "-fashion", "Fashion-MNIST"),
         "lottery": lambda: _lottery(rows),
         "rates": lambda: _rates(rows),
-        "steady": lambda: _curves(rows, "steady-", "loss", "Learning at a rate of 2, and at 0.01 with momentum"),
+        "steady": lambda: _steady(rows),
         "overfitting": lambda: _overfitting(rows),
         "image": lambda: _one_image(rows, data),
         "eight-rows": lambda: _eight_rows(runs),
         "scaling": _scaling,
     }
-    written = {}
-    for name, draw in pictures.items():
-        if title := draw():
-            figure = plt.gcf()
-            figure.suptitle(title)
-            figure.tight_layout()
-            figure.savefig(folder / f"{name}.png", dpi=110)
-            written[name] = title
-        plt.close("all")
-    write_json(folder / TITLES, {"data": data.hash, "titles": written})
-    return written
+    return write_pictures(folder, data.hash, pictures)
 
 
 def _published(rows: Mapping[str, Row]) -> str | None:
@@ -78,7 +63,7 @@ def _limits(differences: np.ndarray) -> tuple[float, float]:
     return -most, most
 
 
-def _race(rows: Mapping[str, Row], suffix: str) -> str | None:
+def _race(rows: Mapping[str, Row], suffix: str, what: str) -> str | None:
     fair = ranks(rows, f"fair{suffix}")
     if not fair:
         return None
@@ -91,7 +76,7 @@ def _race(rows: Mapping[str, Row], suffix: str) -> str | None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(visible=True)
     parts[1].legend()
-    return f"From fresh weights {fair[0]} comes first and {fair[-1]} last"
+    return f"On {what}, {fair[0]} comes first and {fair[-1]} last from fresh weights"
 
 
 def _curve(axes: Axes, row: Row, figure: str, label: str) -> None:
@@ -135,19 +120,21 @@ def _rates(rows: Mapping[str, Row]) -> str | None:
     return f"Too small hardly moves, too large overshoots: best at {max(means, key=lambda rate: means[rate]):g}"
 
 
-def _curves(rows: Mapping[str, Row], prefix: str, figure: str, title: str) -> str | None:
-    names = [name for name in rows if name.startswith(prefix)]
-    if len(names) < 2:
+def _steady(rows: Mapping[str, Row]) -> str | None:
+    found = {name: row for name, row in rows.items() if name.startswith("steady-")}
+    if len(found) < 2:
         return None
     _, axes = plt.subplots(figsize=(8, 4.5))
-    for name in names:
-        diverged = any(result["diverged"] for result in rows[name].results)
-        _curve(axes, rows[name], figure, rows[name].recipe.words + (", diverged" if diverged else ""))
+    for row in found.values():
+        diverged = any(result["diverged"] for result in row.results)
+        _curve(axes, row, "loss", row.recipe.words + (", diverged" if diverged else ""))
     axes.set(xlabel="epoch", ylabel="loss on images learned from, nats", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=True)
     axes.legend()
-    return title
+    means = {row.recipe.words: float(np.mean(row.values("test") or [0])) for row in found.values()}
+    best, worst = max(means, key=lambda words: means[words]), min(means, key=lambda words: means[words])
+    return f"What keeps a high rate steady: {best} ends at {means[best]:.3f}, {worst} at {means[worst]:.3f}"
 
 
 def _overfitting(rows: Mapping[str, Row]) -> str | None:

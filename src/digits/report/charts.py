@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from cycler import cycler
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,13 +16,12 @@ from numpy.typing import NDArray
 
 from digits.blends import Blend
 from digits.ledger import Line
+from digits.pictures import COLOURS, drawing
 from digits.prepared import Prepared
 from digits.report.gather import Run
 from digits.report.reliability import Reliability
 
 _INK = "#010203"  # in place of the page's own colour of text
-# Okabe and Ito's colours, which colour-blind readers tell apart (M. Okabe and K. Ito, 2008, Color universal design)
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "digits",
@@ -42,7 +40,6 @@ _STYLE: dict[Any, Any] = {
     "font.size": 10.0,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.prop_cycle": cycler(color=_COLOURS),
 }
 _SHOWN_MEMBERS = 15
 
@@ -59,13 +56,8 @@ class Chart:
 @contextmanager
 def _drawing(width: float, height: float, rows: int = 1, columns: int = 1) -> Iterator[tuple[Figure, Any]]:
     """Axes, (rows, columns), of a figure of so many inches."""
-    plt.switch_backend("agg")
-    with plt.rc_context(_STYLE):
-        figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
-        try:
-            yield figure, axes
-        finally:
-            plt.close(figure)
+    with drawing(_STYLE):
+        yield plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
 
 
 def _svg(figure: Figure, name: str) -> str:
@@ -106,12 +98,12 @@ def standing(submissions: Sequence[Line], blend: Blend | None) -> Chart | None:
     with _drawing(7, 1.1 + 0.32 * len(rows)) as (figure, ((axes,),)):
         places = np.arange(len(rows))[::-1]
         for place, (_, value, low, high, score) in zip(places, rows, strict=True):
-            axes.plot([low, high], [place, place], color=_COLOURS[0], linewidth=3, alpha=0.5, solid_capstyle="butt")
-            axes.plot(value, place, "o", color=_COLOURS[0])
+            axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=3, alpha=0.5, solid_capstyle="butt")
+            axes.plot(value, place, "o", color=COLOURS[0])
             if score:
-                axes.plot(float(score), place, "D", color=_COLOURS[1])
-        axes.plot([], [], "o-", color=_COLOURS[0], label="expected, 95 %")
-        axes.plot([], [], "D", color=_COLOURS[1], label="public score")
+                axes.plot(float(score), place, "D", color=COLOURS[1])
+        axes.plot([], [], "o-", color=COLOURS[0], label="expected, 95 %")
+        axes.plot([], [], "D", color=COLOURS[1], label="public score")
         axes.set_yticks(places, [name[-24:] for name, *_ in rows])
         axes.set(xlabel="accuracy on the test images", ylim=(-0.7, len(rows) - 0.3))
         axes.grid(visible=True, axis="x")
@@ -173,7 +165,7 @@ def learning(run: Run, name: str) -> Chart | None:
     last = run.histories[0][-1]
     with _drawing(7, 6.5, rows=3) as (figure, axes):
         for number, history in enumerate(run.histories):
-            colour = _COLOURS[number % len(_COLOURS)]
+            colour = COLOURS[number % len(COLOURS)]
             for part, (figure_name, where) in zip(
                 axes[:2, 0], (("loss", "loss"), ("accuracy", "accuracy")), strict=True
             ):
@@ -183,8 +175,11 @@ def learning(run: Run, name: str) -> Chart | None:
             _epochs(axes[2, 0], history, "learning_rate", "-", colour)
         for label, style in (("learned from", "-"), ("kept aside", "o:")):
             axes[0, 0].plot([], [], style, color="#888888", label=label)
+        if len(run.histories) > 1:
+            for number in range(len(run.histories)):
+                axes[0, 0].plot([], [], "-", color=COLOURS[number % len(COLOURS)], label=f"fold {number + 1}")
         axes[0, 0].set(yscale="log")
-        axes[0, 0].legend()
+        figure.legend(loc="outside upper center", ncols=4)
         axes[2, 0].set(xlabel="epoch", ylabel="learning rate")
         for part in axes.flat:
             part.grid(visible=True)
@@ -201,28 +196,19 @@ def _epochs(axes: Axes, history: list[dict[str, float]], name: str, style: str, 
 
 
 def confusion(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: Sequence[str]) -> Chart:
-    """Which class is taken for which, as counts; right ones are left out of the colours."""
+    """Which class is taken for which, as counts and shares of the true class; the colours are of errors alone."""
     classes = len(names)
     counts = np.zeros((classes, classes), int)
     np.add.at(counts, (labels, predicted), 1)
     wrong = counts * (1 - np.eye(classes, dtype=int))
     true, seen = divmod(int(wrong.argmax()), classes)
-    per_class = counts.sum(axis=1)
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    errors = shares * (1 - np.eye(classes))
     with _drawing(7, 6) as (figure, ((axes,),)):
-        axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=max(1, wrong.max()) * 1.3)
-        for row in range(classes):
-            for column in range(classes):
-                if counts[row, column]:
-                    share = f"\n{counts[row, column] / per_class[row]:.1%}" if row == column else ""
-                    axes.text(
-                        column,
-                        row,
-                        f"{counts[row, column]:,}{share}",
-                        ha="center",
-                        va="center",
-                        fontsize=8,
-                        color="#222222",
-                    )
+        axes.imshow(errors, cmap="Oranges", vmin=0, vmax=1.3 * errors.max() or 1)
+        for row, column in zip(*counts.nonzero(), strict=True):
+            shown = f"{counts[row, column]:,}\n{shares[row, column]:.1%}"
+            axes.text(column, row, shown, ha="center", va="center", fontsize=7, color="#222222")
         axes.set_xticks(range(classes), names, rotation=45 if max(map(len, names)) > 3 else 0)
         axes.set_yticks(range(classes), names)
         axes.set(xlabel="predicted class", ylabel="true class")
@@ -248,7 +234,7 @@ def per_class(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: Se
     title = f"{names[worst]} is the hardest, {found[worst]:.2%} right" if min(found) < 1 else "All are right"
     with _drawing(7, 3) as (figure, ((axes,),)):
         axes.plot(range(len(names)), [1 - value for value in found], "o", markersize=8)
-        axes.vlines(range(len(names)), 0, [1 - value for value in found], color=_COLOURS[0])
+        axes.vlines(range(len(names)), 0, [1 - value for value in found], color=COLOURS[0])
         axes.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 3 else 0)
         axes.set(xlabel="true class", ylabel="share that is wrong", ylim=(0, None))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))

@@ -17,6 +17,7 @@ from digits.errors import UserError
 from digits.files import read_json
 from digits.ledger import Ledger, Line
 from digits.metrics import paired_gain
+from digits.pictures import Picture, read_pictures
 from digits.prepared import Prepared
 from digits.recipes.table import COLUMNS
 from digits.runs import RunFolder, RunSpec
@@ -53,7 +54,7 @@ class Search:
 
     model: str
     best: dict[str, Any]
-    pictures: dict[str, Path]
+    pictures: dict[str, Picture]
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,7 @@ class Content:
     submissions: tuple[Line, ...]
     search: Search | None
     study: pd.DataFrame | None
-    study_pictures: dict[str, Path]
-    study_titles: dict[str, str]
+    study_pictures: dict[str, Picture]
     uncertain: Path | None
     budget: float  # the most minutes that were spent on networks
 
@@ -90,8 +90,7 @@ def gather(params: Params, data: Prepared | None, paths: Paths) -> Content:
     if blended is None or rows is None or len(rows) != len(blended.oof):
         blended = rows = None  # its members have been fitted further
     uncertain = paths.runs / blend.name / PICTURE if blend else None
-    titles = read_json(paths.reports / "study" / "titles.json") or {"data": "", "titles": {}}
-    studied = data is not None and titles["data"] == data.hash
+    pictures = read_pictures(paths.reports / "study", data.hash) if data else {}
     submissions = tuple(_submissions(params, data, paths))
     study = paths.reports / "study.csv"
     return Content(
@@ -103,9 +102,8 @@ def gather(params: Params, data: Prepared | None, paths: Paths) -> Content:
         blend_rows=rows,
         submissions=submissions,
         search=_search(params, data, paths) if data else None,
-        study=pd.read_csv(study).reindex(columns=[*COLUMNS]) if studied and study.exists() else None,
-        study_pictures=_pictures(paths.reports / "study") if studied else {},
-        study_titles=titles["titles"] if studied else {},
+        study=pd.read_csv(study).reindex(columns=[*COLUMNS]) if pictures and study.exists() else None,
+        study_pictures=pictures,
         uncertain=uncertain if uncertain and uncertain.exists() else None,
         budget=max([read_json(path)["minutes"] for path in paths.runs.glob("*/budget.json")], default=0.0),
     )
@@ -192,9 +190,5 @@ def _search(params: Params, data: Prepared, paths: Paths) -> Search | None:
     for model in models:
         study = study_of(params, data, paths.studies, model)
         if study.fragment is not None:
-            return Search(model, study.best, _pictures(paths.reports / "tune"))
+            return Search(model, study.best, read_pictures(paths.reports / "tune", study.folder.name))
     return None
-
-
-def _pictures(folder: Path) -> dict[str, Path]:
-    return {path.stem: path for path in sorted(folder.glob("*.png"))}

@@ -15,13 +15,6 @@ from digits.report.layout import Section, Table
 from digits.report.reliability import reliability
 
 _LIBRARIES = ("tensorflow", "keras", "scikit-learn", "numpy", "pandas", "optuna", "kaggle")
-_TUNING = {
-    "history": "How the search went, trial by trial",
-    "curves": "How the best trial of each optimizer learned",
-    "importances": "What matters for the accuracy",
-    "parallel": "The better trials, a line for each",
-    "slices": "The better trials, parameter by parameter",
-}
 
 
 def sections(content: Content, commit: str) -> list[Section]:
@@ -141,8 +134,7 @@ def _training(content: Content) -> Section:
         section.sentences.append(f"{run.name}: {_fit_words(run)}.")
         section.draw(charts.learning(run, f"learning{number}"))
     if race := content.study_pictures.get("race"):
-        title = "Optimizers compared: " + content.study_titles.get("race", "a race")
-        section.show(title, title, embedded(race.read_bytes()))
+        section.show(race.title, race.title, embedded(race.path.read_bytes()))
     return section
 
 
@@ -188,9 +180,8 @@ def _tuning(content: Content) -> Section:
     section.sentences += [
         f"{name.replace('_', ' ')}: {value} in place of {default.get(name)}" for name, value in best.items()
     ]
-    for name, title in _TUNING.items():
-        if picture := content.search.pictures.get(name):
-            section.show(title, title, embedded(picture.read_bytes()))
+    for picture in content.search.pictures.values():
+        section.show(picture.title, picture.title, embedded(picture.path.read_bytes()))
     return section
 
 
@@ -251,10 +242,9 @@ def _study(content: Content) -> Section:
         tuple(None if pd.isna(cell) else cell for cell in line) for line in board[list(names)].itertuples(index=False)
     ]
     section.tables.append(Table("Recipes", names, styles, tuple(rows)))
-    for name, path in content.study_pictures.items():
-        title = content.study_titles.get(name, name)
-        if name != "race":
-            section.show(title, title, embedded(path.read_bytes()))
+    for name, picture in content.study_pictures.items():
+        if name != "race":  # which stands with the training
+            section.show(picture.title, picture.title, embedded(picture.path.read_bytes()))
     return section
 
 

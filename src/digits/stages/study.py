@@ -1,5 +1,7 @@
 """Run the published recipes, and write what was measured beside what was published."""
 
+from typing import TYPE_CHECKING
+
 from digits.errors import UserError
 from digits.files import write_atomic
 from digits.job import Job, Outcome
@@ -9,6 +11,9 @@ from digits.recipes.claims import ranks, sentences
 from digits.recipes.fits import complete, units
 from digits.recipes.recipe import Recipe, load_recipes
 from digits.recipes.table import Row, markdown, rows_of, table
+
+if TYPE_CHECKING:
+    from digits.pictures import Picture
 
 _DIGITS, _FASHION = "digit-recognizer", "params.fashion-mnist.yaml"
 _STORED = 10  # seeds that are looked for
@@ -73,13 +78,13 @@ def _fashion(job: Job) -> Prepared | None:
     return next((data for data in reversed(found) if not data.practice), None)
 
 
-def _draw(rows: dict[str, Row], job: Job) -> dict[str, str]:
+def _draw(rows: dict[str, Row], job: Job) -> "dict[str, Picture]":
     from digits.recipes.pictures import draw_study  # noqa: PLC0415 - Matplotlib takes a second
 
     return draw_study(rows, job.data, job.paths.runs / "study", job.paths.reports / "study")
 
 
-def _report(rows: dict[str, Row], data: Prepared, pictures: dict[str, str]) -> str:
+def _report(rows: dict[str, Row], data: Prepared, pictures: "dict[str, Picture]") -> str:
     """The page: what is shown, the tables, the ranks, the pictures."""
     parts = ["# Published recipes, measured here"]
     if data.practice:
@@ -94,5 +99,5 @@ def _report(rows: dict[str, Row], data: Prepared, pictures: dict[str, str]) -> s
         lines = [f"| rank | {' | '.join(shown)} |", "|---:|" + "---|" * len(shown)]
         lines += [f"| {rank} | {' | '.join(each)} |" for rank, each in enumerate(zip(*shown.values(), strict=True), 1)]
         parts += ["## Ranks of the optimizers", "opt: one network handed on; fair: fresh weights", "\n".join(lines)]
-    parts += [f"## {title}\n\n![{title}](study/{name}.png)" for name, title in pictures.items()]
+    parts += [f"## {each.title}\n\n![{each.title}](study/{each.path.name})" for each in pictures.values()]
     return "\n\n".join(filter(None, parts)) + "\n"

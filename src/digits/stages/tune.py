@@ -193,7 +193,7 @@ class _Tuning:
         self, verdict: str, candidates: dict[str, Tried | None], found: dict[Unit, float], gains: dict[str, Gain]
     ) -> None:
         trials, folder = self.tried(), self.job.paths.reports / "tune"
-        pictures = draw_study(self.searched, trials, folder)
+        pictures = draw_study(self.searched, trials, folder, self.study.folder.name)
         write_atomic(folder / "trials.csv", report.table(trials).to_csv(index=False, lineterminator="\n"))
         parts = [
             f"# Search for `{self.params.model}`",
@@ -201,7 +201,7 @@ class _Tuning:
             report.confirmation(found, candidates, gains),
             "Gains are of fits with the same seed on the same fold, without the fold that trials were judged on.",
             f"{report.summary(trials)} ([trials.csv](trials.csv)).",
-            *[f"![{picture.stem}]({picture.name})" for picture in pictures],
+            *[f"![{picture.title}]({picture.path.name})" for picture in pictures.values()],
         ]
         write_atomic(folder / "report.md", "\n\n".join(part for part in parts if part) + "\n")
 
