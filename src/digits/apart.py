@@ -92,6 +92,7 @@ def _cause(exitcode: int | None) -> str:
 
 
 def _main(work: Callable[[Any, Ask], None], order: Any, there: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it is told as well, and ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def ask(message: Any) -> Any:
@@ -102,8 +103,6 @@ def _main(work: Callable[[Any, Ask], None], order: Any, there: Connection) -> No
         work(order, ask)
     except UserError as error:
         there.send(("failed", str(error)))
-    except KeyboardInterrupt:
-        pass  # the process that started it is told as well
     except Exception as error:
         there.send(("failed", f"{type(error).__name__}: {' '.join(str(error).split())}"))
     else:
