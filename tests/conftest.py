@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from digits.cli import main
@@ -29,17 +31,14 @@ from kaggle_server import KaggleServer, key_in, running
 ROOT = Path(__file__).parent.parent
 # whichever test is the first to need a process of its own: all of them have TensorFlow from its start
 multiprocessing.set_forkserver_preload([FAMILIES["cnn"], *PRELOAD])
-settings.register_profile("fuzz", max_examples=10_000)
+# a shell's background jobs are started with interruptions ignored, and so would be all commands that tests interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
+settings.register_profile("fuzz", max_examples=20_000)
 REAL_DIGITS = ROOT.parent / "shared" / "data" / "digit-recognizer.zip"
 REAL_FASHION = ROOT.parent / "shared" / "data" / "fashion-mnist.zip"
 
-# 12x12 images of three classes; networks and epochs as small as they can be
-TOY = (
-    "competition.slug=toy",
-    "competition.image_shape=[12,12]",
-    "competition.classes=3",
-    "competition.train_rows=180",
-    "competition.test_rows=30",
+# networks, baselines and searches as small as they can be
+SMALL = (
     "data.folds=3",
     "train.layers=4C3 MP2 8",
     "train.epochs=2",
@@ -62,6 +61,15 @@ TOY = (
     " solver: adam, alpha: 1e-4, batch_size: 16, learning_rate_init: 1e-2, max_iter: 4, early_stopping: false,"
     " n_iter_no_change: 3},"
     " nearest: {kind: knn, deskew: false, components: 8, n_neighbors: 3, weights: uniform}}",
+)
+# 12x12 images of three classes
+TOY = (
+    "competition.slug=toy",
+    "competition.image_shape=[12,12]",
+    "competition.classes=3",
+    "competition.train_rows=180",
+    "competition.test_rows=30",
+    *SMALL,
 )
 
 MINUTES = "train.budget=10"
@@ -151,13 +159,18 @@ Digits = Callable[..., Shown]
 
 
 @pytest.fixture(scope="session")
-def probed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the probe of this machine found, and how fast the toy network is here."""
-    folder, console = tmp_path_factory.mktemp("machines"), Console(plain=True)
-    engine = measured_engine(folder, console)
+def probed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder with what the probe of this machine found, and how fast the toy network is here.
+
+    It is one for all processes of the tests: whichever needs it first measures.
+    """
+    own = tmp_path_factory.getbasetemp()
+    folder, console = (own if worker_id == "master" else own.parent) / "machines", Console(plain=True)
     data = prepare_toy(tmp_path_factory.mktemp("toy") / "prepared")
     model = load_params(ROOT / "params.yaml", TOY).train.spec.model_dump(mode="json")
-    measured_pace(data, run_spec("cnn", model, "/255", 0, data), engine.at_once, folder, console)
+    with FileLock(folder.with_suffix(".lock")):
+        engine = measured_engine(folder, console)
+        measured_pace(data, run_spec("cnn", model, "/255", 0, data), engine.at_once, folder, console)
     return folder
 
 
@@ -173,7 +186,8 @@ def workspace(tmp_path: Path, probed: Path) -> Path:
 
 def digits_arguments(*arguments: str, toy: bool = True, also: tuple[str, ...] = ()) -> list[str]:
     """Arguments of the command, on the toy competition unless told otherwise; `also`: further overrides."""
-    return [*arguments, *(["--set", " ".join(f"'{item}'" for item in (*TOY, *also))] if toy else [])]
+    overrides = (*(TOY if toy else ()), *also)
+    return [*arguments, *(["--set", " ".join(f"'{item}'" for item in overrides)] if overrides else [])]
 
 
 def digits_command(*arguments: str, also: tuple[str, ...] = ()) -> list[str]:

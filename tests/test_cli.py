@@ -70,7 +70,7 @@ def test_a_command_with_nothing_to_do_waits_for_no_large_library(toy: Path, digi
 
 def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: Digits, tmp_path: Path) -> None:
     also = (
-        "train.epochs=40",
+        "train.epochs=25",
         "train.fits=0",
         MINUTES,
     )  # folds of some seconds, so that there is a middle to kill it in

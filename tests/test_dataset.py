@@ -198,7 +198,7 @@ def reference(content: bytes) -> list[list[int]] | None:
     return rows
 
 
-@settings(max_examples=6 * settings().max_examples, deadline=None)  # 600; many more with the profile of make fuzz
+@settings(max_examples=3 * settings().max_examples, deadline=None)  # 300; many more with the profile of make fuzz
 @given(
     start=st.integers(len(HEADER), len(HEADER + ROWS)),
     removed=st.integers(0, 6),

@@ -1,8 +1,6 @@
 """What networks are trained with: the fastest here, found once, and said."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import joblib
@@ -60,26 +58,23 @@ def test_only_what_is_auto_is_settled(params: Params) -> None:
     assert "on 2 x H100" in Engine("H100", 2, "mixed_bfloat16", 256, 3, 2.0).line(settled.model_dump())
 
 
-def test_the_machine_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = measured_engine(tmp_path, Console(plain=True))
-    [kept] = tmp_path.iterdir()
-    assert all(
-        one["images_per_second"]["float32"]["128"] > 0 for one in json.loads(kept.read_text())["measured"].values()
-    )
+def test_the_machine_is_measured_once(probed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("measured again"))
-    assert measured_engine(tmp_path, Console(plain=True)) == first
+    first = measured_engine(probed, Console(plain=True))
+    assert measured_engine(probed, Console(plain=True)) == first
     monkeypatch.setattr("digits.engine.processor", lambda: "another")
     with pytest.raises(pytest.fail.Exception, match="measured again"):
-        measured_engine(tmp_path, Console(plain=True))
+        measured_engine(probed, Console(plain=True))
 
 
-def test_the_probe_tries_every_precision_and_batch(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "digits.models.cnn.probe", "1"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
-    table = json.loads(shown)["images_per_second"]
-    assert set(table) == set(probe.PRECISIONS)
-    assert sorted(len(sizes) for sizes in table.values()) == [1, len(probe.BATCHES)]
-    assert all(speed > 10 for sizes in table.values() for speed in sizes.values())
+def test_the_probe_tries_every_precision_and_batch(probed: Path) -> None:
+    [kept] = [found for path in probed.iterdir() if "precision" in (found := json.loads(path.read_text()))]
+    threads = {joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)}
+    assert {int(count) for count in kept["measured"]} == threads and kept["threads"] in threads
+    for table in (each["images_per_second"] for each in kept["measured"].values()):
+        assert set(table) == set(probe.PRECISIONS)
+        assert sorted(len(sizes) for sizes in table.values()) == [1, len(probe.BATCHES)]
+        assert all(speed > 10 for sizes in table.values() for speed in sizes.values())
 
 
 def test_a_probe_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from conftest import ROOT, TOY, Digits, write_toy_files
+from conftest import MINUTES, ROOT, SMALL, TOY, Digits, write_toy_files
 from digits.config import Paths, load_params
-from digits.files import write_json
+from digits.files import read_json, write_json
 from digits.ledger import Ledger
 from digits.prepared import load_prepared
-from digits.recipes.table import COLUMNS
 from digits.report.gather import gather
 from digits.report.reliability import reliability
 from digits.report.sections import next_step
@@ -81,33 +81,34 @@ def test_a_page_of_nothing_says_what_to_type(digits: Digits, workspace: Path, op
 
 @pytest.fixture
 def full(digits: Digits, workspace: Path) -> Path:
-    """The page of everything: runs of two kinds, a blend, a score, a search, a study; with markup in every name."""
-    write_toy_files(workspace / "data" / "raw")
-    also = ("train.budget=10", f"submit.message={PLANTED.replace(' ', '')}")
-    for stages in (("fetch", "prepare", "baseline"), ("train", "ensemble", "submit")):
-        shown = digits(*stages, also=also)
+    """The page of a whole practice run, from baselines to a study, and a score; with markup in every name."""
+    names = ", ".join(f'"{PLANTED}{number}"' for number in range(10))
+    also = (*SMALL, MINUTES, f"submit.message={PLANTED.replace(' ', '')}", f"competition.class_names=[{names}]")
+    for stages in (
+        ("fetch", "prepare", "baseline", "--data", "practice"),
+        ("train", "ensemble", "submit"),
+        ("tune",),
+        ("study", "--only", "opt-simple rate-0.1 rate-1"),
+    ):
+        shown = digits(*stages, toy=False, also=also)
         assert shown.returncode == 0, shown.stderr
     ledger = Ledger(workspace / "submissions" / "ledger.csv")
     [line] = ledger.lines()
     ledger.append(line | {"file": PLANTED, "public_score": "0.5", "ref": "7"}, "scored", line["time"])
     reports = workspace / "reports"
-    (reports / "study").mkdir()
-    for name in ("race", "lottery"):
-        shutil.copy(reports / "uncertain.png", reports / "study" / f"{name}.png")
-    [folder] = (workspace / "data" / "processed").iterdir()
-    titles = {"data": load_prepared(folder).hash, "titles": {"lottery": f"The seed decides {PLANTED}"}}
+    titles = read_json(reports / "study" / "titles.json")
+    titles["titles"]["rates"] += PLANTED
     write_json(reports / "study" / "titles.json", titles)
-    rows = [
-        f"opt-adam,1,{PLANTED},digits,float32,test,0.9831,0.98,,1,0,-0.0031,0.01,yes,,0.5",
-        "opt-sgd,1,SGD,digits,float32,test,0.9597,0.9,0.01,3,0,-0.0597,0.01,no,seeds,1.5",
-    ]
-    (reports / "study.csv").write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
-    (reports / "tune").mkdir()
-    shutil.copy(reports / "uncertain.png", reports / "tune" / "history.png")
-    params = load_params(workspace / "params.yaml", [*TOY, *also])
-    study = study_of(params, load_prepared(folder), workspace / "runs" / "tune", "train")
-    study.save({"learning_rate": 0.004}, "found")
-    made = digits("report", also=also)
+    study = pd.read_csv(reports / "study.csv")
+    study["recipe"] += PLANTED
+    study.to_csv(reports / "study.csv", index=False)
+    [folder] = (workspace / "data" / "processed").iterdir()
+    params = load_params(workspace / "params.yaml", also)
+    found = study_of(params, load_prepared(folder), workspace / "runs" / "tune", "train")
+    found.save({"learning_rate": 0.004, "initializer": PLANTED}, "found")
+    for path in (workspace / "runs").glob("knn-*/run.json"):
+        write_json(path, read_json(path) | {"name": PLANTED})
+    made = digits("report", toy=False, also=also)
     assert made.returncode == 0, made.stderr
     return reports / "index.html"
 
