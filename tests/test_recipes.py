@@ -72,16 +72,17 @@ def same_as_written(recipe: Recipe, line: str) -> None:
         assert written[-2:] == convolutions if recipe.id == "cnn-b" else written == convolutions, recipe.id
 
 
+@pytest.mark.parametrize("name", ["cnn-a", "dense-5"])
 def test_the_fast_precision_moves_no_figure_beyond_its_spread(
-    recipes: dict[str, Recipe], tmp_path: Path, digits: Digits, workspace: Path
+    name: str, recipes: dict[str, Recipe], tmp_path: Path, digits: Digits, workspace: Path
 ) -> None:
     """Of a slow recipe, on the practice set: the difference of means lies within two standard errors of fits."""
     assert digits("fetch", "prepare", "--data", "practice", toy=False).returncode == 0
     [folder] = (workspace / "data" / "processed").iterdir()
     found: dict[str, list[float]] = {}
     for each in ("float32", "mixed_bfloat16"):
-        spec = recipes["cnn-a"].model | {"precision": each, "batch_size": 50, "epochs": 3}
-        chains = units([replace(recipes["cnn-a"], model=spec)], {"digits": load_prepared(folder)}, tmp_path, 2, ENGINE)
+        spec = recipes[name].model | {"precision": each, "batch_size": 50, "epochs": 3}
+        chains = units([replace(recipes[name], model=spec)], {"digits": load_prepared(folder)}, tmp_path, 2, ENGINE)
         for [unit] in chains:
             fit_unit(unit)
         found[each] = [unit.result["test"] for [unit] in chains if unit.result]
@@ -89,6 +90,11 @@ def test_the_fast_precision_moves_no_figure_beyond_its_spread(
     error = np.sqrt((np.var(exact, ddof=1) + np.var(fast, ddof=1)) / 2)
     # 252 images are kept aside: one more or less is no difference
     assert min(*exact, *fast) > 0.9 and abs(np.mean(exact) - np.mean(fast)) <= 2 * error + 1 / 252
+
+
+def test_only_recipes_of_which_that_is_tested_are_fitted_in_it(recipes: dict[str, Recipe]) -> None:
+    fast = {name for name, recipe in recipes.items() if recipe.model.get("precision") == "auto"}
+    assert fast == {name for name in recipes if name.startswith(("cnn-", "dense-", "claim-", "tips-d", "tips-l1"))}
 
 
 def test_ids_are_of_several_sections_and_say_what_differs(recipes: dict[str, Recipe]) -> None:
