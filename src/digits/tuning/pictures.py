@@ -83,9 +83,10 @@ def _history(trials: Sequence[Tried]) -> str:
     axes.grid(visible=True)
     axes.legend(title="longest fit", loc="lower right")
     leader = max(full or trials, key=lambda trial: trial.value)
-    longest = _epochs(leader.results[-1]["length"])
+    last = leader.results[-1]
     return (
-        f"Of {len(trials)} trials, number {leader.number} has the highest accuracy after {longest}, {leader.value:.4f}"
+        f"Of {len(trials)} trials, number {leader.number} is the most accurate after {_epochs(last['length'])}, "
+        f"{last['accuracy']:.4f}"
     )
 
 
