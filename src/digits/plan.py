@@ -175,18 +175,20 @@ def allot(
     of each. At most half of the time is for folds: what they are worth is known when the first is done, while each fit
     on all images adds to what is submitted.
     """
+    enough = min(_ENOUGH, wanted.folds)
     need: dict[Name, float] = {}
     for name, (epochs, pace) in networks.items():
         fold = seconds(_of_fold(epochs), pace, sizes)
         whole = seconds(Fit(None, _bounds(epochs)[0], wanted.seed), pace, sizes)
-        need[name] = _SPARE * max(2 * min(_ENOUGH, wanted.folds) * fold / workers, fold, whole)
+        need[name] = max(2 * enough * fold / workers, _SPARE * fold, _SPARE * whole)
     taken: list[Name] = []
     for name in networks:
         if not taken or sum(need[each] for each in (*taken, name)) <= left:
             taken.append(name)
     multiple = left / sum(need[name] for name in taken)
-    folds = floor(multiple * min(_ENOUGH, wanted.folds) + 1e-9)
-    goal = replace(wanted, folds=min(wanted.folds, max(1, folds)))
+    # folds that are late must not take the time of what follows them
+    folds = max(1 if len(taken) == 1 else enough, floor(multiple * enough / _SPARE))
+    goal = replace(wanted, folds=min(wanted.folds, folds))
     return {
         name: Share(multiple * need[name], replace(goal, epochs=networks[name][0], certain=name == taken[0]))
         for name in taken
