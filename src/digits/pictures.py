@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from cycler import cycler
@@ -15,6 +16,7 @@ from digits.files import read_json, write_json
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _TITLES = "titles.json"
 _DPI = 110  # dots per inch
+_LETTERS = 10  # of a title, per inch
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def write_pictures(folder: Path, of: str, drawn: Mapping[str, Callable[[], str |
         with drawing():
             if title := draw():
                 figure = plt.gcf()
-                figure.suptitle(title)
+                figure.suptitle(fill(title, int(_LETTERS * figure.get_figwidth())))
                 figure.tight_layout()
                 figure.savefig(folder / f"{name}.png", dpi=_DPI)
                 written[name] = Picture(title, folder / f"{name}.png")

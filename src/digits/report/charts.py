@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from numpy.typing import NDArray
 
 from digits.blends import Blend
@@ -148,6 +149,7 @@ def frontier(runs: Sequence[Run]) -> Chart | None:
             ylabel="CV accuracy",
             ylim=(min(found) - margin, max(found) + margin),
         )
+        _plain(axes.xaxis)
         axes.grid(visible=True)
         axes.legend()
         text = "; ".join(
@@ -179,6 +181,7 @@ def learning(run: Run, name: str) -> Chart | None:
             for number in range(len(run.histories)):
                 axes[0, 0].plot([], [], "-", color=COLOURS[number % len(COLOURS)], label=f"fold {number + 1}")
         axes[0, 0].set(yscale="log")
+        _plain(axes[0, 0].yaxis)
         figure.legend(loc="outside upper center", ncols=4)
         axes[2, 0].set(xlabel="epoch", ylabel="learning rate")
         for part in axes.flat:
@@ -187,6 +190,13 @@ def learning(run: Run, name: str) -> Chart | None:
         kept = f", {last['valid_accuracy']:.4f} on images kept aside" if "valid_accuracy" in last else ""
         title = f"{run.name}: {len(run.histories[0])} epochs end at {last['accuracy']:.4f} on images learned from{kept}"
         return Chart(title, f"{title}; first fold of {len(run.histories)}", _svg(figure, name))
+
+
+def _plain(axis: Axis) -> None:
+    """A logarithmic axis has 1, 2 and 5 of each power of ten, written as people do."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _epochs(axes: Axes, history: list[dict[str, float]], name: str, style: str, colour: str) -> None:
@@ -275,6 +285,7 @@ def members(blend: Blend, names: dict[str, str]) -> Chart | None:
         right.errorbar([row["gain"] for row in rows], places, xerr=[row["error"] for row in rows], fmt="o")
         right.axvline(0, color="#888888", linewidth=1)
         right.set(xlabel="gain in accuracy, one standard error")
+        right.xaxis.set_major_locator(MaxNLocator(4))
         right.set_yticks(places, [""] * len(rows))
         best = max(rows, key=lambda row: float(row["gain"]))
         text = "; ".join(f"{name}: gain {row['gain']:+.5f}" for name, row in zip(shown, rows, strict=True))
