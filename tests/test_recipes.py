@@ -72,17 +72,16 @@ def same_as_written(recipe: Recipe, line: str) -> None:
         assert written[-2:] == convolutions if recipe.id == "cnn-b" else written == convolutions, recipe.id
 
 
-@pytest.mark.parametrize("name", ["cnn-a", "dense-5"])
 def test_the_fast_precision_moves_no_figure_beyond_its_spread(
-    name: str, recipes: dict[str, Recipe], tmp_path: Path, digits: Digits, workspace: Path
+    recipes: dict[str, Recipe], tmp_path: Path, digits: Digits, workspace: Path
 ) -> None:
     """Of a slow recipe, on the practice set: the difference of means lies within two standard errors of fits."""
     assert digits("fetch", "prepare", "--data", "practice", toy=False).returncode == 0
     [folder] = (workspace / "data" / "processed").iterdir()
     found: dict[str, list[float]] = {}
     for each in ("float32", "mixed_bfloat16"):
-        spec = recipes[name].model | {"precision": each, "batch_size": 50, "epochs": 3}
-        chains = units([replace(recipes[name], model=spec)], {"digits": load_prepared(folder)}, tmp_path, 2, ENGINE)
+        spec = recipes["cnn-a"].model | {"precision": each, "batch_size": 50, "epochs": 3}
+        chains = units([replace(recipes["cnn-a"], model=spec)], {"digits": load_prepared(folder)}, tmp_path, 2, ENGINE)
         for [unit] in chains:
             fit_unit(unit)
         found[each] = [unit.result["test"] for [unit] in chains if unit.result]
@@ -94,7 +93,7 @@ def test_the_fast_precision_moves_no_figure_beyond_its_spread(
 
 def test_only_recipes_of_which_that_is_tested_are_fitted_in_it(recipes: dict[str, Recipe]) -> None:
     fast = {name for name, recipe in recipes.items() if recipe.model.get("precision") == "auto"}
-    assert fast == {name for name in recipes if name.startswith(("cnn-", "dense-", "claim-", "tips-d", "tips-l1"))}
+    assert fast == {name for name in recipes if name.startswith("cnn-")}
 
 
 def test_ids_are_of_several_sections_and_say_what_differs(recipes: dict[str, Recipe]) -> None:
