@@ -7,6 +7,7 @@ from digits.layers import (
     Conv,
     Dense,
     Dropout,
+    FinalRelu,
     GlobalPool,
     Pool,
     output_size,
@@ -16,7 +17,7 @@ from digits.layers import (
 
 
 def test_every_kind_of_layer() -> None:
-    assert parse_layers("32C5 16C3s2v BN MP2 AP3 D0.25 GAP 128") == (
+    assert parse_layers("32C5 16C3s2v BN MP2 AP3 D0.25 GAP 128 RELU") == (
         Conv(32, 5, 1, "same"),
         Conv(16, 3, 2, "valid"),
         BatchNorm(),
@@ -25,6 +26,7 @@ def test_every_kind_of_layer() -> None:
         Dropout(0.25),
         GlobalPool(),
         Dense(128),
+        FinalRelu(),
     )
 
 
@@ -41,6 +43,7 @@ def test_no_layer_at_all_is_softmax_regression() -> None:
         ("MP0", "size of 0"),
         ("128 MP2", "layer 2, 'MP2', needs an image"),
         ("GAP 16C3", "layer 2, '16C3', needs an image"),
+        ("128 RELU 64", "layer 3, '64', comes after RELU"),
     ],
 )
 def test_faults_name_the_layer(text: str, complaint: str) -> None:
@@ -66,6 +69,7 @@ def test_output_size_refuses_to_shrink_to_nothing() -> None:
     [
         ("", [784 * 10]),
         ("300", [784 * 300, 300 * 10]),
+        ("300 RELU", [784 * 300, 300 * 10]),
         ("8C5v MP2 16C3s2 BN D0.3 64", [24**2 * 25 * 8, 6**2 * 9 * 8 * 16, 36 * 16 * 64, 64 * 10]),
         ("8C3 GAP", [784 * 9 * 8, 8 * 10]),
     ],

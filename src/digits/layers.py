@@ -11,8 +11,10 @@ r"""The notation in which networks are written: `16C3 16C3 MP2 D0.3 128`, one wo
 | `BN`      | batch normalisation                                                   |
 | `D0.3`    | dropout of 30 % of the values                                         |
 | `128`     | fully connected, 128 units, then the activation; flattens where needed |
+| `RELU`    | as the last word: a relu of the final layer, before the softmax       |
 
-The final layer, one unit per class, is not written: it follows from the competition.
+The final layer, one unit per class, is not written: it follows from the competition. A relu of its outputs is a mistake
+that has been published (`make study`): a class whose unit is never above 0 is never learned.
 """
 
 import re
@@ -62,25 +64,32 @@ class Dense:
     units: int
 
 
-Layer = Conv | Pool | GlobalPool | BatchNorm | Dropout | Dense
+@dataclass(frozen=True)
+class FinalRelu:
+    """Of the final layer's outputs, before the softmax."""
+
+
+Layer = Conv | Pool | GlobalPool | BatchNorm | Dropout | Dense | FinalRelu
 
 _CONV = re.compile(r"(\d+)C(\d+)(?:s(\d+))?(v?)")
 _POOL = re.compile(r"(MP|AP)(\d+)")
 _DROPOUT = re.compile(r"D(0?\.\d+|0)")
 _DENSE = re.compile(r"\d+")
-_EXAMPLES = "32C5, 32C5s2, 32C5v, MP2, AP2, GAP, BN, D0.3, 128"
+_EXAMPLES = "32C5, 32C5s2, 32C5v, MP2, AP2, GAP, BN, D0.3, 128, RELU"
 
 
 def parse_layers(text: str) -> tuple[Layer, ...]:
     """Layers of a network written as `text`.
 
-    Raises ValueError, naming the word and its position, for a word that is no layer, a size of 0, and a convolution
-    or pooling after the image has been flattened.
+    Raises ValueError, naming the word and its position, for a word that is no layer, a size of 0, a convolution or
+    pooling after the image has been flattened, and whatever follows RELU.
     """
     layers: list[Layer] = []
     flat = False
     for position, word in enumerate(text.split(), start=1):
         layer = _parse_word(word, position)
+        if layers and layers[-1] == FinalRelu():
+            raise ValueError(f"layer {position}, {word!r}, comes after RELU, which is about the final layer")
         if flat and isinstance(layer, Conv | Pool | GlobalPool):
             raise ValueError(f"layer {position}, {word!r}, needs an image, but the layers before it have flattened it")
         flat = flat or isinstance(layer, Dense | GlobalPool)
@@ -128,7 +137,7 @@ def training_operations(layers: tuple[Layer, ...], image_shape: tuple[int, int],
             case Dense(units):
                 forward.append(2 * (flat or height * width * channels) * units)
                 flat = units
-            case BatchNorm() | Dropout():
+            case BatchNorm() | Dropout() | FinalRelu():
                 pass
     forward.append(2 * (flat or height * width * channels) * classes)
     return 3 * sum(forward) - forward[0]
@@ -149,6 +158,8 @@ def _parse_word(word: str, position: int) -> Layer:
         layer, sizes = GlobalPool(), []
     elif word == "BN":
         layer, sizes = BatchNorm(), []
+    elif word == "RELU":
+        layer, sizes = FinalRelu(), []
     else:
         raise ValueError(f"layer {position}, {word!r}, is none of the known kinds: {_EXAMPLES}")
     if 0 in sizes:

@@ -534,6 +534,16 @@ def test_memory_does_not_grow_over_thirty_fits(spec: dict[str, Any]) -> None:
     assert sizes[-1] < 1.1 * sizes[4]
 
 
+def test_a_relu_of_the_final_layer_is_one_of_what_the_softmax_sees() -> None:
+    keras.utils.set_random_seed(0)
+    plain, cut = (build_network(parse_layers(text), PLAIN, (12, 12), 3) for text in ("8", "8 RELU"))
+    cut.set_weights(plain.get_weights())
+    images = np.random.default_rng(0).random((50, 12, 12, 1), np.float32)
+    logits = plain.predict_on_batch(images)
+    assert logits.min() < 0 < logits.max()
+    assert np.array_equal(cut.predict_on_batch(images), np.maximum(logits, 0))
+
+
 def test_mixed_precision_keeps_weights_and_logits_in_float32(spec: dict[str, Any]) -> None:
     network = build_network(parse_layers("4C3 BN MP2 D0.1 8"), replace(PLAIN, precision="mixed_bfloat16"), (12, 12), 3)
     assert {str(weight.dtype) for weight in network.weights} == {"float32"}

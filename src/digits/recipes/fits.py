@@ -17,18 +17,14 @@ from digits.crossval import fit_on
 from digits.engine import Engine
 from digits.errors import DivergedError, UserError
 from digits.files import atomic_folder, fingerprint, read_json, write_json
-from digits.layers import parse_layers, training_operations
 from digits.metrics import accuracy, log_loss
 from digits.models import FAMILIES, family, save
 from digits.prepared import Prepared, load_prepared
+from digits.recipes.expected import expected_seconds
 from digits.recipes.recipe import Recipe
 from digits.versions import code_version
 
 _SPLIT = _FIRST = 42  # random_state of every published split that names one, and the first seed of the fits
-
-# For the order of fits and the bar alone: operations per second of one core, and seconds that each fit has before it.
-_SPEED, _START = 60e9, 3.0
-_MLP_EPOCHS = 60  # of up to 200, after which MLPClassifier has mostly stopped
 
 
 @dataclass(frozen=True)
@@ -99,7 +95,7 @@ def complete(chains: Sequence[Sequence[Unit]], workers: int, console: Console) -
     What fails keeps nothing else from being fitted. Raises UserError at the end, naming it.
     """
     missing = [[unit for unit in chain if unit.result is None] for chain in chains]
-    missing = sorted(filter(None, missing), key=lambda chain: -sum(map(expected_seconds, chain)))
+    missing = sorted(filter(None, missing), key=lambda chain: -sum(map(_seconds, chain)))
     # rows that share a fit have the same folder; a chain begins with what is its own
     seen: set[Path] = set()
     jobs = []
@@ -109,12 +105,12 @@ def complete(chains: Sequence[Sequence[Unit]], workers: int, console: Console) -
         jobs += [own] if own else []
     if not jobs:
         return 0
-    seconds = sum(expected_seconds(unit) for job in jobs for unit in job)
+    seconds = sum(_seconds(unit) for job in jobs for unit in job)
     failures = []
     with console.bar("study", seconds / 60, "minutes of one core") as bar:
         calls = (delayed(_fit_chain)(job) for job in jobs)
         for job, failure in Parallel(n_jobs=min(workers, len(jobs)), return_as="generator_unordered")(calls):
-            bar.advance(sum(map(expected_seconds, job)) / 60, job[-1].recipe.id)
+            bar.advance(sum(map(_seconds, job)) / 60, job[-1].recipe.id)
             if failure:
                 failures.append(failure)
                 console.warn(failure)
@@ -123,16 +119,11 @@ def complete(chains: Sequence[Sequence[Unit]], workers: int, console: Console) -
     return sum(map(len, jobs))
 
 
-def expected_seconds(unit: Unit) -> float:
-    """How long a fit takes by its multiplications, roughly."""
-    data, model = load_prepared(unit.data), unit.model
-    images = min(unit.recipe.images or len(data.images), (1 - unit.recipe.held) * len(data.images))
-    if model["kind"] == "cnn":
-        layers, epochs = parse_layers(model["layers"]), model["epochs"]
-    else:
-        layers, epochs = parse_layers(" ".join(map(str, model["hidden_layer_sizes"]))), _MLP_EPOCHS
-    operations = training_operations(layers, data.image_shape, data.classes)
-    return float(_START + operations * images * epochs / _SPEED)
+def _seconds(unit: Unit) -> float:
+    """How long it is expected to take."""
+    data = load_prepared(unit.data)
+    images = min(unit.recipe.images or len(data.images), round((1 - unit.recipe.held) * len(data.images)))
+    return expected_seconds(unit.model, images, data.image_shape, data.classes)
 
 
 def _fit_chain(chain: Sequence[Unit]) -> tuple[Sequence[Unit], str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -100,11 +101,12 @@ def _lottery(rows: Mapping[str, Row]) -> str | None:
     for place, name in enumerate(names):
         values = rows[name].values("test")
         axes.plot([place] * len(values), values, "o", alpha=0.7)
-    axes.set_xticks(range(len(names)), [rows[name].recipe.words for name in names], fontsize=7)
-    axes.set(ylabel="accuracy on images kept aside, one point per seed")
+    axes.set_xticks(range(len(names)), [fill(rows[name].recipe.words, 26) for name in names], fontsize=8)
+    axes.set(ylabel="accuracy, one point per seed", xlim=(-0.5, len(names) - 0.5))
     axes.grid(visible=True, axis="y")
     widest = max(names, key=lambda name: float(np.ptp(rows[name].values("test") or [0])))
-    return f"The seed decides most: {rows[widest].recipe.words}"
+    values = rows[widest].values("test")
+    return f"From {min(values):.3f} to {max(values):.3f} by the seed alone: {rows[widest].recipe.words}"
 
 
 def _rates(rows: Mapping[str, Row]) -> str | None:
@@ -117,7 +119,7 @@ def _rates(rows: Mapping[str, Row]) -> str | None:
     for rate, row in found.items():
         if not row.values("test"):
             axes.annotate("diverged", (rate, means[rate]), textcoords="offset points", xytext=(0, 8), ha="center")
-    axes.set(xscale="log", xlabel="learning rate of SGD", ylabel="accuracy on images kept aside, after five epochs")
+    axes.set(xscale="log", xlabel="learning rate of SGD", ylabel="accuracy after five epochs")
     axes.grid(visible=True)
     return f"Too small hardly moves, too large overshoots: best at {max(means, key=lambda rate: means[rate]):g}"
 

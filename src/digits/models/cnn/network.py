@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from digits.layers import BatchNorm, Conv, Dense, Dropout, GlobalPool, Layer, Pool
+from digits.layers import BatchNorm, Conv, Dense, Dropout, FinalRelu, GlobalPool, Layer, Pool
 from digits.models.cnn.libraries import keras, tf
 
 # Of the running statistics. They are those of the last 20 steps or so: with Keras' 0.99 they lag behind a network that
@@ -39,7 +39,8 @@ def build_network(
     network: list[Any] = [keras.Input((*image_shape, 1))]
     activation: list[Any] = []  # of a convolution, until it is known what follows
     flat = False
-    for layer in layers:
+    hidden = [layer for layer in layers if not isinstance(layer, FinalRelu)]
+    for layer in hidden:
         overtakes = isinstance(layer, Pool) and layer.kind == "max" and style.activation in _RISING
         made = [_keras_layer(layer, style)]
         if isinstance(layer, Dense) and not flat:
@@ -52,10 +53,13 @@ def build_network(
     if not flat:
         network.append(keras.layers.Flatten())
     # probabilities need more digits than bfloat16 has
-    return keras.Sequential([*network, keras.layers.Dense(classes, dtype="float32", **_weights(style))])
+    network.append(keras.layers.Dense(classes, dtype="float32", **_weights(style)))
+    if len(hidden) < len(layers):
+        network.append(keras.layers.ReLU(dtype="float32"))
+    return keras.Sequential(network)
 
 
-def _keras_layer(layer: Layer, style: Style) -> keras.layers.Layer:
+def _keras_layer(layer: Conv | Pool | GlobalPool | BatchNorm | Dropout | Dense, style: Style) -> keras.layers.Layer:
     common = {"dtype": style.precision, **_weights(style)}
     match layer:
         case Conv(filters, kernel, stride, padding):
