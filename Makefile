@@ -80,7 +80,7 @@ submissions: setup ## what has become of each submission, with estimates and sco
 leaderboard: setup ## where your Kaggle account stands
 	@$(DIGITS) leaderboard
 
-study: setup ## published recipes beside their figures: optimizers, first networks, demonstrations; 45 minutes, or ONLY=
+study: setup ## published recipes beside their figures: optimizers, first networks, demonstrations; half an hour, or ONLY=
 	@$(DIGITS) fetch prepare study
 
 report: setup ## reports/index.html: where you stand, what was tried, what is wrong, in pictures
