@@ -83,8 +83,8 @@ def test_a_page_of_nothing_says_what_to_type(digits: Digits, workspace: Path, op
 def full(digits: Digits, workspace: Path) -> Path:
     """The page of a whole practice run, from baselines to a study, and a score; with markup in every name."""
     names = ", ".join(f'"{PLANTED}{number}"' for number in range(10))
-    search = ("tune.trials=3", "tune.seeds=1")
-    also = (*SMALL, *search, MINUTES, f"submit.message={PLANTED.replace(' ', '')}", f"competition.class_names=[{names}]")
+    planted = (f"submit.message={PLANTED.replace(' ', '')}", f"competition.class_names=[{names}]")
+    also = (*SMALL, "tune.trials=3", "tune.seeds=1", MINUTES, *planted)
     for stages in (
         ("fetch", "prepare", "baseline", "--data", "practice"),
         ("train", "ensemble", "submit"),
