@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from digits.estimate import expected_score
 
@@ -73,3 +75,18 @@ def test_a_holdout_unlike_the_folds_is_a_surprise() -> None:
     assert expected_score(oof_right, easy, easy[0], 3, 1000).surprise > 3
     alike = generator.random((3, 2000)) < 0.98
     assert abs(expected_score(oof_right, alike, alike[0], 3, 1000).surprise) < 3
+
+
+@settings(deadline=None)
+@given(
+    right=st.lists(st.booleans(), min_size=2, max_size=200),
+    held=st.lists(st.tuples(st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=30),
+    models=st.integers(1, 30),
+)
+@example(right=[True] * 145 + [False] * 17, held=[(False, True, True)] * 4 + [(True, True, True)] * 14, models=2)
+def test_the_expected_score_lies_in_its_interval_however_few_images_there_are(
+    right: list[bool], held: list[tuple[bool, bool, bool]], models: int
+) -> None:
+    single, blend = np.array([each[:2] for each in held]).T, np.array([each[2] for each in held])
+    found = expected_score(np.array(right), single, blend, models, 30)
+    assert 0 <= found.low <= found.value <= found.high <= 1

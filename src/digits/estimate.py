@@ -62,4 +62,5 @@ def expected_score(
     low, high = beta.interval(_LEVEL, middle * strength, (1 - middle) * strength)
     noise = np.sqrt(spread / count + float(single.var()) / held)
     surprise = float((single.mean() - out_of_fold) / noise) if noise else 0.0
-    return Estimate(middle, float(low), float(high), gain, surprise)
+    # of very few images the distribution is so skewed that its mean may lie outside
+    return Estimate(middle, min(float(low), middle), max(float(high), middle), gain, surprise)
