@@ -14,10 +14,11 @@ from digits.engine import Engine
 from digits.errors import UserError
 from digits.prepared import Prepared, load_prepared
 from digits.recipes.claims import ranks, sentences
-from digits.recipes.fits import Unit, complete, fit_unit, units
+from digits.recipes.fits import complete, units
 from digits.recipes.recipe import Recipe, load_recipes, parse
 from digits.recipes.small import eight_rows, linear_regression, scaled
 from digits.recipes.table import Row, markdown, rows_of, table
+from digits.recipes.unit import Unit, fit_unit
 
 PUBLISHED = ROOT.parent / "shared" / "RECIPES.md"
 THREADS = joblib.cpu_count()  # as all networks that are fitted in this process

@@ -2,54 +2,24 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import Any
 
-import numpy as np
 from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from digits.config import CnnSpec
 from digits.console import Console
-from digits.crossval import fit_on
 from digits.engine import Engine
-from digits.errors import DivergedError, UserError
-from digits.files import atomic_folder, fingerprint, read_json, write_json
-from digits.metrics import accuracy, log_loss
-from digits.models import FAMILIES, family, save
+from digits.errors import UserError
+from digits.files import fingerprint
+from digits.models import FAMILIES, family
 from digits.prepared import Prepared, load_prepared
 from digits.recipes.expected import expected_seconds
 from digits.recipes.recipe import Recipe
+from digits.recipes.unit import Unit, fit_unit
 from digits.versions import code_version
 
-_SPLIT = _FIRST = 42  # random_state of every published split that names one, and the first seed of the fits
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One recipe from one seed. folder: of its result, named after everything that decides it. data: prepared arrays.
-
-    model: as the recipe's, with a value for every `auto`. start: folder of the fit whose weights it goes on with.
-    """
-
-    recipe: Recipe
-    seed: int
-    model: dict[str, Any]
-    data: Path
-    folder: Path
-    start: Path | None
-
-    @property
-    def result(self) -> dict[str, Any] | None:
-        """What came of it; None: it is still to be fitted.
-
-        train, test: accuracies, None where the loss became no number, as `diverged` then says. loss: log loss of the
-        images kept aside, nats. history: as a network's. seconds: of the fit. images: learned from.
-        """
-        found: dict[str, Any] | None = read_json(self.folder / "result.json")
-        return found
+_FIRST = 42  # seed of the fits
 
 
 def units(
@@ -84,7 +54,7 @@ def _unit(recipe: Recipe, seed: int, data: Prepared, runs: Path, engine: Engine,
         "model": model,
         "seed": seed,
         "start": before.name if before else None,
-        "code": code_version(FAMILIES[model["kind"]], __name__),
+        "code": code_version(FAMILIES[model["kind"]], "digits.recipes.unit"),
     }
     return Unit(recipe, seed, model, data.folder, runs / fingerprint(decisive), before)
 
@@ -137,39 +107,3 @@ def _fit_chain(chain: Sequence[Unit]) -> tuple[Sequence[Unit], str]:
             except Exception as error:  # of any kind: the other recipes have nothing to do with it
                 return chain, f"{unit.recipe.id} failed: {type(error).__name__}: {' '.join(str(error).split())}"
     return chain, ""
-
-
-def fit_unit(unit: Unit) -> None:
-    """Fit a unit and save its result, the probabilities of the images kept aside, and its model."""
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - what is fitted already need not wait
-
-    data, recipe = load_prepared(unit.data), unit.recipe
-    train, test = train_test_split(np.arange(len(data.images)), test_size=recipe.held, random_state=_SPLIT)
-    train = train[: recipe.images]
-    history: list[dict[str, float]] = []
-    result: dict[str, Any] = {"images": len(train), "train": None, "test": None, "loss": None, "diverged": ""}
-    started = perf_counter()
-    with atomic_folder(unit.folder) as folder:
-        try:
-            model = fit_on(
-                data,
-                train,
-                test,
-                unit.model,
-                recipe.normalise,
-                unit.seed,
-                lambda *told: history.append(told[2]),
-                unit.start,
-            )
-        except DivergedError as error:
-            result["diverged"] = str(error)
-        else:
-            seen, learned = (model.predict_proba(data.images[rows]) for rows in (test, train))
-            result["test"] = accuracy(seen, data.labels[test]).value
-            result["loss"] = log_loss(seen, data.labels[test])
-            result["train"] = accuracy(learned, data.labels[train]).value
-            np.save(folder / "test.npy", seen.astype(np.float16))
-            save(unit.model, model, folder)
-        result["seconds"] = perf_counter() - started
-        result["history"] = history
-        write_json(folder / "result.json", result)

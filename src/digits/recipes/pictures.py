@@ -15,6 +15,7 @@ from digits.prepared import Prepared
 from digits.recipes.claims import ranks
 from digits.recipes.small import eight_rows_kept, linear_regression
 from digits.recipes.table import Row, table
+from digits.recipes.unit import split
 
 _RATES = (0.001, 0.1, 10.0)  # of the regression of eight rows
 _ONE = "tips-xavier"  # whose opinion of one image is shown
@@ -162,10 +163,8 @@ def _overfitting(rows: Mapping[str, Row]) -> str | None:
 def _one_image(rows: Mapping[str, Row], data: Prepared) -> str | None:
     if _ONE not in rows or not rows[_ONE].values("test"):
         return None
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - the same images as the fit kept aside
-
     row = rows[_ONE]
-    kept = train_test_split(np.arange(len(data.images)), test_size=row.recipe.held, random_state=42)[1]
+    kept = split(row.recipe, len(data.images))[1]
     chosen = int(np.random.default_rng(_SEED).integers(len(kept)))
     probabilities = np.load(row.units[0].folder / "test.npy")[chosen].astype(float)
     _, (left, right) = plt.subplots(1, 2, figsize=(8, 3.5))

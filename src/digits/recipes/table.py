@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from digits.recipes.fits import Unit
 from digits.recipes.recipe import Recipe
+from digits.recipes.unit import Unit
 
 COLUMNS = (
     "id",
