@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from digits.augment import affine_maps, elastic_fields
+from digits.augment import affine_maps, elastic_fields, whole_shifts
+from digits.warp import warp
 
 STILL = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0}
 
@@ -40,6 +41,17 @@ def test_rotation_and_zoom_stay_within_their_ranges() -> None:
     assert 9.8 < np.abs(angles).max() <= 10.001
     zoomed = 1 / draw(zoom=0.1)[:, 0] - 1
     assert 0.098 < np.abs(zoomed).max() <= 0.1001
+
+
+def test_whole_shifts_move_every_image_and_blur_none() -> None:
+    """With room for the shift around the ink, each image is the same one rolled; a shift of 2.9 allows 2 pixels."""
+    generator = np.random.default_rng(5)
+    image = np.pad(generator.integers(1, 256, (6, 9)), 3).astype(np.float32)
+    moved = warp(np.repeat(image[None], 300, axis=0), whole_shifts(generator, 300, 2.9))
+    rolled = {(down, right): np.roll(image, (down, right), (0, 1)) for down in range(-2, 3) for right in range(-2, 3)}
+    found = [next(shift for shift, at in rolled.items() if np.array_equal(at, each)) for each in moved]
+    assert set(found) == set(rolled)
+    assert np.array_equal(whole_shifts(generator, 2, 0.9), np.tile([1, 0, 0, 0, 1, 0, 0, 0], (2, 1)))
 
 
 def test_shear_keeps_areas_and_slants() -> None:

@@ -47,6 +47,17 @@ def affine_maps(
     return _maps(image_shape, turned, zoomed, sheared, shift_y, shift_x)
 
 
+def whole_shifts(generator: np.random.Generator, count: int, shift: float) -> NDArray[np.float32]:
+    """Draw `count` maps, as `affine_maps` does, that shift by whole pixels alone, up to `shift` along each axis.
+
+    Interpolation changes no value then, where every other map blurs the image a little.
+    """
+    furthest = int(shift)
+    maps = np.tile(np.array([1, 0, 0, 0, 1, 0, 0, 0], np.float32), (count, 1))
+    maps[:, [2, 5]] = generator.integers(-furthest, furthest, (count, 2), endpoint=True)
+    return maps
+
+
 def view(
     images: NDArray[np.number],
     *,

@@ -157,6 +157,7 @@ def batches(normalise: str = "/255", images: np.ndarray = IMAGES[:60], **changes
         image_shape=(12, 12),
         classes=3,
         augment=STILL,
+        sharp=0.0,
         batch_size=20,
         seed=0,
     )
@@ -264,6 +265,23 @@ def test_every_image_of_a_batch_is_distorted_in_its_own_way(augment: dict[str, f
     seen = np.concatenate([images.numpy().reshape(60, -1) for images, _ in source.stream(2)])
     assert len(np.unique(seen, axis=0)) == 120
     assert seen.min() >= 0 and seen.max() <= 1
+
+
+@pytest.mark.parametrize("elastic", [0.0, 0.7])
+def test_a_share_of_every_batch_stays_sharp(elastic: float) -> None:
+    """Three images in ten have the very pixels of a labelled one, in other places; no other image has them."""
+    images = np.zeros((60, 12, 12), np.uint8)
+    images[:, 3:-3, 3:-3] = np.random.default_rng(1).integers(1, 256, (60, 6, 6))
+    augment = STILL | {"rotation": 10.0, "shift": 2.0, "elastic": elastic}
+    source = batches("none", images=images.reshape(60, -1), augment=augment, sharp=0.3)
+    known = {tuple(np.sort(image.ravel())) for image in images}
+    drawn = []
+    for step, _ in source.stream(2):
+        kept = [image for image in step.numpy() if tuple(np.sort(image.ravel()).astype(int)) in known]
+        assert len(kept) == 6
+        drawn += kept
+    corners = {tuple(np.argwhere(image.squeeze())[0]) for image in drawn}
+    assert {row for row, _ in corners} == {column for _, column in corners} == {1, 2, 3, 4, 5}
 
 
 def test_a_batch_follows_from_seed_and_step_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ def ours(spec: CnnSpec, images: int) -> Work:
         image_shape=_SHAPE,
         classes=_CLASSES,
         augment=spec.augment.model_dump(),
+        sharp=spec.sharp,
         batch_size=spec.batch_size,
         seed=0,
     )

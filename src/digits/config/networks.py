@@ -112,6 +112,7 @@ class CnnSpec(Section):
     patience: Annotated[int, Field(ge=0)] | None
     keep_best: bool
     augment: Augment
+    sharp: Share
     views: Annotated[tuple[View, ...], Field(strict=False)]
     precision: Literal["float32", "mixed_bfloat16", "auto"]
     threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"]

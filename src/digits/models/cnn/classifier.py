@@ -59,6 +59,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         patience: int | None,
         keep_best: bool,
         augment: dict[str, float],
+        sharp: float,
         views: list[dict[str, Any]],
         precision: str,
         threads: int,
@@ -88,6 +89,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.patience = patience
         self.keep_best = keep_best
         self.augment = augment
+        self.sharp = sharp
         self.views = views
         self.precision = precision
         self.threads = threads
@@ -125,6 +127,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             image_shape=self.image_shape,
             classes=self.classes,
             augment=self.augment,
+            sharp=self.sharp,
             batch_size=min(self.batch_size, len(X)),
             seed=self.random_state,
         )
