@@ -7,6 +7,7 @@ import pytest
 
 from digits.blends import finished, load_blend, load_blended, markdown, save_blend
 from digits.ensemble import ways
+from digits.files import read_json, write_json
 from digits.metrics import accuracy
 from digits.selection import Member, Selection, select
 
@@ -63,6 +64,16 @@ def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
     save_blend(tmp_path, blend, blended, b"a picture")
     assert load_blend(tmp_path, "blend-x") == blend
     assert np.array_equal(load_blended(tmp_path, blend).test, blended.test)
+
+
+def test_one_of_another_version_is_refused(tmp_path: Path) -> None:
+    blend, blended = finished("blend-x", selected(member("a", 1)), LABELS, HOLDOUT)
+    save_blend(tmp_path, blend, blended, b"a picture")
+    content = read_json(tmp_path / "blend-x" / "blend.json")
+    del content["candidates"][0]["loss_behind"]
+    write_json(tmp_path / "blend-x" / "blend.json", content)
+    with pytest.raises(TypeError, match="loss_behind"):
+        load_blend(tmp_path, "blend-x")
 
 
 def test_its_page_shows_every_way_and_every_member() -> None:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from digits.calibration import at_temperature
 from digits.ensemble import LOGITS, Probabilities, Weighted, climb, mean, ways
 from digits.metrics import accuracy, paired_gain
-from digits.selection import Member, most_accurate, refuse_mismatch, select, simplest_of_the_best
+from digits.selection import Member, compared, most_accurate, refuse_mismatch, select, simplest_of_the_best
 
 COUNT = 2000
 
@@ -39,9 +40,8 @@ def folds() -> np.ndarray:
 def test_alike_members_are_simply_averaged(labels: np.ndarray, folds: np.ndarray) -> None:
     alike = [member(f"m{seed}", labels, 2.0, seed) for seed in range(3)]
     found = select({"": alike}, ways(3, 20, 0.1), labels, folds)
-    assert found.candidate.startswith("mean")
-    assert [row["candidate"] for row in found.table] == [*ways(3, 20, 0.1)]
-    assert [row["taken"] for row in found.table].count(True) == 1
+    assert found.way.startswith("mean")
+    assert [candidate.name for candidate in found.candidates] == [*ways(3, 20, 0.1)]
     assert [row["weight"] for row in found.by_member] == pytest.approx([1 / 3] * 3)
     assert all(row["gain"] > 0 for row in found.by_member)
 
@@ -49,7 +49,7 @@ def test_alike_members_are_simply_averaged(labels: np.ndarray, folds: np.ndarray
 def test_a_member_that_harms_is_left_out(labels: np.ndarray, folds: np.ndarray) -> None:
     mixed = [member("good", labels, 3.0, 1), member("bad", labels, -2.0, 2), member("worse", labels, -2.0, 3)]
     found = select({"": mixed}, ways(3, 20, 0.1), labels, folds)
-    assert not found.candidate.startswith("mean")
+    assert not found.way.startswith("mean")
     weighted = select({"": mixed}, {"weighted mean": ways(3, 20, 0.1)["weighted mean"]}, labels, folds)
     assert [row["weight"] for row in weighted.by_member] == [1, 0, 0]
     assert weighted.by_member[0]["gain"] > 0.5 and weighted.by_member[1]["gain"] == 0
@@ -71,22 +71,45 @@ def test_what_is_told_of_a_candidate_is_of_rows_that_it_was_not_fitted_on(
         return Remembers(np.array([0.5, 0.5]), LOGITS)
 
     found = select({"": two}, {"mean": mean(LOGITS), "by heart": by_heart}, labels, folds)
-    assert found.candidate == "mean"
-    assert found.table[1]["accuracy"] == pytest.approx(0.25, abs=0.02)
+    assert found.way == "mean"
+    assert found.candidates[1].accuracy == pytest.approx(0.25, abs=0.02)
+
+
+def simplest(judged: dict[str, np.ndarray], labels: np.ndarray) -> str:
+    return simplest_of_the_best(compared(judged, labels)).name
+
+
+def shaken(probabilities: np.ndarray, seed: int) -> np.ndarray:
+    """The same but for a little noise, which a few of the images change sides by."""
+    found: np.ndarray = probabilities * np.exp(np.random.default_rng(seed).normal(0, 0.03, probabilities.shape))
+    found /= found.sum(axis=1, keepdims=True)
+    return found
 
 
 def test_the_simplest_within_one_standard_error(labels: np.ndarray) -> None:
-    right = np.eye(4)[labels] * 0.9 + 0.025
-    slightly, clearly = right.copy(), right.copy()
-    slightly[:1] = right[:1, ::-1]
-    clearly[:100] = 1 - right[:100]
-    judged = {"simple": slightly, "better": right}
-    gain, error = paired_gain(right, slightly, labels)
+    better = member("", labels, 3.0, 1).oof
+    slightly, clearly = shaken(better, 4), np.where(np.arange(COUNT)[:, None] % 20, better, better[:, ::-1])
+    judged = {"simple": slightly, "better": better}
+    gain, error = paired_gain(better, slightly, labels)
     assert 0 < gain <= error
     assert most_accurate(judged, labels) == "better"
-    assert simplest_of_the_best(judged, labels) == "simple"
-    assert simplest_of_the_best({"simple": clearly, "better": right}, labels) == "better"
-    assert simplest_of_the_best({"better": right, "simple": clearly}, labels) == "better"
+    assert simplest(judged, labels) == "simple"
+    assert simplest({"simple": clearly, "better": better}, labels) == "better"
+    assert simplest({"better": better, "simple": clearly}, labels) == "better"
+
+
+def test_the_simplest_is_not_taken_where_its_log_loss_is_clearly_higher(labels: np.ndarray) -> None:
+    """As accurate, but for a few images, and less sure of a third of them than of the rest."""
+    better = member("", labels, 3.0, 1).oof
+    slightly = shaken(better, 4)
+    uneven = np.where(np.arange(COUNT)[:, None] % 3, slightly, at_temperature(slightly, 5.0))
+    gain, error = paired_gain(better, uneven, labels)
+    assert 0 < gain <= error
+    assert simplest({"simple": uneven, "better": better}, labels) == "better"
+    # to be less sure of all of them is but another temperature, and a lower log loss is no fault
+    assert simplest({"simple": at_temperature(slightly, 2.0), "better": better}, labels) == "simple"
+    worse = np.where(np.arange(COUNT)[:, None] % 3, better, at_temperature(better, 5.0))
+    assert simplest({"simple": slightly, "better": worse}, labels) == "simple"
 
 
 def test_equally_accurate_ones_are_ordered_by_log_loss(labels: np.ndarray) -> None:
@@ -99,9 +122,9 @@ def test_views_are_used_where_they_are_worth_it(labels: np.ndarray, folds: np.nd
     plain, better = [member("m", labels, 1.0, 1)], [member("m", labels, 3.0, 1)]
     one = ways(1, 20, 0.1)
     taken = select({"without views": better, "with views": plain}, one, labels, folds)
-    assert taken.candidate == "alone, without views"
+    assert taken.way == "alone, without views"
     taken = select({"without views": plain, "with views": better}, one, labels, folds)
-    assert taken.candidate == "alone, with views"
+    assert taken.way == "alone, with views"
     assert taken.members == tuple(better)
     assert accuracy(taken.oof, labels) == accuracy(better[0].oof, labels)
 

@@ -11,7 +11,7 @@ from digits.ensemble import Combination
 from digits.estimate import Estimate, expected_score
 from digits.files import atomic_folder, read_json, write_json
 from digits.metrics import Accuracy, accuracy
-from digits.selection import Member, Selection
+from digits.selection import Candidate, Member, Selection
 
 PICTURE = "uncertain.png"
 
@@ -22,7 +22,7 @@ class Blend:
 
     way: of combining. weights: by run folder; of a stack, none. cv: accuracy of out-of-fold predictions, combined as
     the other folds would have it. holdout: accuracy on images that nothing was chosen on. expected: of the test
-    images. candidates, members: the tables of digits.selection.Selection, row by row.
+    images. candidates, members: see digits.selection.Selection.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Blend:
     cv: Accuracy
     holdout: Accuracy
     expected: Estimate
-    candidates: list[dict[str, Any]]
+    candidates: list[Candidate]
     members: list[dict[str, Any]]
 
 
@@ -56,7 +56,7 @@ def finished(
     ]
     blend = Blend(
         name=name,
-        way=selected.candidate,
+        way=selected.way,
         weights={row["member"]: row["weight"] for row in selected.by_member},
         cv=accuracy(selected.oof, labels),
         holdout=accuracy(holdout, holdout_labels),
@@ -67,7 +67,7 @@ def finished(
             min(len(member.test) for member in members),
             len(test),
         ),
-        candidates=selected.table,
+        candidates=selected.candidates,
         members=selected.by_member,
     )
     return blend, Blended(np.asarray(selected.oof), holdout, test)
@@ -87,12 +87,13 @@ def save_blend(runs: Path, blend: Blend, blended: Blended, picture: bytes) -> No
 
 
 def load_blend(runs: Path, name: str) -> Blend | None:
-    """The blend called `name`, or None where it is not finished."""
+    """The blend called `name`, or None where it is not finished. Raises TypeError for one of another version."""
     content = read_json(runs / name / "blend.json")
     if content is None:
         return None
     parts = {part: Accuracy(**content[part]) for part in ("cv", "holdout")}
-    return Blend(**content | parts | {"expected": Estimate(**content["expected"])})
+    candidates = [Candidate(**row) for row in content["candidates"]]
+    return Blend(**content | parts | {"expected": Estimate(**content["expected"]), "candidates": candidates})
 
 
 def load_blended(runs: Path, blend: Blend) -> Blended:
@@ -105,12 +106,13 @@ def markdown(blend: Blend) -> str:
     """How the blend came about, for people."""
     candidates = [
         [
-            f"**{row['candidate']}**" if row["taken"] else row["candidate"],
-            f"{row['accuracy']:.5f}",
-            f"{row['log_loss']:.5f}",
-            f"{row['behind']:.5f} ({row['error']:.5f})",
+            f"**{found.name}**" if found.name == blend.way else found.name,
+            f"{found.accuracy:.5f}",
+            f"{found.behind:.5f} ({found.error:.5f})",
+            f"{found.log_loss:.5f}",
+            f"{found.loss_behind:.5f} ({found.loss_error:.5f})",
         ]
-        for row in blend.candidates
+        for found in blend.candidates
     ]
     members = [
         [
@@ -129,8 +131,8 @@ def markdown(blend: Blend) -> str:
         f"{_surprise(blend.expected.surprise)}.",
         "## Ways to combine them",
         "Each is judged on folds that it was not fitted on; the first that is at most one standard error (in brackets) "
-        "behind the best is taken.",
-        _table(("way", "CV accuracy", "log loss", "behind the best"), candidates),
+        "behind the most accurate is taken, in accuracy and in log loss once each has its best temperature.",
+        _table(("way", "CV accuracy", "behind the best", "log loss", "behind it at their best"), candidates),
         "## Members",
         "Gain: of the blend with a member over the blend without it (standard error).",
         _table(("member", "CV accuracy alone", "log loss", "weight", "gain"), members),

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from digits.calibration import at_temperature, best_temperature
 from digits.ensemble import Combination, Probabilities, Way, Weighted, cross_fitted
-from digits.metrics import accuracy, log_loss, paired_gain
+from digits.metrics import accuracy, log_loss, paired_gain, paired_saving
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,40 @@ class Member:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """A way to combine one variant of the members, and how good it is on images that it was not fitted on.
+
+    behind, error: the most accurate candidate, in accuracy, and the standard error of that. loss_behind, loss_error:
+    the same in log loss (nats), each at its best temperature: what another temperature mends is no fault of a way.
+    """
+
+    name: str
+    accuracy: float
+    behind: float
+    error: float
+    log_loss: float
+    loss_behind: float
+    loss_error: float
+
+    @property
+    def near_the_best(self) -> bool:
+        """At most one standard error behind, in accuracy and in log loss."""
+        return self.behind <= self.error and self.loss_behind <= self.loss_error
+
+
+@dataclass(frozen=True)
 class Selection:
     """What was taken, and the combination fitted on all rows. oof: (n, classes), each row by the other folds' weights.
 
-    table: one row per candidate, simplest first: candidate, accuracy, log_loss, behind (the best, in accuracy), error
-    (standard, of that), taken. by_member: one row each: member, accuracy, log_loss (alone), weight (None in a stack),
+    candidates: simplest first. by_member: one row each: member, accuracy, log_loss (alone), weight (None in a stack),
     gain (in accuracy, of the blend with the member over the one without; None where it is the only one), error.
     """
 
-    candidate: str
+    way: str
     members: tuple[Member, ...]
     combination: Combination
     oof: Probabilities
-    table: list[dict[str, Any]]
+    candidates: list[Candidate]
     by_member: list[dict[str, Any]]
 
 
@@ -76,39 +98,60 @@ def select(
     variants: the same members, seen in one way or another, simplest first; {"": members} where there is but one. ways:
     simplest first. labels, folds: (n,), of the members' rows. Nothing of the holdout is looked at.
     """
-    candidates = {f"{way}, {variant}" if variant else way: (way, variant) for way in ways for variant in variants}
+    asked = {f"{way}, {variant}" if variant else way: (way, variant) for way in ways for variant in variants}
     for members in variants.values():
         refuse_mismatch(members)
     judged = {
         candidate: cross_fitted(ways[way], [member.oof for member in variants[variant]], labels, folds)
-        for candidate, (way, variant) in candidates.items()
+        for candidate, (way, variant) in asked.items()
     }
-    taken = simplest_of_the_best(judged, labels)
-    way, variant = candidates[taken]
+    candidates = compared(judged, labels)
+    taken = simplest_of_the_best(candidates).name
+    way, variant = asked[taken]
     members = tuple(variants[variant])
     combination = ways[way]([member.oof for member in members], labels)
     return Selection(
-        candidate=taken,
+        way=taken,
         members=members,
         combination=combination,
         oof=judged[taken],
-        table=_table(judged, taken, labels),
+        candidates=candidates,
         by_member=_by_member(members, ways[way], combination, judged[taken], labels, folds),
     )
 
 
-def simplest_of_the_best(judged: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> str:
-    """The first, in the order given, that is at most one standard error behind the most accurate.
+def compared(judged: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> list[Candidate]:
+    """Each of the `judged`, (n, classes), beside the most accurate of them, in the order given.
 
-    judged: simplest first. The error is that of the difference on the same images (see `paired_gain`). L. Breiman et
-    al. (1984), Classification and regression trees, section 3.4.3, where it chooses a tree.
+    The errors are those of differences on the same images (see `paired_gain` and `paired_saving`).
     """
-    best = judged[most_accurate(judged, labels)]
-    for name, probabilities in judged.items():
-        behind, error = paired_gain(best, probabilities, labels)
-        if behind <= error:
-            return name
-    raise AssertionError("the best is not behind itself")
+    best = most_accurate(judged, labels)
+    sure = {name: at_temperature(found, best_temperature(found, labels)) for name, found in judged.items()}
+    candidates = []
+    for name, found in judged.items():
+        behind, error = paired_gain(judged[best], found, labels)
+        loss_behind, loss_error = paired_saving(sure[best], sure[name], labels)
+        candidates.append(
+            Candidate(
+                name=name,
+                **_merit(found, labels),
+                behind=behind,
+                error=error,
+                loss_behind=loss_behind,
+                loss_error=loss_error,
+            )
+        )
+    return candidates
+
+
+def simplest_of_the_best(candidates: Sequence[Candidate]) -> Candidate:
+    """The first that is near the best.
+
+    candidates: simplest first. L. Breiman et al. (1984), Classification and regression trees, section 3.4.3, where the
+    rule of one standard error chooses a tree. Near an accuracy of 1 few images are wrong, and the log loss, in which
+    every image has its part, tells apart what the accuracy cannot.
+    """
+    return next(candidate for candidate in candidates if candidate.near_the_best)
 
 
 def most_accurate(judged: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> str:
@@ -118,19 +161,6 @@ def most_accurate(judged: Mapping[str, Probabilities], labels: NDArray[np.int64]
         return accuracy(judged[name], labels).value, -log_loss(judged[name], labels)
 
     return max(judged, key=merit)
-
-
-def _table(judged: Mapping[str, Probabilities], taken: str, labels: NDArray[np.int64]) -> list[dict[str, Any]]:
-    best = judged[most_accurate(judged, labels)]
-    return [
-        {
-            "candidate": candidate,
-            **_merit(probabilities, labels),
-            **dict(zip(("behind", "error"), paired_gain(best, probabilities, labels), strict=True)),
-            "taken": candidate == taken,
-        }
-        for candidate, probabilities in judged.items()
-    ]
 
 
 def _by_member(

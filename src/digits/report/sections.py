@@ -209,14 +209,14 @@ def _ensemble(content: Content) -> Section:
         )
     )
     ways = [
-        (row["candidate"], row["accuracy"], row["log_loss"], row["behind"], "yes" if row["taken"] else "")
-        for row in blend.candidates
+        (way.name, way.accuracy, way.behind, way.log_loss, way.loss_behind, "yes" if way.name == blend.way else "")
+        for way in blend.candidates
     ]
     section.tables.append(
         Table(
             "Ways to combine them",
-            ("way", "CV accuracy", "log loss", "behind the best", "taken"),
-            ("", ".5f", ".5f", ".5f", ""),
+            ("way", "CV accuracy", "behind the best", "log loss", "behind it at their best", "taken"),
+            ("", ".5f", ".5f", ".5f", ".5f", ""),
             tuple(ways),
         )
     )
