@@ -10,7 +10,7 @@ from typing import TypeVar
 _SHORTEST, _LONGEST = 0.6, 1.6
 _SPARE = 1.15  # times as long as is expected may the first fits take before there is no time for those that follow
 _IDLE = 0.2  # share of the workers' time, at the end, when what is left is too short for another fit
-_ENOUGH = 3  # folds of each network, where there are several
+_ENOUGH = 5  # folds of each network, where there are several
 
 Name = TypeVar("Name", bound=Hashable)
 
