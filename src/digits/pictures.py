@@ -1,5 +1,6 @@
 """Pictures in files: drawn in colours that all readers tell apart, each kept with what it shows in words."""
 
+import io
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 
 from cycler import cycler
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from digits.files import read_json, write_json
 
@@ -41,6 +43,13 @@ def drawing(style: Mapping[str, Any] | None = None) -> Iterator[None]:
             yield
         finally:
             plt.close("all")
+
+
+def as_png(figure: Figure, dpi: int) -> bytes:
+    """A figure as the content of a PNG file."""
+    written = io.BytesIO()
+    figure.savefig(written, format="png", dpi=dpi)
+    return written.getvalue()
 
 
 def write_pictures(folder: Path, of: str, drawn: Mapping[str, Callable[[], str | None]]) -> dict[str, Picture]:

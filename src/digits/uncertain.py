@@ -1,6 +1,5 @@
 """The images that a blend is least sure of, and those that it gets wrong, as a picture."""
 
-import io
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -56,7 +55,10 @@ def surest_errors(selected: Selection, labels: NDArray[np.int64], count: int) ->
 
 def draw_uncertain(data: Prepared, names: Sequence[str], selected: Selection, blended: Blended) -> bytes:
     """A PNG with the most disputed test images above, and the surest errors on labelled ones below."""
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - what is blended already need not wait for it
+    # what is blended already need not wait for them
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    from digits.pictures import as_png, drawing  # noqa: PLC0415
 
     rows = selected.members[0].rows
     labels = np.asarray(data.labels)[rows]
@@ -71,22 +73,21 @@ def draw_uncertain(data: Prepared, names: Sequence[str], selected: Selection, bl
         seen = int(selected.oof[place].argmax())
         return f"row {rows[place] + 2}\n{names[labels[place]]}, seen as {names[seen]} {selected.oof[place, seen]:.0%}"
 
-    plt.switch_backend("agg")  # draws into files, also where there is no screen
     heights = [max(1, -(-len(part) // _COLUMNS)) for part in (disputed, errors)]
-    figure = plt.figure(figsize=(1.35 * _COLUMNS, 1.6 * sum(heights) + 1.2), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[height + 0.45 for height in heights]).flat
-    _draw(upper, data.test_images, disputed, test_title, data.image_shape)
-    _draw(lower, data.images, rows[errors], lambda row: error_title(int(np.searchsorted(rows, row))), data.image_shape)
-    upper.suptitle("Test images on which the models differ most: id, the two likeliest classes")
     total = int((selected.oof.argmax(axis=1) != labels).sum())
-    lower.suptitle(
-        f"Labelled images that are predicted wrongly out of fold, the surest {len(errors)} of {total}: "
-        "row of the file, label, prediction"
-    )
-    written = io.BytesIO()
-    figure.savefig(written, format="png", dpi=90)
-    plt.close(figure)
-    return written.getvalue()
+    with drawing():
+        figure = plt.figure(figsize=(1.35 * _COLUMNS, 1.6 * sum(heights) + 1.2), layout="constrained")
+        upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[height + 0.45 for height in heights]).flat
+        _draw(upper, data.test_images, disputed, test_title, data.image_shape)
+        _draw(
+            lower, data.images, rows[errors], lambda row: error_title(int(np.searchsorted(rows, row))), data.image_shape
+        )
+        upper.suptitle("Test images on which the models differ most: id, the two likeliest classes")
+        lower.suptitle(
+            f"Labelled images that are predicted wrongly out of fold, the surest {len(errors)} of {total}: "
+            "row of the file, label, prediction"
+        )
+        return as_png(figure, dpi=90)
 
 
 def _draw(

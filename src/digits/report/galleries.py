@@ -1,13 +1,13 @@
 """Pictures made of the images themselves, as PNG."""
 
 import base64
-import io
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib import pyplot as plt
 from numpy.typing import NDArray
 
+from digits.pictures import as_png, drawing
 from digits.prepared import Prepared
 
 _COLUMNS = 8
@@ -47,17 +47,14 @@ def embedded(png: bytes) -> str:
 
 
 def _grid(data: Prepared, rows: NDArray[np.int64], titles: Sequence[str], columns: int = _COLUMNS) -> str:
-    plt.switch_backend("agg")
     lines = -(-len(rows) // columns)
     # black on white, so that it is read on a page of either colour
-    figure, axes = plt.subplots(lines, columns, figsize=(0.95 * columns, 1.25 * lines), squeeze=False)
-    for place in axes.flat:
-        place.set_axis_off()
-    for place, row, title in zip(axes.flat, rows, titles, strict=False):
-        place.imshow(np.asarray(data.images[row]).reshape(data.image_shape), cmap="gray_r", vmin=0, vmax=255)
-        place.set_title(title, fontsize=7)
-    figure.tight_layout(pad=0.3)
-    written = io.BytesIO()
-    figure.savefig(written, format="png", dpi=100)
-    plt.close(figure)
-    return embedded(written.getvalue())
+    with drawing():
+        figure, axes = plt.subplots(lines, columns, figsize=(0.95 * columns, 1.25 * lines), squeeze=False)
+        for place in axes.flat:
+            place.set_axis_off()
+        for place, row, title in zip(axes.flat, rows, titles, strict=False):
+            place.imshow(np.asarray(data.images[row]).reshape(data.image_shape), cmap="gray_r", vmin=0, vmax=255)
+            place.set_title(title, fontsize=7)
+        figure.tight_layout(pad=0.3)
+        return embedded(as_png(figure, dpi=100))
