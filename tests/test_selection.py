@@ -42,8 +42,8 @@ def test_alike_members_are_simply_averaged(labels: np.ndarray, folds: np.ndarray
     found = select({"": alike}, ways(3, 20, 0.1), labels, folds)
     assert found.way.startswith("mean")
     assert [candidate.name for candidate in found.candidates] == [*ways(3, 20, 0.1)]
-    assert [row["weight"] for row in found.by_member] == pytest.approx([1 / 3] * 3)
-    assert all(row["gain"] > 0 for row in found.by_member)
+    assert [worth.weight for worth in found.worths] == pytest.approx([1 / 3] * 3)
+    assert all(worth.gain and worth.gain > 0 for worth in found.worths)
 
 
 def test_a_member_that_harms_is_left_out(labels: np.ndarray, folds: np.ndarray) -> None:
@@ -51,8 +51,9 @@ def test_a_member_that_harms_is_left_out(labels: np.ndarray, folds: np.ndarray) 
     found = select({"": mixed}, ways(3, 20, 0.1), labels, folds)
     assert not found.way.startswith("mean")
     weighted = select({"": mixed}, {"weighted mean": ways(3, 20, 0.1)["weighted mean"]}, labels, folds)
-    assert [row["weight"] for row in weighted.by_member] == [1, 0, 0]
-    assert weighted.by_member[0]["gain"] > 0.5 and weighted.by_member[1]["gain"] == 0
+    assert [worth.weight for worth in weighted.worths] == [1, 0, 0]
+    good, bad, _ = (worth.gain for worth in weighted.worths)
+    assert good and good > 0.5 and bad == 0
 
 
 def test_what_is_told_of_a_candidate_is_of_rows_that_it_was_not_fitted_on(
@@ -130,8 +131,8 @@ def test_views_are_used_where_they_are_worth_it(labels: np.ndarray, folds: np.nd
 
 
 def test_a_member_alone_has_no_gain(labels: np.ndarray, folds: np.ndarray) -> None:
-    (row,) = select({"": [member("m", labels, 1.0, 1)]}, ways(1, 20, 0.1), labels, folds).by_member
-    assert (row["weight"], row["gain"], row["error"]) == (1, None, None)
+    [only] = select({"": [member("m", labels, 1.0, 1)]}, ways(1, 20, 0.1), labels, folds).worths
+    assert (only.weight, only.gain, only.error) == (1, None, None)
 
 
 def test_members_that_do_not_match_are_refused_by_name(labels: np.ndarray) -> None:

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +10,7 @@ from digits.ensemble import Combination
 from digits.estimate import Estimate, expected_score
 from digits.files import atomic_folder, read_json, write_json
 from digits.metrics import Accuracy, accuracy
-from digits.selection import Candidate, Member, Selection
+from digits.selection import Candidate, Member, Selection, Worth
 
 PICTURE = "uncertain.png"
 
@@ -22,7 +21,7 @@ class Blend:
 
     way: of combining. weights: by run folder; of a stack, none. cv: accuracy of out-of-fold predictions, combined as
     the other folds would have it. holdout: accuracy on images that nothing was chosen on. expected: of the test
-    images. candidates, members: see digits.selection.Selection.
+    images. candidates, members: how good they are.
     """
 
     name: str
@@ -32,7 +31,7 @@ class Blend:
     holdout: Accuracy
     expected: Estimate
     candidates: list[Candidate]
-    members: list[dict[str, Any]]
+    members: list[Worth]
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ def finished(
     blend = Blend(
         name=name,
         way=selected.way,
-        weights={row["member"]: row["weight"] for row in selected.by_member},
+        weights={worth.member: worth.weight for worth in selected.worths},
         cv=accuracy(selected.oof, labels),
         holdout=accuracy(holdout, holdout_labels),
         expected=expected_score(
@@ -68,7 +67,7 @@ def finished(
             len(test),
         ),
         candidates=selected.candidates,
-        members=selected.by_member,
+        members=selected.worths,
     )
     return blend, Blended(np.asarray(selected.oof), holdout, test)
 
@@ -92,8 +91,11 @@ def load_blend(runs: Path, name: str) -> Blend | None:
     if content is None:
         return None
     parts = {part: Accuracy(**content[part]) for part in ("cv", "holdout")}
-    candidates = [Candidate(**row) for row in content["candidates"]]
-    return Blend(**content | parts | {"expected": Estimate(**content["expected"]), "candidates": candidates})
+    tables = {
+        "candidates": [Candidate(**row) for row in content["candidates"]],
+        "members": [Worth(**row) for row in content["members"]],
+    }
+    return Blend(**content | parts | tables | {"expected": Estimate(**content["expected"])})
 
 
 def load_blended(runs: Path, blend: Blend) -> Blended:
@@ -116,13 +118,13 @@ def markdown(blend: Blend) -> str:
     ]
     members = [
         [
-            f"`{row['member']}`",
-            f"{row['accuracy']:.5f}",
-            f"{row['log_loss']:.5f}",
-            "" if row["weight"] is None else f"{row['weight']:.0%}",
-            "" if row["gain"] is None else f"{row['gain']:+.5f} ({row['error']:.5f})",
+            f"`{worth.member}`",
+            f"{worth.accuracy:.5f}",
+            f"{worth.log_loss:.5f}",
+            "" if worth.weight is None else f"{worth.weight:.0%}",
+            "" if worth.gain is None else f"{worth.gain:+.5f} ({worth.error:.5f})",
         ]
-        for row in blend.members
+        for worth in blend.members
     ]
     parts = [
         f"# The blend: {blend.way}" if len(members) > 1 else f"# One member {blend.way}",

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,11 +53,26 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Worth:
+    """What a member is worth alone, and to the blend.
+
+    member: its name. accuracy, log_loss: alone, out of fold. weight: None in a stack. gain, error: in accuracy, of the
+    blend with the member over the one without, and its standard error; None where it is the only one.
+    """
+
+    member: str
+    accuracy: float
+    log_loss: float
+    weight: float | None
+    gain: float | None
+    error: float | None
+
+
+@dataclass(frozen=True)
 class Selection:
     """What was taken, and the combination fitted on all rows. oof: (n, classes), each row by the other folds' weights.
 
-    candidates: simplest first. by_member: one row each: member, accuracy, log_loss (alone), weight (None in a stack),
-    gain (in accuracy, of the blend with the member over the one without; None where it is the only one), error.
+    candidates: simplest first. worths: of the members, in their order.
     """
 
     way: str
@@ -66,7 +80,7 @@ class Selection:
     combination: Combination
     oof: Probabilities
     candidates: list[Candidate]
-    by_member: list[dict[str, Any]]
+    worths: list[Worth]
 
 
 def refuse_mismatch(members: Sequence[Member]) -> None:
@@ -116,7 +130,7 @@ def select(
         combination=combination,
         oof=judged[taken],
         candidates=candidates,
-        by_member=_by_member(members, ways[way], combination, judged[taken], labels, folds),
+        worths=_worths(members, ways[way], combination, judged[taken], labels, folds),
     )
 
 
@@ -163,23 +177,21 @@ def most_accurate(judged: Mapping[str, Probabilities], labels: NDArray[np.int64]
     return max(judged, key=merit)
 
 
-def _by_member(
+def _worths(
     members: Sequence[Member],
     way: Way,
     combination: Combination,
     blended: Probabilities,
     labels: NDArray[np.int64],
     folds: NDArray[np.int8],
-) -> list[dict[str, Any]]:
-    rows = []
+) -> list[Worth]:
+    worths = []
     for place, member in enumerate(members):
         others = [other.oof for other in members if other is not member]
         gain, error = paired_gain(blended, cross_fitted(way, others, labels, folds), labels) if others else (None, None)
         weight = float(combination.weights[place]) if isinstance(combination, Weighted) else None
-        rows.append(
-            {"member": member.name, **_merit(member.oof, labels), "weight": weight, "gain": gain, "error": error}
-        )
-    return rows
+        worths.append(Worth(member.name, **_merit(member.oof, labels), weight=weight, gain=gain, error=error))
+    return worths
 
 
 def _merit(probabilities: Probabilities, labels: NDArray[np.int64]) -> dict[str, float]:

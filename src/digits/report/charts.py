@@ -271,26 +271,26 @@ def calibration(found: Reliability) -> Chart:
 
 def members(blend: Blend, names: dict[str, str]) -> Chart | None:
     """Gain and weight of each member, those that add most first. names: for people, by run folder."""
-    known = [row for row in blend.members if row["gain"] is not None]
-    rows = sorted(known, key=lambda row: -float(row["gain"]))[:_SHOWN_MEMBERS]
+    gains = {worth: worth.gain for worth in blend.members if worth.gain is not None}
+    rows = sorted(gains, key=lambda worth: -gains[worth])[:_SHOWN_MEMBERS]
     if not rows:
         return None
-    shown = [names.get(row["member"], row["member"]) for row in rows]
+    shown = [names.get(worth.member, worth.member) for worth in rows]
     places = np.arange(len(rows))[::-1]
     with _drawing(7, 1.2 + 0.35 * len(rows), columns=2) as (figure, ((left, right),)):
-        left.barh(places, [row["weight"] or 0.0 for row in rows])
+        left.barh(places, [worth.weight or 0.0 for worth in rows])
         left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         left.set(xlabel="weight")
         left.set_yticks(places, [name[:28] for name in shown])
-        right.errorbar([row["gain"] for row in rows], places, xerr=[row["error"] for row in rows], fmt="o")
+        right.errorbar([gains[worth] for worth in rows], places, xerr=[worth.error for worth in rows], fmt="o")
         right.axvline(0, color="#888888", linewidth=1)
         right.set(xlabel="gain in accuracy, one standard error")
         right.xaxis.set_major_locator(MaxNLocator(4))
         right.set_yticks(places, [""] * len(rows))
-        best = max(rows, key=lambda row: float(row["gain"]))
-        text = "; ".join(f"{name}: gain {row['gain']:+.5f}" for name, row in zip(shown, rows, strict=True))
-        title = f"{names.get(best['member'], best['member'])} adds most to the blend, {best['gain']:+.4f}"
-        if best["gain"] <= 0:
+        text = "; ".join(f"{name}: gain {gains[worth]:+.5f}" for name, worth in zip(shown, rows, strict=True))
+        most = gains[rows[0]]
+        title = f"{shown[0]} adds most to the blend, {most:+.4f}"
+        if most <= 0:
             title = "No single member adds to the blend what the others have not"
         return Chart(title, text, _svg(figure, "members"))
 

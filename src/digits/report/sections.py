@@ -197,8 +197,8 @@ def _ensemble(content: Content) -> Section:
         f"averaging adds {blend.expected.gain:+.4f}."
     )
     members = [
-        (names.get(row["member"], row["member"]), row["accuracy"], row["log_loss"], row["weight"], row["gain"])
-        for row in blend.members
+        (names.get(worth.member, worth.member), worth.accuracy, worth.log_loss, worth.weight, worth.gain)
+        for worth in blend.members
     ]
     section.tables.append(
         Table(
