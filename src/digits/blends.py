@@ -134,7 +134,7 @@ def markdown(blend: Blend) -> str:
         "## Ways to combine them",
         "Each is judged on folds that it was not fitted on; the first that is at most one standard error (in brackets) "
         "behind the most accurate is taken, in accuracy and in log loss once each has its best temperature.",
-        _table(("way", "CV accuracy", "behind the best", "log loss", "behind it at their best"), candidates),
+        _table(("way", "CV accuracy", "behind the best", "log loss", "behind it, calibrated"), candidates),
         "## Members",
         "Gain: of the blend with a member over the blend without it (standard error).",
         _table(("member", "CV accuracy alone", "log loss", "weight", "gain"), members),

@@ -215,7 +215,7 @@ def _ensemble(content: Content) -> Section:
     section.tables.append(
         Table(
             "Ways to combine them",
-            ("way", "CV accuracy", "behind the best", "log loss", "behind it at their best", "taken"),
+            ("way", "CV accuracy", "behind the best", "log loss", "behind it, calibrated", "taken"),
             ("", ".5f", ".5f", ".5f", ".5f", ""),
             tuple(ways),
         )
