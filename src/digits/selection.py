@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.calibration import at_temperature, best_temperature
 from digits.ensemble import Combination, Probabilities, Way, Weighted, cross_fitted
 from digits.metrics import accuracy, log_loss, paired_gain, paired_saving
 
@@ -139,6 +138,9 @@ def compared(judged: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> 
 
     The errors are those of differences on the same images (see `paired_gain` and `paired_saving`).
     """
+    # loads SciPy, which what is blended already need not wait for
+    from digits.calibration import at_temperature, best_temperature  # noqa: PLC0415
+
     best = most_accurate(judged, labels)
     sure = {name: at_temperature(found, best_temperature(found, labels)) for name, found in judged.items()}
     candidates = []
