@@ -81,7 +81,10 @@ def simplest(judged: dict[str, np.ndarray], labels: np.ndarray) -> str:
 
 
 def shaken(probabilities: np.ndarray, seed: int) -> np.ndarray:
-    """The same but for a little noise, which a few of the images change sides by."""
+    """The same but for a little noise, which a few of the images change sides by.
+
+    Of the seeds 0 to 11, 4 alone makes it worse both in accuracy and in log loss, each by less than its error.
+    """
     found: np.ndarray = probabilities * np.exp(np.random.default_rng(seed).normal(0, 0.03, probabilities.shape))
     found /= found.sum(axis=1, keepdims=True)
     return found

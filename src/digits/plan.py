@@ -169,11 +169,11 @@ def allot(
 
     networks: epochs and pace by name. The first is fitted in any case; each other where that leaves time for _ENOUGH
     folds of all of them and as long again for fits on all images, for a network whose folds are not those of the others
-    cannot be blended with them, and networks that differ are worth more than further fits of the same
-    (docs/experiments.md). However many workers there are, each has time for its longest fit. All get the same multiple
-    of what they need. wanted: the number of folds that there are, the seed, and how many fits on all images are enough
-    of each. At most half of the time is for folds: what they are worth is known when the first is done, while each fit
-    on all images adds to what is submitted.
+    cannot be blended with them. Networks that differ make different errors; for few members that is worth no more than
+    further fits of the same (docs/experiments.md), so they come last. However many workers there are,
+    each has time for its longest fit. All get the same multiple of what they need. wanted: the number of folds that
+    there are, the seed, and how many fits on all images are enough of each. At most half of the time is for folds: what
+    they are worth is known when the first is done, while each fit on all images adds to what is submitted.
     """
     enough = min(_ENOUGH, wanted.folds)
     need: dict[Name, float] = {}
