@@ -1,6 +1,8 @@
 """The Keras family: what is built is what was written, and the same seed gives the same bits."""
 
 import json
+import os
+import platform
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -550,6 +552,23 @@ def test_memory_does_not_grow_over_thirty_fits(spec: dict[str, Any]) -> None:
     command = [sys.executable, "-c", _MANY_FITS, json.dumps(spec)]
     sizes = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert sizes[-1] < 1.1 * sizes[4]
+
+
+_ONE_CONVOLUTION = """
+import numpy as np
+from digits.models.cnn.libraries import tf
+tf.nn.conv2d(np.zeros((4, 8, 8, 8), np.float32), np.zeros((3, 3, 8, 8), np.float32), 1, "SAME")
+"""
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="others have libraries of their own")
+def test_convolutions_are_those_of_onednn_on_every_processor() -> None:
+    plain = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    told = subprocess.run(
+        [sys.executable, "-c", _ONE_CONVOLUTION],
+        env=plain | {"ONEDNN_VERBOSE": "1"}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert "exec,cpu,convolution," in told
 
 
 def test_a_relu_of_the_final_layer_is_one_of_what_the_softmax_sees() -> None:

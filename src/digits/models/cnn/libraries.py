@@ -4,9 +4,15 @@ The rest of the family takes them from here, so that whichever module is importe
 """
 
 import os
+import platform
 
 from digits.errors import UserError
 from digits.models.cnn.quiet import quiet_import
+
+if platform.machine().lower() in ("x86_64", "amd64"):
+    # By itself TensorFlow takes oneDNN's convolutions only from AVX512-VNNI on, but they are faster on AVX2 too
+    # (docs/experiments.md).
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 with quiet_import():
     import keras
