@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import joblib
 import pytest
@@ -12,6 +13,7 @@ from digits.console import Console
 from digits.engine import Engine, measured_engine
 from digits.errors import UserError
 from digits.models.cnn import probe
+from digits.models.cnn.loop import compiled_step
 
 
 def measured(float32: float, *bfloat16: float) -> dict[str, object]:
@@ -75,6 +77,20 @@ def test_the_probe_tries_every_precision_and_batch(probed: Path) -> None:
         assert set(table) == set(probe.PRECISIONS)
         assert sorted(len(sizes) for sizes in table.values()) == [1, len(probe.BATCHES)]
         assert all(speed > 10 for sizes in table.values() for speed in sizes.values())
+
+
+def test_a_precision_without_hope_is_timed_for_one_step_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+
+    def counted(*given: Any) -> Any:
+        step = compiled_step(*given)
+        return lambda *batch: steps.append(1) or step(*batch)
+
+    monkeypatch.setattr(probe, "compiled_step", counted)
+    assert probe._speed("float32", 16, hopeless=1e9) > 0
+    assert len(steps) == 3  # two that trace, and one
+    assert probe._speed("float32", 16) > 0
+    assert len(steps) > 3 + 3 + probe._REPEATS
 
 
 def test_a_probe_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

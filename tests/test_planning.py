@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from conftest import ROOT, TOY
+from digits import pace
 from digits.config import Params, Paths, load_params
 from digits.console import Console
 from digits.engine import Engine
 from digits.errors import UserError
 from digits.fitting import fit_unit, fit_whole
+from digits.models import build
 from digits.pace import measured_pace
 from digits.plan import Fit, Pace
 from digits.planning import Part, Plan, make_plan
@@ -128,6 +131,20 @@ def test_a_pace_is_measured_once(toy_data: Prepared, toy_params: Params, tmp_pat
     written = kept.stat().st_mtime_ns
     assert measured_pace(toy_data, longer, 2, tmp_path / "m", CONSOLE) == found
     assert kept.stat().st_mtime_ns == written and [*kept.parent.iterdir()] == [kept]
+
+
+def test_a_slow_machine_is_not_watched_for_longer_than_needed(
+    toy_data: Prepared, toy_params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models: list[Any] = []
+    monkeypatch.setattr("digits.pace.build", lambda *given: models.append(build(*given)) or models[-1])
+    model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json") | {"epochs": 5}
+    told: list[dict[str, float]] = []
+    for enough in (0.0, 60.0):
+        monkeypatch.setattr("digits.pace._ENOUGH", enough)
+        pace._measure(pace._Order(toy_data.folder, model, "/255"), told.append)
+    assert [len(fitted.history_) for fitted in models] == [2, 5]
+    assert all(found["image"] > 0 for found in told)
 
 
 def test_a_network_that_cannot_be_fitted_is_named(toy_data: Prepared, toy_params: Params, tmp_path: Path) -> None:
