@@ -84,7 +84,12 @@ def test_a_precision_without_hope_is_timed_for_one_step_alone(monkeypatch: pytes
 
     def counted(*given: Any) -> Any:
         step = compiled_step(*given)
-        return lambda *batch: steps.append(1) or step(*batch)
+
+        def taken(*batch: Any) -> Any:
+            steps.append(1)
+            return step(*batch)
+
+        return taken
 
     monkeypatch.setattr(probe, "compiled_step", counted)
     assert probe._speed("float32", 16, hopeless=1e9) > 0

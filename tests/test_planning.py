@@ -137,7 +137,12 @@ def test_a_slow_machine_is_not_watched_for_longer_than_needed(
     toy_data: Prepared, toy_params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models: list[Any] = []
-    monkeypatch.setattr("digits.pace.build", lambda *given: models.append(build(*given)) or models[-1])
+
+    def built(*given: Any) -> Any:
+        models.append(build(*given))
+        return models[-1]
+
+    monkeypatch.setattr("digits.pace.build", built)
     model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json") | {"epochs": 5}
     told: list[dict[str, float]] = []
     for enough in (0.0, 60.0):

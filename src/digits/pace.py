@@ -84,7 +84,7 @@ def _measure(order: _Order, ask: Ask) -> None:
         ends.append(perf_counter())
         model.model_.stop_training = ends[-1] - ends[0] > _ENOUGH
 
-    model = build(order.model, Setting(data.image_shape, data.classes, order.normalise), 0, on_epoch)
+    model: Any = build(order.model, Setting(data.image_shape, data.classes, order.normalise), 0, on_epoch)
     started = perf_counter()
     model.fit(data.images[rows], data.labels[rows])
     fitted = perf_counter()
