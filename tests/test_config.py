@@ -291,10 +291,10 @@ def test_what_is_said_of_train_holds_for_every_network(tmp_path: Path) -> None:
         assert network.layers == written.network(name).layers
     (tmp_path / "mine.yaml").write_text(
         f"extends: {ROOT / 'params.yaml'}\ntrain: {{views: [], augment: {{elastic: 1.5}}}}\n"
-        "networks: {ten-minutes: {augment: {elastic: 2.5}}}\n"
+        "networks: {two-minutes: {augment: {elastic: 2.5}}}\n"
     )
     mine = load_params(tmp_path / "mine.yaml")
     assert {name: mine.network(name).views for name in mine.networks} == dict.fromkeys(written.networks, ())
     assert mine.network("four-minutes").augment.elastic == 1.5
-    assert mine.network("ten-minutes").augment.elastic == 2.5
+    assert mine.network("two-minutes").augment.elastic == 2.5
     assert mine.network("one-epoch").augment.rotation == written.network("one-epoch").augment.rotation

@@ -99,6 +99,13 @@ def test_longer_budgets_have_time_for_longer_fits(minutes: float, expected: str)
     assert goal.folds == 5 or minutes < 120
 
 
+def test_a_better_network_is_taken_though_a_plainer_one_takes_longer() -> None:
+    longer, shorter = (22, PACE.times(2)), (13, PACE)
+    assert chosen({"plain": longer, "good": shorter}, 3600, 2)[0] == "good"
+    assert chosen({"plain": shorter, "good": longer}, 3600, 2)[0] == "good"
+    assert chosen({"plain": shorter, "good": longer}, 420, 2)[0] == "plain"
+
+
 def test_without_any_time_the_first_fold_is_fitted_all_the_same() -> None:
     name, goal = chosen(AT_PACE, 1, 2)
     assert (name, goal.folds) == ("quick", 1)

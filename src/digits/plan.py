@@ -130,11 +130,12 @@ def foresee(goal: Goal, begun: Sequence[Fit], pace: Pace, sizes: Sizes, left: fl
 
 
 def choose(networks: Mapping[Name, tuple[int, Pace]], sizes: Sizes, left: float, workers: int, wanted: Goal) -> Name:
-    """The network of which the longest fits have time.
+    """The last network that has time.
 
-    networks: epochs and pace by name. wanted: as in `allot`. A network has time where a fold's fit ends within `left`
-    seconds, and one on all images can follow it or run beside it. Networks whose fits leave more than _IDLE of the
-    workers' time unused come after all others; where none has time, the quickest is taken all the same.
+    networks: epochs and pace by name, from the plainest to the best. wanted: as in `allot`. A network has time where a
+    fold's fit ends within `left` seconds, and one on all images can follow it or run beside it. Networks whose fits
+    leave more than _IDLE of the workers' time unused come after all others; where none has time, the quickest is taken
+    all the same.
     """
 
     def of_fold(name: Name) -> float:
@@ -150,8 +151,8 @@ def choose(networks: Mapping[Name, tuple[int, Pace]], sizes: Sizes, left: float,
         slots = foresee(goal, [], networks[name][1], sizes, left, workers)
         return sum(slot.end - slot.start for slot in slots) >= (1 - _IDLE) * workers * left
 
-    quickest = min(networks, key=of_fold)
-    return max(filter(has_time, networks), key=lambda each: (is_busy(each), of_fold(each)), default=quickest)
+    in_time = [*filter(has_time, networks)]
+    return next(reversed([*filter(is_busy, in_time)] or in_time), min(networks, key=of_fold))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from digits.studies import Study, networks
 _PLANNED, _AT_MOST = 0.94, 1.02
 _PRACTICE = 1.0  # minutes are enough for images whose scores mean nothing
 _DOUBT = 1.4  # times faster than its multiplications promise may a network be beside another
-_SHARES = (1.0, 0.85, 0.7)  # of a network's epochs, that a fold's fit may have
+_SHARES = (0.7, 0.85, 1.0)  # of a network's epochs, that a fold's fit may have; the more, the better
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ Variant = tuple[str, int]  # a network's name, and epochs of a fold's fit
 
 
 def make_plan(params: Params, study: Study, data: Prepared, engine: Engine, paths: Paths, console: Console) -> Plan:
-    """Choose among the networks that the params allow by how fast they are here, and how many folds to fit.
+    """Choose the best network that the params allow and that is fast enough here, and how many folds to fit.
 
     A network may have somewhat fewer epochs than the params say; where it has been fitted already, it has as many as
     then, so that those fits are of use.
