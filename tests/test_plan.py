@@ -18,7 +18,7 @@ WANTED = Goal(folds=5, epochs=0, seed=42, fits=1000)
 
 def chosen(networks: dict[str, tuple[int, Pace]], left: float, workers: int) -> tuple[str, Goal]:
     """The one network that is fitted, and what is done with it."""
-    name = choose(networks, SIZES, left, workers, WANTED)
+    name = choose([{name: network} for name, network in networks.items()], SIZES, left, workers, WANTED)
     return name, allot({name: networks[name]}, SIZES, left, workers, WANTED)[name].goal
 
 
@@ -104,6 +104,14 @@ def test_a_better_network_is_taken_though_a_plainer_one_takes_longer() -> None:
     assert chosen({"plain": longer, "good": shorter}, 3600, 2)[0] == "good"
     assert chosen({"plain": shorter, "good": longer}, 3600, 2)[0] == "good"
     assert chosen({"plain": shorter, "good": longer}, 420, 2)[0] == "plain"
+
+
+def test_fits_are_as_long_as_can_be_without_leaving_workers_idle() -> None:
+    lengths = {epochs: (epochs, PACE) for epochs in (23, 28, 33)}
+    fold = seconds(Fit(0, 33, 0), PACE, SIZES)
+    assert choose([lengths], SIZES, 10 * fold, 2, WANTED) == 33
+    # beside one long fit on all images there is time for a fold, and for nothing behind it unless it is shorter
+    assert choose([lengths], SIZES, 1.75 * fold, 2, WANTED) == 28
 
 
 def test_without_any_time_the_first_fold_is_fitted_all_the_same() -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 _SHORTEST, _LONGEST = 0.6, 1.6
 _SPARE = 1.15  # times as long as is expected may the first fits take before there is no time for those that follow
 _IDLE = 0.2  # share of the workers' time, at the end, when what is left is too short for another fit
+_WASTED = 0.1  # of it, that shorter fits would make use of
 _ENOUGH = 5  # folds of each network, where there are several
 
 Name = TypeVar("Name", bound=Hashable)
@@ -129,30 +130,40 @@ def foresee(goal: Goal, begun: Sequence[Fit], pace: Pace, sizes: Sizes, left: fl
     return slots
 
 
-def choose(networks: Mapping[Name, tuple[int, Pace]], sizes: Sizes, left: float, workers: int, wanted: Goal) -> Name:
-    """The last network that has time.
+def choose(
+    networks: Sequence[Mapping[Name, tuple[int, Pace]]], sizes: Sizes, left: float, workers: int, wanted: Goal
+) -> Name:
+    """The last network that has time, for fits as long as can be.
 
-    networks: epochs and pace by name, from the plainest to the best. wanted: as in `allot`. A network has time where a
-    fold's fit ends within `left` seconds, and one on all images can follow it or run beside it. Networks whose fits
-    leave more than _IDLE of the workers' time unused come after all others; where none has time, the quickest is taken
-    all the same.
+    networks: from the plainest to the best; of each the lengths that its fits may have, epochs and pace by name, from
+    the shortest to the longest. wanted: as in `allot`. There is time for a fit of a fold that ends within `left`
+    seconds, where one on all images can follow it or run beside it. Shorter ones are taken where the longest waste more
+    than _WASTED of the workers' time that these would use. Networks that leave more than _IDLE unused come after all
+    others; where none has time, the quickest is taken all the same.
     """
+    known = {name: variant for variants in networks for name, variant in variants.items()}
 
     def of_fold(name: Name) -> float:
-        return seconds(_of_fold(networks[name][0]), networks[name][1], sizes)
+        return seconds(_of_fold(known[name][0]), known[name][1], sizes)
 
     def has_time(name: Name) -> bool:
-        epochs, pace = networks[name]
+        epochs, pace = known[name]
         whole = seconds(Fit(None, _bounds(epochs)[0], wanted.seed), pace, sizes)
         return _SPARE * max(of_fold(name), whole) <= left and _SPARE * (of_fold(name) + whole) <= workers * left
 
-    def is_busy(name: Name) -> bool:
-        goal = allot({name: networks[name]}, sizes, left, workers, wanted)[name].goal
-        slots = foresee(goal, [], networks[name][1], sizes, left, workers)
-        return sum(slot.end - slot.start for slot in slots) >= (1 - _IDLE) * workers * left
+    def idle(name: Name) -> float:
+        goal = allot({name: known[name]}, sizes, left, workers, wanted)[name].goal
+        slots = foresee(goal, [], known[name][1], sizes, left, workers)
+        return 1 - sum(slot.end - slot.start for slot in slots) / (workers * left)
 
-    in_time = [*filter(has_time, networks)]
-    return next(reversed([*filter(is_busy, in_time)] or in_time), min(networks, key=of_fold))
+    def best_length(names: Sequence[Name]) -> Name:
+        least = min(map(idle, names))
+        return next(each for each in reversed(names) if idle(each) <= least + _WASTED)
+
+    in_time = [names for variants in networks if (names := [*filter(has_time, variants)])]
+    found = [*map(best_length, in_time)]
+    busy = [each for each in found if idle(each) <= _IDLE]
+    return (busy or found or [min(known, key=of_fold)])[-1]
 
 
 @dataclass(frozen=True)

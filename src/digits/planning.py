@@ -1,6 +1,6 @@
 """What `make train` does with its minutes on this machine: the same answer for every command with the same params."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil
@@ -102,8 +102,8 @@ def make_plan(params: Params, study: Study, data: Prepared, engine: Engine, path
     longest = {name: runs[name, spec.epochs] for name, (spec, _) in allowed.items()}
     paces = _Paces(data, longest, workers, paths, console)
 
-    def variants(names: Iterable[str]) -> dict[Variant, tuple[int, Pace]]:
-        return {each: (_epochs(run, sizes), paces.of(each[0])) for each, run in runs.items() if each[0] in names}
+    def variants(name: str) -> dict[Variant, tuple[int, Pace]]:
+        return {each: (_epochs(run, sizes), paces.of(name)) for each, run in runs.items() if each[0] == name}
 
     def begun(chosen: Variant) -> Variant:
         """The variant of the same network of which most is finished."""
@@ -111,11 +111,10 @@ def make_plan(params: Params, study: Study, data: Prepared, engine: Engine, path
         return max([chosen, *same], key=lambda each: _finished(RunFolder(paths.runs, runs[each]), data))
 
     def shares() -> dict[Variant, Share]:
-        first = choose(variants(among), sizes, left, workers, wanted)
+        first = choose([*map(variants, among)], sizes, left, workers, wanted)
         following = [(name, allowed[name][0].epochs) for name in beside if name != first[0]]
         taken = [*map(begun, [first, *following])]
-        known = variants(allowed)
-        return allot({each: known[each] for each in taken}, sizes, left, workers, wanted)
+        return allot({each: variants(each[0])[each] for each in taken}, sizes, left, workers, wanted)
 
     found = shares()
     while unmeasured := [name for name, _ in found if name not in paces.measured]:
