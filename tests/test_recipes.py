@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from conftest import ROOT, Digits
-from digits.engine import Engine
+from digits.console import Console
+from digits.engine import Engine, measured_engine
 from digits.errors import UserError
 from digits.prepared import Prepared, load_prepared
 from digits.recipes.claims import ranks, sentences
@@ -74,9 +75,11 @@ def same_as_written(recipe: Recipe, line: str) -> None:
 
 
 def test_the_fast_precision_moves_no_figure_beyond_its_spread(
-    recipes: dict[str, Recipe], tmp_path: Path, digits: Digits, workspace: Path
+    recipes: dict[str, Recipe], tmp_path: Path, digits: Digits, workspace: Path, probed: Path
 ) -> None:
     """Of a slow recipe, on the practice set: the difference of means lies within two standard errors of fits."""
+    if measured_engine(probed, Console(plain=True)).precision == "float32":
+        pytest.skip("float32 is the fast precision here; the other would take sixteen times as long, and is never used")
     assert digits("fetch", "prepare", "--data", "practice", toy=False).returncode == 0
     [folder] = (workspace / "data" / "processed").iterdir()
     found: dict[str, list[float]] = {}

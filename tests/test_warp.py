@@ -42,7 +42,7 @@ def test_scipy_means_the_same(images: np.ndarray, maps: np.ndarray) -> None:
 
 
 def test_tensorflow_means_the_same(images: np.ndarray, maps: np.ndarray) -> None:
-    import tensorflow as tf
+    from digits.models.cnn.libraries import tf
 
     theirs = tf.raw_ops.ImageProjectiveTransformV3(
         images=images[..., None].astype(np.float32),

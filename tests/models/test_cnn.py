@@ -12,10 +12,8 @@ from time import sleep
 from typing import Any, get_args
 
 import joblib
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from conftest import toy_images
 from digits.augment import distort
@@ -27,6 +25,7 @@ from digits.metrics import accuracy, log_loss
 from digits.models import Setting, build, save
 from digits.models.cnn import CnnClassifier
 from digits.models.cnn.batches import Batches
+from digits.models.cnn.libraries import keras, tf
 from digits.models.cnn.loop import compiled_step, train
 from digits.models.cnn.network import ByteDropout, FusedBatchNormalization, Style, build_network
 from digits.models.cnn.optimization import OneCycle, make_optimizer, make_schedule
