@@ -319,6 +319,48 @@ def test_one_cycle_rises_to_its_peak_and_falls_to_nothing() -> None:
     assert rates[:26] == sorted(rates[:26]) and rates[25:] == sorted(rates[25:], reverse=True)
 
 
+def moved(optimizer: Any, kernel: np.ndarray, gradients: list[np.ndarray]) -> np.ndarray:
+    """What a variable of this value is after a step for each gradient."""
+    variable = keras.Variable(kernel, dtype="float32")
+    optimizer.build([variable])
+    for gradient in gradients:
+        optimizer.apply([tf.constant(gradient, tf.float32)], [variable])
+    return np.asarray(variable.numpy())
+
+
+def drawn(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+
+def test_muon_moves_a_convolution_as_far_in_every_direction() -> None:
+    """Singular values of its step, in lengths of the paper's scale; those of the gradient are a hundred times apart."""
+    left, _, right = np.linalg.svd(drawn(3 * 3 * 8, 16), full_matrices=False)
+    gradient = (left * np.geomspace(1, 0.01, 16)) @ right
+    start = np.zeros((3, 3, 8, 16), np.float32)
+    step = -moved(optimizer({"name": "muon"}, 0.1), start, [gradient.reshape(start.shape)])
+    values = np.linalg.svd(step.reshape(72, 16), compute_uv=False) / (0.1 * 0.2 * 72**0.5)
+    assert values.max() < 1.3 and values.min() > 0.2 and values.max() / values.min() < 6
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 8, 16), (72, 16), (8, 40)])
+def test_muon_is_that_of_keras_for_the_matrix_of_a_kernel(shape: tuple[int, ...]) -> None:
+    kernel, gradients = drawn(*shape), [drawn(2, *shape)[each] for each in (0, 1)]
+    ours = moved(optimizer({"name": "muon"}, 0.01), kernel, gradients)
+    flat = (-1, shape[-1])
+    keras_own = keras.optimizers.Muon(0.01, ns_steps=3)
+    theirs = moved(keras_own, kernel.reshape(flat), [gradient.reshape(flat) for gradient in gradients])
+    assert np.allclose(ours.reshape(flat), theirs, atol=1e-5)
+    assert np.abs(ours - kernel).max() > 1e-3
+
+
+def test_muon_leaves_what_is_no_hidden_layer_to_adamw() -> None:
+    network = build_network(parse_layers("4C3 MP2 8C3 16"), PLAIN, (12, 12), 3)
+    muon = optimizer({"name": "muon"})
+    left = [bool(muon._should_use_adamw(variable)) for variable in network.trainable_variables]
+    kernel, bias, hidden = True, True, False
+    assert left == [kernel, bias, hidden, bias, hidden, bias, kernel, bias]
+
+
 CLASSES = {
     "rmsprop": "RMSprop", "adagrad": "Adagrad", "adadelta": "Adadelta", "adam": "Adam", "adamax": "Adamax",
     "nadam": "Nadam", "adamw": "AdamW", "lion": "Lion", "muon": "Muon", "schedule-free-adamw": "ScheduleFreeAdamW",

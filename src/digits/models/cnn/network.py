@@ -5,6 +5,7 @@ from typing import Any
 
 from digits.layers import BatchNorm, Conv, Dense, Dropout, FinalRelu, GlobalPool, Layer, Pool
 from digits.models.cnn.libraries import keras, tf
+from digits.models.cnn.muon import OUTPUT
 
 # Of the running statistics. They are those of the last 20 steps or so: with Keras' 0.99 they lag behind a network that
 # learns as fast as in an epoch or two, and the short fits of a search would be worth nothing.
@@ -53,7 +54,7 @@ def build_network(
     if not flat:
         network.append(keras.layers.Flatten())
     # probabilities need more digits than bfloat16 has
-    network.append(keras.layers.Dense(classes, dtype="float32", **_weights(style)))
+    network.append(keras.layers.Dense(classes, dtype="float32", name=OUTPUT, **_weights(style)))
     if len(hidden) < len(layers):
         network.append(keras.layers.ReLU(dtype="float32"))
     return keras.Sequential(network)

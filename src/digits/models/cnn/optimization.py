@@ -5,21 +5,22 @@ from typing import Any
 import numpy as np
 
 from digits.models.cnn.libraries import keras, tf
+from digits.models.cnn.muon import Muon
 
 START_SHARE = 0.1  # of the peak learning rate, at the first step of a one-cycle schedule
 
 _OPTIMIZERS = {
-    "sgd": "SGD",
-    "rmsprop": "RMSprop",
-    "adagrad": "Adagrad",
-    "adadelta": "Adadelta",
-    "adam": "Adam",
-    "adamax": "Adamax",
-    "nadam": "Nadam",
-    "adamw": "AdamW",
-    "lion": "Lion",
-    "muon": "Muon",
-    "schedule-free-adamw": "ScheduleFreeAdamW",
+    "sgd": keras.optimizers.SGD,
+    "rmsprop": keras.optimizers.RMSprop,
+    "adagrad": keras.optimizers.Adagrad,
+    "adadelta": keras.optimizers.Adadelta,
+    "adam": keras.optimizers.Adam,
+    "adamax": keras.optimizers.Adamax,
+    "nadam": keras.optimizers.Nadam,
+    "adamw": keras.optimizers.AdamW,
+    "lion": keras.optimizers.Lion,
+    "muon": Muon,
+    "schedule-free-adamw": keras.optimizers.ScheduleFreeAdamW,
 }
 
 
@@ -40,7 +41,7 @@ def make_optimizer(
     if weight_decay is not None:
         own["weight_decay"] = weight_decay
     averaging = {} if ema is None else {"use_ema": True, "ema_momentum": ema}
-    maker = getattr(keras.optimizers, _OPTIMIZERS[optimizer["name"]])
+    maker = _OPTIMIZERS[optimizer["name"]]
     return maker(learning_rate, clipnorm=clip_norm, clipvalue=clip_value, **own, **averaging)
 
 

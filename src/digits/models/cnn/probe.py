@@ -18,6 +18,7 @@ BATCHES = (128, 256, 512)  # images; the learning rates in params.yaml hold from
 PRECISIONS = ("float32", "mixed_bfloat16")
 _REPEATS = 5
 _SECONDS = 0.1  # of steps at least, per repeat
+_WATCHED = 1.0  # seconds of repeats; a slow machine need not be watched for longer
 _HOPELESS = 0.5  # times the speed of another precision: one that is not even so fast is not timed any further
 
 
@@ -53,12 +54,13 @@ def _speed(precision: str, batch_size: int, hopeless: float = 0.0) -> float:
         step(images, labels).numpy()
         return perf_counter() - started
 
-    seconds(2)  # traces, and fills the caches
+    seconds(1)  # traces
     once = seconds(1)
     if batch_size / once < hopeless:
         return batch_size / once
-    count = max(2, round(_SECONDS / once))
-    return count * batch_size / median(seconds(count) for _ in range(_REPEATS))
+    count = max(1, round(_SECONDS / once))
+    repeats = min(_REPEATS, max(1, round(_WATCHED / (once * count))))
+    return count * batch_size / median(seconds(count) for _ in range(repeats))
 
 
 if __name__ == "__main__":
