@@ -110,13 +110,15 @@ _NETWORK: Space = {
     "dropout": Dimension(Span(0.0, 0.6, step=0.1)),  # before the dense layers
     "activation": Dimension(Choice(("relu", "leaky_relu", "elu", "gelu", "silu"))),
     "initializer": Dimension(Choice(("glorot_uniform", "he_uniform", "he_normal", "lecun_normal"))),
-    "optimizer": Dimension(Choice(("adam", "adamw", "nadam", "rmsprop", "sgd", "lion"))),
-    "learning_rate": Dimension(Span(3e-4, 1e-2, log=True), needs=("optimizer", ("adam", "adamw", "nadam", "rmsprop"))),
+    "optimizer": Dimension(Choice(("adam", "adamw", "nadam", "rmsprop", "sgd", "lion", "muon"))),
+    "learning_rate": Dimension(
+        Span(3e-4, 1e-2, log=True), needs=("optimizer", ("adam", "adamw", "nadam", "rmsprop", "muon"))
+    ),
     "sgd_learning_rate": Dimension(Span(1e-2, 0.3, log=True), needs=("optimizer", ("sgd",))),
     "lion_learning_rate": Dimension(Span(5e-5, 2e-3, log=True), needs=("optimizer", ("lion",))),
     "momentum": Dimension(Span(0.8, 0.98), needs=("optimizer", ("sgd",))),
     "nesterov": Dimension(Choice((False, True)), needs=("optimizer", ("sgd",))),
-    "weight_decay": Dimension(Span(1e-4, 1e-1, log=True), needs=("optimizer", ("adamw", "lion"))),
+    "weight_decay": Dimension(Span(1e-4, 1e-1, log=True), needs=("optimizer", ("adamw", "lion", "muon"))),
     "l2": Dimension(Choice((0.0, 1e-5, 1e-4)), needs=("optimizer", ("adam", "nadam", "rmsprop", "sgd"))),
     "clip_norm": Dimension(Choice((None, 1.0, 5.0))),
     "schedule": Dimension(Choice(("one-cycle", "cosine", "constant"))),
