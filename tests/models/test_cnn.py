@@ -386,6 +386,8 @@ def test_the_parameters_of_an_optimizer_arrive() -> None:
     assert (sgd.momentum, sgd.nesterov, sgd.clipnorm, sgd.weight_decay) == (0.9, True, 1.5, 0.02)
     assert (sgd.use_ema, sgd.ema_momentum) == (True, 0.9)
     assert optimizer({"name": "adam"}, clip_value=0.5).clipvalue == 0.5
+    muon = optimizer({"name": "muon"}, weight_decay=0.1)
+    assert (muon.weight_decay, muon.adam_weight_decay) == (0.1, 0.1)
     assert optimizer({"name": "adamw"}).weight_decay == keras.optimizers.AdamW().weight_decay
 
 
