@@ -137,8 +137,8 @@ class _Paces:
             data, run, workers, paths.runs / "machines", console
         )
         self._cost = {name: _cost(run, data) for name, run in runs.items()}
-        # one in the middle, from which it is not far to any; of two the smaller, which a short budget may end with
-        self.measure(sorted(runs, key=lambda name: self._cost[name] * runs[name].model["epochs"])[(len(runs) - 1) // 2])
+        # one in the middle, from which it is not far to any
+        self.measure(sorted(runs, key=lambda name: self._cost[name] * runs[name].model["epochs"])[len(runs) // 2])
 
     def measure(self, name: str) -> None:
         """Find out, or remember from an earlier command."""
