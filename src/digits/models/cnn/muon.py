@@ -6,7 +6,7 @@ from typing import Any
 from digits.models.cnn.libraries import keras, tf
 
 OUTPUT = "logits"  # name of the layer that is left to AdamW
-_ITERATIONS = 3  # towards a step of the same length in every direction; a network learns as well as with Keras' five
+_ITERATIONS = 3  # towards a step of the same length in every direction; quicker than Keras' five, not compared alone
 _WEIGHT_DECAY = 0.004  # of both kinds of steps; Keras' default
 
 
