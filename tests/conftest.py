@@ -1,5 +1,6 @@
 """Toy competitions that take milliseconds, and folders to run the real commands in."""
 
+import gc
 import multiprocessing
 import os
 import shutil
@@ -100,6 +101,11 @@ def write_toy_files(folder: Path, train_rows: int = 180, test_rows: int = 30) ->
     pd.DataFrame({"ImageId": ids, "Label": 0}).to_csv(
         folder / "sample_submission.csv", index=False, lineterminator="\r\n"
     )
+
+
+def pytest_collection_finish() -> None:
+    """What all tests load stays: every fit ends in a collection, which need not go through it."""
+    gc.freeze()
 
 
 @pytest.fixture

@@ -295,6 +295,6 @@ def test_what_is_said_of_train_holds_for_every_network(tmp_path: Path) -> None:
     )
     mine = load_params(tmp_path / "mine.yaml")
     assert {name: mine.network(name).views for name in mine.networks} == dict.fromkeys(written.networks, ())
-    assert mine.network("four-minutes").augment.elastic == 1.5
+    assert mine.network("seven-convolutions").augment.elastic == 1.5
     assert mine.network("two-minutes").augment.elastic == 2.5
     assert mine.network("one-epoch").augment.rotation == written.network("one-epoch").augment.rotation

@@ -34,9 +34,9 @@ def test_what_was_found_is_a_fragment_that_train_takes(toy_params: Params, toy_d
 
 
 def test_a_network_that_is_named_is_the_only_one(toy_data: Prepared, tmp_path: Path) -> None:
-    params = load_params(ROOT / "params.yaml", ["train.network=four-minutes"])
+    params = load_params(ROOT / "params.yaml", ["train.network=seven-convolutions"])
     study = study_of(params, toy_data, tmp_path, "train")
-    assert networks(params, study) == ({"four-minutes": (params.network("four-minutes"), "/255")}, {})
+    assert networks(params, study) == ({"seven-convolutions": (params.network("seven-convolutions"), "/255")}, {})
 
 
 def test_networks_are_fitted_beside_the_tuned_one_too(toy_params: Params, toy_data: Prepared, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Work in a process of its own: its memory comes back, and what ends it ends nothing else."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -92,6 +93,7 @@ def _cause(exitcode: int | None) -> str:
 
 
 def _main(work: Callable[[Any, Ask], None], order: Any, there: Connection) -> None:
+    gc.freeze()  # what was loaded before the fork stays: each collection that went through it would also copy it
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it is told as well, and ends it
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

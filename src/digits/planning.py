@@ -101,7 +101,8 @@ def make_plan(params: Params, study: Study, data: Prepared, engine: Engine, path
         for epochs in dict.fromkeys(max(1, round(share * spec.epochs)) for share in _SHARES)
     }
     longest = {name: runs[name, spec.epochs] for name, (spec, _) in allowed.items()}
-    paces = _Paces(data, longest, workers, paths, console)
+    # the best first: where it has time, no other need be known
+    paces = _Paces(data, longest, [*among][-1], workers, paths, console)
 
     def variants(name: str) -> dict[Variant, tuple[int, Pace]]:
         return {each: (_epochs(run, sizes), paces.of(name)) for each, run in runs.items() if each[0] == name}
@@ -128,17 +129,21 @@ def make_plan(params: Params, study: Study, data: Prepared, engine: Engine, path
 
 
 class _Paces:
-    """How fast networks are: measured, or guessed by their multiplications from one that is."""
+    """How fast networks are: measured, or guessed by their multiplications from one that is.
 
-    def __init__(self, data: Prepared, runs: dict[str, RunSpec], workers: int, paths: Paths, console: Console):
+    first: the one that is measured in any case.
+    """
+
+    def __init__(
+        self, data: Prepared, runs: dict[str, RunSpec], first: str, workers: int, paths: Paths, console: Console
+    ):
         self.measured: dict[str, Pace] = {}
         self._runs = runs
         self._measure: Callable[[RunSpec], Pace] = lambda run: measured_pace(
             data, run, workers, paths.runs / "machines", console
         )
         self._cost = {name: _cost(run, data) for name, run in runs.items()}
-        # one in the middle, from which it is not far to any
-        self.measure(sorted(runs, key=lambda name: self._cost[name] * runs[name].model["epochs"])[len(runs) // 2])
+        self.measure(first)
 
     def measure(self, name: str) -> None:
         """Find out, or remember from an earlier command."""

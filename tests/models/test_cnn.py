@@ -576,10 +576,12 @@ def test_another_number_of_threads_in_the_same_process_is_refused(spec: dict[str
 
 
 _MANY_FITS = """
-import json, re, sys
+import gc, json, re, sys
 from pathlib import Path
 import numpy as np
 from digits.models import Setting, build
+from digits.models.cnn import libraries
+gc.freeze()  # the libraries, through which thirty collections would go
 spec, sizes = json.loads(sys.argv[1]), []
 images = np.random.default_rng(0).integers(0, 256, (180, 144), dtype=np.uint8)
 for seed in range(30):
