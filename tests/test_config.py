@@ -63,10 +63,6 @@ def test_overrides_reach_their_place() -> None:
             "params.yaml: baseline.models.knn-deskewed.weights = 'even', but it must be one of uniform, distance",
         ),
         (
-            "baseline.models.knn-deskewed.components=785",
-            "params.yaml: baseline.models.knn-deskewed.components = 785, but an image has 784 pixels",
-        ),
-        (
             "train.optimizer=nadma",
             "params.yaml: train.optimizer.name = 'nadma', but it must be one of adadelta, adagrad, adam, adamax, "
             "adamw, lion, muon, nadam, rmsprop, schedule-free-adamw, sgd; did you mean nadam?",
@@ -95,10 +91,6 @@ def test_overrides_reach_their_place() -> None:
         (
             "tune.model=svm",
             "params.yaml: tune.model = 'svm', but it must be one of train, mlp-256-128, mlp-256, mlp-64-32, mlp-64",
-        ),
-        (
-            "tune.first={mine: {layers: MP9 MP9}}",
-            "params.yaml: tune.first.mine: nothing is left of a 28x28 image at layer 2, Pool(size=9, kind='max')",
         ),
         (
             "tune.first={mine: {epochs: many}}",
@@ -234,7 +226,15 @@ def test_a_network_is_the_default_with_what_it_says_laid_over_and_the_user_above
     [
         (("train.network=wid",), "train.network = 'wid': there is no such network; did you mean networks.wide?"),
         (('networks={"wide": {"epoch": 3}}',), "networks.wide.epoch = 3: Extra inputs are not permitted"),
-        (('networks={"wide": {"layers": "MP9 MP9"}}',), "networks.wide: nothing is left of a 28x28 image at layer 2"),
+        (('networks={"wide": {"layers": "MP9 9MP"}}',), "networks.wide.layers = 'MP9 9MP'"),
+        (
+            ('networks={"wide": {"layers": "MP9 MP9"}}', "train.network=wide"),
+            "params.yaml: nothing is left of a 28x28 image at layer 2, Pool(size=9, kind='max')",
+        ),
+        (
+            ('networks={"wide": {"layers": "MP9 MP9"}}', "train.among=[wide]"),
+            "train.among = ['wide'], but images of 28x28 pixels are too small for all of them; default is the one that",
+        ),
         (('networks={"wide": {"epochs": "many"}}',), "networks.wide.epochs = 'many': Input should be a valid integer"),
     ],
 )

@@ -8,8 +8,12 @@ import pytest
 from conftest import ROOT
 from digits.config import Params, load_params
 from digits.errors import UserError
+from digits.layers import parse_layers
+from digits.models.cnn.network import Style, build_network
 from digits.prepared import Prepared
 from digits.studies import baseline_runs, networks, study_of
+
+STYLE = Style("relu", "glorot_uniform", 0.0, 0.0, 0.0, "float32")
 
 
 def changed(params: Params, section: str, **values: object) -> Params:
@@ -37,6 +41,26 @@ def test_a_network_that_is_named_is_the_only_one(toy_data: Prepared, tmp_path: P
     params = load_params(ROOT / "params.yaml", ["train.network=seven-convolutions"])
     study = study_of(params, toy_data, tmp_path, "train")
     assert networks(params, study) == ({"seven-convolutions": (params.network("seven-convolutions"), "/255")}, {})
+
+
+@pytest.mark.parametrize(
+    ("side", "among", "beside"),
+    [
+        (28, ["one-epoch", "default", "one-minute", "two-minutes"], ["seven-convolutions"]),
+        (16, ["one-epoch", "default"], ["seven-convolutions"]),
+        (8, ["one-epoch", "default"], []),
+    ],
+)
+def test_networks_that_the_images_are_too_small_for_are_left_out(
+    side: int, among: list[str], beside: list[str], toy_data: Prepared, tmp_path: Path
+) -> None:
+    params = load_params(ROOT / "params.yaml", [f"competition.image_shape=[{side},{side}]"])
+    assert [*map(list, networks(params, study_of(params, toy_data, tmp_path, "train")))] == [among, beside]
+    for name in (*among, *beside):
+        build_network(parse_layers(params.network(name).layers), STYLE, (side, side), 10)
+    for name in params.too_large:
+        with pytest.raises(ValueError):
+            build_network(parse_layers(params.network(name).layers), STYLE, (side, side), 10)
 
 
 def test_networks_are_fitted_beside_the_tuned_one_too(toy_params: Params, toy_data: Prepared, tmp_path: Path) -> None:

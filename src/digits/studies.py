@@ -1,5 +1,6 @@
 """Where a study of `tune` keeps its memory, and what it found; known to stages that never search themselves."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,20 +98,22 @@ Networks = dict[str, tuple[CnnSpec, str]]  # by name; the network and how images
 def networks(params: Params, study: Study) -> tuple[Networks, Networks]:
     """The networks among which `make train` takes one, and those that are fitted beside it where there is time.
 
-    The former: what a finished study found, alone; or the network that the params name; or else those of `train.among`.
+    The former: what a finished study found, alone; or the network that the params name; or else those of `train.among`
+    that the images are large enough for.
     """
     spec, normalise = params.train.spec, params.data.normalise
-    if params.train.network:
-        beside: Networks = {}
-    else:
-        beside = {name: (params.network(name), normalise) for name in params.train.beside}
+
+    def fitting(names: Iterable[str]) -> Networks:
+        return {name: (params.network(name), normalise) for name in names if name not in params.too_large}
+
+    beside = fitting(() if params.train.network else params.train.beside)
     if params.train.use_tuned and study.best:
         found = overlay(spec.model_dump(mode="json"), study.best)
         tuned = validate(CnnSpec, found, str(study.folder / "best.yaml"))
         return {"tuned": (tuned, study.normalise or normalise)}, beside
     if params.train.network:
         return {params.train.network: (spec, normalise)}, beside
-    return {name: (params.network(name), normalise) for name in params.train.among}, beside
+    return fitting(params.train.among), beside
 
 
 def baseline_runs(params: Params, data: Prepared, studies: Path) -> list[RunSpec]:

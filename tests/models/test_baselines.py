@@ -70,3 +70,13 @@ def test_a_seed_decides_everything(practice: tuple[np.ndarray, np.ndarray]) -> N
         spec |= {key: 2 for key in FEWER if key in spec}
         first, again = (build(spec, SETTING, 3).fit(images, labels).predict_proba(images) for _ in range(2))
         assert np.array_equal(first, again), name
+
+
+def test_there_are_no_more_components_than_pixels(practice: tuple[np.ndarray, np.ndarray]) -> None:
+    images, labels = practice
+    small = images.reshape(-1, 28, 28)[:, ::4, ::4].reshape(-1, 49)
+    for name in ("knn-deskewed", "augmented-mlp"):
+        spec = PARAMS.baseline.models[name].model_dump(mode="json")
+        assert spec["components"] > 49
+        model = build(spec | {key: 2 for key in FEWER if key in spec}, Setting((7, 7), 10, "/255"), 0)
+        assert model.fit(small, labels).predict_proba(small).shape == (len(labels), 10)

@@ -37,8 +37,9 @@ def measure(job: Job) -> dict[str, Any]:
     """
     spec = job.engine.settle(job.params.train.spec)
     job.console.say(job.engine.line(spec.model_dump()))
-    names = sorted(job.params.networks, key=lambda name: job.params.network(name).epochs)
-    networks = {name: job.engine.settle(job.params.network(name)) for name in names}
+    known = {name: job.params.network(name) for name in job.params.networks}
+    names = sorted(filter(lambda name: job.params.fits(known[name]), known), key=lambda name: known[name].epochs)
+    networks = {name: job.engine.settle(known[name]) for name in names}
     with job.console.bar("bench", ROUNDS + len(SEEDS) * len(names), "measurements") as bar:
         speeds = _speeds(spec, bar)
         fits = {name: [] for name in names}  # type: dict[str, list[dict[str, float]]]

@@ -128,20 +128,43 @@ class Params(Section):
                     raise ValueError(f"train.{key}: there is no network {name!r}{hint}")
         return self
 
+    def fits(self, network: CnnSpec) -> bool:
+        """Whether the competition's images are large enough for a network."""
+        try:
+            output_size(parse_layers(network.layers), self.competition.image_shape)
+        except ValueError:
+            return False
+        return True
+
+    @property
+    def too_large(self) -> tuple[str, ...]:
+        """Names in `train.among` and `train.beside` of the networks that the images are too small for."""
+        names = (*self.train.among, *self.train.beside)
+        return tuple(name for name in names if not self.fits(self.network(name)))
+
     @model_validator(mode="after")
-    def _networks_fit_the_images(self) -> Self:
-        output_size(parse_layers(self.train.layers), self.competition.image_shape)
+    def _networks_are_networks(self) -> Self:
         for name, overrides in self.networks.items():
             self._refuse_no_network(("networks", name), overrides)
         for name, overrides in self.tune.first.items():
             self._refuse_no_network(("tune", "first", name), overrides)
         return self
 
+    @model_validator(mode="after")
+    def _a_network_fits_the_images(self) -> Self:
+        output_size(parse_layers(self.train.layers), self.competition.image_shape)
+        if set(self.train.among) <= set(self.too_large):
+            height, width = self.competition.image_shape
+            raise ValueError(
+                f"train.among = {list(self.train.among)}, but images of {height}x{width} pixels are too small for"
+                f" all of them; {DEFAULT} is the one that `train` describes"
+            )
+        return self
+
     def _refuse_no_network(self, where: tuple[str, ...], overrides: dict[str, Any]) -> None:
-        """Raise ValueError, with the key, where overrides of `train` are no network for the competition's images."""
+        """Raise ValueError, with the key, where overrides of `train` are no network."""
         try:
-            spec = CnnSpec.model_validate(overlay(self.train.spec.model_dump(), overrides))
-            output_size(parse_layers(spec.layers), self.competition.image_shape)
+            CnnSpec.model_validate(overlay(self.train.spec.model_dump(), overrides))
         except ValidationError as error:
             fault = error.errors()[0]
             key = ".".join(map(str, (*where, *fault["loc"])))
@@ -167,12 +190,4 @@ class Params(Section):
             narrowed("cnn", self.tune.start)
         except ValueError as error:
             raise ValueError(f"tune.start.{error}") from None
-        return self
-
-    @model_validator(mode="after")
-    def _no_more_components_than_pixels(self) -> Self:
-        for name, spec in self.baseline.models.items():
-            if spec.components is not None and spec.components > self.competition.pixels:
-                key = f"baseline.models.{name}.components"
-                raise ValueError(f"{key} = {spec.components}, but an image has {self.competition.pixels} pixels")
         return self

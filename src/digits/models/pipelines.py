@@ -1,5 +1,6 @@
 """What all scikit-learn models share: the steps before the classifier, and how a fitted pipeline is kept."""
 
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,9 @@ def feature_steps(spec: dict[str, Any], setting: Setting, seed: int) -> list[Ste
     """Steps from images to what a classifier learns from: normalised pixels, or their principal components."""
     steps: list[Step] = [("normalise", Normaliser(setting.normalise))]
     if spec["components"] is not None:
+        components = min(spec["components"], prod(setting.image_shape))  # there are no more than pixels
         # this solver works in float32 and in seconds where there are far more images than pixels
-        steps.append(("components", PCA(spec["components"], svd_solver="covariance_eigh", random_state=seed)))
+        steps.append(("components", PCA(components, svd_solver="covariance_eigh", random_state=seed)))
     return steps
 
 

@@ -58,7 +58,16 @@ def _foreseen(job: Job, plan: Plan, ends: Sequence[float], gone: float) -> str:
             f"about {minutes:.1f} minutes; {expected}"
         )
         at = max(at, end)
-    return "\n".join([f"plan: {plan.minutes:g} minutes, {_count(plan.workers, 'fit')} at a time", *lines])
+    return "\n".join(
+        [f"plan: {plan.minutes:g} minutes, {_count(plan.workers, 'fit')} at a time{_left_out(job)}", *lines]
+    )
+
+
+def _left_out(job: Job) -> str:
+    if not (names := job.params.too_large):
+        return ""
+    height, width = job.data.image_shape
+    return f"; images of {height}x{width} pixels are too small for {', '.join(names)}"
 
 
 def _fits(fits: Sequence[Fit]) -> str:
