@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from conftest import (
     MINUTES,
@@ -233,8 +234,10 @@ def killed(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_tune_finds_something_or_keeps_the_default_and_train_takes_it(toy: Path, digits: Digits) -> None:
-    tuned = digits("fetch", "prepare", "tune")
+def test_what_tune_finds_train_takes(toy: Path, digits: Digits) -> None:
+    """The default learns nothing, and so gives way to any other network."""
+    also = ("train.learning_rate=1e-7", "tune.first={flat: {layers: 16 8, learning_rate: 0.02}}")
+    tuned = digits("fetch", "prepare", "tune", also=also)
     assert tuned.returncode == 0, tuned.stderr
     [best] = (toy / "runs" / "tune").glob("*/best.yaml")
     rows = [line.split() for line in tuned.stdout.splitlines() if re.match(r" +\d+  ", line)]
@@ -245,11 +248,14 @@ def test_tune_finds_something_or_keeps_the_default_and_train_takes_it(toy: Path,
     assert "history.png" in report and (toy / "reports" / "tune" / "history.png").read_bytes()[:4] == b"\x89PNG"
     assert len((toy / "reports" / "tune" / "trials.csv").read_text().splitlines()) == 5
     before = tree(toy / "runs")
-    assert "Nothing to do" in digits("fetch", "prepare", "tune").stdout
+    assert "Nothing to do" in digits("fetch", "prepare", "tune", also=also).stdout
     assert tree(toy / "runs") == before
+    found = yaml.safe_load(best.read_text())["train"]
+    assert 0.5 < found["measured"]["toy"]["tuned"] <= 1
+    assert f"accuracy of one about {found['measured']['toy']['tuned']:.4f}" in digits("train", also=also).stdout
     comments = [line for line in best.read_text().splitlines() if line.startswith("#")]
     best.write_text("\n".join([*comments, "train:", "  layers: 2C3 MP2 4"]))
-    assert "  tuned, 2C3 MP2 4: 1 fold" in digits("train").stdout
+    assert "  tuned, 2C3 MP2 4: 1 fold" in digits("train", also=also).stdout
 
 
 def test_the_dashboard_is_opened_on_the_study_of_these_params(

@@ -11,7 +11,7 @@ from digits.errors import UserError
 from digits.layers import parse_layers
 from digits.models.cnn.network import Style, build_network
 from digits.prepared import Prepared
-from digits.studies import baseline_runs, networks, study_of
+from digits.studies import accuracies, baseline_runs, networks, study_of
 
 STYLE = Style("relu", "glorot_uniform", 0.0, 0.0, 0.0, "float32")
 
@@ -71,15 +71,36 @@ def test_networks_are_fitted_beside_the_tuned_one_too(toy_params: Params, toy_da
     assert ([*tuned], beside) == (["tuned"], {"two-minutes": (params.network("two-minutes"), "/255")})
 
 
+def test_a_network_that_is_known_to_be_better_than_the_tuned_one_is_not_given_up(
+    toy_data: Prepared, tmp_path: Path
+) -> None:
+    params = load_params(ROOT / "params.yaml")
+    study = study_of(params, toy_data, tmp_path, "train")
+
+    def among(accuracy: float | None, params: Params = params) -> list[str]:
+        measured = {"digit-recognizer": {"tuned": accuracy}} if accuracy else None
+        study.save({"learning_rate": 0.004}, "found", measured)
+        assert study.best == {"learning_rate": 0.004}
+        return [*networks(params, study)[0]]
+
+    assert among(0.9958) == ["tuned", "two-minutes"]
+    assert among(0.9945) == ["tuned", "one-minute", "two-minutes"]
+    assert accuracies(params, study)["tuned"] == 0.9945
+    assert among(0.9999) == ["tuned"]
+    assert among(None) == ["tuned"]  # as of other competitions, or changed by hand
+    assert among(0.9945, load_params(ROOT / "params.yaml", ["train.network=one-minute"])) == ["tuned"]
+
+
 def test_the_fragment_is_a_params_file_but_for_what_it_extends(
     toy_params: Params, toy_data: Prepared, tmp_path: Path
 ) -> None:
     study = study_of(toy_params, toy_data, tmp_path, "train")
-    study.save({"learning_rate": 0.004, "normalise": "minmax"}, "found")
+    study.save({"learning_rate": 0.004, "normalise": "minmax"}, "found", {"toy": {"tuned": 0.99}})
     whole = tmp_path / "mine.yaml"
     whole.write_text(f"extends: {ROOT / 'params.yaml'}\n" + (study.folder / "best.yaml").read_text())
     params = load_params(whole)
     assert (params.train.learning_rate, params.data.normalise) == (0.004, "minmax")
+    assert params.train.measured["toy"] == {"tuned": 0.99}
 
 
 def test_a_tuned_baseline_is_fitted_as_it_was_found(toy_params: Params, toy_data: Prepared, tmp_path: Path) -> None:

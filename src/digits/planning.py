@@ -14,7 +14,7 @@ from digits.pace import measured_pace
 from digits.plan import Fit, Goal, Pace, Share, Sizes, Slot, allot, choose, foresee
 from digits.prepared import Prepared
 from digits.runs import RunFolder, RunSpec, run_spec
-from digits.studies import Study, networks
+from digits.studies import Study, accuracies, networks
 
 # Of the budget, what is planned for; the rest is for what takes longer than it should, and for the blend.
 _PLANNED, _AT_MOST = 0.94, 1.02
@@ -29,6 +29,7 @@ class Part:
     """What is fitted of one network.
 
     name: of the network. spec: the run. goal, pace: as in digits.plan. seconds: of the budget, for each worker.
+    accuracy: of a single fit, where it was measured.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Part:
     goal: Goal
     pace: Pace
     seconds: float
+    accuracy: float | None = None
 
     def begun(self, runs: Path) -> list[Fit]:
         """The fits that are done."""
@@ -94,6 +96,7 @@ def make_plan(params: Params, study: Study, data: Prepared, engine: Engine, path
     left = _PLANNED * minutes * 60
     wanted = Goal(data.fold_count, 0, params.train.seed, params.train.fits)
     among, beside = networks(params, study)
+    known = {} if data.practice else accuracies(params, study)
     allowed = {name: (engine.settle(spec, workers), normalise) for name, (spec, normalise) in (among | beside).items()}
     runs = {
         (name, epochs): _run(spec.model_copy(update={"epochs": epochs}), normalise, params, data)
@@ -101,7 +104,7 @@ def make_plan(params: Params, study: Study, data: Prepared, engine: Engine, path
         for epochs in dict.fromkeys(max(1, round(share * spec.epochs)) for share in _SHARES)
     }
     longest = {name: runs[name, spec.epochs] for name, (spec, _) in allowed.items()}
-    # the best first: where it has time, no other need be known
+    # the best first: where it has time, no plainer one need be known
     paces = _Paces(data, longest, [*among][-1], workers, paths, console)
 
     def variants(name: str) -> dict[Variant, tuple[int, Pace]]:
@@ -123,7 +126,8 @@ def make_plan(params: Params, study: Study, data: Prepared, engine: Engine, path
         paces.measure(unmeasured[0])
         found = shares()
     parts = tuple(
-        Part(each[0], runs[each], share.goal, paces.of(each[0]), share.seconds) for each, share in found.items()
+        Part(each[0], runs[each], share.goal, paces.of(each[0]), share.seconds, known.get(each[0]))
+        for each, share in found.items()
     )
     return Plan(parts, tuple(run for each, run in runs.items() if each not in found), sizes, workers, minutes)
 

@@ -14,9 +14,11 @@ from digits.prepared import Prepared
 from digits.runs import RunSpec, run_spec
 from digits.versions import code_version
 
+TUNED = "tuned"  # name of the network that a study found
 _HEADER = """\
 # What `make tune` found: a fragment of params.yaml. Copy it there to make it the default, or leave it here: the same
-# params and data take it by themselves while train.use_tuned is true.
+# params and data take it by themselves while train.use_tuned is true. `measured`, where it stands here, is its accuracy
+# out of fold: networks of params.yaml that are known to be more accurate are still taken where they have time.
 """
 # how much is searched, where and by whom does not change what a trial is worth
 _NOT_DECISIVE = {"model", "budget", "workers", "storage", "trials", "timeout"}
@@ -50,6 +52,12 @@ class Study:
         """What to put over the parameters of the model; nothing before the end."""
         section = (self.fragment or {}).get("train" if self.model == "train" else "baseline", {})
         found: dict[str, Any] = section if self.model == "train" else section.get("models", {}).get(self.model, {})
+        return {name: value for name, value in found.items() if name != "measured"}
+
+    @property
+    def measured(self) -> dict[str, dict[str, float]]:
+        """The accuracy of the network that was found, as train.measured in params.yaml; nothing where it is unknown."""
+        found: dict[str, dict[str, float]] = (self.fragment or {}).get("train", {}).get("measured", {})
         return found
 
     @property
@@ -58,14 +66,21 @@ class Study:
         found: str | None = (self.fragment or {}).get("data", {}).get("normalise")
         return found
 
-    def save(self, overrides: dict[str, Any], comment: str) -> None:
-        """Write what was found, overrides of the model's parameters and of `normalise`; {}: the defaults stay."""
+    def save(
+        self, overrides: dict[str, Any], comment: str, measured: dict[str, dict[str, float]] | None = None
+    ) -> None:
+        """Write what was found, overrides of the model's parameters and of `normalise`; {}: the defaults stay.
+
+        measured: its accuracy, as train.measured in params.yaml, of a network.
+        """
         model = {name: value for name, value in overrides.items() if name != "normalise"}
         fragment: dict[str, Any] = {}
         if "normalise" in overrides:
             fragment["data"] = {"normalise": overrides["normalise"]}
         if model:
             fragment |= {"train": model} if self.model == "train" else {"baseline": {"models": {self.model: model}}}
+        if measured:
+            fragment["train"] = fragment.get("train", {}) | {"measured": measured}
         notes = "".join(f"# {line}\n" for line in comment.splitlines())
         write_atomic(self.folder / "best.yaml", _HEADER + notes + yaml.safe_dump(fragment, sort_keys=False))
 
@@ -98,22 +113,29 @@ Networks = dict[str, tuple[CnnSpec, str]]  # by name; the network and how images
 def networks(params: Params, study: Study) -> tuple[Networks, Networks]:
     """The networks among which `make train` takes one, and those that are fitted beside it where there is time.
 
-    The former: what a finished study found, alone; or the network that the params name; or else those of `train.among`
-    that the images are large enough for.
+    The former: what a finished study found, and after it those of `train.among` that are known to be more accurate; or
+    the network that the params name; or else all of `train.among`. None that the images are too small for.
     """
-    spec, normalise = params.train.spec, params.data.normalise
+    spec, normalise, named = params.train.spec, params.data.normalise, params.train.network
 
     def fitting(names: Iterable[str]) -> Networks:
-        return {name: (params.network(name), normalise) for name in names if name not in params.too_large}
+        taken = () if named else (name for name in names if name not in params.too_large)
+        return {name: (params.network(name), normalise) for name in taken}
 
-    beside = fitting(() if params.train.network else params.train.beside)
+    among, beside = fitting(params.train.among), fitting(params.train.beside)
     if params.train.use_tuned and study.best:
         found = overlay(spec.model_dump(mode="json"), study.best)
         tuned = validate(CnnSpec, found, str(study.folder / "best.yaml"))
-        return {"tuned": (tuned, study.normalise or normalise)}, beside
-    if params.train.network:
-        return {params.train.network: (spec, normalise)}, beside
-    return fitting(params.train.among), beside
+        known = accuracies(params, study)
+        better = {name: network for name, network in among.items() if known.get(name, 0) > known.get(TUNED, 1)}
+        return {TUNED: (tuned, study.normalise or normalise), **better}, beside
+    return ({named: (spec, normalise)} if named else among), beside
+
+
+def accuracies(params: Params, study: Study) -> dict[str, float]:
+    """Of single fits on the competition's images, by network, as far as they were measured."""
+    slug = params.competition.slug
+    return params.train.measured.get(slug, {}) | study.measured.get(slug, {})
 
 
 def baseline_runs(params: Params, data: Prepared, studies: Path) -> list[RunSpec]:

@@ -47,12 +47,11 @@ def _spend(job: Job, plan: Plan, started: float) -> bool:
 
 def _foreseen(job: Job, plan: Plan, ends: Sequence[float], gone: float) -> str:
     """The plan in a line for each network: what will be fitted, for how long, and what is to be expected."""
-    known = {} if job.data.practice else job.params.train.measured.get(job.params.competition.slug, {})
     lines, at = [], gone
     for part, end in zip(plan.parts, ends, strict=True):
         slots = plan.slots(part, job.paths.runs, end - at)
         minutes = max((slot.end for slot in slots), default=0.0) / 60
-        expected = f"accuracy of one about {known[part.name]:.4f}" if part.name in known else "accuracy not known yet"
+        expected = f"accuracy of one about {part.accuracy:.4f}" if part.accuracy else "accuracy not known yet"
         lines.append(
             f"  {part.name}, {part.spec.model['layers']}: {_fits([slot.fit for slot in slots])}; "
             f"about {minutes:.1f} minutes; {expected}"

@@ -15,10 +15,10 @@ from digits.job import Job, Outcome
 from digits.logs import log_to
 from digits.metrics import Gain
 from digits.space import narrowed, within
-from digits.studies import Study, study_of
+from digits.studies import TUNED, Study, study_of
 from digits.trials import LENGTH, lengths
 from digits.tuning import report
-from digits.tuning.confirm import DEFAULT, Unit, confirm, confirmed, gain, leader, open_confirmation
+from digits.tuning.confirm import DEFAULT, Unit, confirm, confirmed, gain, leader, mean_accuracy, open_confirmation
 from digits.tuning.fits import Fits
 from digits.tuning.pictures import draw_study
 from digits.tuning.search import Overrides, Plan, Result, Tried, all_tried, open_study, search, spent_seconds
@@ -39,7 +39,9 @@ def run(job: Job) -> Outcome:
         write_json(study.folder / "done.json", asked)
     best = (study.folder / "best.yaml").relative_to(job.paths.root)
     found = f"{len(study.best)} parameters changed" if study.best else "the default stays"
-    after = "make submit   trains what was found" if job.params.tune.model == "train" else "make baseline"
+    after = "make submit   trains what was found, or a network that is known to be better and has time"
+    if job.params.tune.model != "train":
+        after = "make baseline"
     return Outcome(f"{found}; {best}, reports/tune/report.md", worked, (after,))
 
 
@@ -179,15 +181,24 @@ class _Tuning:
         """Write best.yaml, and the report."""
         found = confirmed(self.confirmation)
         gains = {name: gained for name in candidates if (gained := gain(found, name, SEARCH_FOLD)) and name != DEFAULT}
-        best, verdict = None, "no trial was confirmed: the default stays"
+        overrides: Overrides = {}
+        measured: dict[str, dict[str, float]] = {}
+        verdict = "no trial was confirmed: the default stays"
         if gains:
             best = leader(found, [*candidates])
             verdict = _verdict(best, gains.get(best))
-        adopted = best is not None and best in gains and gains[best].low > 0
-        trial = candidates[best] if best and adopted else None
-        self.study.save(trial.overrides if trial else {}, verdict)
+            if best in gains and gains[best].low > 0 and (trial := candidates[best]):
+                overrides, measured = trial.overrides, self._measured(found, best)
+        self.study.save(overrides, verdict, measured)
         self.job.console.say(verdict)
         self._write_report(verdict, candidates, found, gains)
+
+    def _measured(self, found: dict[Unit, float], best: str) -> dict[str, dict[str, float]]:
+        """Accuracy of a network on the competition's images, without the fold that flatters what was searched on it."""
+        if self.params.model != "train" or self.job.data.practice:
+            return {}
+        accuracy = mean_accuracy({unit: value for unit, value in found.items() if unit.fold != SEARCH_FOLD}, best)
+        return {self.job.params.competition.slug: {TUNED: round(accuracy, 4)}}
 
     def _write_report(
         self, verdict: str, candidates: dict[str, Tried | None], found: dict[Unit, float], gains: dict[str, Gain]
