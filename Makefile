@@ -97,7 +97,7 @@ fuzz: setup ## the data reader against an obvious parser on 60,000 mutated files
 	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/test_dataset.py -k mutated
 
 bench: export SET := data.holdout=0.2 $(SET)
-bench: setup ## speed of the Keras networks beside plain Keras, and their accuracy by minutes; about an hour
+bench: setup ## speed of the Keras networks beside plain Keras, and their accuracy by minutes; an hour with AMX, some hours without
 	@$(DIGITS) fetch prepare
 	@$(BIN)/python -m digits.benchmarks networks $(OPTIONS)
 

@@ -20,7 +20,6 @@ LAYERS = (
         "dataset",
         "duplicates",
         "metrics",
-        "pictures",
         "plan",
         "practice",
         "preprocess",

@@ -22,7 +22,7 @@ def fit(data_folder: Path, spec: dict[str, Any], normalise: str, seed: int, star
     data = load_prepared(data_folder)
     model = build(spec, Setting(data.image_shape, data.classes, normalise), seed, None)
     rows = data.working_rows
-    # as in a fold, a part is looked at after every epoch; what it shows is used for nothing
+    # as in a fold, a part is looked at now and then; what it shows is used for nothing
     looked_at = data.valid_rows(0)
     model.fit(data.images[rows], data.labels[rows], data.images[looked_at], data.labels[looked_at])
     found = accuracy(model.predict_proba(data.images[data.holdout_rows]), data.labels[data.holdout_rows])

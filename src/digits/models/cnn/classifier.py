@@ -109,8 +109,9 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> Self:
         """Train from fresh weights, or from those that `save` has left in the folder `start` for the same layers.
 
-        X_valid, y_valid: images that are predicted after every epoch; `patience`, `keep_best` and the schedule
-        `plateau` need them. Raises UserError where the loss is no longer a number, ValueError where they are missing.
+        X_valid, y_valid: images that are predicted after some epochs, and after each where `patience`, `keep_best` or
+        the schedule `plateau` need them. Raises UserError where the loss is no longer a number, ValueError where they
+        are missing.
         """
         hold_to_threads(self.threads)
         keras.backend.clear_session()  # frees the networks fitted before and restarts Keras' name counters

@@ -28,9 +28,9 @@ def train(
 
     batches: images (batch, height, width, 1) float32 and labels (batch, classes) float32. `callbacks` hear of the end
     of each epoch, with the mean loss (with penalties) and the accuracy over its steps. In place of Keras' `fit`, which
-    takes a tenth to a fifth longer for batches of 128, leaves twice the memory behind and has no use here for most
-    of what it does. Returns the seconds that the steps took, but for the first _LOOK: they have the tracing in them.
-    Raises DivergedError within _LOOK steps after a loss that is no number.
+    takes a tenth to a fifth longer for batches of 128, leaves four times as much memory behind and has no use here for
+    most of what it does. Returns the seconds that the steps took, but for the first _LOOK: they have the tracing in
+    them. Raises DivergedError within _LOOK steps after a loss that is no number.
     """
     step = compiled_step(model, optimizer, label_smoothing)
     model.optimizer, model.stop_training = optimizer, False
