@@ -176,7 +176,7 @@ def probed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     model = load_params(ROOT / "params.yaml", TOY).train.spec.model_dump(mode="json")
     with FileLock(folder.with_suffix(".lock")):
         engine = measured_engine(folder, console)
-        measured_pace(data, run_spec("cnn", model, "/255", 0, data), engine.at_once, folder, console)
+        measured_pace(data, run_spec("cnn", model, "/255", 0, data), engine, folder, console)
     return folder
 
 

@@ -298,3 +298,19 @@ def test_what_is_said_of_train_holds_for_every_network(tmp_path: Path) -> None:
     assert mine.network("seven-convolutions").augment.elastic == 1.5
     assert mine.network("two-minutes").augment.elastic == 2.5
     assert mine.network("one-epoch").augment.rotation == written.network("one-epoch").augment.rotation
+
+
+def test_what_was_measured_is_not_said_of_networks_that_are_changed(tmp_path: Path) -> None:
+    slug = "digit-recognizer"
+
+    def measured(*overrides: str) -> set[str]:
+        return set(load_params(ROOT / "params.yaml", overrides).train.measured[slug])
+
+    every = measured()
+    assert {"one-minute", "two-minutes"} <= every
+    assert measured("train.seed=3", "train.network=two-minutes") == every
+    assert measured("train.epochs=2") == measured("train.augment.zoom=0") == set()
+    assert measured("networks.two-minutes.epochs=2") == every - {"two-minutes"}
+    assert measured("train.epochs=2", f"train.measured={{{slug}: {{default: 0.9}}}}") == {"default"}
+    (tmp_path / "mine.yaml").write_text(f"extends: {ROOT / 'params.yaml'}\nnetworks: {{two-minutes: {{epochs: 2}}}}\n")
+    assert set(load_params(tmp_path / "mine.yaml").train.measured[slug]) == every - {"two-minutes"}

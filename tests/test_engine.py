@@ -41,9 +41,10 @@ def test_fits_beside_each_other_share_the_cores(params: Params, monkeypatch: pyt
     three = Engine("H100", 3, "float32", 128, 6, 1.0)
     assert three.at_once == 3
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    assert three.visible_gpus() == ["0", "1", "2"]
+    one = Engine("H100", 1, "float32", 128, 6, 1.0)
+    assert (three.places, one.places, engine.places) == (["0", "1", "2"], ["0"], [None] * engine.at_once)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5,7")
-    assert three.visible_gpus() == ["2", "5", "7"]
+    assert (three.places, one.places) == (["2", "5", "7"], ["2"])
 
 
 def test_only_what_is_auto_is_settled(params: Params) -> None:
@@ -64,9 +65,12 @@ def test_the_machine_is_measured_once(probed: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("measured again"))
     first = measured_engine(probed, Console(plain=True))
     assert measured_engine(probed, Console(plain=True)) == first
-    monkeypatch.setattr("digits.engine.processor", lambda: "another")
-    with pytest.raises(pytest.fail.Exception, match="measured again"):
-        measured_engine(probed, Console(plain=True))
+    # another processor, or libraries for a GPU installed since then
+    for name, other in (("processor", lambda: "another"), ("find_spec", lambda _: object())):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"digits.engine.{name}", other)
+            with pytest.raises(pytest.fail.Exception, match="measured again"):
+                measured_engine(probed, Console(plain=True))
 
 
 def test_the_probe_tries_every_precision_and_batch(probed: Path) -> None:

@@ -104,11 +104,14 @@ def test_a_stack_learns_which_member_to_trust_for_which_class() -> None:
     assert log_loss(found, labels) < log_loss(plain, labels)
 
 
-def test_a_stack_refuses_labels_without_a_class() -> None:
+@pytest.mark.parametrize("known", [[0, 1, 2], [1]])
+def test_a_class_that_a_stack_has_not_seen_has_hardly_any_probability(known: list[int]) -> None:
     members, labels = members_and_labels(2, 2)
-    seen = labels != 3
-    with pytest.raises(ValueError, match=r"only \[0, 1, 2\]"):
-        stack(1.0)([member[seen] for member in members], labels[seen])
+    seen = np.isin(labels, known)
+    found = stack(1.0)([member[seen] for member in members], labels[seen])(members)
+    assert found.shape == (120, 4) and found.sum(axis=1) == pytest.approx(np.ones(120))
+    assert (found > 0).all() and np.delete(found, known, axis=1).max() < 1e-6
+    assert (found.argmax(axis=1) == labels)[seen].mean() > 0.5
 
 
 @pytest.mark.parametrize("name", ways(3, 20, 0.1))

@@ -6,11 +6,12 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from digits.models.augmented_mlp import AugmentedMLPClassifier
-from digits.preprocess import Deskewer, Normaliser
+from digits.preprocess import Components, Deskewer, Normaliser
 
 ESTIMATORS = [
     Normaliser("standard"),
     Deskewer(),
+    Components(),
     AugmentedMLPClassifier(MLPClassifier(learning_rate_init=0.01), epochs=60, averaged=0.1),
 ]
 

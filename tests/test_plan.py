@@ -120,6 +120,14 @@ def test_without_any_time_the_first_fold_is_fitted_all_the_same() -> None:
     assert [slot.fit.fold for slot in foresee(goal, [], PACE, SIZES, 1, 2)] == [0]
 
 
+def test_the_first_fold_is_fitted_though_others_have_used_up_the_time() -> None:
+    """As where a command was killed between the end of a fit on all images and that of the fold beside it."""
+    goal = Goal(folds=1, epochs=13, seed=0, fits=5)
+    assert next_fit(goal, [Fit(None, 9, 1)], PACE, SIZES, 1) == Fit(0, 13, 0)
+    assert next_fit(goal, [Fit(None, 9, 1), Fit(0, 13, 0)], PACE, SIZES, 1) is None
+    assert next_fit(replace(goal, certain=False), [Fit(None, 9, 1)], PACE, SIZES, 1) is None
+
+
 def test_a_fold_that_cannot_end_in_time_gives_way_to_what_can() -> None:
     goal = Goal(folds=3, epochs=22, seed=0, fits=1000)
     assert next_fit(goal, [Fit(0, 22, 0)], PACE, SIZES, 100) is None

@@ -125,12 +125,32 @@ def test_small_sets_are_fitted_for_more_epochs(toy_data: Prepared, tmp_path: Pat
 def test_a_pace_is_measured_once(toy_data: Prepared, toy_params: Params, tmp_path: Path) -> None:
     model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json")
     run, longer = (run_spec("cnn", model | {"epochs": epochs}, "/255", 0, toy_data) for epochs in (2, 9))
-    found = measured_pace(toy_data, run, 2, tmp_path / "m", CONSOLE)
+    found = measured_pace(toy_data, run, ENGINE, tmp_path / "m", CONSOLE)
     assert found.start > 0 and 0 < found.look < found.image < 0.1
     [kept] = (tmp_path / "m").iterdir()
     written = kept.stat().st_mtime_ns
-    assert measured_pace(toy_data, longer, 2, tmp_path / "m", CONSOLE) == found
+    assert measured_pace(toy_data, longer, ENGINE, tmp_path / "m", CONSOLE) == found
     assert kept.stat().st_mtime_ns == written and [*kept.parent.iterdir()] == [kept]
+
+
+def test_a_pace_is_measured_where_the_fits_will_be(
+    toy_data: Prepared, toy_params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each on a GPU of its own; with what needs images to look at, too; and anew where the GPUs are others."""
+    asked: list[str | None] = []
+
+    def measured(order: pace._Order) -> dict[str, float]:
+        asked.append(order.place)
+        return {"start": 1.0, "image": 0.1, "look": 0.1}
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json") | {"patience": 1, "keep_best": True}
+    run = run_spec("cnn", model, "/255", 0, toy_data)
+    assert measured_pace(toy_data, run, ENGINE, tmp_path, CONSOLE).image > 0
+    monkeypatch.setattr(pace, "_measure_apart", measured)
+    for device in ("H100", "T4", "T4"):
+        measured_pace(toy_data, run, replace(ENGINE, device=device, gpus=2), tmp_path, CONSOLE)
+    assert sorted(map(str, asked)) == ["0", "0", "1", "1"]
 
 
 def test_a_slow_machine_is_not_watched_for_longer_than_needed(
@@ -155,7 +175,7 @@ def test_a_slow_machine_is_not_watched_for_longer_than_needed(
 def test_a_network_that_cannot_be_fitted_is_named(toy_data: Prepared, toy_params: Params, tmp_path: Path) -> None:
     model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json") | {"learning_rate": 1e30}
     with pytest.raises(UserError, match="train: 4C3 MP2 8 cannot be fitted here: the loss became"):
-        measured_pace(toy_data, run_spec("cnn", model, "/255", 0, toy_data), 1, tmp_path, CONSOLE)
+        measured_pace(toy_data, run_spec("cnn", model, "/255", 0, toy_data), ENGINE, tmp_path, CONSOLE)
 
 
 def test_what_was_fitted_with_less_time_is_gone_on_with(toy_data: Prepared, tmp_path: Path, steady: list[str]) -> None:

@@ -1,6 +1,7 @@
 """A run's folder is named after all that decides its numbers, and is continued, not redone."""
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -122,6 +123,18 @@ def test_metrics_are_of_the_folds_that_are_fitted(toy_data: Prepared, spec: RunS
     assert both["folds"] == 2 and both["fit_seconds"] > one["fit_seconds"]
 
 
+def test_a_fit_on_all_images_neither_stops_early_nor_needs_what_it_cannot_look_at(
+    toy_data: Prepared, toy_params: Params, tmp_path: Path
+) -> None:
+    plateau = {"kind": "plateau", "factor": 0.5, "patience": 0}
+    also = {"patience": 0, "keep_best": True, "schedule": plateau, "learning_rate": 1e-12}
+    spec = run_spec("cnn", toy_params.train.spec.model_dump(mode="json") | also, "/255", 0, toy_data)
+    folder, fit = RunFolder(tmp_path, spec), Fit(None, 4, 1)
+    fit_whole(toy_data, tmp_path, spec, fit)
+    rates = [json.loads(line)["learning_rate"] for line in (folder.whole(fit) / "history.jsonl").open()]
+    assert len(rates) == 4 and rates[-1] < rates[0], "it goes by the loss in training"
+
+
 def test_a_fit_on_all_images_predicts_the_test_images_alone(
     toy_data: Prepared, toy_params: Params, tmp_path: Path
 ) -> None:
@@ -141,6 +154,10 @@ def test_a_fit_on_all_images_predicts_the_test_images_alone(
         assert (result.test.shape, result.holdout.shape) == ((3, 30, 3), (1, 18, 3))
         assert len({model.tobytes() for model in result.test}) == 3
     assert np.array_equal(folder.result(toy_data, [0]).oof, alone.oof)
+    fit_unit(toy_data, tmp_path, spec, 2)
+    more = folder.result(toy_data, [0])
+    assert np.array_equal(more.oof, alone.oof) and len(more.holdout) == 1
+    assert len(more.test) == 4, "a fold that others do not have is worth as much for the test images"
     assert not np.array_equal(folder.result(toy_data, [0], PLAIN).oof, alone.oof)
     metrics = folder.unit_metrics(folder.whole(fits[0]))
     assert "accuracy" not in metrics and folder.unit_seconds(folder.whole(fits[0])) > 0

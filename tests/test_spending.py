@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -11,7 +13,9 @@ import pytest
 
 from digits.config import Params
 from digits.console import Console
+from digits.crossval import PRELOAD
 from digits.errors import UserError
+from digits.models import FAMILIES
 from digits.plan import Fit, Goal, Pace, Sizes
 from digits.planning import Part
 from digits.prepared import Prepared
@@ -33,19 +37,19 @@ def spent(
     goal: Goal,
     left: float = 600,
     latest: float = 700,
-    gpus: Sequence[str | None] = (None, None),
+    places: Sequence[str | None] = (None, None),
     pace: Pace = PACE,
 ) -> Spent:
     part = Part("some", folder.spec, goal, pace, left)
-    return spend(data, part, SIZES, folder.path.parent, left, latest, gpus, Console(plain=True))
+    return spend(data, part, SIZES, folder.path.parent, left, latest, places, Console(plain=True))
 
 
 def test_two_workers_give_the_same_bits_as_one(toy_data: Prepared, spec: RunSpec, tmp_path: Path) -> None:
     goal = Goal(folds=2, epochs=2, seed=0, fits=1)
     folders = [RunFolder(tmp_path / name, spec) for name in ("one", "two")]
     for workers, folder in enumerate(folders, 1):
-        assert spent(toy_data, folder, goal, gpus=[None] * workers) == Spent(3, interrupted=False)
-        assert spent(toy_data, folder, goal, gpus=[None] * workers) == Spent(0, interrupted=False)
+        assert spent(toy_data, folder, goal, places=[None] * workers) == Spent(3, interrupted=False)
+        assert spent(toy_data, folder, goal, places=[None] * workers) == Spent(0, interrupted=False)
     one, two = folders
     assert [fit.seed for fit in one.wholes()] == [fit.seed for fit in two.wholes()] == [1]
     results = [folder.result(toy_data, [0, 1]) for folder in folders]
@@ -69,8 +73,23 @@ def test_a_gpu_is_named_to_the_fit_that_has_it(toy_data: Prepared, spec: RunSpec
     """With GPUs that are not there, TensorFlow takes the processor; two fits beside each other do not mind."""
     folder = RunFolder(tmp_path, spec)
     goal = Goal(folds=2, epochs=1, seed=0, fits=0)
-    assert spent(toy_data, folder, goal, gpus=["5", "7"]).fits == 2
+    assert spent(toy_data, folder, goal, places=["5", "7"]).fits == 2
     assert folder.done(3) == [0, 1]
+
+
+_PRELOADED = """
+import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+from tensorflow.python.eager import context
+print(context.context()._physical_devices)
+"""
+
+
+def test_nothing_has_looked_for_gpus_before_a_fit_is_forked() -> None:
+    """CUDA cannot be used by the children of a process that has started it, nor another GPU be named to them."""
+    command = [sys.executable, "-c", _PRELOADED, FAMILIES["cnn"], *PRELOAD]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "None\n"
 
 
 def test_a_fit_that_fails_ends_the_others_and_says_why(toy_data: Prepared, spec: RunSpec, tmp_path: Path) -> None:

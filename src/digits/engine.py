@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,9 +69,12 @@ class Engine:
         """Fits beside each other that get most done: one per GPU; else two, which wait less than one on all cores."""
         return self.gpus or min(2, joblib.cpu_count())
 
-    def visible_gpus(self) -> list[str | None]:
-        """What CUDA_VISIBLE_DEVICES must say for a process that shall see one GPU alone, for each of them."""
-        named = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    @property
+    def places(self) -> list[str | None]:
+        """Where each of the fits beside each other computes, for `compute_on`."""
+        if not self.gpus:
+            return [None] * self.at_once
+        named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
         return [named[gpu] if len(named) >= self.gpus else str(gpu) for gpu in range(self.gpus)]
 
     def settle(self, spec: Spec, beside: int = 1) -> Spec:
@@ -92,6 +96,15 @@ class Engine:
         return f"training on {where}, in {spec['precision']} ({why}), {spec['batch_size']} images per step"
 
 
+def compute_on(place: str | None) -> None:
+    """Let this process see one GPU alone, named as CUDA_VISIBLE_DEVICES does; None: whatever it sees by itself.
+
+    Only before TensorFlow has looked for devices.
+    """
+    if place is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = place
+
+
 def measured_engine(folder: Path, console: Console) -> Engine:
     """This machine's engine, from `folder` or, once, by a probe of some seconds in a process of its own.
 
@@ -103,6 +116,7 @@ def measured_engine(folder: Path, console: Console) -> Engine:
         "threads": thread_counts,
         "code": code_version(_PROBE, __name__),
         "gpus": _gpus(),
+        "cuda": find_spec("nvidia") is not None,  # what pip installs for TensorFlow to use a GPU with
     }
     path = folder / f"{fingerprint(machine)}.json"
     if (known := read_json(path)) is None:

@@ -95,7 +95,8 @@ def climb(space: Space, rounds: int) -> Way:
 def stack(C: float) -> Way:
     """A multinomial regression on all members' log-probabilities; C: 1 / strength of its L2 regularisation.
 
-    D. H. Wolpert (1992), Stacked generalization, Neural networks 5, p. 241.
+    D. H. Wolpert (1992), Stacked generalization, Neural networks 5, p. 241. A class that none of the labels is of has
+    hardly any probability.
     """
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - what is blended already need not wait for it
 
@@ -103,10 +104,16 @@ def stack(C: float) -> Way:
         return np.concatenate([_log(member) for member in members], axis=1)
 
     def way(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> Combination:
-        fitted = LogisticRegression(C=C, max_iter=200).fit(features(members), labels)
-        if len(fitted.classes_) != members[0].shape[1]:
-            raise ValueError(f"a stack needs labels of all classes, here are only {fitted.classes_.tolist()}")
-        return lambda shown: np.asarray(fitted.predict_proba(features(shown)), np.float64)
+        known = np.unique(labels)
+        fitted = LogisticRegression(C=C, max_iter=200).fit(features(members), labels) if len(known) > 1 else None
+
+        def combination(shown: Sequence[Probabilities]) -> NDArray[np.float64]:
+            found = np.full(shown[0].shape, _SMALLEST)
+            found[:, known] = fitted.predict_proba(features(shown)) if fitted else 1.0
+            blended: NDArray[np.float64] = found / found.sum(axis=1, keepdims=True)
+            return blended
+
+        return combination
 
     return way
 

@@ -15,7 +15,7 @@ from digits.console import Console
 from digits.crossval import fit_fold
 from digits.errors import UserError
 from digits.logs import log, log_to
-from digits.models import OnEpoch, family
+from digits.models import UNWATCHED, OnEpoch, family
 from digits.plan import Fit
 from digits.prepared import Prepared, load_prepared
 from digits.runs import RunFolder, RunSpec
@@ -37,8 +37,8 @@ def fit_unit(data: Prepared, runs: Path, spec: RunSpec, fold: int, on_epoch: OnE
 
 def fit_whole(data: Prepared, runs: Path, spec: RunSpec, fit: Fit, on_epoch: OnEpoch | None = None) -> None:
     """Fit one run on all labelled images, for as many epochs and from the seed that `fit` says, and save it."""
-    folder = RunFolder(runs, spec)
-    _fit(data, folder, folder.whole(fit), None, spec.model | {"epochs": fit.epochs}, fit.seed, on_epoch)
+    folder, model = RunFolder(runs, spec), spec.model | {"epochs": fit.epochs} | UNWATCHED
+    _fit(data, folder, folder.whole(fit), None, model, fit.seed, on_epoch)
 
 
 def _fit(

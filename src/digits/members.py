@@ -57,7 +57,7 @@ def members(params: Params, plan: Plan, data: Prepared, paths: Paths) -> Members
 def blend_name(params: Params, chosen: Members) -> str:
     """Name of the blend of these members with these params and the code as it is now."""
     decisive = {
-        "members": {run.path.name: [unit.name for unit in map(run.whole, run.wholes())] for run in chosen.runs},
+        "members": {run.path.name: [unit.name for unit in run.units(params.data.folds)] for run in chosen.runs},
         "folds": chosen.folds,
         "ensemble": params.ensemble.model_dump(mode="json"),
         "code": code_version("digits.ensemble", "digits.selection", "digits.estimate", "digits.blends"),

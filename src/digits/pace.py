@@ -13,10 +13,11 @@ import numpy as np
 from digits.apart import Ask, DiedError, run_apart
 from digits.console import Console
 from digits.crossval import PRELOAD
+from digits.engine import Engine, compute_on
 from digits.errors import UserError
 from digits.files import fingerprint, read_json, write_json
 from digits.machine import processor
-from digits.models import FAMILIES, Setting, build
+from digits.models import FAMILIES, UNWATCHED, Setting, build
 from digits.plan import Pace
 from digits.prepared import Prepared, load_prepared
 from digits.runs import RunSpec
@@ -33,10 +34,11 @@ class _Order:
     data_folder: Path
     model: dict[str, Any]
     normalise: str
+    place: str | None = None
 
 
-def measured_pace(data: Prepared, run: RunSpec, workers: int, machines: Path, console: Console) -> Pace:
-    """The pace of one fit of a run's network, for however many epochs, while as many go on as there are workers.
+def measured_pace(data: Prepared, run: RunSpec, engine: Engine, machines: Path, console: Console) -> Pace:
+    """The pace of one fit of a run's network, for however many epochs, beside as many others as the engine has places.
 
     machines: folder in which what was found is kept. Raises UserError where the network cannot be fitted.
     """
@@ -46,17 +48,19 @@ def measured_pace(data: Prepared, run: RunSpec, workers: int, machines: Path, co
         "model": {name: value for name, value in model.items() if name not in ("epochs", "min_steps", "views")},
         "views": len(model["views"]),
         "image": [*data.image_shape, data.classes],
-        "workers": workers,
+        "workers": engine.at_once,
+        "device": engine.device,
         "code": code_version(__name__, FAMILIES[model["kind"]]),
     }
     path = machines / f"pace-{fingerprint(decisive)}.json"
     if (known := read_json(path)) is None:
-        order = _Order(data.folder, model | {"epochs": _EPOCHS, "min_steps": 0}, run.normalise)
+        short = model | {"epochs": _EPOCHS, "min_steps": 0} | UNWATCHED
+        orders = [_Order(data.folder, short, run.normalise, place) for place in engine.places]
         with (
             console.waiting(f"how fast {model['layers']} is here, once"),
-            ThreadPoolExecutor(workers) as pool,
+            ThreadPoolExecutor(len(orders)) as pool,
         ):
-            found = [*pool.map(_measure_apart, [order] * workers)]
+            found = [*pool.map(_measure_apart, orders)]
         known = {part: mean(pace[part] for pace in found) for part in found[0]}
         write_json(path, known)
     return Pace(**known)
@@ -74,6 +78,7 @@ def _measure_apart(order: _Order) -> dict[str, float]:
 
 def _measure(order: _Order, ask: Ask) -> None:
     """Fit a few small epochs of a network and predict a little; asks nothing, but tells."""
+    compute_on(order.place)
     data = load_prepared(order.data_folder)
     batch = min(int(order.model["batch_size"]), len(data.working_rows))
     rows = data.working_rows[: batch * _STEPS]

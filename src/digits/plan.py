@@ -88,11 +88,12 @@ def next_fit(goal: Goal, begun: Sequence[Fit], pace: Pace, sizes: Sizes, left: f
     fits on all images, each from a seed of its own, as few as use the time up without being much longer than the
     goal's.
     """
+    wholes = [fit for fit in begun if fit.fold is None]
     for fold in range(goal.folds):
         fit = goal.on(fold)
-        if fit not in begun and ((goal.certain and not begun) or seconds(fit, pace, sizes) <= left):
+        needed = goal.certain and len(wholes) == len(begun)
+        if fit not in begun and (needed or seconds(fit, pace, sizes) <= left):
             return fit
-    wholes = [fit for fit in begun if fit.fold is None]
     if len(wholes) >= goal.fits:
         return None
     # not their number: where a command was killed, the seed of one that is done may be above that of one that is not

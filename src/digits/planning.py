@@ -105,7 +105,7 @@ def make_plan(params: Params, study: Study, data: Prepared, engine: Engine, path
     }
     longest = {name: runs[name, spec.epochs] for name, (spec, _) in allowed.items()}
     # the best first: where it has time, no plainer one need be known
-    paces = _Paces(data, longest, [*among][-1], workers, paths, console)
+    paces = _Paces(data, longest, [*among][-1], engine, paths, console)
 
     def variants(name: str) -> dict[Variant, tuple[int, Pace]]:
         return {each: (_epochs(run, sizes), paces.of(name)) for each, run in runs.items() if each[0] == name}
@@ -139,12 +139,12 @@ class _Paces:
     """
 
     def __init__(
-        self, data: Prepared, runs: dict[str, RunSpec], first: str, workers: int, paths: Paths, console: Console
+        self, data: Prepared, runs: dict[str, RunSpec], first: str, engine: Engine, paths: Paths, console: Console
     ):
         self.measured: dict[str, Pace] = {}
         self._runs = runs
         self._measure: Callable[[RunSpec], Pace] = lambda run: measured_pace(
-            data, run, workers, paths.runs / "machines", console
+            data, run, engine, paths.runs / "machines", console
         )
         self._cost = {name: _cost(run, data) for name, run in runs.items()}
         self.measure(first)

@@ -5,6 +5,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -63,6 +64,36 @@ def upright_maps(images: NDArray[np.number]) -> NDArray[np.float32]:
     zero, one = np.zeros(count), np.ones(count)
     maps = [one, slant, move_column - slant * middle_row, zero, one, move_row, zero, zero]
     return np.stack(maps, axis=1).astype(np.float32)
+
+
+class Components(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Principal components, as many as `count` says, but no more than there are images and pixels to find them in.
+
+    Fitted: pca_, scikit-learn's.
+    """
+
+    def __init__(self, count: int = 50):
+        self.count = count
+
+    def fit(self, X: ArrayLike, y: Any = None) -> Self:
+        """Find them in X, (n, pixels)."""
+        pixels = validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
+        # this solver works in float32 and in seconds where there are far more images than pixels
+        self.pca_ = PCA(min(self.count, *pixels.shape), svd_solver="covariance_eigh").fit(pixels)
+        return self
+
+    def transform(self, X: ArrayLike) -> NDArray[np.floating]:
+        """X, (n, pixels), as components, (n, count or fewer)."""
+        check_is_fitted(self)
+        found: NDArray[np.floating] = self.pca_.transform(
+            validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        )
+        return found
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
 
 
 class Normaliser(TransformerMixin, BaseEstimator):  # type: ignore[misc]

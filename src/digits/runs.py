@@ -57,8 +57,9 @@ def run_spec(name: str, model: dict[str, Any], normalise: str, seed: int, data: 
 class Result:
     """A run's probabilities, float32.
 
-    rows: (n,), the labelled images of the folds that are fitted, in order. oof: (n, classes). holdout: (folds, h,
-    classes), of each fold's model. test: (models, m, classes), of these and of the fits on all labelled images.
+    rows: (n,), the labelled images of the folds that are asked for, in order. oof: (n, classes). holdout: (folds, h,
+    classes), of each of their models. test: (models, m, classes), of every fit: those of all folds that are done, and
+    those on all labelled images.
     """
 
     rows: NDArray[np.int64]
@@ -98,6 +99,10 @@ class RunFolder:
     def done(self, folds: int) -> list[int]:
         """Folds that are fitted, of so many."""
         return [fold for fold in range(folds) if self.has(fold)]
+
+    def units(self, folds: int) -> list[Path]:
+        """Folders of all fits that are done, of so many folds and of all labelled images."""
+        return [*map(self.unit, self.done(folds)), *map(self.whole, self.wholes())]
 
     def open(self) -> None:
         """Make the folder and write down what the run is."""
@@ -142,14 +147,14 @@ class RunFolder:
         return bool(self.spec.model.get("views"))
 
     def result(self, data: Prepared, folds: Sequence[int], file: str = SEEN) -> Result:
-        """Probabilities of the fits of these folds. file: SEEN, as the models predict, or PLAIN, without views."""
+        """Probabilities out of these folds. file: SEEN, as the models predict, or PLAIN, without views."""
         units = {}
         for fold in folds:
             with np.load(self.unit(fold) / file) as arrays:
                 units[fold] = dict(arrays)
-        tests = [unit["test"] for unit in units.values()]
-        for fit in self.wholes():
-            with np.load(self.whole(fit) / file) as arrays:
+        tests = []
+        for unit in self.units(data.fold_count):
+            with np.load(unit / file) as arrays:
                 tests.append(arrays["test"])
         return Result(
             rows=rows_of(data, folds),

@@ -1,7 +1,6 @@
 """Spend a budget of time on fits of one network, several at a time, each in a process of its own."""
 
 import logging
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from time import monotonic
 from digits.apart import Ask, DiedError, LateError, run_apart
 from digits.console import Bar, Console
 from digits.crossval import PRELOAD
+from digits.engine import compute_on
 from digits.errors import UserError
 from digits.fitting import fit_unit, fit_whole, log_epochs
 from digits.models import FAMILIES
@@ -37,7 +37,7 @@ class _Order:
     runs: Path
     spec: RunSpec
     fit: Fit
-    gpu: str | None
+    place: str | None
 
 
 @dataclass
@@ -59,13 +59,13 @@ class _Spending:
     stopped: threading.Event = field(default_factory=threading.Event)
     failure: str = ""
 
-    def work(self, gpu: str | None) -> None:
+    def work(self, place: str | None) -> None:
         """Fit for as long as there is something to do in time."""
         while fit := self._take():
             started = monotonic()
             needed = self.part.goal.certain and fit.fold == 0
             allowed = inf if needed else max(1.0, self.latest - started)
-            order = _Order(self.data.folder, self.folder.path.parent, self.folder.spec, fit, gpu)
+            order = _Order(self.data.folder, self.folder.path.parent, self.folder.spec, fit, place)
             preload = (FAMILIES[self.folder.spec.model["kind"]], *PRELOAD)
             tell = partial(self._tell, _title(fit))
             try:
@@ -104,13 +104,13 @@ def spend(
     runs: Path,
     left: float,
     latest: float,
-    gpus: Sequence[str | None],
+    places: Sequence[str | None],
     console: Console,
 ) -> Spent:
     """Fit what is worth most in `left` seconds, see digits.plan; what is finished already counts, and stays.
 
-    latest: seconds after which a fit that is still running is given up. gpus: a worker for each; None: one that uses
-    the processor. Interrupted by the user, it keeps what is finished. Raises UserError where a fit fails.
+    latest: seconds after which a fit that is still running is given up. places: a worker for each, see
+    Engine.places. Interrupted by the user, it keeps what is finished. Raises UserError where a fit fails.
     """
     started, folder = monotonic(), RunFolder(runs, part.spec)
     with console.bar(f"train {part.name}", max(left, 1) / 60, "minutes") as bar:
@@ -127,8 +127,8 @@ def spend(
         )
         folder.open()
         interrupted = False
-        with ThreadPoolExecutor(len(gpus)) as pool:
-            workers = [pool.submit(work.work, gpu) for gpu in gpus]
+        with ThreadPoolExecutor(len(places)) as pool:
+            workers = [pool.submit(work.work, place) for place in places]
             try:
                 for worker in workers:
                     worker.result()
@@ -161,8 +161,7 @@ def _title(fit: Fit) -> str:
 def _fit_apart(order: _Order, ask: Ask) -> None:
     logging.getLogger("digits").setLevel(logging.INFO)
     logging.getLogger("digits").propagate = False
-    if order.gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = order.gpu
+    compute_on(order.place)
     data = load_prepared(order.data_folder)
     on_epoch = log_epochs(ask)
     if order.fit.fold is None:

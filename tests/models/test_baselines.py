@@ -72,11 +72,13 @@ def test_a_seed_decides_everything(practice: tuple[np.ndarray, np.ndarray]) -> N
         assert np.array_equal(first, again), name
 
 
-def test_there_are_no_more_components_than_pixels(practice: tuple[np.ndarray, np.ndarray]) -> None:
+@pytest.mark.parametrize("name", ["knn-deskewed", "augmented-mlp"])
+def test_there_are_no_more_components_than_pixels_or_images(name: str, practice: tuple[np.ndarray, np.ndarray]) -> None:
     images, labels = practice
     small = images.reshape(-1, 28, 28)[:, ::4, ::4].reshape(-1, 49)
-    for name in ("knn-deskewed", "augmented-mlp"):
-        spec = PARAMS.baseline.models[name].model_dump(mode="json")
-        assert spec["components"] > 49
-        model = build(spec | {key: 2 for key in FEWER if key in spec}, Setting((7, 7), 10, "/255"), 0)
-        assert model.fit(small, labels).predict_proba(small).shape == (len(labels), 10)
+    spec = PARAMS.baseline.models[name].model_dump(mode="json")
+    spec |= {key: 2 for key in FEWER if key in spec}
+    assert spec["components"] > 49
+    for shape, learned in (((7, 7), small), ((28, 28), images[:45])):
+        model = build(spec, Setting(shape, 10, "/255"), 0).fit(learned, labels[: len(learned)])
+        assert model.predict_proba(learned).shape == (len(learned), 10)

@@ -53,7 +53,8 @@ def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
     content = _read_extended(path)
     for override in overrides:
         key, said = _parse_override(content, override)
-        content = overlay(_with_networks(content, said, key.removeprefix("train.")), said, (key,))
+        below = _without_what_was_measured(content, said)
+        content = overlay(_with_networks(below, said, key.removeprefix("train.")), said, (key,))
     _take_network(content)
     return validate(Params, content, path.name)
 
@@ -72,6 +73,20 @@ def _with_networks(content: dict[str, Any], said: dict[str, Any], whole: str = "
         for name, network in networks.items()
     }
     return content | {"networks": laid}
+
+
+def _without_what_was_measured(content: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
+    """The content without the accuracies of networks that what is newly said of them changes."""
+    train, said_train, changed = content.get("train"), said.get("train"), said.get("networks")
+    measured = train.get("measured") if isinstance(train, dict) else None
+    if not isinstance(train, dict) or not isinstance(measured, dict):
+        return content
+    all_of_them = isinstance(said_train, dict) and not CnnSpec.model_fields.keys().isdisjoint(said_train)
+    kept = {
+        slug: {} if all_of_them else {name: value for name, value in found.items() if name not in (changed or {})}
+        for slug, found in measured.items()
+    }
+    return content | {"train": train | {"measured": kept}}
 
 
 def _take_network(content: dict[str, Any]) -> None:
@@ -105,7 +120,7 @@ def _read_extended(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     other = path.parent / str(base)
     if other.resolve() in (path.resolve(), *seen):
         raise UserError(f"{path}: extends {base}, which extends it in turn")
-    below = _read_extended(other, (*seen, path.resolve()))
+    below = _without_what_was_measured(_read_extended(other, (*seen, path.resolve())), content)
     return overlay(_with_networks(below, content), content, _TAKEN_WHOLE)
 
 

@@ -24,6 +24,7 @@ FAMILIES = {
 }
 
 WATCHING = frozenset({"cnn"})  # kinds whose `fit` also takes X_valid and y_valid, to look at after each epoch
+UNWATCHED = {"patience": None, "keep_best": False}  # what a fit of theirs must say where there is nothing to look at
 
 # epoch from 1, epochs in all, loss, learning_rate and, where it is known, accuracy
 OnEpoch = Callable[[int, int, dict[str, float]], None]

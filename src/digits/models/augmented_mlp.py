@@ -175,7 +175,7 @@ def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch |
     network = ("hidden_layer_sizes", "activation", "solver", "alpha", "batch_size", "learning_rate_init")
     classifier = AugmentedMLPClassifier(
         MLPClassifier(**{name: spec[name] for name in network}),
-        Pipeline(feature_steps(spec, setting, seed)),
+        Pipeline(feature_steps(spec, setting)),
         image_shape=setting.image_shape,
         epochs=spec["epochs"],
         learning_rate_left=spec["learning_rate_left"],

@@ -50,4 +50,4 @@ _CLASSIFIERS: dict[str, Callable[[dict[str, Any], int], ClassifierMixin]] = {
 
 def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch | None) -> Pipeline:
     """Unfitted pipeline of a spec whose `kind` is one of the above; these fits have no epochs to report."""
-    return pipeline(spec, setting, seed, _CLASSIFIERS[spec["kind"]](classifier_params(spec), seed))
+    return pipeline(spec, setting, _CLASSIFIERS[spec["kind"]](classifier_params(spec), seed))

@@ -13,4 +13,4 @@ __all__ = ["build", "save"]
 
 def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch | None) -> Pipeline:
     """Unfitted pipeline; `on_epoch` is not called, scikit-learn reports no epochs."""
-    return pipeline(spec, setting, seed, MLPClassifier(**classifier_params(spec), random_state=seed))
+    return pipeline(spec, setting, MLPClassifier(**classifier_params(spec), random_state=seed))

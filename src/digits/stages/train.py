@@ -19,11 +19,11 @@ def run(job: Job) -> Outcome:
     spent_on = [folder.path / "budget.json" for folder in folders]  # the largest budget that has been used up
     worked = any((read_json(path) or {"minutes": 0})["minutes"] < plan.minutes for path in spent_on)
     interrupted = worked and not _spend(job, plan, started)
+    if not folders[0].done(data.fold_count):
+        raise KeyboardInterrupt  # there is nothing yet to go on with
     if worked and not interrupted:
         for path in spent_on:
             write_json(path, {"minutes": plan.minutes})
-    if not folders[0].done(data.fold_count):
-        raise KeyboardInterrupt  # there is nothing yet to go on with
     lines = [_fitted(job, part, folder) for part, folder in zip(plan.parts, folders, strict=True)]
     return Outcome("; ".join(filter(None, lines)), worked, interrupted=interrupted)
 
@@ -34,13 +34,14 @@ def _spend(job: Job, plan: Plan, started: float) -> bool:
     started: by the clock of `monotonic`, when the budget began, which planning is part of: it measures a new machine.
     """
     runs = job.paths.runs
-    gpus = job.engine.visible_gpus() or [None] * plan.workers
     ends, latest = plan.ends(runs), plan.latest(runs)
     job.console.say(job.engine.line(plan.parts[0].spec.model))
     job.console.say(_foreseen(job, plan, ends, monotonic() - started))
     for part, end in zip(plan.parts, ends, strict=True):
         gone = monotonic() - started
-        if spend(job.data, part, plan.sizes, runs, end - gone, latest - gone, gpus, job.console).interrupted:
+        if spend(
+            job.data, part, plan.sizes, runs, end - gone, latest - gone, job.engine.places, job.console
+        ).interrupted:
             return False
     return True
 

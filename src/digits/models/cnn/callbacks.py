@@ -21,24 +21,29 @@ def callbacks(
 ) -> list[keras.callbacks.Callback]:
     """Keras callbacks for one fit, in the order in which they must run.
 
-    Raises ValueError where the classifier's parameters need images to look at, and there are none.
+    A plateau is one of the loss in training where there are no images to look at. Raises ValueError where the
+    classifier's other parameters need some.
     """
     plateau = classifier.schedule["kind"] == "plateau"
     made: list[keras.callbacks.Callback] = []
-    decides = plateau or classifier.keep_best or classifier.patience is not None
+    stops = classifier.keep_best or classifier.patience is not None
+    looks = X_valid is not None and y_valid is not None
     if X_valid is not None and y_valid is not None:
-        every = 1 if decides else -(-epochs // _LOOKS)
+        every = 1 if stops or plateau else -(-epochs // _LOOKS)
         made.append(_Validate(classifier, X_valid, y_valid, [*range(epochs - 1, -1, -every)]))
-    elif decides:
-        raise ValueError("patience, keep_best and the schedule plateau need images to look at after each epoch")
+    elif stops:
+        raise ValueError("patience and keep_best need images to look at after each epoch")
     made.append(_Watch(classifier, epochs))
     if plateau:
         made.append(
             keras.callbacks.ReduceLROnPlateau(
-                "valid_loss", factor=classifier.schedule["factor"], patience=classifier.schedule["patience"], mode="min"
+                "valid_loss" if looks else "loss",
+                factor=classifier.schedule["factor"],
+                patience=classifier.schedule["patience"],
+                mode="min",
             )
         )
-    if classifier.keep_best or classifier.patience is not None:
+    if stops:
         made.append(
             keras.callbacks.EarlyStopping(
                 "valid_loss",

@@ -1,16 +1,12 @@
 """Distorting and normalising images in TensorFlow: what digits.augment does with NumPy, several times as fast."""
 
-from functools import partial
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digits.models.cnn.libraries import tf
-
-# A processor gains by one compiled loop over the pixels. A GPU has no need of it, and compiling for one takes parts
-# of CUDA that pip does not install.
-_compiled = partial(tf.function, autograph=False, jit_compile=not tf.config.list_physical_devices("GPU"))
 
 
 def frame(images: NDArray[np.uint8]) -> tf.Tensor:
@@ -21,8 +17,20 @@ def frame(images: NDArray[np.uint8]) -> tf.Tensor:
     return tf.constant(np.pad(images, ((0, 0), (1, 2), (1, 2))))
 
 
-@_compiled
-def distorted(
+def distorted(*given: Any) -> Any:
+    """What `distort` returns, compiled once for each number of images that occurs."""
+    return _compiled()(*given)
+
+
+@cache
+def _compiled() -> Any:
+    # A processor gains by one compiled loop over the pixels. A GPU has no need of it, and compiling for one takes parts
+    # of CUDA that pip does not install. Not asked before it is needed: a process that has looked for GPUs cannot be
+    # forked into one that uses them.
+    return tf.function(distort, autograph=False, jit_compile=not tf.config.list_physical_devices("GPU"))
+
+
+def distort(
     framed: tf.Tensor,
     rows: tf.Tensor,
     maps: tf.Tensor,
@@ -34,7 +42,7 @@ def distorted(
 
     framed: uint8, as of `frame`. rows: (k,). maps: (k, 8), see digits.augment.affine_maps. field: noise, (2 k, waves),
     and the waves, (waves, height * width), whose product is pixels to add to x and to y, in turns; None: none. offset,
-    scale: of digits.preprocess.Normaliser. Returns (k, height, width, 1) float32. Compiled once for each k that occurs.
+    scale: of digits.preprocess.Normaliser. Returns (k, height, width, 1) float32.
     """
     height, width = framed.shape[1] - 3, framed.shape[2] - 3
     column = tf.tile(tf.range(width, dtype=tf.float32), [height])
