@@ -32,12 +32,15 @@ PYTHON ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
+NO := 0 n no No NO off Off OFF false False FALSE
+# of this folder, also where it is a copy of one, or was moved, with what was installed there
+export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 # as environment variables they need no quoting
 export DATA PARAMS SET ONLY SEEDS WORKERS BUDGET STORAGE
 ALSO := $${WORKERS:+ baseline.workers=$$WORKERS tune.workers=$$WORKERS}$${BUDGET:+ tune.budget=$$BUDGET train.budget=$$BUDGET}$${STORAGE:+ tune.storage=$$STORAGE}
 OPTIONS := --params "$$PARAMS" --set "$$SET$(ALSO)" --data "$$DATA"
-DIGITS = $(BIN)/python -m digits $(OPTIONS) --only "$$ONLY" --seeds "$$SEEDS" $(if $(UPLOAD),--upload $(if $(filter-out 0,$(UPLOAD)),always,never)) $(if $(filter-out 0,$(FORCE)),--force) \
-	$(if $(filter-out 0,$(REQUIRE_GPU)),--require-gpu) $(if $(DEBUG),--debug)
+DIGITS = $(BIN)/python -m digits $(OPTIONS) --only "$$ONLY" --seeds "$$SEEDS" $(if $(UPLOAD),--upload $(if $(filter-out $(NO),$(UPLOAD)),always,never)) $(if $(filter-out $(NO),$(FORCE)),--force) \
+	$(if $(filter-out $(NO),$(REQUIRE_GPU)),--require-gpu) $(if $(filter-out $(NO),$(DEBUG)),--debug)
 
 .PHONY: help setup data baseline tune tune-dashboard train ensemble submit score submissions leaderboard study report screenshot test fuzz bench bench-data bench-baseline lint lock clean
 
@@ -96,7 +99,7 @@ test: setup ## the tests; those of the report in a browser need Chromium, which 
 fuzz: setup ## the data reader against an obvious parser on 60,000 mutated files; minutes
 	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/test_dataset.py -k mutated
 
-bench: export SET := data.holdout=0.2 $(SET)
+bench: export override SET := data.holdout=0.2 $(SET)
 bench: setup ## speed of the Keras networks beside plain Keras, and their accuracy by minutes; an hour with AMX, some hours without
 	@$(DIGITS) fetch prepare
 	@$(BIN)/python -m digits.benchmarks networks $(OPTIONS)

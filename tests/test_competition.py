@@ -92,6 +92,15 @@ def test_a_token_that_kaggle_does_not_know_is_named(server: KaggleServer, home: 
     assert "canary" not in str(found.value)
 
 
+def test_a_long_token_is_not_shown(server: KaggleServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client takes it for a file's name first, and a name has 255 characters at most."""
+    (home / ".kaggle" / "kaggle.json").unlink()
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "canary" * 60)
+    with pytest.raises(KaggleError) as found:
+        kaggle().submissions()
+    assert "canary" not in str(found.value)
+
+
 def test_a_token_that_is_in_the_way_of_a_key_is_named(
     server: KaggleServer, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

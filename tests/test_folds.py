@@ -55,6 +55,8 @@ def test_too_small_a_class_is_explained() -> None:
     labels = np.repeat([0, 1], [50, 3])
     with pytest.raises(UserError, match=r'class 1 has 3 different images, too few for 5 folds.*SET="data.folds=2"'):
         assign_folds(labels, alone(53), 2, 5, 0.1, 0)
+    with pytest.raises(UserError, match=r"class 1 has 2 different images, .*no class can have so few"):
+        assign_folds(labels[:-1], alone(52), 2, 2, 0.1, 0)
 
 
 def test_too_small_a_holdout_is_explained() -> None:

@@ -76,6 +76,30 @@ def test_values_with_spaces_and_quotes_reach_the_program(tmp_path: Path) -> None
     assert shown[-3:] == ["<fetch>", "<prepare>", "<train>"]
 
 
+@pytest.mark.parametrize("word", ["0", "no", "off", "false", "No"])
+def test_no_means_no(word: str) -> None:
+    """A file that is sent cannot be taken back."""
+
+    def typed(*values: str) -> str:
+        command = ["make", "--dry-run", "submit", *values]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert "--upload never" in typed(f"UPLOAD={word}") and "--upload always" in typed("UPLOAD=1")
+    assert "--force" not in typed(f"FORCE={word}") and "--force" in typed("FORCE=1")
+
+
+def test_the_program_is_that_of_this_folder(tmp_path: Path) -> None:
+    """Not of the one that it was copied from, whose packages it has."""
+    for name in ("Makefile", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
+    (tmp_path / "src" / "digits").mkdir(parents=True)
+    (tmp_path / "src" / "digits" / "__main__.py").write_text("print('the copy')")
+    (tmp_path / "src" / "digits" / "__init__.py").touch()
+    shown = subprocess.run(["make", "score"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert shown == "the copy\n"
+
+
 @pytest.mark.parametrize("page", ["README.md"])
 def test_the_commands_in_the_pages_exist(page: str) -> None:
     text = (ROOT / page).read_text()

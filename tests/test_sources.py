@@ -88,6 +88,32 @@ def test_files_dropped_into_raw_are_used_where_they_lie(toy_params: Params, path
     assert find_source(toy_params.competition, paths, "practice").provenance == "practice"
 
 
+def test_a_training_file_in_raw_may_be_named(toy_params: Params, paths: Paths) -> None:
+    write_toy_files(paths.raw)
+    source = find_source(toy_params.competition, paths, str(paths.raw / "train.csv"))
+    assert Path(source.folder) == paths.raw.resolve() and set(source.sha256) == set(NAMES)
+
+
+def test_raw_may_lie_elsewhere(toy_params: Params, paths: Paths, tmp_path: Path) -> None:
+    write_toy_files(tmp_path / "large disk" / "toy")
+    paths.raw.parent.mkdir(parents=True)
+    paths.raw.symlink_to(tmp_path / "large disk")
+    source = find_source(toy_params.competition, paths, None)
+    assert source.label == "data/raw/toy" and contents(source) == tree(tmp_path / "large disk" / "toy")
+
+
+def test_only_copies_of_the_same_competition_are_replaced(
+    toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path
+) -> None:
+    others = [f"my-toy-{'0' * 12}", f"toy-2-{'0' * 12}", f".toy-{'0' * 12}-being-made", "toy.json"]
+    for name in others[:3]:
+        (paths.copies / name).mkdir(parents=True)
+    (paths.copies / f"toy-{'0' * 12}").mkdir()
+    accept(find_source(toy_params.competition, paths, str(toy_files)), toy_params.competition, paths)
+    left = {path.name for path in paths.copies.iterdir()}
+    assert left > set(others) and len(left) == 5 and f"toy-{'0' * 12}" not in left
+
+
 def test_packed_files_dropped_into_raw(toy_params: Params, paths: Paths, toy_files: Path) -> None:
     paths.raw.mkdir(parents=True)
     (paths.raw / "train.csv.gz").write_bytes(gzip.compress((toy_files / "train.csv").read_bytes()))

@@ -1,9 +1,11 @@
 """The search: what comes first, who goes on, what is never run twice, what a kill or a lost database costs."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from digits.apart import DiedError
+from digits.apart import DiedError, StoppedError
 from digits.config import Params
 from digits.crossval import fit
 from digits.errors import UserError
@@ -59,6 +61,7 @@ def fits(params: Params, data: Prepared, **changes: Any) -> Fits:
         "largest": 2.0,
         "timeout": 120.0,
         "left": lambda: 1e6,
+        "stopped": threading.Event(),
         "usual": lambda: 1e6,
     }
     return Fits(data, **made | changes)
@@ -100,6 +103,28 @@ def test_what_is_no_model_too_large_too_slow_or_too_long_is_told_apart(
     with pytest.raises(kind, match=cause):
         asked.judge(overrides, 3, 1, lambda _: True)
     assert len(asked.seconds) == (1 if changes else 0)
+
+
+def test_an_interruption_ends_a_fit_that_would_take_hours(toy_params: Params, toy_data: Prepared) -> None:
+    stopped = threading.Event()
+    asked = fits(toy_params, toy_data, lengths=(10_000,), timeout=1e6, stopped=stopped)
+    threading.Timer(3.0, stopped.set).start()
+    with pytest.raises(StoppedError):
+        asked.judge({}, 3, 1, lambda _: True)
+
+
+def test_what_was_stopped_is_run_again(tmp_path: Path) -> None:
+    left = [10.0]
+
+    def stopped(overrides: dict[str, Any], answer: Callable[[dict[str, Any]], bool]) -> None:
+        answer(result(0.9, 1))
+        left[0] = 0.0
+        raise StoppedError("was stopped")
+
+    assert run(tmp_path, stopped, plan(trials=None), left=lambda: left[0]) == []
+    judge = Judge(worth)
+    names = [trial.name for trial in run(tmp_path, judge, plan(trials=4))]
+    assert names.count("default") == 1 and judge.asked.count(FIRST["default"]) == 1
 
 
 class Judge:
@@ -421,6 +446,70 @@ def test_a_confirmation_goes_on_where_it_was_and_drops_what_dies(tmp_path: Path)
     assert {unit.candidate for unit, value in found.items() if value == 0} == {"b"}
     assert sum(unit.candidate == "default" for unit in found) == 4  # two folds, two seeds
     assert max(Counter(asked).values()) == 2 and sum(Counter(asked).values()) == len(found) + 1
+
+
+def test_a_confirmation_forgets_former_finalists_and_shares_its_queue(tmp_path: Path) -> None:
+    study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
+    for unit in ([7, 0, "former"], [7, 0, "default"]):
+        study.enqueue_trial({}, user_attrs={"unit": json.dumps(unit)})
+    asked: list[str] = []
+
+    def fit(overrides: dict[str, Any], seed: int, fold: int) -> dict[str, Any]:
+        asked.append(overrides["name"])
+        if len(asked) == 1:  # another machine takes what waits here
+            while any(trial.state == TrialState.WAITING for trial in study.trials):
+                taken = study.ask()
+                if json.loads(taken.user_attrs["unit"])[2] == "former":
+                    study.tell(taken, state=TrialState.PRUNED)
+                else:
+                    study.tell(taken, 0.9)
+        return result(0.9, 16)
+
+    confirm(study, {name: {"name": name} for name in CANDIDATES[:2]}, [7], [0, 1], fit, lambda: 1e6, 1, lambda *_: None)
+    assert set(confirmed(study)) == {Unit(7, fold, name) for fold in (0, 1) for name in CANDIDATES[:2]}
+    assert set(asked) <= {"default", "a"}
+    again = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
+    assert not [trial for trial in again.trials if trial.state == TrialState.WAITING]
+
+
+def test_what_the_end_of_the_time_cuts_is_not_taken_for_a_failure(tmp_path: Path) -> None:
+    left = [10.0]
+
+    def dies(*_: Any) -> Any:
+        left[0] = 0.0
+        raise DiedError("took longer than 1 s")
+
+    study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
+    candidates: dict[str, Any] = {"default": {}, "a": {}}
+    confirm(study, candidates, [7], [0, 1], dies, lambda: left[0], 1, lambda *_: None)
+    assert confirmed(study) == {}
+    confirm(study, candidates, [7], [0, 1], lambda *_: result(0.9, 16), lambda: 1e6, 1, lambda *_: None)
+    assert set(confirmed(study).values()) == {0.9} and len(confirmed(study)) == 4
+    left[0] = 10.0
+    (tmp_path / "search").mkdir()
+    assert run(tmp_path / "search", dies, plan(trials=None), left=lambda: left[0]) == []
+    judge = Judge(worth)
+    again = run(tmp_path / "search", judge, plan(trials=2))
+    assert "default" in {trial.name for trial in again} and judge.asked
+
+
+def test_no_time_is_enough_for_a_fit_that_is_expected_to_take_longer(tmp_path: Path) -> None:
+    study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
+    candidates: dict[str, Any] = {"default": {}, "a": {}}
+    confirm(study, candidates, [7], [0], lambda *_: pytest.fail("begun"), lambda: 9.0, 1, lambda *_: None, 10.0)
+
+
+def test_a_default_that_could_not_be_fitted_is_no_gain() -> None:
+    found = {Unit(7, fold, "default"): 0.0 for fold in range(5)} | {Unit(7, fold, "a"): 0.99 for fold in range(5)}
+    assert gain(found, "a", 0) is None
+
+
+def test_a_space_with_nothing_left_to_draw_ends_the_search(tmp_path: Path) -> None:
+    frozen = {
+        "hidden_layers": 1, "width_1": 64, "activation": "relu", "solver": "adam", "alpha": 1e-4,
+        "learning_rate": 1e-3, "batch_size": 64,
+    }  # fmt: skip
+    assert len(run(tmp_path, Judge(worth), plan(frozen, trials=None))) == 3
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,10 @@ class LateError(DiedError):
     """The work took too long."""
 
 
+class StoppedError(DiedError):
+    """It was stopped by whoever started it."""
+
+
 def run_apart(
     work: Callable[[Any, Ask], None],
     order: Any,
@@ -43,7 +47,8 @@ def run_apart(
     work: a function of a module; order, messages and answers are pickled. seconds: until the process is killed; first:
     until it is killed where there was no message yet. stop: once it is set, the process is killed. preload: modules
     that every process has from its start, loaded once where the system can fork. Raises DiedError with the cause where
-    the work raises or is killed, LateError where it takes too long. The process ends with the one that started it.
+    the work raises or is killed, LateError where it takes too long, StoppedError where it was
+    stopped. The process ends with the one that started it.
     """
     context = _context(tuple(preload))
     here, there = context.Pipe()
@@ -54,7 +59,7 @@ def run_apart(
     try:
         while (left := started + allowed - monotonic()) > 0:
             if stop and stop.is_set():
-                raise DiedError("was stopped")
+                raise StoppedError("was stopped")
             if not here.poll(min(left, _GLANCE)):
                 continue
             kind, message = here.recv()

@@ -46,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("digits").setLevel(logging.INFO)
     logging.getLogger("digits").propagate = False
     try:
-        params = load_params(options.params, shlex.split(options.set))
-        only = tuple(shlex.split(options.only))
+        params = load_params(options.params, _words("SET", options.set))
+        only = _words("ONLY", options.only)
         job = Job(
             params=params,
             paths=Paths(Path.cwd()),
@@ -76,6 +76,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.error("interrupted: this is made of what was finished; the same command goes on from there")
         return INTERRUPTED
     return 0
+
+
+def _words(name: str, text: str) -> tuple[str, ...]:
+    """The words of a variable, which a shell's quotes may hold together."""
+    try:
+        return tuple(shlex.split(text))
+    except ValueError as error:
+        raise UserError(f"{name}: {text!r} cannot be taken apart: {error}") from None
 
 
 def _parser() -> argparse.ArgumentParser:

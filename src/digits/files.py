@@ -10,7 +10,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,14 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     _sync_folder(target.parent)
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder that is not seen half empty at any moment."""
+    doomed = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    with suppress(FileNotFoundError):  # another command was first
+        folder.rename(doomed / folder.name)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 @contextmanager

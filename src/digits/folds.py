@@ -30,7 +30,8 @@ def assign_folds(
     if kept < folds:
         raise UserError(
             f"class {smallest} has {counts[smallest]} different images, too few for {folds} folds and a holdout of "
-            f'{holdout:.0%}; take fewer with SET="data.folds={max(2, kept)}"'
+            f"{holdout:.0%}; "
+            + (f'take fewer with SET="data.folds={kept}"' if kept > 1 else "no class can have so few, leave it out")
         )
     if np.ceil(len(leaders) * holdout) < classes:
         raise UserError(f"a holdout of {holdout:.1%} of {len(leaders)} images cannot hold all {classes} classes")

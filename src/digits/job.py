@@ -11,7 +11,7 @@ from digits.delivery import Delivery
 from digits.engine import Engine, measured_engine
 from digits.errors import UserError
 from digits.ledger import Ledger
-from digits.members import Members, members
+from digits.members import Members, blend_name, members
 from digits.planning import Plan, make_plan
 from digits.prepared import Prepared, folder_name, load_prepared
 from digits.sources import Source, find_source
@@ -88,10 +88,15 @@ class Job:
         study = study_of(self.params, self.data, self.paths.studies, "train")
         return make_plan(self.params, study, self.data, self.engine, self.paths, self.console)
 
-    @property
+    @cached_property
     def members(self) -> Members:
-        """The runs to be blended."""
+        """The runs to be blended; as they are when they are first asked for, whatever another command adds later."""
         return members(self.params, self.plan, self.data, self.paths)
+
+    @cached_property
+    def blend_name(self) -> str:
+        """Name of the blend of these members."""
+        return blend_name(self.params, self.members)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ The client waits for ever where Kaggle does not answer, prints, ends the process
 it is imported; in a process that can be ended none of this matters.
 """
 
+import errno
 import io
 import json
 import os
@@ -230,10 +231,19 @@ def _problem(error: BaseException) -> Problem:
         case ValueError():
             decoding = "JSONDecodeError" in type(error).__name__
             return Problem("nonsense", "a page in place of data" if decoding else detail)
-        case OSError():  # what requests raises is one too, but without a file
-            file = f"{error.filename}: {error.strerror}"
-            return Problem("local", file) if error.filename else Problem("network", _cause(error))
+        case OSError():
+            return _of_system(error)
     return Problem("nonsense", f"{type(error).__name__}: {detail}")
+
+
+def _of_system(error: OSError) -> Problem:
+    """What requests raises is one too, but without a file, and not for want of space."""
+    file = f"{error.filename}: " if error.filename else ""
+    if file or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return Problem(
+            "local", _redacted(f"{file}{error.strerror}")
+        )  # the client takes a token for a file's name first
+    return Problem("network", _cause(error))
 
 
 def _kind(status: int) -> Kind:

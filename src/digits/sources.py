@@ -5,6 +5,7 @@ makes it the one that later commands use by themselves; until then the earlier o
 """
 
 import gzip
+import re
 import shutil
 import stat
 import zipfile
@@ -15,7 +16,15 @@ from typing import Any, Literal
 
 from digits.config import Competition, Paths
 from digits.errors import UserError
-from digits.files import atomic_folder, file_sha256, fingerprint, read_json, write_atomic, write_json
+from digits.files import (
+    atomic_folder,
+    file_sha256,
+    fingerprint,
+    read_json,
+    remove_folder,
+    write_atomic,
+    write_json,
+)
 
 PRACTICE = "practice"  # DATA=practice asks for the practice set by name
 LARGEST_FILE = 4 * 2**30  # bytes unpacked: thirty times the largest file of the competitions that this is made for
@@ -95,9 +104,9 @@ def accept(source: Source, competition: Competition, paths: Paths) -> None:
     chosen = {"folder": folder.name, "label": source.label, "provenance": source.provenance}
     if read_json(pointer) != chosen:
         write_json(pointer, chosen)
-    for other in paths.copies.glob(f"*{competition.slug}-*"):
-        if other.is_dir() and other.name != folder.name:
-            shutil.rmtree(other, ignore_errors=True)
+    for other in paths.copies.iterdir():
+        if other.name != folder.name and re.fullmatch(rf"{re.escape(competition.slug)}-[0-9a-f]{{12}}", other.name):
+            remove_folder(other)
 
 
 def _pointer(competition: Competition, paths: Paths) -> Path:
@@ -155,8 +164,8 @@ def _of_user(place: Path, competition: Competition, paths: Paths, provenance: Pr
         parts = _parts(place, competition) if place.is_dir() else _parts(place.parent, competition, train=place)
         inside = place.resolve().is_relative_to(paths.raw.resolve())
         if inside and all(path.name == name for name, path in parts.items()):
-            label = str(place.resolve().relative_to(paths.root.resolve()))
-            return _describe("local", label, place, competition)
+            label = paths.raw.relative_to(paths.root) / place.resolve().relative_to(paths.raw.resolve())
+            return _describe("local", str(label), place if place.is_dir() else place.parent, competition)
         content = fingerprint({name: file_sha256(path) for name, path in parts.items()})
     target = paths.copies / f"{competition.slug}-{content[:12]}"
     if not target.is_dir():

@@ -224,7 +224,7 @@ def _layers(drawn: Mapping[str, Any]) -> str:
 
 
 def _dropout(rate: float) -> list[str]:
-    return [f"D{rate:.1f}"] if rate else []
+    return [f"D{rate:g}"] if rate else []
 
 
 def _perceptron(drawn: Mapping[str, Any]) -> dict[str, Any]:

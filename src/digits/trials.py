@@ -1,5 +1,6 @@
 """One parameter set, fitted for longer and longer as long as it is worth it, each in a process of its own."""
 
+import threading
 from dataclasses import dataclass
 from math import ceil, inf
 from pathlib import Path
@@ -41,15 +42,17 @@ def lengths(longest: int, reduction: int) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def judged_apart(order: Order, answer: Any, seconds: float, first: float = inf) -> None:
+def judged_apart(
+    order: Order, answer: Any, seconds: float, first: float = inf, stop: threading.Event | None = None
+) -> None:
     """Fit in a process of its own; answer(result) says after each length whether to go on with the next.
 
     result: length, accuracy and log_loss (nats) on the fold's valid part, seconds of fitting and judging, and history,
     a dictionary per epoch. Every length is a fit from the start, with the whole course of its learning rate, so that
-    its figure is what such a fit is worth. seconds: of all fits at most; first: of the first one. Raises DiedError with
-    the cause where it does not come to its end, LateError where it takes too long.
+    its figure is what such a fit is worth. seconds: of all fits at most; first: of the first one; stop: once it is set,
+    none goes on. Raises DiedError with the cause where it does not come to its end, LateError where it takes too long.
     """
-    run_apart(_judge, order, answer, seconds, (FAMILIES[order.model["kind"]], *PRELOAD), first)
+    run_apart(_judge, order, answer, seconds, (FAMILIES[order.model["kind"]], *PRELOAD), first, stop)
 
 
 def _judge(order: Order, ask: Ask) -> None:

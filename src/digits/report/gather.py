@@ -113,8 +113,10 @@ def near_best(runs: Sequence[Run], labels: NDArray[np.int64]) -> set[str]:
     """Folders of the runs that are at most one standard error behind the first, on the images that both predict."""
     near = set()
     for run in runs:
-        _, ours, firsts = np.intersect1d(run.rows, runs[0].rows, return_indices=True)
-        gain, error = paired_gain(runs[0].oof[firsts], run.oof[ours], labels[run.rows[ours]])
+        shared, ours, firsts = np.intersect1d(run.rows, runs[0].rows, return_indices=True)
+        if not len(shared):
+            continue
+        gain, error = paired_gain(runs[0].oof[firsts], run.oof[ours], labels[shared])
         if gain <= error:
             near.add(run.folder)
     return near

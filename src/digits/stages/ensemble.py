@@ -7,7 +7,7 @@ from digits.ensemble import ways
 from digits.errors import UserError
 from digits.files import write_atomic
 from digits.job import Job, Outcome
-from digits.members import Members, blend_name
+from digits.members import Members
 from digits.selection import select
 from digits.uncertain import draw_uncertain
 
@@ -20,7 +20,7 @@ def run(job: Job) -> Outcome:
     chosen = job.members
     if not chosen.runs:
         raise UserError("no run is finished for these params; type: make train")
-    name = blend_name(job.params, chosen)
+    name = job.blend_name
     made = load_blend(job.paths.runs, name)
     blend = made or _blend(job, chosen, name)
     write_atomic(job.paths.reports / "ensemble.md", markdown(blend))

@@ -14,7 +14,6 @@ from digits.errors import UserError
 from digits.files import write_atomic
 from digits.job import Job, Outcome
 from digits.ledger import Line, verdict
-from digits.members import blend_name
 from digits.submission import check_frame, csv_bytes, make_frame, share_differing, unusual_classes
 from digits.versions import commit
 
@@ -24,7 +23,7 @@ _LONGEST = 240  # minutes that are offered
 def run(job: Job) -> Outcome:
     """Make submissions/<competition>-<fingerprint>.csv of the blend, and see to it that Kaggle has it."""
     data, competition = job.data, job.params.competition
-    blend = load_blend(job.paths.runs, blend_name(job.params, job.members))
+    blend = load_blend(job.paths.runs, job.blend_name)
     if blend is None:
         raise UserError("the finished runs are not blended yet; type: make ensemble")
     columns = competition.submission_id, competition.submission_label

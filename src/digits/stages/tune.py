@@ -1,6 +1,8 @@
 """Search for better parameters, confirm the best on all folds, and keep the default unless the gain is above noise."""
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import cached_property
 from math import inf
@@ -50,6 +52,7 @@ class _Tuning:
 
     def __init__(self, job: Job, study: Study):
         self.job, self.study, self.params = job, study, job.params.tune
+        self.stopped = threading.Event()
         study.folder.mkdir(parents=True, exist_ok=True)
         storage = open_storage(self.params.storage or f"sqlite:///{study.file}")
         self.searched = open_study(storage, study.name, self.plan, shared=self.params.storage is not None)
@@ -98,16 +101,31 @@ class _Tuning:
             timeout=self.params.timeout,
             left=self.left,
             usual=self.default_seconds,
+            stopped=self.stopped,
         )
 
     def run(self) -> None:
-        """Search, confirm, decide, report."""
+        """Search, confirm, decide, report. Interrupted, what runs is ended at once; the next command runs it again."""
         started = monotonic()
-        console, folds = self.job.console, self.job.data.fold_count
+        console = self.job.console
         if self.plan.kind == "cnn":
             console.say(f"{self.job.engine.line(self.default)}, trials at a time: {self.workers}")
         console.say(f"up to {self.params.budget:g} minutes, {self.left() / 60:.1f} of them left; {self.study.folder}")
         console.say(f"{report.row(report.HEADINGS[:-1])}  {report.HEADINGS[-1]}")
+        with ThreadPoolExecutor(1) as pool:  # Optuna would wait for its trials before it lets an interruption through
+            searching = pool.submit(self._search_and_confirm)
+            try:
+                candidates = searching.result()
+            except KeyboardInterrupt:
+                self.stopped.set()
+                raise
+        self.decide(candidates)
+        busy = sum(self.fits.seconds) / ((monotonic() - started) * self.workers)
+        console.say(f"{report.summary(self.tried())}; {1 - busy:.1%} of the time was no fit")
+
+    def _search_and_confirm(self) -> dict[str, Tried | None]:
+        """Use up the budget; returns the default and the best few by name."""
+        console = self.job.console
         with console.bar("tune", self.left() / 60, "minutes") as bar:
             seen = monotonic()
 
@@ -129,33 +147,35 @@ class _Tuning:
                 advance(f"confirming {unit.candidate}, fold {unit.fold + 1}: {accuracy:.4f}")
 
             if len(candidates) > 1:
-                seeds = range(self.params.seed, self.params.seed + self.params.seeds)
-                overrides = {name: trial.overrides if trial else {} for name, trial in candidates.items()}
                 confirm(
                     self.confirmation,
-                    overrides,
-                    seeds,
-                    range(folds),
+                    {name: trial.overrides if trial else {} for name, trial in candidates.items()},
+                    range(self.params.seed, self.params.seed + self.params.seeds),
+                    range(self.job.data.fold_count),
                     self.fits.full,
                     self.left,
                     self.workers,
                     tell_unit,
+                    self.full_seconds(),
                 )
-        self.decide(candidates)
-        busy = sum(self.fits.seconds) / ((monotonic() - started) * self.workers)
-        console.say(f"{report.summary(self.tried())}; {1 - busy:.1%} of the time was no fit")
+        return candidates
 
     def left(self) -> float:
-        """Seconds of the budget."""
+        """Seconds of the budget; none once the user has interrupted it."""
+        if self.stopped.is_set():
+            return 0.0
         return self.params.budget * 60 - spent_seconds([self.searched, self.confirmation], datetime.now())
 
     def left_to_search(self) -> float:
         """Seconds until the confirmation must begin; it gets up to half of the budget."""
-        full = [trial.results[-1]["seconds"] for trial in self.tried() if trial.full]
         folds = self.job.data.fold_count
         fits = folds * (1 + self.params.finalists) + 2 * folds * (self.params.seeds - 1)
-        needed = fits * median(full) / self.workers if full else 0.0
-        return self.left() - min(needed, self.params.budget * 60 / 2)
+        return self.left() - min(fits * self.full_seconds() / self.workers, self.params.budget * 60 / 2)
+
+    def full_seconds(self) -> float:
+        """Median of the fits of full length; 0 where there is none yet."""
+        full = [trial.results[-1]["seconds"] for trial in self.tried() if trial.full]
+        return median(full) if full else 0.0
 
     def tried(self) -> list[Tried]:
         """All trials that have ended, on whichever machine."""
@@ -183,7 +203,7 @@ class _Tuning:
         gains = {name: gained for name in candidates if (gained := gain(found, name, SEARCH_FOLD)) and name != DEFAULT}
         overrides: Overrides = {}
         measured: dict[str, dict[str, float]] = {}
-        verdict = "no trial was confirmed: the default stays"
+        verdict = "nothing was confirmed to be better: the default stays"
         if gains:
             best = leader(found, [*candidates])
             verdict = _verdict(best, gains.get(best))
@@ -219,6 +239,6 @@ class _Tuning:
 
 def _verdict(best: str, gained: Gain | None) -> str:
     if gained is None:
-        return f"{best} could not be confirmed within the budget: the default stays"
+        return f"{best} is not ahead of the default, or too few fits of both are there to say so: the default stays"
     taken = "taken" if gained.low > 0 else "not above noise: the default stays"
     return f"{best} gains {gained} in accuracy over the default: {taken}"

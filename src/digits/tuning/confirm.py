@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from digits.apart import DiedError
 from digits.metrics import Gain, gain_of_fits
-from digits.tuning.search import Overrides, Result, requeue_killed
+from digits.tuning.search import Overrides, Result, driver, requeue_killed
 from digits.tuning.storage import give_up_stale
 
 DEFAULT = "default"
@@ -68,14 +68,15 @@ def mean_accuracy(found: Mapping[Unit, float], candidate: str) -> float:
 def gain(found: Mapping[Unit, float], candidate: str, searched: int) -> Gain | None:
     """Of a candidate over the default, in pairs of one seed and fold; None where there are fewer than three.
 
-    searched: the fold that the search has judged on; it flatters what was found, and does not count.
+    searched: the fold that the search has judged on; it flatters what was found, and does not count. Nor does a pair
+    whose default could not be fitted: that is no gain.
     """
     pairs = [
         (value, found[default])
         for unit, value in sorted(found.items())
         if unit.candidate == candidate
         and unit.fold != searched
-        and (default := Unit(unit.seed, unit.fold, DEFAULT)) in found
+        and found.get(default := Unit(unit.seed, unit.fold, DEFAULT))
     ]
     return gain_of_fits([new for new, _ in pairs], [old for _, old in pairs]) if len(pairs) >= 3 else None
 
@@ -89,7 +90,7 @@ def open_confirmation(storage: BaseStorage, name: str) -> optuna.Study:
 
 def confirmed(study: optuna.Study) -> dict[Unit, float]:
     """Accuracies of the units that are done; 0 for those that could not be fitted."""
-    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL))
+    ended = _of_units(study, TrialState.COMPLETE, TrialState.FAIL)
     done = [trial for trial in ended if trial.state == TrialState.COMPLETE or "cause" in trial.user_attrs]
     return {_unit(trial): float(trial.value or 0.0) for trial in done}
 
@@ -103,19 +104,28 @@ def confirm(
     left: Callable[[], float],
     workers: int,
     tell: Callable[[Unit, float], None],
+    expected: float = 0.0,
 ) -> None:
     """Fit units until none is missing or `left`, in seconds, is less than one takes; others may do the same elsewhere.
 
-    candidates: overrides by name, the default first. tell: hears of each unit that is done.
+    candidates: overrides by name, the default first. tell: hears of each unit that is done. expected: seconds that one
+    takes, until that is known.
     """
 
     def objective(trial: Trial) -> float:
+        trial.set_user_attr("driver", driver())
+        if "unit" not in trial.user_attrs:
+            raise optuna.TrialPruned  # whoever shares the queue has emptied it
         unit = _unit(trial)
-        if any(_unit(other) == unit for other in study.get_trials(states=_TAKEN) if other.number < trial.number):
+        if unit.candidate not in candidates:
+            raise optuna.TrialPruned  # queued when less was known
+        if any(_unit(other) == unit for other in _of_units(study, *_TAKEN) if other.number < trial.number):
             raise optuna.TrialPruned  # another machine has queued it as well
         try:
             result = fit(candidates[unit.candidate], unit.seed, unit.fold)
         except (DiedError, ValueError) as error:
+            if left() <= 0:
+                raise optuna.TrialPruned from error  # cut short; it is queued again when there is time
             trial.set_user_attr("cause", str(error))
             raise _NotFittedError from error
         trial.set_user_attr("seconds", result["seconds"])
@@ -129,10 +139,10 @@ def confirm(
 
     def enough() -> bool:
         found = [trial.user_attrs["seconds"] for trial in study.get_trials() if "seconds" in trial.user_attrs]
-        return left() > (mean(found) if found else 0.0)
+        return left() > (mean(found) if found else expected)
 
     while enough() and (missing := next_units(confirmed(study), [*candidates], seeds, folds)):
-        taken = {_unit(trial) for trial in study.get_trials(states=(TrialState.WAITING, TrialState.RUNNING))}
+        taken = {_unit(trial) for trial in _of_units(study, TrialState.WAITING, TrialState.RUNNING)}
         for unit in missing:
             if unit not in taken:
                 study.enqueue_trial({}, user_attrs={"unit": json.dumps([unit.seed, unit.fold, unit.candidate])})
@@ -147,6 +157,11 @@ def confirm(
 
 class _NotFittedError(Exception):
     """Ends a unit in Optuna's state of failure."""
+
+
+def _of_units(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
+    """Trials in these states that are for a unit; those of an empty queue are for none."""
+    return [trial for trial in study.get_trials(deepcopy=False, states=states) if "unit" in trial.user_attrs]
 
 
 def _unit(trial: Trial | FrozenTrial) -> Unit:

@@ -1,5 +1,6 @@
 """The fits that a search asks for: what the overrides of a trial describe, fitted apart, with limits."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
@@ -23,7 +24,8 @@ class Fits:
     default: the parameters, settled. normalise: what is used where the overrides do not say. lengths: of the fits of a
     trial, in epochs. largest: most multiplications of a network, and most seconds of its first fit, in those of the
     default. timeout: seconds of a trial at most. left: seconds of the budget. usual: seconds of the default's first
-    fit, infinite where they are not known yet. seconds: hears how long each trial and each single fit was fitted.
+    fit, infinite where they are not known yet. stopped: once it is set, no fit goes on. seconds: hears how long each
+    trial and each single fit was fitted.
     """
 
     data: Prepared
@@ -34,6 +36,7 @@ class Fits:
     timeout: float
     left: Callable[[], float]
     usual: Callable[[], float]
+    stopped: threading.Event
     seconds: list[float] = field(default_factory=list)
 
     def judge(self, overrides: Overrides, seed: int, fold: int, answer: Callable[[Result], bool]) -> None:
@@ -82,7 +85,7 @@ class Fits:
 
         started = monotonic()
         try:
-            judged_apart(order, count, min(self.timeout, max(self.left(), 1.0)), first)
+            judged_apart(order, count, min(self.timeout, max(self.left(), 1.0)), first, self.stopped)
         except DiedError:
             fitted.append(monotonic() - started - sum(fitted))
             raise

@@ -159,7 +159,7 @@ def _values(params: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def _optimizer(trial: Tried) -> str:
-    return str(trial.overrides.get("optimizer", {}).get("name", "the default's"))
+    return trial.optimizer or "the default's"
 
 
 def _epochs(length: int) -> str:

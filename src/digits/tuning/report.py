@@ -39,7 +39,7 @@ def what(trial: Tried) -> str:
     """What a trial tried, short."""
     if trial.name:
         return trial.name
-    optimizer = trial.overrides.get("optimizer", {}).get("name", trial.overrides.get("solver", ""))
+    optimizer = trial.optimizer or trial.overrides.get("solver", "")
     rate = trial.overrides.get("learning_rate", trial.overrides.get("learning_rate_init"))
     layers = trial.overrides.get("layers", trial.overrides.get("hidden_layer_sizes"))
     return f"{layers}, {optimizer} {rate}"

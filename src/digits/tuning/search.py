@@ -16,12 +16,13 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from digits.apart import DiedError
+from digits.apart import DiedError, StoppedError
 from digits.errors import UserError
 from digits.space import Space, draw, parameters
-from digits.tuning.storage import queue_again
+from digits.tuning.storage import give_up_stale, queue_again
 
 MOST_FAILURES = 5  # in a row, after which something other than the parameters is wrong
+_MOST_REPEATS = 20  # in a row, after which the space has nothing else to draw
 _RANDOM = 10  # trials drawn at random before the sampler learns from them
 _START = "the start"  # no name of a trial, which would have no blank
 _PER_NAT = 1e-6  # of log loss, taken from the accuracy: it decides ties and nothing else, an image being worth more
@@ -71,6 +72,12 @@ class Tried:
     cause: str
 
     @property
+    def optimizer(self) -> str:
+        """Its name; nothing where it is the default's."""
+        said = self.overrides.get("optimizer", "")
+        return said if isinstance(said, str) else str(said.get("name", ""))
+
+    @property
     def value(self) -> float:
         """What is maximised, after the longest fit; -inf where there is none."""
         return value_of(self.results[-1]) if self.results else float("-inf")
@@ -96,7 +103,7 @@ def open_study(storage: BaseStorage, name: str, plan: Plan, shared: bool) -> opt
     _queue_first(study, plan)
     requeue_killed(study)
     # from the same seed the sampler would draw what it has drawn before, or what another machine draws
-    own = crc32(_driver().encode()) if shared else 0
+    own = crc32(driver().encode()) if shared else 0
     study.sampler = _sampler((plan.seed + len(_begun(study)) + own) % 2**32)
     return study
 
@@ -126,8 +133,9 @@ def _sampler(seed: int) -> optuna.samplers.BaseSampler:
 def requeue_killed(study: optuna.Study) -> None:
     """Queue again, with their parameters, the trials that were running when their command was killed on this machine.
 
-    Those of other machines follow when their heartbeat has stopped for long enough.
+    Those of other machines follow when their heartbeat has stopped for long enough; until then their time counts.
     """
+    give_up_stale(study)
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         if _is_orphan(trial.user_attrs.get("driver", "")):
             study.tell(trial.number, state=TrialState.FAIL)
@@ -138,7 +146,8 @@ def requeue_killed(study: optuna.Study) -> None:
             queue_again(study, trial)
 
 
-def _driver() -> str:
+def driver() -> str:
+    """The machine and process that runs a trial."""
     return f"{platform.node()} {os.getpid()}"
 
 
@@ -165,17 +174,21 @@ def search(
 ) -> None:
     """Run trials until `left`, in seconds, is less than a first fit takes, or there are plan.trials of them.
 
-    tell: hears of each trial that ends. A trial that dies is recorded with its cause, and the search goes on. Raises
-    UserError after MOST_FAILURES such trials in a row.
+    It also ends where nothing is left to draw. tell: hears of each trial that ends. A trial that dies is recorded with
+    its cause, and the search goes on; one that is stopped, or that the end of the time cuts before its first result, is
+    run again by the next command that has time. Raises UserError after MOST_FAILURES trials in a row that died.
     """
     failures: list[str] = []  # causes, of the last trials in a row
+    repeats: list[int] = []  # numbers, of the last trials in a row
 
     def after(study: optuna.Study, frozen: FrozenTrial) -> None:
         ended = tried(frozen, plan)
-        failures[:] = [*failures, ended.cause] if ended.failed else []
-        if "repeats" not in frozen.user_attrs:
+        failures[:] = [*failures, ended.cause] if ended.failed and ended.cause else []
+        repeats[:] = [*repeats, ended.number] if "repeats" in frozen.user_attrs else []
+        if not repeats and (ended.cause or not ended.failed):
             tell(ended)
-        if len(failures) >= MOST_FAILURES or left() < _first_fit_seconds(study):
+        over = left() <= 0 or left() < _first_fit_seconds(study)
+        if over or len(failures) >= MOST_FAILURES or len(repeats) >= _MOST_REPEATS:
             study.stop()
 
     missing = None if plan.trials is None else plan.trials - len(_begun(study))
@@ -196,7 +209,7 @@ def search(
 
 
 def _objective(study: optuna.Study, trial: Trial, plan: Plan, judge: Judge, left: Callable[[], float]) -> float:
-    trial.set_user_attr("driver", _driver())
+    trial.set_user_attr("driver", driver())
     text = trial.user_attrs.get("overrides") or _written(parameters(plan.kind, draw(trial, plan.space)))
     trial.set_user_attr("overrides", text)
     if (earlier := _same(study, trial.number, text)) is not None:
@@ -218,9 +231,13 @@ def _objective(study: optuna.Study, trial: Trial, plan: Plan, judge: Judge, left
 
     try:
         judge(json.loads(text), answer)
+    except StoppedError as error:
+        raise _FailedError from error
     except DiedError as error:
-        trial.set_user_attr("cause", str(error))
-        raise (optuna.TrialPruned if left() <= 0 else _FailedError) from error
+        cut = left() <= 0
+        if results or not cut:
+            trial.set_user_attr("cause", str(error))
+        raise (optuna.TrialPruned if results and cut else _FailedError) from error
     except ValueError as error:
         trial.set_user_attr("cause", str(error))
         raise optuna.TrialPruned from error
