@@ -148,6 +148,10 @@ def test_what_is_refused_leaves_the_file_and_says_what_to_do(
     server.allowed = 5
     assert connected("submit").returncode == 0
     assert len(server.submissions) == 1, "a file that Kaggle has is sent once more by FORCE=1 alone"
+    for times in (2, 3):
+        (workspace / "submissions" / "ledger.csv").unlink()  # as on another machine
+        assert connected("submit", "--force").returncode == 0
+        assert len(server.submissions) == times
 
 
 PRACTICE = (

@@ -4,6 +4,7 @@ What is sent carries a mark, `[intent]` in its message. Before anything is sent,
 it has arrived, Kaggle's list of submissions is asked for the mark; nothing else is believed.
 """
 
+import re
 import time
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -118,6 +119,12 @@ class Delivery:
             )
         if limits.allowed is not None:
             self._console.say(f"Kaggle: {limits.today} submissions today, {limits.allowed} more are allowed")
+
+    def times_listed(self, first: str) -> int:
+        """How many times a file was submitted whose intents are `first`, `first`-2 and so on, as Kaggle lists them."""
+        marks = re.compile(rf"\[{re.escape(first)}(?:-(\d+))?\]")
+        found = [match for each in self._kaggle.submissions() if (match := marks.search(each.message))]
+        return max((int(match[1] or 1) for match in found), default=0)
 
     def score(self, intent: str) -> Line:
         """Wait for an uploaded file's score for as long as the params say; returns its line of the ledger.

@@ -76,7 +76,9 @@ def _intent(job: Job, blend: Blend, path: Path, content: bytes, again: bool) -> 
         there = [line for line in known if line["state"] in ("uploaded", "scored")]
         # what a FORCE=1 has left is gone on with by another FORCE=1 alone
         return known[-1] if again or not there else there[-1]
-    intent = sha256[:12] + (f"-{len(known) + 1}" if known else "")
+    # without a ledger, as on another machine, Kaggle alone knows of what was sent
+    sent = max(len(known), job.delivery.times_listed(sha256[:12]) if again else 0)
+    intent = sha256[:12] + (f"-{sent + 1}" if sent else "")
     return job.ledger.append(_entry(job, blend, path, sha256, intent), "written", now())
 
 
