@@ -135,5 +135,5 @@ def test_the_projection_is_fitted_on_undistorted_images_and_used_for_both(
     classifier = model["classifier"]
     assert classifier.mlp_.n_features_in_ == 5
     upright = model["deskew"].transform(images[0])
-    assert np.allclose(classifier.features_["components"].mean_, upright.mean(axis=0) / 255, atol=1e-5)
+    assert np.allclose(classifier.features_["components"].pca_.mean_, upright.mean(axis=0) / 255, atol=1e-5)
     assert (model.predict(images[0]) == images[1]).mean() > 0.9
