@@ -225,6 +225,8 @@ def test_a_network_is_the_default_with_what_it_says_laid_over_and_the_user_above
     ("overrides", "expected"),
     [
         (("train.network=wid",), "train.network = 'wid': there is no such network; did you mean networks.wide?"),
+        (("networks=3",), "networks = 3"),
+        (("train.measured={toy: 3}", "train.epochs=2"), "train.measured.toy = 3"),
         (('networks={"wide": {"epoch": 3}}',), "networks.wide.epoch = 3: Extra inputs are not permitted"),
         (('networks={"wide": {"layers": "MP9 9MP"}}',), "networks.wide.layers = 'MP9 9MP'"),
         (

@@ -89,9 +89,9 @@ def next_fit(goal: Goal, begun: Sequence[Fit], pace: Pace, sizes: Sizes, left: f
     goal's.
     """
     wholes = [fit for fit in begun if fit.fold is None]
+    needed = goal.certain and len(wholes) == len(begun)  # there is no fold yet
     for fold in range(goal.folds):
         fit = goal.on(fold)
-        needed = goal.certain and len(wholes) == len(begun)
         if fit not in begun and (needed or seconds(fit, pace, sizes) <= left):
             return fit
     if len(wholes) >= goal.fits:

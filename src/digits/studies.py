@@ -119,8 +119,8 @@ def networks(params: Params, study: Study) -> tuple[Networks, Networks]:
     spec, normalise, named = params.train.spec, params.data.normalise, params.train.network
 
     def fitting(names: Iterable[str]) -> Networks:
-        taken = () if named else (name for name in names if name not in params.too_large)
-        return {name: (params.network(name), normalise) for name in taken}
+        found = {} if named else {name: params.network(name) for name in names}
+        return {name: (network, normalise) for name, network in found.items() if params.fits(network)}
 
     among, beside = fitting(params.train.among), fitting(params.train.beside)
     if params.train.use_tuned and study.best:

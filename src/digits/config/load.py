@@ -81,12 +81,14 @@ def _without_what_was_measured(content: dict[str, Any], said: dict[str, Any]) ->
     measured = train.get("measured") if isinstance(train, dict) else None
     if not isinstance(train, dict) or not isinstance(measured, dict):
         return content
+    names = set(changed) if isinstance(changed, dict) else set()
     all_of_them = isinstance(said_train, dict) and not CnnSpec.model_fields.keys().isdisjoint(said_train)
     kept = {
-        slug: {} if all_of_them else {name: value for name, value in found.items() if name not in (changed or {})}
+        slug: {name: value for name, value in found.items() if not all_of_them and name not in names}
         for slug, found in measured.items()
+        if isinstance(found, dict)
     }
-    return content | {"train": train | {"measured": kept}}
+    return content | {"train": train | {"measured": measured | kept}}
 
 
 def _take_network(content: dict[str, Any]) -> None:
