@@ -2,6 +2,10 @@
 
 import multiprocessing
 import random
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -77,12 +81,27 @@ def test_a_ledger_of_other_columns_is_not_touched(ledger: Ledger) -> None:
     assert ledger.path.read_text() == "mine,own\n1,2\n"
 
 
-def test_only_one_process_submits_at_a_time(ledger: Ledger) -> None:
-    refused = pytest.raises(UserError, match="another command is submitting")
-    with ledger.submitting(1), refused, Ledger(ledger.path).submitting(0.1):
-        raise AssertionError
-    with ledger.submitting(0.1):
-        pass
+def test_only_one_process_submits_at_a_time_and_the_other_says_that_it_waits(ledger: Ledger) -> None:
+    waits = threading.Event()
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        waits.set()
+        yield
+
+    def submit(seconds: float) -> str:
+        with Ledger(ledger.path).submitting(seconds, waiting):
+            return "submitted"
+
+    with ThreadPoolExecutor(1) as pool:
+        with ledger.submitting(1, waiting):
+            assert not waits.is_set()
+            with pytest.raises(UserError, match="another command is submitting"):
+                submit(0.1)
+            waits.clear()
+            other = pool.submit(submit, 600)
+            assert waits.wait(60) and not other.done()
+        assert other.result(60) == "submitted"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """What the minutes are spent on follows from how fast the machine is, and from what is finished."""
 
 from dataclasses import replace
+from math import inf
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -139,9 +141,9 @@ def test_a_pace_is_measured_where_the_fits_will_be(
     """Each on a GPU of its own; with what needs images to look at, too; and anew where the GPUs are others."""
     asked: list[str | None] = []
 
-    def measured(order: pace._Order) -> dict[str, float]:
+    def measured(order: pace._Order) -> tuple[dict[str, float], float]:
         asked.append(order.place)
-        return {"start": 1.0, "image": 0.1, "look": 0.1}
+        return {"start": 1.0, "image": 0.1, "look": 0.1}, inf
 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json") | {"patience": 1, "keep_best": True}
@@ -164,12 +166,40 @@ def test_a_slow_machine_is_not_watched_for_longer_than_needed(
 
     monkeypatch.setattr("digits.pace.build", built)
     model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json") | {"epochs": 5}
-    told: list[dict[str, float]] = []
+    told: list[tuple[dict[str, float], float]] = []
     for enough in (0.0, 60.0):
         monkeypatch.setattr("digits.pace._ENOUGH", enough)
         pace._measure(pace._Order(toy_data.folder, model, "/255"), told.append)
     assert [len(fitted.history_) for fitted in models] == [2, 5]
-    assert all(found["image"] > 0 for found in told)
+    assert all(found["image"] > 0 and processors > 0 for found, processors in told)
+
+
+@pytest.mark.parametrize(("place", "share", "warns"), [(None, 0.5, True), (None, 1.0, False), ("0", 0.5, False)])
+def test_a_pace_that_other_programs_slowed_down_says_so(
+    place: str | None,
+    share: float,
+    warns: bool,
+    toy_data: Prepared,
+    toy_params: Params,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A GPU is waited for, so there the processor's time says nothing."""
+    started = perf_counter()
+
+    def measured(order: pace._Order) -> pace._Found:
+        told: list[pace._Found] = []
+        pace._measure(replace(order, place=place), told.append)
+        return told[0]
+
+    monkeypatch.setattr(pace, "compute_on", lambda _: None)
+    monkeypatch.setattr(pace, "process_time", lambda: share * (perf_counter() - started))
+    monkeypatch.setattr(pace, "_measure_apart", measured)
+    model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json")
+    run, one = run_spec("cnn", model, "/255", 0, toy_data), replace(ENGINE, gpus=1)
+    measured_pace(toy_data, run, one, tmp_path, Console(plain=True))
+    assert (f"rm -r {tmp_path}" in capsys.readouterr().out.replace("\n", " ")) == warns
 
 
 def test_a_network_that_cannot_be_fitted_is_named(toy_data: Prepared, toy_params: Params, tmp_path: Path) -> None:

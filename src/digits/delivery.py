@@ -6,7 +6,7 @@ it has arrived, Kaggle's list of submissions is asked for the mark; nothing else
 
 import re
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from math import isfinite
 from pathlib import Path
@@ -41,7 +41,7 @@ class Delivery:
 
         Raises UserError where it is not, and where Kaggle cannot score it.
         """
-        with self._ledger.submitting(self._longest):
+        with self._submitting():
             line = self._line(intent)
             if line["state"] in ("uploaded", "scored"):
                 return line
@@ -148,7 +148,7 @@ class Delivery:
 
     def settle(self, intent: str) -> Line:
         """What has become of an intent that a command left in the middle of its upload, or waiting for its score."""
-        with self._ledger.submitting(self._longest):
+        with self._submitting():
             line = self._line(intent)
             if line["state"] == "uploading":
                 if found := self._find(intent, self._params.listed):
@@ -159,11 +159,11 @@ class Delivery:
                     )
         return self.score(intent) if line["state"] == "uploaded" else line
 
-    @property
-    def _longest(self) -> float:
-        """Seconds that another command may take to submit."""
+    def _submitting(self) -> AbstractContextManager[None]:
+        """No other command submits meanwhile; waits for as long as one may take."""
         tries = self._params.retries + 1
-        return float(tries * (2 * self._params.timeout + self._params.listed + self._params.pause * 2**tries))
+        longest = float(tries * (2 * self._params.timeout + self._params.listed + self._params.pause * 2**tries))
+        return self._ledger.submitting(longest, lambda: self._console.waiting("another command, which is submitting"))
 
     def _note(self, line: Line, found: Submission) -> Line:
         """Enter in the ledger what Kaggle lists, where it is news. Raises UserError where it could not be scored."""

@@ -9,8 +9,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from digits.errors import UserError
 
+_MOMENT = 1.0  # seconds that nobody need be told of
 FINGERPRINT_LENGTH = 12  # hex digits; 48 bits: a clash among a million runs has a chance of 0.2 %
 
 
@@ -100,15 +101,22 @@ def remove_folder(folder: Path) -> None:
 
 
 @contextmanager
-def alone(lock: Path, seconds: float, otherwise: str) -> Iterator[None]:
+def alone(
+    lock: Path, seconds: float, otherwise: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+) -> Iterator[None]:
     """Only one process at a time holds `lock`, a file that is made; waits so long, then raises UserError(otherwise).
 
-    The lock ends with the process that holds it, however that ends.
+    waiting: entered while it waits for longer than a moment. The lock ends with the process that holds it, however that
+    ends.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock)
     try:
-        held.acquire(timeout=seconds)
+        try:
+            held.acquire(timeout=min(seconds, _MOMENT))
+        except Timeout:
+            with waiting():
+                held.acquire(timeout=max(0.0, seconds - _MOMENT))
     except Timeout:
         raise UserError(otherwise) from None
     try:

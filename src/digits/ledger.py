@@ -6,7 +6,7 @@ A line is added whenever that changes, and none is ever changed. The latest line
 import csv
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal
@@ -108,7 +108,12 @@ class Ledger:
                 os.fsync(file.fileno())
         return line
 
-    def submitting(self, seconds: float) -> AbstractContextManager[None]:
-        """Only one process at a time talks to Kaggle about what is to be sent; waits for the other so long."""
+    def submitting(
+        self, seconds: float, waiting: Callable[[], AbstractContextManager[None]]
+    ) -> AbstractContextManager[None]:
+        """Only one process at a time talks to Kaggle about what is to be sent; waits for the other so long.
+
+        waiting: as of `alone`.
+        """
         lock = self.path.with_name(".submitting.lock")
-        return alone(lock, seconds, "another command is submitting; type the same again later")
+        return alone(lock, seconds, "another command is submitting; type the same again later", waiting)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
 from statistics import mean
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ _STEPS = 8  # per epoch; of 128 images they are as many as the input makes at on
 _EPOCHS = 5  # at most; the first has the tracing in it
 _ENOUGH = 2.0  # seconds of further epochs; a slow machine need not be watched for longer
 _SHOWN = 1000  # images predicted, one batch
+_BUSY = 0.8  # of a processor at most has a fit that other programs slow down; alone it has one or more
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,21 @@ def measured_pace(data: Prepared, run: RunSpec, engine: Engine, machines: Path, 
             ThreadPoolExecutor(len(orders)) as pool,
         ):
             found = [*pool.map(_measure_apart, orders)]
-        known = {part: mean(pace[part] for pace in found) for part in found[0]}
+        known = {part: mean(pace[part] for pace, _ in found) for part in found[0][0]}
         write_json(path, known)
+        if min(processors for _, processors in found) < _BUSY:
+            console.warn(
+                f"{model['layers']} was slowed down by other programs while its speed was measured; for a plan of "
+                f"this machine's full speed, once it is quiet: rm -r {machines}"
+            )
     return Pace(**known)
 
 
-def _measure_apart(order: _Order) -> dict[str, float]:
-    found: list[dict[str, float]] = []
+_Found = tuple[dict[str, float], float]  # a pace, and how many processors the fit had; inf: it used a GPU
+
+
+def _measure_apart(order: _Order) -> _Found:
+    found: list[_Found] = []
     preload = (FAMILIES[order.model["kind"]], *PRELOAD)
     try:
         run_apart(_measure, order, found.append, inf, preload)
@@ -84,17 +93,22 @@ def _measure(order: _Order, ask: Ask) -> None:
     rows = data.working_rows[: batch * _STEPS]
     used = len(rows) // batch * batch  # of each epoch
     ends: list[float] = []
+    computed: list[float] = []  # seconds of processors until then
 
     def on_epoch(epoch: int, epochs: int, record: dict[str, float]) -> None:
         ends.append(perf_counter())
+        computed.append(process_time())
         model.model_.stop_training = ends[-1] - ends[0] > _ENOUGH
 
     model: Any = build(order.model, Setting(data.image_shape, data.classes, order.normalise), 0, on_epoch)
     started = perf_counter()
     model.fit(data.images[rows], data.labels[rows])
     fitted = perf_counter()
-    image = (ends[-1] - ends[0]) / (len(ends) - 1) / used
+    watched = ends[-1] - ends[0]
+    image = watched / (len(ends) - 1) / used
+    processors = inf if order.place else (computed[-1] - computed[0]) / watched  # a GPU is waited for, not computed on
     shown = np.resize(np.asarray(data.test_images), (_SHOWN, data.test_images.shape[1]))
     model.predict_proba(shown)
     look = (perf_counter() - fitted) / _SHOWN
-    ask(asdict(Pace(start=max(0.0, fitted - started - image * used * len(ends)), image=image, look=look)))
+    pace = Pace(start=max(0.0, fitted - started - image * used * len(ends)), image=image, look=look)
+    ask((asdict(pace), processors))

@@ -38,7 +38,10 @@ def _download(job: Job) -> None:
     target = archive_of(job.params.competition, job.paths)
     partial = target.parent / ".partial"
     with alone(
-        partial.parent / ".lock", _LONGEST, "another command is downloading the same; type the same again later"
+        partial.parent / ".lock",
+        _LONGEST,
+        "another command is downloading the same; type the same again later",
+        lambda: job.console.waiting("another command, which is downloading the same"),
     ):
         if target.exists():
             return
