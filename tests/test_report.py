@@ -18,8 +18,9 @@ from digits.files import read_json, write_json
 from digits.ledger import Ledger
 from digits.prepared import load_prepared
 from digits.report.gather import gather
+from digits.report.layout import Section
 from digits.report.reliability import reliability
-from digits.report.sections import next_step
+from digits.report.sections import next_step, sections
 from digits.studies import study_of
 
 SECTIONS = ("where", "tried", "training", "wrong", "tuning", "ensemble", "study", "data", "environment")
@@ -174,6 +175,28 @@ def test_the_next_step_follows_from_what_there_is(digits: Digits, workspace: Pat
     assert "make baseline" in next_step(sent)
     assert digits("baseline").returncode == 0
     assert "BUDGET=" in next_step(replace(gather(params, data, paths), submissions=sent.submissions))
+
+
+def test_a_run_of_one_fold_has_no_spread_and_its_loss_is_explained_where_it_learned_from_harder_images(
+    digits: Digits, workspace: Path
+) -> None:
+    write_toy_files(workspace / "data" / "raw")
+    assert digits("fetch", "prepare", "train").returncode == 0
+    [folder] = (workspace / "data" / "processed").iterdir()
+    found = gather(load_params(ROOT / "params.yaml", TOY), load_prepared(folder), Paths(workspace))
+    [run] = found.runs
+
+    def shown(**changed: Any) -> dict[str, Section]:
+        changed_run = replace(run, spec=replace(run.spec, model=run.spec.model | changed))
+        return {each.id: each for each in sections(replace(found, runs=(changed_run,)), "")}
+
+    plain = shown(label_smoothing=0.0, augment=dict.fromkeys(run.spec.model["augment"], 0.0))
+    assert "(1 fold)" in plain["where"].sentences[0]
+    [table] = plain["tried"].tables
+    assert dict(zip(table.columns, table.rows[0], strict=True))["spread"] is None
+    for harder in (shown(label_smoothing=0.1), shown(label_smoothing=0.0, augment={"shift": 1.0})):
+        assert "their loss is above" in " ".join(harder["training"].sentences)
+    assert "their loss is above" not in " ".join(plain["training"].sentences)
 
 
 def test_confidence_is_held_against_being_right() -> None:

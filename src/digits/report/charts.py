@@ -105,7 +105,7 @@ def standing(submissions: Sequence[Line], blend: Blend | None) -> Chart | None:
                 axes.plot(float(score), place, "D", color=COLOURS[1])
         axes.plot([], [], "o-", color=COLOURS[0], label="expected, 95 %")
         axes.plot([], [], "D", color=COLOURS[1], label="public score")
-        axes.set_yticks(places, [name[-24:] for name, *_ in rows])
+        axes.set_yticks(places, [name.removesuffix(".csv").rpartition("-")[2] for name, *_ in rows])
         axes.set(xlabel="accuracy on the test images", ylim=(-0.7, len(rows) - 0.3))
         axes.grid(visible=True, axis="x")
         figure.legend(loc="outside upper right", ncols=2)

@@ -29,7 +29,7 @@ def _where(content: Content) -> Section:
     if content.runs:
         best = content.runs[0]
         cv, folds = best.metrics["cv_accuracy"], best.metrics["folds"]
-        section.sentences.append(f"The best run, {best.name}, has a CV accuracy of {cv:.4f} ({folds} folds).")
+        section.sentences.append(f"The best run, {best.name}, has a CV accuracy of {cv:.4f} ({_folds(folds)}).")
     if blend:
         section.sentences.append(
             f"The newest blend has {blend.cv} out of fold and is expected to score {blend.expected} (95 %)."
@@ -54,6 +54,10 @@ def _where(content: Content) -> Section:
         columns = ("UTC", "file", "expected", "public score", "state")
         section.tables.append(Table("Submissions", columns, ("", "", ".4f", "", ""), tuple(rows)))
     return section
+
+
+def _folds(count: int) -> str:
+    return "1 fold" if count == 1 else f"{count} folds"
 
 
 def next_step(content: Content) -> str:
@@ -107,7 +111,10 @@ def _tried(content: Content) -> Section:
         (
             run.name,
             run.spec.model["kind"],
-            *(run.metrics[name] for name in ("cv_accuracy", "cv_low", "cv_high", "cv_sd", "log_loss", "folds")),
+            *(run.metrics[name] for name in ("cv_accuracy", "cv_low", "cv_high")),
+            run.metrics["cv_sd"] if run.metrics["folds"] > 1 else None,  # one fold has no spread
+            run.metrics["log_loss"],
+            run.metrics["folds"],
             run.wholes,
             run.minutes,
             run.metrics["size_mb"],
@@ -133,9 +140,18 @@ def _training(content: Content) -> Section:
     for number, run in enumerate(drawn[:3]):
         section.sentences.append(f"{run.name}: {_fit_words(run)}.")
         section.draw(charts.learning(run, f"learning{number}"))
+    if any(map(_learns_harder, drawn[:3])):
+        section.sentences.append(
+            "Images learned from are distorted or their labels smoothed: their loss is above that of images kept aside."
+        )
     if race := content.study_pictures.get("race"):
         section.show(race.title, race.title, embedded(race.path.read_bytes()))
     return section
+
+
+def _learns_harder(run: Run) -> bool:
+    """Whether what a network learns from is made harder than what it is judged on."""
+    return bool(run.spec.model["label_smoothing"]) or any(run.spec.model["augment"].values())
 
 
 def _fit_words(run: Run) -> str:
