@@ -18,6 +18,7 @@ from digits.submission import check_frame, csv_bytes, make_frame, share_differin
 from digits.versions import commit
 
 _LONGEST = 240  # minutes that are offered
+_DIGITS = ".7f"  # of accuracies in the ledger: rounded once more to four, they are what was said at the terminal
 
 
 def run(job: Job) -> Outcome:
@@ -102,13 +103,13 @@ def _entry(job: Job, blend: Blend, path: Path, sha256: str, intent: str) -> dict
         "file": path.name,
         "sha256": sha256,
         "rows": len(job.data.test_ids),
-        "expected": f"{blend.expected.value:.5f}",
-        "expected_low": f"{blend.expected.low:.5f}",
-        "expected_high": f"{blend.expected.high:.5f}",
-        "cv_accuracy": f"{blend.cv.value:.5f}",
-        "cv_low": f"{blend.cv.low:.5f}",
-        "cv_high": f"{blend.cv.high:.5f}",
-        "holdout_accuracy": f"{blend.holdout.value:.5f}",
+        "expected": f"{blend.expected.value:{_DIGITS}}",
+        "expected_low": f"{blend.expected.low:{_DIGITS}}",
+        "expected_high": f"{blend.expected.high:{_DIGITS}}",
+        "cv_accuracy": f"{blend.cv.value:{_DIGITS}}",
+        "cv_low": f"{blend.cv.low:{_DIGITS}}",
+        "cv_high": f"{blend.cv.high:{_DIGITS}}",
+        "holdout_accuracy": f"{blend.holdout.value:{_DIGITS}}",
         "members": " ".join(blend.weights),
         "commit": version,
         "message": " ".join(filter(None, words)),
