@@ -2,6 +2,7 @@
 
 import io
 import random
+import re
 import subprocess
 import sys
 import time
@@ -100,6 +101,8 @@ def test_from_download_to_score(
 
     told = connected("submissions").stdout
     assert "0.99500" in told and "0.00000" in told and "3 of toy, 3 of them uploaded" in told
+    estimate = re.search(r"expected score ([01]\.\d{4} \([01]\.\d{4} to [01]\.\d{4}\))", words(shown.stdout))
+    assert estimate and estimate[1] in words(told)
     standing = words(connected("leaderboard").stdout)
     assert "team 0" in standing and "rank 56 of 1,234 teams; best from here: 0.99500" in standing
 

@@ -2,6 +2,8 @@
 
 from digits.job import Job, Outcome
 
+_EXPECTED = ("expected", "expected_low", "expected_high")
+
 
 def run(job: Job) -> Outcome:
     """Print what has become of each submission, oldest first; asks nobody."""
@@ -10,7 +12,7 @@ def run(job: Job) -> Outcome:
         [
             line["time"].replace("T", " ").removesuffix("+00:00"),
             line["file"],
-            f"{line['expected']} ({line['expected_low']} to {line['expected_high']})",
+            "{:.4f} ({:.4f} to {:.4f})".format(*(float(line[name]) for name in _EXPECTED)),
             line["public_score"] or "-",
             f"{line['state']}: {line['reason']}" if line["reason"] else line["state"],
             line["intent"],
