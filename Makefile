@@ -102,13 +102,13 @@ fuzz: setup ## the data reader against an obvious parser on 60,000 mutated files
 bench: export override SET := data.holdout=0.2 $(SET)
 bench: setup ## speed of the Keras networks beside plain Keras, and their accuracy by minutes; an hour with AMX, some hours without
 	@$(DIGITS) fetch prepare
-	@$(BIN)/python -m digits.benchmarks networks $(OPTIONS)
+	@$(BIN)/python -m benchmarks networks $(OPTIONS)
 
 bench-data: setup ## how fast the competition's files are read, against plain pandas; needs DATA or data/raw
-	@$(BIN)/python -m digits.benchmarks data $(OPTIONS)
+	@$(BIN)/python -m benchmarks data $(OPTIONS)
 
 bench-baseline: setup ## images per second of scikit-learn fits, one at a time and one per core; after make data
-	@$(BIN)/python -m digits.benchmarks baseline $(OPTIONS)
+	@$(BIN)/python -m benchmarks baseline $(OPTIONS)
 
 lint: setup ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

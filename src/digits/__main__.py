@@ -2,7 +2,7 @@
 
 import sys
 
-from digits.cli import main
+from digits.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from digits.common.errors import UserError
+from digits.common.matching import nearest, nearest_or_all
 from digits.config.networks import CnnSpec
 from digits.config.schema import Params
 from digits.config.section import overlay
-from digits.errors import UserError
-from digits.names import nearest, nearest_or_all
 
 _TAKEN_WHOLE = ("baseline.models",)  # its keys are the user's own names, so one left out means one not wanted
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from digits.config.section import Augment, LearningRate, Section, Share
-from digits.layers import parse_layers
+from digits.models.architecture import parse_layers
 
 
 def _layers(text: str) -> str:

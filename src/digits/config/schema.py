@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from digits.common.matching import nearest_or_all
 from digits.config.baselines import BaselineSpec
 from digits.config.competition import Competition
 from digits.config.networks import CnnSpec
 from digits.config.section import Name, Section, Seed, overlay
-from digits.layers import output_size, parse_layers
-from digits.names import nearest_or_all
-from digits.space import narrowed
+from digits.models.architecture import output_size, parse_layers
+from digits.models.search_space import narrowed
 
 DEFAULT = "default"  # name of the network that `train` describes, without any of `networks`
 Normalise = Literal["/255", "/256", "standard", "minmax", "none"]

@@ -41,7 +41,7 @@ LearningRate = Annotated[float, Field(gt=0, le=10)]
 
 
 class Augment(Section):
-    """Largest random distortions of a training image, and the deviation of its elastic field; see digits.augment."""
+    """Largest random distortions of a training image, and the sd of its elastic field; see models.augmentation."""
 
     rotation: Annotated[float, Field(ge=0, le=180)]
     zoom: Share

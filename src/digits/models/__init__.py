@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 FAMILIES = {
-    "mlp": "digits.models.mlp",
-    "augmented-mlp": "digits.models.augmented_mlp",
-    "logistic": "digits.models.classical",
-    "knn": "digits.models.classical",
-    "svm": "digits.models.classical",
-    "extra-trees": "digits.models.classical",
+    "mlp": "digits.models.baselines.mlp",
+    "augmented-mlp": "digits.models.baselines.augmented_mlp",
+    "logistic": "digits.models.baselines.classical",
+    "knn": "digits.models.baselines.classical",
+    "svm": "digits.models.baselines.classical",
+    "extra-trees": "digits.models.baselines.classical",
     "cnn": "digits.models.cnn",
 }
 

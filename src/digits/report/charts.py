@@ -15,12 +15,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from numpy.typing import NDArray
 
-from digits.blends import Blend
-from digits.ledger import Line
-from digits.pictures import COLOURS, drawing
-from digits.prepared import Prepared
+from digits.common.plots import COLOURS, drawing
+from digits.data.dataset import Dataset
+from digits.ensemble.blend import Blend
+from digits.evaluation.reliability import Reliability
+from digits.kaggle.ledger import Line
 from digits.report.gather import Run
-from digits.report.reliability import Reliability
 
 _INK = "#010203"  # in place of the page's own colour of text
 _STYLE: dict[Any, Any] = {
@@ -295,7 +295,7 @@ def members(blend: Blend, names: dict[str, str]) -> Chart | None:
         return Chart(title, text, _svg(figure, "members"))
 
 
-def class_counts(data: Prepared, names: Sequence[str]) -> Chart:
+def class_counts(data: Dataset, names: Sequence[str]) -> Chart:
     """How many labelled images there are of each class."""
     counts = np.bincount(np.asarray(data.labels), minlength=len(names))
     with _drawing(7, 3) as (figure, ((axes,),)):

@@ -7,15 +7,15 @@ import numpy as np
 from matplotlib import pyplot as plt
 from numpy.typing import NDArray
 
-from digits.pictures import as_png, drawing
-from digits.prepared import Prepared
+from digits.common.plots import as_png, drawing
+from digits.data.dataset import Dataset
 
 _COLUMNS = 8
 _EACH = 5  # examples of a class
 
 
 def worst_errors(
-    data: Prepared, rows: NDArray[np.int64], probabilities: NDArray[np.floating], names: Sequence[str], count: int = 32
+    data: Dataset, rows: NDArray[np.int64], probabilities: NDArray[np.floating], names: Sequence[str], count: int = 32
 ) -> tuple[str, str] | None:
     """A picture of the errors that are made most surely, and the same in words; None where there is no error.
 
@@ -33,7 +33,7 @@ def worst_errors(
     return _grid(data, rows[chosen], titles), "; ".join(words)
 
 
-def examples(data: Prepared, names: Sequence[str]) -> tuple[str, str]:
+def examples(data: Dataset, names: Sequence[str]) -> tuple[str, str]:
     """Some images of each class, and what they are in words."""
     labels = np.asarray(data.labels)
     rows = np.concatenate([np.flatnonzero(labels == each)[:_EACH] for each in range(len(names))])
@@ -46,7 +46,7 @@ def embedded(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def _grid(data: Prepared, rows: NDArray[np.int64], titles: Sequence[str], columns: int = _COLUMNS) -> str:
+def _grid(data: Dataset, rows: NDArray[np.int64], titles: Sequence[str], columns: int = _COLUMNS) -> str:
     lines = -(-len(rows) // columns)
     # black on white, so that it is read on a page of either colour
     with drawing():

@@ -11,24 +11,24 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from digits.blends import PICTURE, Blend, Blended, load_blend, load_blended
+from digits.common.errors import UserError
+from digits.common.files import read_json
+from digits.common.plots import Picture, read_pictures
 from digits.config import Params, Paths
-from digits.errors import UserError
-from digits.files import read_json
-from digits.ledger import Ledger, Line
-from digits.metrics import paired_gain
-from digits.pictures import Picture, read_pictures
-from digits.prepared import Prepared
-from digits.recipes.table import COLUMNS
-from digits.runs import RunFolder, RunSpec
-from digits.studies import study_of
+from digits.data.dataset import Dataset
+from digits.ensemble.blend import PICTURE, Blend, Blended, load_blend, load_blended
+from digits.evaluation.metrics import paired_gain
+from digits.kaggle.ledger import Ledger, Line
+from digits.replication.table import COLUMNS
+from digits.training.runs import RunFolder, RunSpec
+from digits.training.tuned import study_of
 
 
 @dataclass(frozen=True)
 class Run:
     """A cross-validated run, with at least one fold.
 
-    metrics: as digits.runs writes them. histories: of each fold, epoch by epoch; empty where there is none. oof: (n,
+    metrics: as training.runs writes them. histories: of each fold, epoch by epoch; empty where there is none. oof: (n,
     classes), of its folds' images. wholes: fits on all labelled images. minutes: of one fold's fit, on average.
     """
 
@@ -62,7 +62,7 @@ class Content:
     """All that the page shows; what is not there is None or empty."""
 
     params: Params
-    data: Prepared | None
+    data: Dataset | None
     runs: tuple[Run, ...]
     blend: Blend | None
     blended: Blended | None
@@ -81,7 +81,7 @@ class Content:
         return [*(competition.class_names or map(str, range(competition.classes)))]
 
 
-def gather(params: Params, data: Prepared | None, paths: Paths) -> Content:
+def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
     """What there is of the competition that the params name, made of these arrays. data: None where there are none."""
     runs = _runs(data, paths.runs) if data else ()
     blend = _newest_blend(paths.runs, [run.folder for run in runs])
@@ -122,7 +122,7 @@ def near_best(runs: Sequence[Run], labels: NDArray[np.int64]) -> set[str]:
     return near
 
 
-def _runs(data: Prepared, folder: Path) -> tuple[Run, ...]:
+def _runs(data: Dataset, folder: Path) -> tuple[Run, ...]:
     found = []
     for path in sorted(folder.glob("*/run.json")):
         try:
@@ -176,7 +176,7 @@ def _rows_of(blend: Blend, runs: Sequence[Run]) -> NDArray[np.int64]:
     return common
 
 
-def _submissions(params: Params, data: Prepared | None, paths: Paths) -> list[Line]:
+def _submissions(params: Params, data: Dataset | None, paths: Paths) -> list[Line]:
     """Those of the competition with an estimate; of practice data only where that is what is looked at."""
     try:
         lines = Ledger(paths.ledger).intents(params.competition.slug).values()
@@ -186,7 +186,7 @@ def _submissions(params: Params, data: Prepared | None, paths: Paths) -> list[Li
     return [line for line in lines if line["expected"] and (line["provenance"] == "practice") == practice]
 
 
-def _search(params: Params, data: Prepared, paths: Paths) -> Search | None:
+def _search(params: Params, data: Dataset, paths: Paths) -> Search | None:
     """The search that these params and data ask for, where it has come to its end."""
     models = ["train", *(name for name, spec in params.baseline.models.items() if spec.kind == "mlp")]
     for model in models:

@@ -6,13 +6,13 @@ from importlib.metadata import version
 import numpy as np
 import pandas as pd
 
-from digits.ledger import verdict
-from digits.machine import processor
+from digits.common.host import processor
+from digits.evaluation.reliability import reliability
+from digits.kaggle.ledger import verdict
 from digits.report import charts
 from digits.report.galleries import embedded, examples, worst_errors
 from digits.report.gather import Content, Run, near_best
 from digits.report.layout import Section, Table
-from digits.report.reliability import reliability
 
 _LIBRARIES = ("tensorflow", "keras", "scikit-learn", "numpy", "pandas", "optuna", "kaggle")
 

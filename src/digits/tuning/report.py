@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from digits.metrics import Gain
-from digits.tuning.confirm import Unit, mean_accuracy
+from digits.evaluation.metrics import Gain
+from digits.tuning.confirmation import Unit, mean_accuracy
 from digits.tuning.search import Tried
 
 HEADINGS = ("trial", "accuracy", "epochs", "ended", "best so far", "left", "what")

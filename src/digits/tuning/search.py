@@ -16,9 +16,9 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from digits.apart import DiedError, StoppedError
-from digits.errors import UserError
-from digits.space import Space, draw, parameters
+from digits.common.errors import UserError
+from digits.common.processes import DiedError, StoppedError
+from digits.models.search_space import Space, draw, parameters
 from digits.tuning.storage import give_up_stale, queue_again
 
 MOST_FAILURES = 5  # in a row, after which something other than the parameters is wrong
@@ -30,7 +30,7 @@ _NEVER = datetime(1970, 1, 1)
 _BEGUN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
 Overrides = dict[str, Any]
-Result = dict[str, Any]  # of digits.trials
+Result = dict[str, Any]  # of digits.tuning.trial
 # (overrides, answer): fit and judge; answer(result) says whether to go on to a longer fit. Raises DiedError, or
 # ValueError where the overrides describe no model
 Judge = Callable[[Overrides, Callable[[Result], bool]], None]

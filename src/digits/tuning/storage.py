@@ -15,8 +15,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from digits.errors import UserError
-from digits.logs import log
+from digits.common.errors import UserError
+from digits.common.logs import log
 
 HEARTBEAT = 5  # seconds between two signs of life of a running trial
 GRACE = 30  # seconds without one after which a trial is given to somebody else

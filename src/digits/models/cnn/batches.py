@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.augment import affine_maps, elastic_noise, smooth_waves, whole_shifts
-from digits.models.cnn.distortion import distorted, frame
+from digits.models.augmentation import affine_maps, elastic_noise, smooth_waves, whole_shifts
+from digits.models.cnn.augmentation import distorted, frame
 from digits.models.cnn.libraries import tf
-from digits.preprocess import Normaliser
+from digits.models.preprocessing import Normaliser
 
 _AT_ONCE = 1024  # images made before the next steps are taken; with 128 at once each takes twice as long
 _SAMPLE = 2**40  # in place of a step's number; no fit has so many
@@ -21,8 +21,8 @@ _SAMPLE = 2**40  # in place of a step's number; no fit has so many
 class Batches:
     """Batches of a fit, whose order and distortions follow from the seed and the number of the step alone.
 
-    images: uint8 (n, pixels). labels: (n,), 0 to classes - 1. augment: strengths as in digits.augment. sharp: share of
-    each batch that is shifted by whole pixels alone.
+    images: uint8 (n, pixels). labels: (n,), 0 to classes - 1. augment: strengths as in models.augmentation. sharp: share
+    of each batch that is shifted by whole pixels alone.
     """
 
     images: NDArray[np.uint8]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.metrics import accuracy, log_loss
+from digits.evaluation.metrics import accuracy, log_loss
 from digits.models.cnn.libraries import keras
 
 if TYPE_CHECKING:

@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from digits.augment import view
-from digits.calibration import at_temperature, best_temperature
-from digits.layers import parse_layers
-from digits.logs import log
+from digits.common.logs import log
+from digits.evaluation.calibration import at_temperature, best_temperature
 from digits.models import OnEpoch, Setting
+from digits.models.architecture import parse_layers
+from digits.models.augmentation import view
 from digits.models.cnn.batches import Batches
 from digits.models.cnn.callbacks import callbacks
 from digits.models.cnn.libraries import hold_to_threads, keras, tf
 from digits.models.cnn.loop import train
 from digits.models.cnn.network import Style, build_network
 from digits.models.cnn.optimization import make_optimizer, make_schedule
-from digits.preprocess import Normaliser
+from digits.models.preprocessing import Normaliser
 
 _CALIBRATED_ON = 4000  # training images; distorted anew, they are as hard as new ones for a network that knows them
 _WEIGHTS = "model.weights.h5"
@@ -27,14 +27,14 @@ PREDICT_BATCH = 1000  # images; large enough to keep two cores busy, small enoug
 
 
 class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A network of `layers` (see digits.layers) as a scikit-learn classifier.
+    """A network of `layers` (see digits.models.architecture) as a scikit-learn classifier.
 
     Images are uint8 (n, pixels) with `image_shape` rows and columns, labels are integers from 0 to classes - 1. The
     parameters are those of params.yaml's `train`. The same parameters, data and random_state give the same bits on the
     same machine, whatever was fitted before in the process. Fitted: model_ (keras.Model), normaliser_, history_ (one
     dictionary per epoch: loss, accuracy, learning_rate, and valid_loss, valid_accuracy where there are such images),
-    temperature_ (of the network's probabilities, see digits.calibration; chosen on training images, distorted anew) and
-    step_seconds_ (of the fit's time, what the training steps alone took; see digits.models.cnn.loop).
+    temperature_ (of the network's probabilities, see evaluation.calibration; chosen on training images, distorted anew)
+    and step_seconds_ (of the fit's time, what the training steps alone took; see digits.models.cnn.loop).
     """
 
     def __init__(

@@ -6,7 +6,7 @@ The rest of the family takes them from here, so that whichever module is importe
 import os
 import platform
 
-from digits.errors import UserError
+from digits.common.errors import UserError
 from digits.models.cnn.quiet import quiet_import
 
 if platform.machine().lower() in ("x86_64", "amd64"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.errors import DivergedError
+from digits.common.errors import DivergedError
 from digits.models.cnn.libraries import keras, tf
 
 _LOOK = 20  # steps between two looks at the losses: a look makes the processor or GPU wait for the last step

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from digits.layers import BatchNorm, Conv, Dense, Dropout, FinalRelu, GlobalPool, Layer, Pool
+from digits.models.architecture import BatchNorm, Conv, Dense, Dropout, FinalRelu, GlobalPool, Layer, Pool
 from digits.models.cnn.libraries import keras, tf
 from digits.models.cnn.muon import OUTPUT
 

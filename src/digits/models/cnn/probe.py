@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.layers import parse_layers
+from digits.models.architecture import parse_layers
 from digits.models.cnn.libraries import hold_to_threads, keras, tf
 from digits.models.cnn.loop import compiled_step
 from digits.models.cnn.network import Style, build_network

@@ -1,0 +1,59 @@
+"""Images per second that scikit-learn fits learn from, one fit at a time and one per core."""
+
+import tempfile
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import joblib
+
+from digits.cli.context import Job
+from digits.training.fitting import complete_side_by_side
+from digits.training.runs import run_spec
+
+REPORT = "bench-baseline.json"
+REPEATS = 5
+EPOCHS = 3
+MODEL = {
+    "kind": "mlp",
+    "deskew": False,
+    "components": None,
+    "hidden_layer_sizes": [256, 128],
+    "activation": "relu",
+    "solver": "adam",
+    "alpha": 1e-4,
+    "batch_size": 200,
+    "learning_rate_init": 1e-3,
+    "max_iter": EPOCHS,
+    "early_stopping": False,
+    "n_iter_no_change": EPOCHS,
+}
+
+
+def measure(job: Job) -> dict[str, Any]:
+    """Medians over REPEATS rounds, in each of which one worker and one per core fit the same in turn.
+
+    A round fits every fold from one seed per core by each number of workers, so that all cores have the same to do,
+    through the same function as `make baseline`; loading the arrays, predicting and writing are counted, starting the
+    workers is not.
+    """
+    data = job.data
+    cores = joblib.cpu_count()
+    images = cores * EPOCHS * sum(len(data.train_rows(fold)) for fold in range(data.fold_count))
+    speeds: dict[int, list[float]] = {1: [], cores: []}
+    with tempfile.TemporaryDirectory() as folder:
+        for repeat in range(REPEATS + 1):
+            specs = [run_spec("bench", MODEL, "/255", cores * repeat + core, data) for core in range(cores)]
+            for workers, found in speeds.items():
+                started = perf_counter()
+                title = f"round {repeat + 1} of {REPEATS + 1}, WORKERS={workers}"
+                complete_side_by_side(data, Path(folder, str(workers)), specs, workers, job.console, title)
+                found.append(images / (perf_counter() - started))
+    # the first round starts the workers and loads the libraries
+    alone, beside = (found[1:] for found in speeds.values())
+    return {
+        "WORKERS=1, images per second": round(median(alone)),
+        f"WORKERS={cores}, images per second": round(median(beside)),
+        "ratio": round(median(b / a for a, b in zip(alone, beside, strict=True)), 2),
+    }

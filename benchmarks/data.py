@@ -1,0 +1,90 @@
+"""How fast and with how much memory the competition's files become arrays, beside plain pandas in the same run."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import pandas as pd
+
+from digits.cli.context import Job
+from digits.common.host import peak_memory
+from digits.config import Competition
+from digits.data.cache import folder_name
+from digits.data.csv_reader import read_train
+from digits.data.dataset import load_dataset
+from digits.data.sources import find_source
+
+REPORT = "bench-data.json"
+REPEATS = 5
+MANY = 10  # times as many rows, to see how time and memory grow
+
+
+def measure(job: Job) -> dict[str, Any]:
+    """Medians over REPEATS, the two ways of reading in turn. Raises UserError where there are no prepared arrays."""
+    params, source = job.params, job.source
+    load_dataset(job.data_folder)  # refuses where there is nothing to measure the cache with
+    train = Path(source.folder) / params.competition.train_file
+
+    def cached() -> None:
+        found = find_source(params.competition, job.paths, job.named)
+        load_dataset(job.paths.processed / folder_name(params, found))
+
+    plain, ours, cache = [], [], []
+    for _ in range(REPEATS):
+        plain.append(_seconds(lambda: pd.read_csv(train, dtype="uint8")))
+        ours.append(_seconds(lambda: read_train(train, params.competition, None)))
+        cache.append(_seconds(cached))
+    once = _in_process(train, params.competition)
+    with tempfile.TemporaryDirectory() as folder:
+        large = Path(folder) / "train.csv"
+        _repeat_rows(train, large)
+        many = _in_process(large, params.competition)
+    arrays = many["array_bytes"] / 1e6
+    return {
+        "file": f"{train.stat().st_size / 1e6:.0f} MB",
+        "pandas.read_csv(dtype=uint8), seconds": round(median(plain), 3),
+        "validated arrays, seconds": round(median(ours), 3),
+        "ratio": round(median(a / b for a, b in zip(ours, plain, strict=True)), 2),
+        "from the cache, hash of the files included, seconds": round(median(cache), 3),
+        "peak memory, MB": round(once["peak_mb"]),
+        f"{MANY} times the rows, times the seconds": round(many["seconds"] / once["seconds"], 2),
+        f"{MANY} times the rows, peak memory above the arrays' {arrays:.0f} MB": round(many["peak_mb"] - arrays),
+    }
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = perf_counter()
+    work()
+    return perf_counter() - started
+
+
+def _in_process(train: Path, competition: Competition) -> dict[str, float]:
+    """Time and memory of reading one file in a process of its own; the median time of three."""
+    command = [sys.executable, "-m", "benchmarks.data", str(train), competition.model_dump_json()]
+    runs = [json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout) for _ in range(3)]
+    return {name: median(run[name] for run in runs) for name in runs[0]}
+
+
+def _read_alone(train: Path, competition: Competition) -> dict[str, float]:
+    started = perf_counter()
+    table = read_train(train, competition, None)
+    seconds = perf_counter() - started
+    return {"seconds": seconds, "peak_mb": peak_memory(), "array_bytes": table.images.nbytes + 8 * len(table.images)}
+
+
+def _repeat_rows(train: Path, target: Path) -> None:
+    with train.open("rb") as file, target.open("wb") as large:
+        large.write(file.readline())
+        body = file.read()
+        for _ in range(MANY):
+            large.write(body)
+
+
+if __name__ == "__main__":  # what _in_process starts
+    print(json.dumps(_read_alone(Path(sys.argv[1]), Competition.model_validate_json(sys.argv[2]))))

@@ -1,0 +1,104 @@
+"""The pieces of work whose times `benchmarks.networks` compares; each is warm when it is returned."""
+
+from collections.abc import Callable
+from itertools import islice
+
+import numpy as np
+
+from digits.config import CnnSpec
+from digits.models.architecture import BatchNorm, Conv, Dense, Dropout, GlobalPool, Pool, parse_layers
+from digits.models.cnn.batches import Batches
+from digits.models.cnn.libraries import keras, tf
+from digits.models.cnn.loop import compiled_step
+from digits.models.cnn.network import Style, build_network
+from digits.models.preprocessing import Normaliser
+
+PRODUCTS = 20  # matrix products in a piece of work
+_SHAPE, _CLASSES = (28, 28), 10
+_ENDLESS = 1000  # epochs
+
+Work = Callable[[], None]
+
+
+def ours(spec: CnnSpec, images: int) -> Work:
+    """Training of the spec's network on `images` images: batches drawn and distorted, steps taken."""
+    assert isinstance(spec.batch_size, int)
+    X, y = _noise(images)
+    batches = Batches(
+        images=X,
+        labels=y,
+        normaliser=Normaliser("/255").fit(X),
+        image_shape=_SHAPE,
+        classes=_CLASSES,
+        augment=spec.augment.model_dump(),
+        sharp=spec.sharp,
+        batch_size=spec.batch_size,
+        seed=0,
+    )
+    style = Style(spec.activation, spec.initializer, 0.0, 0.0, 0.0, spec.precision)
+    model = build_network(parse_layers(spec.layers), style, _SHAPE, _CLASSES)
+    step = compiled_step(model, keras.optimizers.Adam(), 0.0)
+    stream = batches.stream(_ENDLESS)
+
+    def work() -> None:
+        for batch in islice(stream, batches.steps_per_epoch):
+            last = step(*batch)
+        last.numpy()
+
+    work()
+    return work
+
+
+def plain_keras(spec: CnnSpec, images: int) -> Work:
+    """Training of the same network from Keras' own layers by `fit`, in float32, on images that nobody distorts."""
+    X, y = _noise(images)
+    X = X.reshape(-1, *_SHAPE, 1).astype(np.float32) / 255
+    model = keras.Sequential([keras.Input((*_SHAPE, 1))])
+    for layer in parse_layers(spec.layers):
+        match layer:
+            case Conv(filters, kernel, stride, padding):
+                model.add(keras.layers.Conv2D(filters, kernel, stride, padding, activation=spec.activation))
+            case Pool(size, "max"):
+                model.add(keras.layers.MaxPooling2D(size))
+            case Pool(size, _):
+                model.add(keras.layers.AveragePooling2D(size))
+            case GlobalPool():
+                model.add(keras.layers.GlobalAveragePooling2D())
+            case BatchNorm():
+                model.add(keras.layers.BatchNormalization())
+            case Dropout(rate):
+                model.add(keras.layers.Dropout(rate))
+            case Dense(units):
+                if len(model.output_shape) == 4:
+                    model.add(keras.layers.Flatten())
+                model.add(keras.layers.Dense(units, activation=spec.activation))
+    if len(model.output_shape) == 4:
+        model.add(keras.layers.Flatten())
+    model.add(keras.layers.Dense(_CLASSES, activation="softmax"))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+
+    def work() -> None:
+        model.fit(X, y, batch_size=spec.batch_size, epochs=1, verbose=0)
+
+    work()
+    return work
+
+
+def matrix_product(dtype: str, size: int) -> Work:
+    """PRODUCTS products of two square matrices of `size` rows."""
+    generator = np.random.default_rng(0)
+    left, right = (tf.cast(tf.constant(generator.random((size, size), np.float32)), dtype) for _ in range(2))
+
+    def work() -> None:
+        for _ in range(PRODUCTS):
+            product = left @ right
+        product[0, 0].numpy()
+
+    work()
+    return work
+
+
+def _noise(images: int) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(0)
+    pixels = generator.integers(0, 256, (images, _SHAPE[0] * _SHAPE[1]), dtype=np.uint8)
+    return pixels, generator.integers(0, _CLASSES, images)

@@ -1,0 +1,23 @@
+"""Open optuna-dashboard on the study of the present params."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from digits.cli.context import Job, Outcome
+from digits.common.errors import UserError
+from digits.training.tuned import study_of
+
+PROGRAM = Path(sys.executable).parent / "optuna-dashboard"
+
+
+def run(job: Job) -> Outcome:
+    """Serve the study until interrupted. Raises UserError where there is no study yet, or no dashboard."""
+    tune = job.params.tune
+    study = study_of(job.params, job.data, job.paths.studies, tune.model)
+    if not tune.storage and not study.file.exists():
+        raise UserError("there is no search to look at with these params and data; type: make tune")
+    if not PROGRAM.exists():
+        raise UserError(f"optuna-dashboard is not installed; type: {sys.executable} -m pip install optuna-dashboard")
+    subprocess.run([str(PROGRAM), tune.storage or f"sqlite:///{study.file}"], check=False)
+    return Outcome(f"looked at {study.name}", True)

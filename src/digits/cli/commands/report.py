@@ -1,0 +1,28 @@
+"""Make the page that a person looks at."""
+
+from datetime import UTC, datetime
+
+from digits.cli.context import Job, Outcome
+from digits.common.code_version import commit
+from digits.common.errors import UserError
+from digits.common.files import write_atomic
+from digits.data.dataset import Dataset
+from digits.report.gather import gather
+from digits.report.page import render
+
+
+def run(job: Job) -> Outcome:
+    """Write reports/index.html of whatever there is."""
+    content = gather(job.params, _prepared(job), job.paths)
+    page = render(content, commit(job.paths.root), datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
+    path = job.paths.reports / "index.html"
+    write_atomic(path, page)
+    return Outcome(f"reports/index.html, {len(page.encode()) / 1e6:.1f} MB: open it in a browser", True)
+
+
+def _prepared(job: Job) -> Dataset | None:
+    """The arrays, or None where they are not made yet: a page can be made of nothing."""
+    try:
+        return job.data
+    except UserError:
+        return None

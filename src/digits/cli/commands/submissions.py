@@ -1,0 +1,25 @@
+"""Show the ledger."""
+
+from digits.cli.context import Job, Outcome
+
+_EXPECTED = ("expected", "expected_low", "expected_high")
+
+
+def run(job: Job) -> Outcome:
+    """Print what has become of each submission, oldest first; asks nobody."""
+    lines = [*job.ledger.intents(job.params.competition.slug).values()]
+    rows = [
+        [
+            line["time"].replace("T", " ").removesuffix("+00:00"),
+            line["file"],
+            "{:.4f} ({:.4f} to {:.4f})".format(*(float(line[name]) for name in _EXPECTED)),
+            line["public_score"] or "-",
+            f"{line['state']}: {line['reason']}" if line["reason"] else line["state"],
+            line["intent"],
+        ]
+        for line in lines
+    ]
+    if rows:
+        job.console.table(["UTC", "file", "expected score (95 %)", "score", "state", "mark"], rows)
+    sent = sum(bool(line["ref"]) for line in lines)
+    return Outcome(f"{len(lines)} of {job.params.competition.slug}, {sent} of them uploaded", False)

@@ -1,0 +1,100 @@
+"""Fit Keras networks for as many minutes as the user has."""
+
+from collections.abc import Sequence
+from time import monotonic
+
+from digits.cli.context import Job, Outcome
+from digits.common.files import read_json, write_json
+from digits.training.budget import Part, Plan
+from digits.training.executor import spend
+from digits.training.runs import RunFolder
+from digits.training.schedule import Fit
+
+
+def run(job: Job) -> Outcome:
+    """Make or continue the runs that params.yaml's `train` asks for, see digits.training.budget."""
+    started = monotonic()
+    plan, data, runs = job.plan, job.data, job.paths.runs
+    folders = [RunFolder(runs, part.spec) for part in plan.parts]
+    spent_on = [folder.path / "budget.json" for folder in folders]  # the largest budget that has been used up
+    worked = any((read_json(path) or {"minutes": 0})["minutes"] < plan.minutes for path in spent_on)
+    interrupted = worked and not _spend(job, plan, started)
+    if not folders[0].done(data.fold_count):
+        raise KeyboardInterrupt  # there is nothing yet to go on with
+    if worked and not interrupted:
+        for path in spent_on:
+            write_json(path, {"minutes": plan.minutes})
+    lines = [_fitted(job, part, folder) for part, folder in zip(plan.parts, folders, strict=True)]
+    return Outcome("; ".join(filter(None, lines)), worked, interrupted=interrupted)
+
+
+def _spend(job: Job, plan: Plan, started: float) -> bool:
+    """Fit each part's network until its time is up; returns whether the user let it.
+
+    started: by the clock of `monotonic`, when the budget began, which planning is part of: it measures a new machine.
+    """
+    runs = job.paths.runs
+    ends, latest = plan.ends(runs), plan.latest(runs)
+    job.console.say(job.engine.line(plan.parts[0].spec.model))
+    job.console.say(_foreseen(job, plan, ends, monotonic() - started))
+    for part, end in zip(plan.parts, ends, strict=True):
+        gone = monotonic() - started
+        if spend(
+            job.data, part, plan.sizes, runs, end - gone, latest - gone, job.engine.places, job.console
+        ).interrupted:
+            return False
+    return True
+
+
+def _foreseen(job: Job, plan: Plan, ends: Sequence[float], gone: float) -> str:
+    """The plan in a line for each network: what will be fitted, for how long, and what is to be expected."""
+    lines, at = [], gone
+    for part, end in zip(plan.parts, ends, strict=True):
+        slots = plan.slots(part, job.paths.runs, end - at)
+        minutes = max((slot.end for slot in slots), default=0.0) / 60
+        expected = f"accuracy of one about {part.accuracy:.4f}" if part.accuracy else "accuracy not known yet"
+        lines.append(
+            f"  {part.name}, {part.spec.model['layers']}: {_fits([slot.fit for slot in slots])}; "
+            f"about {minutes:.1f} minutes; {expected}"
+        )
+        at = max(at, end)
+    return "\n".join(
+        [f"plan: {plan.minutes:g} minutes, {_count(plan.workers, 'fit')} at a time{_left_out(job)}", *lines]
+    )
+
+
+def _left_out(job: Job) -> str:
+    if not (names := job.params.too_large):
+        return ""
+    height, width = job.data.image_shape
+    return f"; images of {height}x{width} pixels are too small for {', '.join(names)}"
+
+
+def _fits(fits: Sequence[Fit]) -> str:
+    folds = [fit for fit in fits if fit.fold is not None]
+    wholes = [fit for fit in fits if fit.fold is None]
+    parts = []
+    if folds:
+        parts.append(f"{_count(len(folds), 'fold')} ({folds[0].epochs} epochs)")
+    if wholes:
+        epochs = sorted({fit.epochs for fit in wholes})
+        shown = str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
+        parts.append(f"{_count(len(wholes), 'fit')} on all labelled images ({shown} epochs)")
+    return ", then ".join(parts) or "nothing more"
+
+
+def _fitted(job: Job, part: Part, folder: RunFolder) -> str:
+    """What there is of a network now, in a line; nothing where it has no fold yet."""
+    if not folder.done(job.data.fold_count):
+        return ""
+    metrics = folder.finish(job.data)
+    folds = f"{metrics['folds']} of {job.data.fold_count} folds"
+    cv = f"{metrics['cv_accuracy']:.4f} ({metrics['cv_low']:.4f} to {metrics['cv_high']:.4f})"
+    return (
+        f"{part.name}, {part.spec.model['layers']}: {folds}, CV accuracy {cv}, "
+        f"{_count(len(folder.wholes()), 'fit')} on all labelled images; {folder.path.relative_to(job.paths.root)}"
+    )
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

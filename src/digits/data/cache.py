@@ -1,0 +1,18 @@
+"""Where the arrays of some files and params are cached: a folder named after everything that decides their content."""
+
+from digits.common.code_version import code_version
+from digits.common.files import fingerprint
+from digits.config import Params
+from digits.data.sources import Source
+
+
+def folder_name(params: Params, source: Source) -> str:
+    """Name of the folder for these files, params and code; it is there, or still to be made."""
+    decisive = {
+        "files": source.sha256,
+        "provenance": source.provenance,
+        "competition": params.competition.model_dump(mode="json"),
+        "split": params.data.model_dump(mode="json", exclude={"normalise"}),
+        "code": code_version("digits.data.build"),
+    }
+    return f"{params.competition.slug}-{fingerprint(decisive)}"

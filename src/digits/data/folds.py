@@ -1,0 +1,63 @@
+"""Which fold, or the holdout, each labelled image belongs to."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedKFold, StratifiedShuffleSplit
+
+from digits.common.errors import UserError
+from digits.data.dataset import HOLDOUT
+
+_UNASSIGNED = -2
+
+
+def assign_folds(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], classes: int, folds: int, holdout: float, seed: int
+) -> NDArray[np.int8]:
+    """Fold 0..folds-1 of every labelled image, or HOLDOUT; (n,).
+
+    Holdout and folds have the classes' shares. Images of one group, that is repeated images, stay together. Raises
+    UserError where a class is too small to stand in every fold and in the holdout.
+    """
+    leaders = np.flatnonzero(groups == np.arange(len(groups)))
+    counts = np.bincount(labels[leaders], minlength=classes)
+    smallest = int(counts.argmin())
+    if not counts[smallest]:
+        raise UserError(
+            f"class {smallest} has no image: labels must run from 0 to {classes - 1}, each of them used; "
+            'if there are fewer classes, say so with SET="competition.classes=..."'
+        )
+    kept = int(counts[smallest] * (1 - holdout))
+    if kept < folds:
+        raise UserError(
+            f"class {smallest} has {counts[smallest]} different images, too few for {folds} folds and a holdout of "
+            f"{holdout:.0%}; "
+            + (f'take fewer with SET="data.folds={kept}"' if kept > 1 else "no class can have so few, leave it out")
+        )
+    if np.ceil(len(leaders) * holdout) < classes:
+        raise UserError(f"a holdout of {holdout:.1%} of {len(leaders)} images cannot hold all {classes} classes")
+    assigned = np.full(len(labels), _UNASSIGNED, dtype=np.int8)
+    shuffle = StratifiedShuffleSplit(n_splits=1, test_size=holdout, random_state=seed)
+    working, held_out = next(shuffle.split(leaders, labels[leaders]))
+    assigned[leaders[held_out]] = HOLDOUT
+    working = leaders[np.sort(working)]
+    splits = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed).split(working, labels[working])
+    for fold, (_, valid) in enumerate(splits):
+        assigned[working[valid]] = fold
+    assigned = assigned[groups]  # a repeated image follows the first of its kind
+    _check(assigned, labels, groups, classes, folds)
+    return assigned
+
+
+def _check(
+    assigned: NDArray[np.int8], labels: NDArray[np.int64], groups: NDArray[np.int64], classes: int, folds: int
+) -> None:
+    """The promises of `assign_folds`, asserted where they are made."""
+    assert set(np.unique(assigned)) == {HOLDOUT, *range(folds)}, "folds and holdout do not partition the rows"
+    assert np.array_equal(assigned, assigned[groups]), "a repeated image stands in two parts"
+    for part in range(HOLDOUT, folds):
+        missing = np.setdiff1d(np.arange(classes), labels[assigned == part])
+        if len(missing):
+            where = "the holdout" if part == HOLDOUT else f"fold {part}"
+            raise UserError(
+                f"class {missing[0]} would be missing from {where}; take fewer folds or a larger data.holdout"
+            )

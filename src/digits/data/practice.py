@@ -1,0 +1,58 @@
+"""The practice set: scikit-learn's own 1,797 small digits, dressed as the competition's files.
+
+It lets every stage run without an account and without a network. Its scores mean nothing on Kaggle.
+"""
+
+import numpy as np
+import pandas as pd
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+from digits.common.errors import UserError
+from digits.config import Competition
+
+TEST_SHARE = 0.3
+SEED = 0
+
+
+def practice_files(competition: Competition) -> dict[str, bytes]:
+    """Content of the three CSVs, by file name, in the competition's columns and image shape.
+
+    The 8x8 images are enlarged without interpolation as far as the frame allows, and centred. Raises UserError where
+    the competition has more than ten classes or a frame below 8x8.
+    """
+    digits = load_digits(n_class=min(competition.classes, 10))
+    if competition.classes > 10 or min(competition.image_shape) < 8:
+        raise UserError(
+            "the practice set has ten classes of images of 8x8 and cannot stand in for this competition; "
+            "name its files with DATA="
+        )
+    images = _frame((digits.images * (255 / 16)).round().astype(np.uint8), competition.image_shape)
+    train, test, labels, _ = train_test_split(
+        images, digits.target, test_size=TEST_SHARE, random_state=SEED, stratify=digits.target
+    )
+    ids = np.arange(competition.first_id, competition.first_id + len(test))
+    train_frame = pd.DataFrame(train, columns=competition.pixel_columns)
+    train_frame.insert(0, competition.label_column, labels)
+    test_frame = pd.DataFrame(test, columns=competition.pixel_columns)
+    if competition.test_id_column:
+        test_frame.insert(0, competition.test_id_column, ids)
+    sample_frame = pd.DataFrame({competition.submission_id: ids, competition.submission_label: 0})
+    return {
+        competition.train_file: _csv(train_frame),
+        competition.test_file: _csv(test_frame),
+        competition.sample_file: _csv(sample_frame),
+    }
+
+
+def _frame(images: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(n, 8, 8) -> (n, height * width)."""
+    scale = min(shape) // 8
+    large = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    spare = [side - 8 * scale for side in shape]
+    margins = [(0, 0), *((space // 2, space - space // 2) for space in spare)]
+    return np.pad(large, margins).reshape(len(images), -1)
+
+
+def _csv(frame: pd.DataFrame) -> bytes:
+    return frame.to_csv(index=False, lineterminator="\n").encode()

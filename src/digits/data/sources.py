@@ -1,0 +1,230 @@
+"""Where the competition's files come from: what the user names, data/raw, Kaggle, or the practice set.
+
+What the user names is unpacked to a folder of its own below data/raw/copies. Once it has passed every check, `accept`
+makes it the one that later commands use by themselves; until then the earlier one stays.
+"""
+
+import gzip
+import re
+import shutil
+import stat
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from digits.common.errors import UserError
+from digits.common.files import (
+    atomic_folder,
+    file_sha256,
+    fingerprint,
+    read_json,
+    remove_folder,
+    write_atomic,
+    write_json,
+)
+from digits.config import Competition, Paths
+
+PRACTICE = "practice"  # DATA=practice asks for the practice set by name
+LARGEST_FILE = 4 * 2**30  # bytes unpacked: thirty times the largest file of the competitions that this is made for
+_FOREIGN = (".7z", ".bz2", ".rar", ".tar", ".tar.gz", ".tgz", ".xz")
+
+Provenance = Literal["kaggle", "local", "practice"]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The competition's files.
+
+    label: how to speak of them. sha256: hash of each file's bytes, by file name; without a sample submission where
+    there is none.
+    """
+
+    provenance: Provenance
+    label: str
+    folder: str
+    sha256: dict[str, str]
+
+    def sizes(self) -> list[int]:
+        """Bytes of each file."""
+        return [(Path(self.folder) / name).stat().st_size for name in self.sha256]
+
+
+def find_source(competition: Competition, paths: Paths, named: str | None) -> Source:
+    """The files to use: `named` by the user; else what lies in data/raw, the copy accepted last, what was downloaded,
+    the practice set.
+
+    Raises UserError where files are missing, damaged or unsafe; nothing that was there before is changed.
+    """
+    if named == PRACTICE:
+        return _practice(competition, paths)
+    if named:
+        return _of_user(Path(named).expanduser(), competition, paths)
+    if place := _dropped(competition, paths):
+        return _of_user(place, competition, paths)
+    if accepted := _accepted(competition, paths):
+        return _describe(accepted["provenance"], accepted["label"], paths.copies / accepted["folder"], competition)
+    if (archive := archive_of(competition, paths)).is_file():
+        return _of_user(archive, competition, paths, provenance="kaggle")
+    return _practice(competition, paths)
+
+
+def has_files(competition: Competition, paths: Paths) -> bool:
+    """Whether there are files of the competition here, so that none need be downloaded."""
+    return bool(
+        _dropped(competition, paths) or _accepted(competition, paths) or archive_of(competition, paths).is_file()
+    )
+
+
+def archive_of(competition: Competition, paths: Paths) -> Path:
+    """Where the archive lies, or will lie, that Kaggle serves."""
+    return paths.downloads / f"{competition.slug}.zip"
+
+
+def _dropped(competition: Competition, paths: Paths) -> Path | None:
+    """What the user has put into data/raw."""
+    places = (paths.raw / competition.slug, paths.raw / f"{competition.slug}.zip", paths.raw)
+    names = _spellings(competition.train_file)
+    return next((place for place in places if place.is_file() or any((place / name).is_file() for name in names)), None)
+
+
+def _accepted(competition: Competition, paths: Paths) -> dict[str, Any] | None:
+    """The copy that was accepted last."""
+    accepted: dict[str, Any] | None = read_json(_pointer(competition, paths))
+    return accepted if accepted and (paths.copies / accepted["folder"]).is_dir() else None
+
+
+def accept(source: Source, competition: Competition, paths: Paths) -> None:
+    """Make a copy that has passed its checks the one to use without being named, and remove the one before."""
+    folder = Path(source.folder)
+    if folder.parent != paths.copies.resolve():
+        return
+    pointer = _pointer(competition, paths)
+    chosen = {"folder": folder.name, "label": source.label, "provenance": source.provenance}
+    if read_json(pointer) != chosen:
+        write_json(pointer, chosen)
+    for other in paths.copies.iterdir():
+        if other.name != folder.name and re.fullmatch(rf"{re.escape(competition.slug)}-[0-9a-f]{{12}}", other.name):
+            remove_folder(other)
+
+
+def _pointer(competition: Competition, paths: Paths) -> Path:
+    return paths.copies / f"{competition.slug}.json"
+
+
+def _spellings(name: str) -> tuple[str, str]:
+    return name, f"{name}.gz"
+
+
+def _describe(provenance: Provenance, label: str, folder: Path, competition: Competition) -> Source:
+    """The plain files of `folder`; the sample submission may be missing."""
+    names = list(_parts(folder, competition))
+    return Source(provenance, label, str(folder.resolve()), {name: file_sha256(folder / name) for name in names})
+
+
+def _parts(folder: Path, competition: Competition, train: Path | None = None) -> dict[str, Path]:
+    """The competition's files in `folder`, by their proper names, as they are or with .gz behind; `train` if given."""
+    found = {}
+    for name in (competition.train_file, competition.test_file, competition.sample_file):
+        if path := next((folder / each for each in _spellings(name) if (folder / each).is_file()), None):
+            found[name] = path
+    if train:
+        found[competition.train_file] = train
+    missing = [name for name in (competition.train_file, competition.test_file) if name not in found]
+    if missing:
+        raise UserError(
+            f"{folder}: {' and '.join(missing)} missing; put the competition's files there, or name others with DATA="
+        )
+    return found
+
+
+def _practice(competition: Competition, paths: Paths) -> Source:
+    from digits.data.practice import practice_files  # noqa: PLC0415 - a second, which real files need not wait for
+
+    for name, content in practice_files(competition).items():
+        path = paths.practice / name
+        if not path.exists() or path.read_bytes() != content:
+            write_atomic(path, content)
+    return _describe("practice", "practice set", paths.practice, competition)
+
+
+def _of_user(place: Path, competition: Competition, paths: Paths, provenance: Provenance = "local") -> Source:
+    """Files that were named or put into data/raw; plain ones there are used in place, all else is copied."""
+    if place.name.endswith(_FOREIGN):
+        raise UserError(f"{place}: only zip and gz are opened here; unpack it and name the folder with DATA=")
+    if not place.exists():
+        raise UserError(
+            f"DATA={place}: no such file or folder; name a zip, a folder, or a training file beside a test file"
+        )
+    parts: dict[str, Path] = {}
+    if _is_zip(place):
+        content = file_sha256(place)
+    else:
+        parts = _parts(place, competition) if place.is_dir() else _parts(place.parent, competition, train=place)
+        inside = place.resolve().is_relative_to(paths.raw.resolve())
+        if inside and all(path.name == name for name, path in parts.items()):
+            label = paths.raw.relative_to(paths.root) / place.resolve().relative_to(paths.raw.resolve())
+            return _describe("local", str(label), place if place.is_dir() else place.parent, competition)
+        content = fingerprint({name: file_sha256(path) for name, path in parts.items()})
+    target = paths.copies / f"{competition.slug}-{content[:12]}"
+    if not target.is_dir():
+        with atomic_folder(target) as folder:
+            if _is_zip(place):
+                _unpack_zip(place, folder, competition)
+            for name, part in parts.items():
+                _unpack_part(part, folder / name)
+    return _describe(provenance, place.name, target, competition)
+
+
+def _is_zip(path: Path) -> bool:
+    return path.is_file() and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path))
+
+
+def _unpack_part(part: Path, target: Path) -> None:
+    """Copy a file, unpacking it where its first bytes are gzip's."""
+    with part.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    if not packed:
+        shutil.copyfile(part, target)
+        return
+    try:
+        with gzip.open(part) as opened, target.open("wb") as file:
+            while block := opened.read(2**20):
+                if file.tell() > LARGEST_FILE:
+                    raise UserError(f"{part}: would take more than the limit of 4 GiB")
+                file.write(block)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise UserError(f"{part}: is damaged or cut short ({error}); download it again") from None
+
+
+def _unpack_zip(archive: Path, folder: Path, competition: Competition) -> None:
+    """Unpack the competition's files alone; where they stand in the archive has no say in where they go."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            for name in (competition.train_file, competition.test_file, competition.sample_file):
+                matches = [each for each in opened.infolist() if PurePosixPath(each.filename).name == name]
+                if not matches and name == competition.sample_file:
+                    continue
+                if len(matches) != 1:
+                    count = "no" if not matches else "more than one"
+                    raise UserError(f"{archive}: holds {count} {name}; is it the competition's archive?")
+                _check_member(archive, matches[0])
+                with opened.open(matches[0]) as packed, (folder / name).open("wb") as file:
+                    shutil.copyfileobj(packed, file, length=2**20)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        with archive.open("rb") as file:
+            start = file.read(512).lstrip().lower()
+        kind = "a web page, saved as a zip" if start.startswith((b"<!doctype", b"<html")) else "damaged or cut short"
+        raise UserError(f"{archive}: is {kind} ({error}); download it again") from None
+
+
+def _check_member(archive: Path, member: zipfile.ZipInfo) -> None:
+    if stat.S_ISLNK(member.external_attr >> 16):
+        raise UserError(f"{archive}: {member.filename} is a link, not a file; download the archive again")
+    if member.flag_bits & 1:
+        raise UserError(f"{archive}: {member.filename} is encrypted; unpack the archive and name the folder with DATA=")
+    if member.file_size > LARGEST_FILE:
+        raise UserError(
+            f"{archive}: {member.filename} would take {member.file_size / 2**30:.1f} GiB; the limit is 4 GiB"
+        )

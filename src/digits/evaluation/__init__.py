@@ -1,0 +1,1 @@
+"""How good predictions are: metrics with intervals, calibration, the expected score, the ranking of runs."""

@@ -1,0 +1,61 @@
+"""Runs ranked by what they reached, as a table for files and for people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from digits.evaluation.metrics import paired_gain
+
+TITLES = ("model", "CV accuracy (95 %)", "spread", "log loss", "holdout", "fit", "predict", "size")
+NOTE = "* within one standard error of the best; times in seconds of one core, all folds; size of one fold's model"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A finished run: its metrics as `RunFolder.finish` gives them, and its out-of-fold probabilities, (n, classes)."""
+
+    name: str
+    metrics: dict[str, float]
+    oof: NDArray[np.float32]
+
+
+def leaderboard(entries: Sequence[Entry], labels: NDArray[np.int64]) -> pd.DataFrame:
+    """One row per run, best CV accuracy first: `name`, its metrics, and `near_best`.
+
+    labels: (n,), of the rows that the entries predict. near_best: 1 where the best run's gain over this one is at most
+    the standard error of that gain on the same images (see `paired_gain`), else 0. Nothing here is ordered or marked
+    by the holdout.
+    """
+    ranked = sorted(entries, key=lambda entry: (-entry.metrics["cv_accuracy"], entry.metrics["log_loss"]))
+    rows = []
+    for entry in ranked:
+        gain, error = paired_gain(ranked[0].oof, entry.oof, labels)
+        rows.append({"name": entry.name} | entry.metrics | {"near_best": int(gain <= error)})
+    return pd.DataFrame(rows)
+
+
+def cells(board: pd.DataFrame) -> list[list[str]]:
+    """The leaderboard's rows as text, in the order of TITLES, with as many digits as they deserve."""
+    return [
+        [
+            f"{row.name}{' *' if row.near_best else ''}",
+            f"{row.cv_accuracy:.4f} ({row.cv_low:.4f} to {row.cv_high:.4f})",
+            f"{row.cv_sd:.4f}",
+            f"{row.log_loss:.4f}",
+            f"{row.holdout_accuracy:.4f}",
+            f"{row.fit_seconds:.1f}",
+            f"{row.predict_seconds:.1f}",
+            f"{row.size_mb:.1f} MB",
+        ]
+        for row in board.itertuples(index=False)
+    ]
+
+
+def markdown(board: pd.DataFrame) -> str:
+    """The leaderboard as a Markdown table."""
+    lines = [TITLES, ["---", *["---:"] * (len(TITLES) - 1)], *cells(board)]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines).replace(" * |", r" \* |")
+    return f"{table}\n\n\\{NOTE}\n"

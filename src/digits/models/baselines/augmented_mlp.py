@@ -1,0 +1,187 @@
+"""scikit-learn's MLPClassifier on images that are distorted anew in every epoch."""
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from digits.models import OnEpoch, Setting
+from digits.models.augmentation import distort
+from digits.models.baselines.pipelines import feature_steps, image_steps, save
+
+__all__ = ["AugmentedMLPClassifier", "build", "save"]
+
+_BATCHES_AT_ONCE = 8  # distorted and learned from between two changes of the learning rate
+
+
+class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """An MLPClassifier fed through `partial_fit`, with a learning rate that falls and weights that may be averaged.
+
+    mlp: unfitted MLPClassifier with a stochastic solver; None: one with scikit-learn's defaults. features: transformer
+    between the distorted images and mlp, fitted on the undistorted ones; None: the pixels as they are. image_shape:
+    (height, width); None takes each example as one row of pixels. epochs: passes over the images, each distorted anew.
+    learning_rate_left: share of mlp's learning_rate_init at the end of half a cosine (I. Loshchilov and F. Hutter,
+    2017, SGDR, arXiv:1608.03983, equation 5); 1: a constant rate. averaged: last share of the training whose weights
+    are averaged (B. T. Polyak and A. B. Juditsky, 1992, SIAM J. Control Optim. 30, p. 838); 0: the last weights are
+    taken. rotation, zoom, shear, shift, elastic: strengths as in `digits.models.augmentation`.
+
+    Fitted: classes_, n_features_in_, features_, mlp_, history_ (one dictionary per epoch: loss, learning_rate).
+    """
+
+    def __init__(
+        self,
+        mlp: MLPClassifier | None = None,
+        features: TransformerMixin | None = None,
+        *,
+        image_shape: tuple[int, int] | None = None,
+        epochs: int = 50,
+        learning_rate_left: float = 0.0,
+        averaged: float = 0.0,
+        rotation: float = 0.0,
+        zoom: float = 0.0,
+        shear: float = 0.0,
+        shift: float = 0.0,
+        elastic: float = 0.0,
+        random_state: int | np.random.RandomState | None = None,
+        on_epoch: OnEpoch | None = None,
+    ):
+        self.mlp = mlp
+        self.features = features
+        self.image_shape = image_shape
+        self.epochs = epochs
+        self.learning_rate_left = learning_rate_left
+        self.averaged = averaged
+        self.rotation = rotation
+        self.zoom = zoom
+        self.shear = shear
+        self.shift = shift
+        self.elastic = elastic
+        self.random_state = random_state
+        self.on_epoch = on_epoch
+
+    def fit(self, X: NDArray[np.number], y: NDArray[Any]) -> Self:
+        """Learn from X, (n, pixels), and labels y, (n,), from fresh weights. Raises ValueError for other shapes."""
+        X, y = validate_data(self, X, y)
+        check_classification_targets(y)
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=2)
+        generator = np.random.default_rng(seeds[0])
+        self.classes_ = np.unique(y)
+        self.features_ = None if self.features is None else clone(self.features).fit(X, y)
+        self.mlp_ = MLPClassifier() if self.mlp is None else clone(self.mlp)
+        batch = min(200 if self.mlp_.batch_size == "auto" else self.mlp_.batch_size, len(X))
+        self.mlp_.set_params(batch_size=batch, shuffle=False, random_state=int(seeds[1]))
+        self.history_: list[dict[str, float]] = []
+        weights = _MeanWeights()
+        used = len(X) // batch * batch  # a smaller last batch would weigh its images more
+        for epoch in range(self.epochs):
+            order = generator.permutation(len(X))[:used]
+            loss = 0.0
+            for first in range(0, used, batch * _BATCHES_AT_ONCE):
+                rows = order[first : first + batch * _BATCHES_AT_ONCE]
+                done = (epoch + first / used) / self.epochs
+                rate = self._learning_rate(done)
+                _set_learning_rate(self.mlp_, rate)
+                distorted = self._to_features(self._distort(X[rows], generator))
+                self.mlp_.partial_fit(distorted, y[rows], classes=self.classes_)
+                loss += self.mlp_.loss_ * len(rows) / used
+                if done >= 1 - self.averaged:
+                    weights.add(self.mlp_)
+            self._report(epoch + 1, {"loss": float(loss), "learning_rate": rate})
+        weights.put_into(self.mlp_)
+        return self
+
+    def predict_proba(self, X: NDArray[np.number]) -> NDArray[np.floating]:
+        """Probabilities, (n, classes), in the order of classes_."""
+        check_is_fitted(self)
+        images = validate_data(self, X, reset=False)
+        probabilities: NDArray[np.floating] = self.mlp_.predict_proba(self._to_features(images))
+        return probabilities
+
+    def predict(self, X: NDArray[np.number]) -> NDArray[Any]:
+        """Most probable class of each example, (n,)."""
+        probabilities = self.predict_proba(X)
+        return np.asarray(self.classes_[probabilities.argmax(axis=1)])
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        return state | {"on_epoch": None}  # who was told of the epochs is no part of the model
+
+    def _distort(self, X: NDArray[np.number], generator: np.random.Generator) -> NDArray[np.float32]:
+        shape = self.image_shape or (1, X.shape[1])
+        distorted = distort(
+            generator,
+            X.reshape(-1, *shape),
+            rotation=self.rotation,
+            zoom=self.zoom,
+            shear=self.shear,
+            shift=self.shift,
+            elastic=self.elastic,
+        )
+        return distorted.reshape(X.shape)
+
+    def _to_features(self, X: NDArray[np.number]) -> NDArray[np.floating]:
+        features: NDArray[Any] = X if self.features_ is None else self.features_.transform(X)
+        return features
+
+    def _learning_rate(self, done: float) -> float:
+        falling = 0.5 * (1 + np.cos(np.pi * done))
+        return float(self.mlp_.learning_rate_init * (self.learning_rate_left + (1 - self.learning_rate_left) * falling))
+
+    def _report(self, epoch: int, record: dict[str, float]) -> None:
+        self.history_.append(record)
+        if self.on_epoch:
+            self.on_epoch(epoch, self.epochs, record)
+
+
+class _MeanWeights:
+    """Mean of a network's weights over time, kept in float64."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._means: list[NDArray[np.float64]] = []
+
+    def add(self, mlp: MLPClassifier) -> None:
+        arrays = [*mlp.coefs_, *mlp.intercepts_]
+        self._count += 1
+        if self._count == 1:
+            self._means = [array.astype(np.float64) for array in arrays]
+        for mean, array in zip(self._means, arrays, strict=True):
+            np.add(mean, (array - mean) / self._count, out=mean)
+
+    def put_into(self, mlp: MLPClassifier) -> None:
+        """Overwrite the weights by their mean, if anything was added."""
+        for mean, array in zip(self._means, [*mlp.coefs_, *mlp.intercepts_], strict=bool(self._count)):
+            array[...] = mean
+
+
+def _set_learning_rate(mlp: MLPClassifier, rate: float) -> None:
+    """Change the learning rate between two calls of partial_fit; before the first, it is learning_rate_init.
+
+    scikit-learn has no schedule that ends at a given time, and no public place for the rate: it stands in the optimizer
+    that partial_fit keeps. Adam takes `learning_rate_init` anew in each step; SGD keeps `learning_rate`.
+    """
+    if optimizer := getattr(mlp, "_optimizer", None):
+        setattr(optimizer, {"sgd": "learning_rate", "adam": "learning_rate_init"}[mlp.solver], rate)
+
+
+def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch | None) -> Pipeline:
+    """Unfitted pipeline; the distorted images are normalised and projected as those of any other model."""
+    network = ("hidden_layer_sizes", "activation", "solver", "alpha", "batch_size", "learning_rate_init")
+    classifier = AugmentedMLPClassifier(
+        MLPClassifier(**{name: spec[name] for name in network}),
+        Pipeline(feature_steps(spec, setting)),
+        image_shape=setting.image_shape,
+        epochs=spec["epochs"],
+        learning_rate_left=spec["learning_rate_left"],
+        averaged=spec["averaged"],
+        **spec["augment"],
+        random_state=seed,
+        on_epoch=on_epoch,
+    )
+    return Pipeline([*image_steps(spec, setting), ("classifier", classifier)])

@@ -1,0 +1,124 @@
+"""One model on one fold: fit, then predict its validation part, the holdout and the test images."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.data.dataset import Dataset
+from digits.models import WATCHING, Classifier, OnEpoch, Setting, Viewing, build
+
+# What fitting and judging load when they need it, for processes that are forked from one that has it: two seconds each.
+PRELOAD = ("digits.training.crossval", "scipy.optimize", "scipy.stats", "sklearn.metrics")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Probabilities of a fold's validation part, the holdout and the test images, float32 (rows, classes) each."""
+
+    valid: NDArray[np.float32]
+    holdout: NDArray[np.float32]
+    test: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class FoldFit:
+    """A fitted model, and what it says of images that it has not learned from.
+
+    seen: as it predicts; plain: without its views, where it has any.
+    """
+
+    model: Classifier
+    seen: Seen
+    plain: Seen | None
+    fit_seconds: float
+    predict_seconds: float
+
+
+def fit(
+    data: Dataset,
+    fold: int | None,
+    spec: dict[str, Any],
+    normalise: str,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> Classifier:
+    """A model of `spec`, fitted on all images but those of `fold` and the holdout; None: on every labelled image.
+
+    Networks look at the fold's valid part after some epochs, for their history; only where params.yaml asks for it
+    (patience, keep_best, the schedule plateau) does what they see there change anything.
+    """
+    return fit_on(data, data.train_rows(fold), data.valid_rows(fold), spec, normalise, seed, on_epoch)
+
+
+def fit_on(
+    data: Dataset,
+    rows: NDArray[np.int64],
+    valid: NDArray[np.int64],
+    spec: dict[str, Any],
+    normalise: str,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+    start: Path | None = None,
+) -> Classifier:
+    """As `fit`, on the labelled images of `rows`, with a look at those of `valid`, where there are any.
+
+    start: folder of a saved network of the same layers, whose weights it goes on with.
+    """
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - commands with nothing to fit need not wait
+
+    model = build(spec, Setting(data.image_shape, data.classes, normalise), seed, on_epoch)
+    watched: dict[str, Any] = {}
+    if spec["kind"] in WATCHING and len(valid):
+        watched = {"X_valid": data.images[valid], "y_valid": data.labels[valid], "start": start}
+    with warnings.catch_warnings():
+        # a limit on iterations is a budget here, and using it up no news
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(data.images[rows], data.labels[rows], **watched)
+    return model
+
+
+def fit_fold(
+    data: Dataset,
+    fold: int | None,
+    spec: dict[str, Any],
+    normalise: str,
+    seed: int,
+    on_epoch: OnEpoch | None = None,
+) -> FoldFit:
+    """Fit as `fit` does and predict everything that later stages may ask for, but nothing that it has learned from."""
+    started = perf_counter()
+    model = fit(data, fold, spec, normalise, seed, on_epoch)
+    fitted = perf_counter()
+    held = data.holdout_rows[: None if fold is not None else 0]
+    parts = (data.images[data.valid_rows(fold)], data.images[held], data.test_images)
+    if isinstance(model, Viewing) and spec["views"]:
+        found = [model.predict_both(part) for part in parts]
+        seen, plain = (Seen(*each) for each in zip(*found, strict=True))
+    else:
+        seen, plain = Seen(*(model.predict_proba(part).astype(np.float32) for part in parts)), None
+    return FoldFit(model, seen, plain, fitted - started, perf_counter() - fitted)
+
+
+def rows_of(data: Dataset, folds: Iterable[int]) -> NDArray[np.int64]:
+    """The labelled images of these folds, in order."""
+    return np.flatnonzero(np.isin(data.folds, list(folds)))
+
+
+def assemble(data: Dataset, valid: Mapping[int, NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Out-of-fold probabilities, (rows of these folds, classes), in order, from each fold's validation part.
+
+    Raises ValueError where a fold's probabilities are not of its rows.
+    """
+    result = np.full((len(data.images), data.classes), np.nan, dtype=np.float32)
+    for fold, probabilities in valid.items():
+        rows = data.valid_rows(fold)
+        if len(rows) != len(probabilities):
+            raise ValueError(f"fold {fold} has {len(rows)} rows, but {len(probabilities)} predictions")
+        result[rows] = probabilities
+    return result[rows_of(data, valid)]

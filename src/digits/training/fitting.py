@@ -1,0 +1,114 @@
+"""Fits whatever is missing of some runs, side by side where that pays, and keeps every finished fit at once."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+from joblib import Parallel, delayed
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+from threadpoolctl import threadpool_limits
+
+from digits.common.console import Console
+from digits.common.errors import UserError
+from digits.common.logs import log, log_to
+from digits.data.dataset import Dataset, load_dataset
+from digits.models import UNWATCHED, OnEpoch, family
+from digits.training.crossval import fit_fold
+from digits.training.runs import RunFolder, RunSpec
+from digits.training.schedule import Fit
+
+
+@dataclass(frozen=True)
+class Work:
+    """What was tried: the number of fits, and a line for each that failed."""
+
+    fits: int
+    failures: tuple[str, ...] = ()
+
+
+def fit_unit(data: Dataset, runs: Path, spec: RunSpec, fold: int, on_epoch: OnEpoch | None = None) -> None:
+    """Fit one run on one fold and save it."""
+    folder = RunFolder(runs, spec)
+    _fit(data, folder, folder.unit(fold), fold, spec.model, spec.seed, on_epoch)
+
+
+def fit_whole(data: Dataset, runs: Path, spec: RunSpec, fit: Fit, on_epoch: OnEpoch | None = None) -> None:
+    """Fit one run on all labelled images, for as many epochs and from the seed that `fit` says, and save it."""
+    folder, model = RunFolder(runs, spec), spec.model | {"epochs": fit.epochs} | UNWATCHED
+    _fit(data, folder, folder.whole(fit), None, model, fit.seed, on_epoch)
+
+
+def _fit(
+    data: Dataset,
+    folder: RunFolder,
+    unit: Path,
+    fold: int | None,
+    model: dict[str, Any],
+    seed: int,
+    on_epoch: OnEpoch | None,
+) -> None:
+    folder.open()
+    with log_to(folder.path / "log.txt"):
+        log.info("%s starts: %s", unit.name, folder.spec)
+        fitted = fit_fold(data, fold, model, folder.spec.normalise, seed, on_epoch)
+        folder.save_unit(unit, fitted, data.labels[data.valid_rows(fold)])
+
+
+def log_epochs(tell: Callable[[str], Any]) -> OnEpoch:
+    """Writes each epoch to the log, and tells of it in a few words."""
+
+    def on_epoch(epoch: int, epochs: int, record: dict[str, float]) -> None:
+        log.info("epoch %d of %d: %s", epoch, epochs, record)
+        best_known = next(name for name in ("valid_accuracy", "accuracy", "loss") if name in record)
+        tell(f"epoch {epoch} of {epochs}, {best_known.replace('_', ' ')} {record[best_known]:.4f}")
+
+    return on_epoch
+
+
+def complete_side_by_side(
+    data: Dataset, runs: Path, specs: Sequence[RunSpec], workers: int, console: Console, title: str
+) -> Work:
+    """Fit the missing folds of several runs in `workers` processes, one core each; 0: as many as there are cores.
+
+    A fit that fails is said at once, and the others go on. Raises UserError where a process is ended from outside.
+    """
+    # fold by fold, so that the time left is known when the first fold is done
+    missing = [(spec, fold) for fold in range(data.fold_count) for spec in specs if not RunFolder(runs, spec).has(fold)]
+    if not missing:
+        return Work(0)
+    workers = min(workers or joblib.cpu_count(), len(missing))
+    failures = []
+    with console.bar(title, len(missing), "fits") as bar:
+        jobs = (delayed(_fit_in_worker)(data.folder, runs, spec, fold) for spec, fold in missing)
+        try:
+            for unit, failure in Parallel(n_jobs=workers, return_as="generator_unordered")(jobs):
+                if failure:
+                    failures.append(f"{unit} failed: {failure}")
+                    console.warn(failures[-1])
+                bar.advance(1, unit)
+        except TerminatedWorkerError:
+            raise UserError(
+                "a fit's process was ended from outside, most often for want of memory; every finished fit is kept, "
+                "the same command goes on; WORKERS=1 needs least memory"
+            ) from None
+    return Work(len(missing), tuple(failures))
+
+
+def _fit_in_worker(data_folder: Path, runs: Path, spec: RunSpec, fold: int) -> tuple[str, str | None]:
+    """`fit_unit` on the memory-mapped arrays of `data_folder`; returns what was fitted, and why not where it failed."""
+    logging.getLogger("digits").setLevel(logging.INFO)
+    family(spec.model["kind"])  # a library that is loaded later would not be held to one thread
+    # one thread per fit: more only wait for each other, and sums come out the same for any number of workers and cores
+    with threadpool_limits(1):
+        try:
+            fit_unit(load_dataset(data_folder), runs, spec, fold)
+        except Exception as error:
+            log_file = RunFolder(runs, spec).path / "log.txt"
+            with log_to(log_file):
+                log.exception("fold %d failed", fold)
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            return f"{spec.name}, fold {fold + 1}", f"{reason}; the whole of it in {log_file}"
+    return f"{spec.name}, fold {fold + 1}", None

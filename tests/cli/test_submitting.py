@@ -1,0 +1,267 @@
+"""From download to score: real commands, Kaggle's real client, and a server that speaks its protocol."""
+
+import io
+import random
+import re
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from digits.common.console import Console
+from digits.kaggle.api import Kaggle
+from digits.kaggle.ledger import Ledger
+from digits.kaggle.upload import Delivery, mark
+from kaggle_server import KEY, TOKEN, USER, Fault, KaggleServer, token_in
+from toys import QUICK, Digits, Shown, digits_command, write_toy_files
+
+SUBMIT = ("fetch", "prepare", "train", "ensemble", "submit")
+SOON = ("kaggle.timeout=20", "kaggle.retries=1", "kaggle.pause=0.1", "kaggle.poll=0.1", "kaggle.listed=0.5")
+
+
+def toy_archive(folder: Path) -> bytes:
+    """The toy competition as Kaggle would serve it."""
+    write_toy_files(folder)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as opened:
+        for file in sorted(folder.glob("*.csv")):
+            opened.write(file, file.name)
+    return packed.getvalue()
+
+
+def command(workspace: Path, *arguments: str, also: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
+    """Run it as a user would, in a process of its own with the environment as it is now."""
+    given = digits_command(*arguments, also=(*SOON, *also))
+    return subprocess.run(given, cwd=workspace, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture
+def connected(digits: Digits, server: KaggleServer, home: Path, monkeypatch: pytest.MonkeyPatch) -> Digits:
+    """Run the command in the workspace, with the server for Kaggle and the credentials in `home`."""
+    monkeypatch.setenv("HOME", str(home))
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*arguments: str, toy: bool = True, also: tuple[str, ...] = ()) -> Shown:
+        return digits(*arguments, toy=toy, also=(*SOON, *also))
+
+    return run
+
+
+def words(text: str) -> str:
+    """A table's text without the spaces and line ends that make it one."""
+    return " ".join(text.split())
+
+
+def secrets_in(*places: Path) -> list[Path]:
+    """Files that hold one of the canaries."""
+    files = [file for place in places for file in place.rglob("*") if file.is_file()]
+    return [file for file in files if any(each.encode() in file.read_bytes() for each in (KEY, TOKEN))]
+
+
+def test_from_download_to_score(
+    connected: Digits, server: KaggleServer, home: Path, workspace: Path, tmp_path: Path
+) -> None:
+    (home / ".kaggle" / "kaggle.json").unlink()
+    token_in(home)
+    server.archive = toy_archive(tmp_path / "packed")
+    server.faults["ListSubmissions"] = [Fault(status=503, message=f"no {TOKEN}")]
+    shown = connected(*SUBMIT)
+    assert shown.returncode == 0, shown.stderr
+    assert f"Kaggle: {USER}, by the token in ~/.kaggle/access_token" in shown.stdout
+    assert "Kaggle: 2 submissions today, 5 more are allowed" in shown.stdout
+    assert "public score 0.99500, " in words(shown.stdout) and " the interval" in words(shown.stdout)
+    assert (workspace / "data" / "raw" / "kaggle" / "toy.zip").read_bytes() == server.archive
+    ledger = Ledger(workspace / "submissions" / "ledger.csv")
+    lines = ledger.lines()
+    assert [line["state"] for line in lines] == ["written", "uploading", "uploaded", "scored"]
+    assert {(line["provenance"], line["source"]) for line in lines} == {("kaggle", "toy.zip")}
+    [message] = server.messages()
+    for part in ("blend-", f"expected {float(lines[0]['expected']):.4f}", mark(lines[0]["sha256"][:12])):
+        assert part in message
+    assert [*server.blobs.values()] == [(workspace / "submissions" / lines[0]["file"]).read_bytes()]
+
+    asked = len(server.asked)
+    again = connected(*SUBMIT)
+    assert "Nothing to do" in again.stdout and len(server.asked) == asked, "what is done is not asked for again"
+
+    server.score = "0.00000"
+    forced = command(workspace, "submit", "--force")
+    assert forced.returncode == 0 and "public score 0.00000, below the interval" in words(forced.stdout)
+    assert forced.stderr == ""
+    assert len(server.submissions) == len({*server.messages()}) == 2
+
+    server.score = "0.99500"
+    other = connected("train", "ensemble", "submit", also=("train.seed=5", "train.epochs=3"))
+    best = f"differs from the best so far, {lines[0]['file']} with 0.99500, in "
+    assert best in words(other.stdout) and len(server.submissions) == 3
+
+    told = connected("submissions").stdout
+    assert "0.99500" in told and "0.00000" in told and "3 of toy, 3 of them uploaded" in told
+    estimate = re.search(r"expected score ([01]\.\d{4} \([01]\.\d{4} to [01]\.\d{4}\))", words(shown.stdout))
+    assert estimate and estimate[1] in words(told)
+    standing = words(connected("leaderboard").stdout)
+    assert "team 0" in standing and "rank 56 of 1,234 teams; best from here: 0.99500" in standing
+
+    texts = "".join(each.stdout + each.stderr for each in (shown, again, forced)) + told + standing
+    assert TOKEN not in texts and secrets_in(workspace) == []
+
+
+def test_no_secret_is_in_what_is_refused_nor_in_a_traceback(server: KaggleServer, workspace: Path) -> None:
+    server.faults["DownloadDataFiles"] = [Fault(status=400, message=f"{KEY} is wrong")]
+    shown = command(workspace, "fetch", "--debug")
+    assert shown.returncode == 2 and "Kaggle refuses (*** is wrong)" in shown.stderr
+    (workspace / "submissions" / "ledger.csv").mkdir(parents=True)  # no file, which nobody expects
+    broken = command(workspace, "leaderboard", "--debug")
+    assert broken.returncode == 1 and "Traceback" in broken.stderr
+    for each in (shown, broken):
+        assert KEY not in each.stdout + each.stderr
+    assert secrets_in(workspace) == []
+
+
+def test_what_is_refused_leaves_the_file_and_says_what_to_do(
+    connected: Digits, server: KaggleServer, workspace: Path
+) -> None:
+    write_toy_files(workspace / "data" / "raw")
+    never = connected(*SUBMIT, "--upload", "never")
+    assert never.returncode == 0 and "uploads it" in never.stdout and server.asked == []
+    ledger = Ledger(workspace / "submissions" / "ledger.csv")
+
+    server.allowed = 0
+    limited = connected("submit")
+    assert limited.returncode == 2 and "no more submissions today" in limited.stderr
+    assert [line["state"] for line in ledger.lines()] == ["written"]
+
+    server.allowed, server.status = 5, "PENDING"
+    soon = ("kaggle.wait=0.01",)
+    pending = connected("submit", also=soon)
+    assert pending.returncode == 0 and "uploaded, not scored yet: type make score" in words(pending.stdout)
+    assert connected("submit", "--force", also=soon).returncode == 0
+    assert len(server.submissions) == 1, "what is still to be scored is not sent once more"
+    server.status = "COMPLETE"
+    scored = connected("score")
+    assert scored.returncode == 0 and "public score 0.99500" in words(scored.stdout)
+
+    assert connected("submit", "--force", "--upload", "never").returncode == 0
+    server.allowed = 0
+    assert connected("submit", "--force").returncode == 2
+    server.allowed = 5
+    assert connected("submit").returncode == 0
+    assert len(server.submissions) == 1, "a file that Kaggle has is sent once more by FORCE=1 alone"
+    for times in (2, 3):
+        (workspace / "submissions" / "ledger.csv").unlink()  # as on another machine
+        assert connected("submit", "--force").returncode == 0
+        assert len(server.submissions) == times
+
+
+PRACTICE = (
+    "competition.slug=digit-recognizer",
+    "competition.image_shape=[28,28]",
+    "competition.classes=10",
+    "competition.train_rows=null",
+    "competition.test_rows=null",
+    "train.layers=MP2 8",
+    "train.epochs=1",
+    "data.folds=2",
+)
+
+
+def test_practice_is_never_uploaded(connected: Digits, server: KaggleServer) -> None:
+    shown = connected(*SUBMIT, "--data", "practice", also=PRACTICE)
+    assert shown.returncode == 0 and "practice only" in words(shown.stdout), shown.stderr
+    insisted = connected("submit", "--data", "practice", "--upload", "always", also=PRACTICE)
+    assert insisted.returncode == 2 and "practice data is never uploaded" in insisted.stderr
+    assert server.asked == []
+
+
+def test_a_damaged_archive_is_refused_and_downloaded_anew(
+    connected: Digits, server: KaggleServer, tmp_path: Path
+) -> None:
+    whole = toy_archive(tmp_path / "packed")
+    middle = len(whole) // 4
+    flipped = [whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :] for at in (middle, middle + 1, middle + 200)]
+    for damaged in (whole[: len(whole) // 2], *flipped):
+        server.archive = damaged
+        shown = connected("fetch")
+        assert shown.returncode == 2 and "no whole archive" in shown.stderr and "type the same again" in shown.stderr
+    server.archive = whole
+    assert connected("fetch", "prepare").returncode == 0
+
+
+def test_rules_that_are_not_accepted_are_named_before_anything_is_fitted(server: KaggleServer, workspace: Path) -> None:
+    server.faults["DownloadDataFiles"] = [Fault(status=403, message="You must accept this competition's rules")]
+    shown = command(workspace, *SUBMIT)
+    assert shown.returncode == 2 and "kaggle.com/c/toy/rules" in shown.stderr
+    assert not (workspace / "data" / "raw" / "kaggle" / "toy.zip").exists()
+
+
+DELIVER = """
+import sys
+from pathlib import Path
+from digits.kaggle.api import Kaggle
+from digits.config import KaggleParams
+from digits.common.console import Console
+from digits.kaggle.upload import Delivery
+from digits.kaggle.ledger import Ledger
+folder, params = Path(sys.argv[1]), KaggleParams.model_validate_json(sys.argv[2])
+console = Console(plain=True)
+if __name__ == "__main__":
+    ledger = Ledger(folder / "ledger.csv")
+    Delivery(Kaggle("toy", params, console), ledger, params, console).deliver("abc", folder / "toy.csv")
+"""
+
+
+def begin(folder: Path, **params: float) -> "subprocess.Popen[bytes]":
+    """A command that submits folder/toy.csv as the intent abc."""
+    script = folder / "deliver.py"
+    script.write_text(DELIVER)
+    given = QUICK.model_copy(update=params).model_dump_json()
+    return subprocess.Popen([sys.executable, str(script), str(folder), given], stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture
+def intent(tmp_path: Path) -> Ledger:
+    """A file that is to be submitted, and its ledger."""
+    (tmp_path / "toy.csv").write_bytes(b"ImageId,Label\n1,2\n")
+    ledger = Ledger(tmp_path / "ledger.csv")
+    ledger.append({"intent": "abc", "competition": "toy", "message": f"one {mark('abc')}"}, "written", "1")
+    return ledger
+
+
+def test_two_commands_at_once_submit_once(server: KaggleServer, intent: Ledger, tmp_path: Path) -> None:
+    server.faults["CreateSubmission"] = [Fault("stall", seconds=0.5)]
+    both = [begin(tmp_path, wait=1) for _ in range(2)]
+    while "CreateSubmission" not in server.asked:
+        assert all(process.poll() is None for process in both)
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
+    assert any(b"deliver.py" in line for line in running) and not any(KEY.encode() in line for line in running)
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert server.messages() == ["one [abc]"]
+    assert [line["state"] for line in intent.lines()] == ["written", "uploading", "uploaded", "scored"]
+
+
+@pytest.mark.parametrize("moment", range(10))
+def test_killed_at_any_moment_and_typed_again_it_submits_once(
+    server: KaggleServer, intent: Ledger, tmp_path: Path, moment: int
+) -> None:
+    generator = random.Random(moment)
+    # requests of one submission: list, limits, start, upload, create, list
+    last = generator.randint(1, 6)
+    for name in ("ListSubmissions", "GetSubmissionLimits", "StartSubmissionUpload", "blob1", "CreateSubmission"):
+        server.faults[name] = [Fault("stall", seconds=0.1)]
+    process = begin(tmp_path)
+    deadline = time.monotonic() + 60
+    while len(server.asked) < last:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.002)
+    time.sleep(generator.random() * 0.2)
+    process.kill()
+    process.wait()
+    console = Console(plain=True)
+    done = Delivery(Kaggle("toy", QUICK, console), intent, QUICK, console).deliver("abc", tmp_path / "toy.csv")
+    assert done["state"] == "scored"
+    time.sleep(0.3)  # what the killed command had on its way would be there by now
+    assert server.messages() == ["one [abc]"], [line["state"] for line in intent.lines()]

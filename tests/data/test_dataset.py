@@ -1,0 +1,29 @@
+"""Folds and holdout of the prepared arrays partition the labelled rows."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digits.common.errors import UserError
+from digits.data.dataset import Dataset, load_dataset
+
+
+def test_rows_partition(toy_data: Dataset) -> None:
+    everything = set(range(180))
+    valid = [set(toy_data.valid_rows(fold)) for fold in range(toy_data.fold_count)]
+    held_out = set(toy_data.holdout_rows)
+    assert set().union(*valid) | held_out == everything
+    assert sum(map(len, valid)) + len(held_out) == 180
+    for fold in range(toy_data.fold_count):
+        assert set(toy_data.train_rows(fold)) == everything - held_out - valid[fold]
+    assert set(toy_data.working_rows) == everything - held_out
+
+
+def test_arrays_are_mapped_not_copied(toy_data: Dataset) -> None:
+    assert isinstance(toy_data.images, np.memmap)
+
+
+def test_a_folder_without_arrays_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="make data"):
+        load_dataset(tmp_path / "none")

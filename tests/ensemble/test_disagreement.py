@@ -1,0 +1,72 @@
+"""What is shown as disputed, or as wrong, is so."""
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from matplotlib import image as matplotlib_image
+
+from digits.data.dataset import Dataset
+from digits.ensemble.blend import Blended
+from digits.ensemble.combine import PROBABILITIES, mean
+from digits.ensemble.disagreement import disagreement, draw_uncertain, most_disputed, surest_errors
+from digits.ensemble.selection import Member, Selection, select
+
+
+def one_hot(classes: list[int], sure: float = 0.9) -> np.ndarray:
+    found: np.ndarray = np.eye(3)[classes] * (sure - (1 - sure) / 2) + (1 - sure) / 2
+    return found
+
+
+def test_disagreement_is_between_nothing_and_that_of_certain_opposites() -> None:
+    same, apart = one_hot([0, 1]), one_hot([1, 1])
+    assert disagreement(np.stack([same, same])) == pytest.approx([0, 0], abs=1e-12)
+    found = disagreement(np.stack([same, apart]))
+    assert found[0] > 0.1 and found[1] == pytest.approx(0, abs=1e-12)
+    sure = disagreement(np.stack([np.eye(3)[[0]], np.eye(3)[[1]]]))
+    assert sure == pytest.approx([np.log(2)])
+
+
+Selected = Callable[[int], tuple[Selection, Blended]]
+
+
+@pytest.fixture
+def selected(toy_data: Dataset) -> Selected:
+    """Right everywhere, but for row 5, surely wrong, and row 9, unsurely; two models differ on test image 7 alone."""
+
+    def make(models: int) -> tuple[Selection, Blended]:
+        rows = toy_data.working_rows
+        labels = np.asarray(toy_data.labels)
+        oof = one_hot([*labels[rows]])
+        oof[5] = one_hot([(labels[rows[5]] + 1) % 3], 0.98)[0]
+        oof[9] = one_hot([(labels[rows[9]] + 1) % 3], 0.6)[0]
+        test = np.stack([one_hot([0] * 30)] * models)
+        test[-1, 7] = one_hot([2], 0.7)[0]
+        holdout = np.stack([one_hot([*labels[toy_data.holdout_rows]])] * models)
+        member = Member("some", rows, oof, holdout, test)
+        selection = select(
+            {"": [member]}, {"alone": mean(PROBABILITIES)}, labels[rows], np.asarray(toy_data.folds)[rows]
+        )
+        return selection, Blended(selection.oof, holdout.mean(axis=0), test.mean(axis=0))
+
+    return make
+
+
+@pytest.mark.parametrize("models", [1, 2])
+def test_the_most_disputed_images_come_first(selected: Selected, models: int) -> None:
+    found = most_disputed(*selected(models), count=4)
+    assert found[0] == 7 and len(found) == 4
+
+
+def test_the_surest_errors_come_first_and_nothing_else(selected: Selected, toy_data: Dataset) -> None:
+    labels = np.asarray(toy_data.labels)[toy_data.working_rows]
+    assert surest_errors(selected(2)[0], labels, 10).tolist() == [5, 9]
+    assert surest_errors(selected(2)[0], labels, 1).tolist() == [5]
+
+
+def test_the_picture_shows_the_images_themselves(toy_data: Dataset, selected: Selected) -> None:
+    drawn = matplotlib_image.imread(io.BytesIO(draw_uncertain(toy_data, "abc", *selected(2))), format="png")
+    assert drawn.shape[1] > 800 and drawn.std() > 0.05
+    other = matplotlib_image.imread(io.BytesIO(draw_uncertain(toy_data, "xyz", *selected(2))), format="png")
+    assert drawn.shape == other.shape and not np.array_equal(drawn, other)

@@ -1,0 +1,191 @@
+"""A file is submitted once, whatever happens on the way, and the ledger says what happened."""
+
+from pathlib import Path
+
+import pytest
+
+from digits.common.console import Console
+from digits.common.errors import UserError
+from digits.kaggle.api import Kaggle, KaggleError
+from digits.kaggle.ledger import Ledger
+from digits.kaggle.upload import Delivery, mark
+from kaggle_server import DROP, LOSE, PAGE, Fault, KaggleServer
+from toys import QUICK
+
+CONTENT = b"ImageId,Label\n1,2\n"
+ENTRY = {"competition": "toy", "file": "toy.csv", "expected_low": "0.99", "expected_high": "0.999"}
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """With two intents, one of whose names begins as the other's."""
+    found = Ledger(tmp_path / "ledger.csv")
+    for intent in ("abc", "abc-2"):
+        found.append(ENTRY | {"intent": intent, "message": f"expected 0.99 {mark(intent)}"}, "written", "1")
+    return found
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "toy.csv"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def delivery(ledger: Ledger, **params: float) -> Delivery:
+    patience, console = QUICK.model_copy(update=params), Console(plain=True)
+    return Delivery(Kaggle("toy", patience, console), ledger, patience, console)
+
+
+def states(ledger: Ledger, intent: str = "abc") -> list[str]:
+    return [line["state"] for line in ledger.lines() if line["intent"] == intent]
+
+
+def test_a_file_is_sent_listed_and_scored(server: KaggleServer, ledger: Ledger, file: Path) -> None:
+    done = delivery(ledger)
+    assert done.deliver("abc", file)["state"] == "scored"
+    line = done.score("abc")
+    assert (line["state"], line["public_score"], line["ref"]) == ("scored", "0.99500", "7")
+    assert states(ledger) == ["written", "uploading", "uploaded", "scored"]
+    assert [*server.blobs.values()] == [CONTENT] and server.messages() == ["expected 0.99 [abc]"]
+    assert server.asked.index("GetSubmissionLimits") < server.asked.index("StartSubmissionUpload")
+    asked = len(server.asked)
+    assert done.deliver("abc", file) == line and len(server.asked) == asked, "what is done is not asked for again"
+    done.deliver("abc-2", file)
+    assert server.messages() == ["expected 0.99 [abc-2]", "expected 0.99 [abc]"]
+
+
+def test_what_another_machine_has_sent_is_not_sent_again(server: KaggleServer, ledger: Ledger, file: Path) -> None:
+    server.submissions.append({"ref": 3, "description": "from elsewhere [abc]"})
+    assert delivery(ledger).deliver("abc", file)["ref"] == "3"
+    assert server.blobs == {} and states(ledger) == ["written", "uploaded", "scored"]
+
+
+def test_beyond_the_limit_nothing_is_sent(server: KaggleServer, ledger: Ledger, file: Path) -> None:
+    server.allowed = 0
+    with pytest.raises(
+        UserError, match=r"no more submissions today \(2 were made\); the next day begins in \d+\.\d hours"
+    ):
+        delivery(ledger).deliver("abc", file)
+    assert states(ledger) == ["written"] and server.blobs == {}
+    server.allowed = 1
+    assert delivery(ledger).deliver("abc", file)["state"] == "scored"
+
+
+# what goes wrong, at which request; and whether the same command gets over it by itself
+FAULTS = {
+    "drop before": ("StartSubmissionUpload", [DROP], True),
+    "drop during": ("blob1", [DROP], True),
+    "drop after": ("CreateSubmission", [DROP], True),
+    "reply lost": ("CreateSubmission", [LOSE], True),
+    "busy": ("CreateSubmission", [Fault(status=429, headers={"Retry-After": "0"}), Fault(status=503)], True),
+    "a page": ("StartSubmissionUpload", [PAGE], True),
+    "upload refused": ("blob1", [Fault(status=403)], True),
+    "asked too often": ("CreateSubmission", [Fault(status=429, headers={"Retry-After": "86400"})], False),
+    "rules": ("CreateSubmission", [Fault(status=403)], False),
+    "refused": ("CreateSubmission", [Fault(status=400, message="Your team has used its submissions")], False),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_after_any_fault_there_is_one_submission_and_the_ledger_is_true(
+    server: KaggleServer, ledger: Ledger, file: Path, name: str
+) -> None:
+    where, faults, recovers = FAULTS[name]
+    server.faults[where] = [*faults]
+    if recovers:
+        assert delivery(ledger).deliver("abc", file)["state"] == "scored"
+    else:
+        with pytest.raises(KaggleError) as found:
+            delivery(ledger).deliver("abc", file)
+        assert server.submissions == [] and states(ledger)[-1] == "failed"
+        assert ledger.intents("toy")["abc"]["reason"] == str(found.value)
+        assert len(str(found.value).splitlines()) == 1
+        assert delivery(ledger).deliver("abc", file)["state"] == "scored"
+    assert server.messages() == ["expected 0.99 [abc]"], "one, and no other"
+    assert server.blobs[server.submissions[0]["blob"]] == CONTENT
+    delivery(ledger).deliver("abc", file)
+    assert len(server.submissions) == 1
+
+
+def test_when_it_is_not_known_whether_a_file_has_arrived_the_next_command_looks(
+    server: KaggleServer, ledger: Ledger, file: Path
+) -> None:
+    server.faults["CreateSubmission"] = [LOSE]
+    done = delivery(ledger, retries=0)
+    # the list is asked before, and can be had; after the upload it cannot
+    server.faults["ListSubmissions"] = [Fault("none"), DROP]
+    with pytest.raises(KaggleError, match="whether the file has arrived is not known; the same command looks"):
+        done.deliver("abc", file)
+    assert states(ledger) == ["written", "uploading"] and len(server.submissions) == 1
+    assert delivery(ledger).deliver("abc", file)["state"] == "scored"
+    assert len(server.submissions) == 1
+
+
+@pytest.mark.parametrize("last", [Fault(status=500), Fault(status=403)])
+def test_what_may_have_arrived_has_not_failed(server: KaggleServer, ledger: Ledger, file: Path, last: Fault) -> None:
+    """Not even where a later try is refused for certain: the first may be on its way."""
+    server.faults["CreateSubmission"] = [Fault(status=500), Fault(status=500), last]
+    with pytest.raises(KaggleError) as found:
+        delivery(ledger).deliver("abc", file)
+    line = ledger.intents("toy")["abc"]
+    assert (line["state"], line["reason"]) == ("uploading", str(found.value))
+    server.late, server.asked = [{"ref": 5, "description": "expected 0.99 [abc]"}], []
+    assert delivery(ledger, listed=5).deliver("abc", file)["ref"] == "5"
+
+
+def test_a_reply_that_takes_too_long_is_looked_for_and_not_sent_again(
+    server: KaggleServer, ledger: Ledger, file: Path
+) -> None:
+    server.faults["CreateSubmission"] = [Fault("stall", seconds=4.5)]
+    done = delivery(ledger, timeout=3.0, listed=10)
+    assert done.deliver("abc", file)["state"] == "scored"
+    assert server.messages() == ["expected 0.99 [abc]"] and server.asked.count("CreateSubmission") == 1
+
+
+def test_what_was_being_sent_and_never_arrived_is_settled(server: KaggleServer, ledger: Ledger) -> None:
+    ledger.append(ledger.intents("toy")["abc"], "uploading", "2")
+    assert delivery(ledger).settle("abc")["state"] == "failed"
+    assert "has not arrived" in ledger.intents("toy")["abc"]["reason"]
+
+
+def test_a_score_that_is_no_number_is_waited_for(server: KaggleServer, ledger: Ledger, file: Path) -> None:
+    server.score = ""
+    assert delivery(ledger).deliver("abc", file)["state"] == "uploaded"
+    server.score = "0.9"
+    assert delivery(ledger).score("abc")["public_score"] == "0.9"
+
+
+def test_what_is_listed_late_is_waited_for(server: KaggleServer, ledger: Ledger, file: Path) -> None:
+    """As after a kill: the submission was on its way, and turns up while the next command looks for it."""
+    ledger.append(ledger.intents("toy")["abc"], "uploading", "2")
+    server.late = [{"ref": 5, "description": "expected 0.99 [abc]"}]
+    assert delivery(ledger, listed=5).deliver("abc", file)["ref"] == "5"
+    assert server.blobs == {}
+
+
+def test_what_was_interrupted_before_it_was_sent_is_sent(server: KaggleServer, ledger: Ledger, file: Path) -> None:
+    ledger.append(ledger.intents("toy")["abc"], "uploading", "2")
+    assert delivery(ledger).deliver("abc", file)["state"] == "scored"
+    assert len(server.submissions) == 1
+
+
+def test_what_kaggle_cannot_score_is_told_with_its_reason(server: KaggleServer, ledger: Ledger, file: Path) -> None:
+    server.status, server.error = "ERROR", "Submission must have 28000 rows"
+    for _ in range(2):
+        with pytest.raises(
+            UserError, match=r"toy.csv: Kaggle could not score it: Submission must have 28000 rows; FORCE=1"
+        ):
+            delivery(ledger).deliver("abc", file)
+    assert states(ledger) == ["written", "uploading", "failed"] and len(server.submissions) == 1
+
+
+def test_a_score_is_waited_for_and_asked_for_later(server: KaggleServer, ledger: Ledger, file: Path) -> None:
+    server.status = "PENDING"
+    done = delivery(ledger)
+    assert done.deliver("abc", file)["state"] == done.score("abc")["state"] == "uploaded"
+    assert done.settle("abc")["state"] == "uploaded"
+    server.status = "COMPLETE"
+    assert done.settle("abc")["public_score"] == "0.99500"
+    assert states(ledger) == ["written", "uploading", "uploaded", "scored"]
+    assert done.settle("abc-2")["state"] == "written"

@@ -1,0 +1,131 @@
+"""Toy competitions that take milliseconds, and what tests of several rooms share."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+
+from digits.config import KaggleParams
+from digits.data.dataset import Dataset, load_dataset, save_dataset
+
+ROOT = Path(__file__).parent.parent
+REAL_DIGITS = ROOT.parent / "shared" / "data" / "digit-recognizer.zip"
+REAL_FASHION = ROOT.parent / "shared" / "data" / "fashion-mnist.zip"
+
+# networks, baselines and searches as small as they can be
+SMALL = (
+    "data.folds=3",
+    "train.layers=4C3 MP2 8",
+    "train.epochs=2",
+    "train.min_steps=0",
+    "train.batch_size=16",
+    "train.label_smoothing=0.0",
+    "train.views=[]",
+    "train.budget=0.001",  # time for one fold, which is fitted in any case; MINUTES has time for all
+    "train.beside=[]",
+    "train.fits=1",
+    "train.precision=float32",
+    f"train.threads={joblib.cpu_count()}",
+    "tune.trials=4",
+    "tune.epochs=4",
+    "tune.largest=1000",
+    "tune.finalists=1",
+    "tune.first={flat: {layers: 16 8}}",
+    "tune.space={blocks: 1, convolutions: 1, filters: 16, dense_layers: 1, units: 64, batch_size: 64}",
+    "baseline.models={small: {kind: mlp, deskew: false, components: null, hidden_layer_sizes: [16], activation: relu,"
+    " solver: adam, alpha: 1e-4, batch_size: 16, learning_rate_init: 1e-2, max_iter: 4, early_stopping: false,"
+    " n_iter_no_change: 3},"
+    " nearest: {kind: knn, deskew: false, components: 8, n_neighbors: 3, weights: uniform}}",
+)
+# 12x12 images of three classes
+TOY = (
+    "competition.slug=toy",
+    "competition.image_shape=[12,12]",
+    "competition.classes=3",
+    "competition.train_rows=180",
+    "competition.test_rows=30",
+    *SMALL,
+)
+
+MINUTES = "train.budget=10"
+
+
+def toy_images(count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A bright bar in the upper, middle or lower third, on noise: images uint8 (count, 144), labels (count,)."""
+    labels = np.arange(count) % 3
+    images = generator.integers(0, 60, (count, 12, 12))
+    for image, label in zip(images, labels, strict=True):
+        image[4 * label + 1 : 4 * label + 3, 2:10] += 150
+    return images.reshape(count, -1).astype(np.uint8), labels
+
+
+def write_toy_files(folder: Path, train_rows: int = 180, test_rows: int = 30) -> None:
+    """The three CSVs of the toy competition."""
+    generator = np.random.default_rng(1)
+    columns = [f"pixel{number}" for number in range(144)]
+    images, labels = toy_images(train_rows, generator)
+    train = pd.DataFrame(images, columns=columns)
+    train.insert(0, "label", labels)
+    folder.mkdir(parents=True, exist_ok=True)
+    train.to_csv(folder / "train.csv", index=False, lineterminator="\n")
+    pd.DataFrame(toy_images(test_rows, generator)[0], columns=columns).to_csv(
+        folder / "test.csv", index=False, lineterminator="\n"
+    )
+    ids = np.arange(1, test_rows + 1)
+    pd.DataFrame({"ImageId": ids, "Label": 0}).to_csv(
+        folder / "sample_submission.csv", index=False, lineterminator="\r\n"
+    )
+
+
+def prepare_toy(folder: Path) -> Dataset:
+    """The toy arrays, written to `folder`."""
+    generator = np.random.default_rng(2)
+    images, labels = toy_images(180, generator)
+    folds = (np.arange(180) // 3 % 10) % 3
+    folds[162:] = -1
+    arrays = {
+        "images": images,
+        "labels": labels,
+        "folds": folds.astype(np.int8),
+        "test_images": toy_images(30, generator)[0],
+        "test_ids": np.arange(1, 31),
+    }
+    about = {"provenance": "local", "image_shape": [12, 12], "classes": 3, "hash": "toy"}
+    save_dataset(folder, arrays, about)
+    return load_dataset(folder)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a command returned and printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Digits = Callable[..., Shown]
+
+
+def digits_arguments(*arguments: str, toy: bool = True, also: tuple[str, ...] = ()) -> list[str]:
+    """Arguments of the command, on the toy competition unless told otherwise; `also`: further overrides."""
+    overrides = (*(TOY if toy else ()), *also)
+    return [*arguments, *(["--set", " ".join(f"'{item}'" for item in overrides)] if overrides else [])]
+
+
+def digits_command(*arguments: str, also: tuple[str, ...] = ()) -> list[str]:
+    """The command line of the package on the toy competition, for a process of its own."""
+    return [sys.executable, "-m", "digits", *digits_arguments(*arguments, also=also)]
+
+
+# everything that Kaggle is waited for is over soon
+QUICK = KaggleParams(timeout=8, retries=2, pause=0.05, listed=0.3, poll=0.05, wait=0.01)
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Content of every file below a folder, by relative path."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}

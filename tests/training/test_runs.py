@@ -1,0 +1,164 @@
+"""A run's folder is named after all that decides its numbers, and is continued, not redone."""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from digits.common.console import Console
+from digits.config import Params
+from digits.data.dataset import Dataset
+from digits.evaluation.metrics import accuracy, log_loss
+from digits.training.fitting import Work, complete_side_by_side, fit_unit, fit_whole
+from digits.training.runs import PLAIN, SEEN, RunFolder, RunSpec, run_spec
+from digits.training.schedule import Fit
+
+
+@pytest.fixture
+def spec(toy_params: Params, toy_data: Dataset) -> RunSpec:
+    model = toy_params.baseline.models["small"].model_dump(mode="json")
+    return run_spec("small", model, "/255", 0, toy_data)
+
+
+def test_whatever_changes_the_numbers_changes_the_folder(spec: RunSpec) -> None:
+    changes = (
+        {"seed": 1},
+        {"normalise": "none"},
+        {"data": "other"},
+        {"code": "other"},
+        {"model": spec.model | {"alpha": 1.0}},
+    )
+    names = {replace(spec, **change).folder_name for change in changes}
+    assert len(names | {spec.folder_name}) == 6
+
+
+def test_the_family_decides_the_code_that_counts(toy_params: Params, toy_data: Dataset, spec: RunSpec) -> None:
+    cnn = run_spec("cnn", toy_params.train.spec.model_dump(mode="json"), "/255", 0, toy_data)
+    assert cnn.code != spec.code
+
+
+def test_side_by_side_is_the_same_as_one_by_one(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:
+    console = Console(plain=True)
+    other = replace(spec, name="other", seed=1)
+    for name, workers in (("two", 2), ("one", 1)):
+        work = complete_side_by_side(toy_data, tmp_path / name, [spec, other], workers, console, "baseline")
+        assert work == Work(fits=6)
+    assert complete_side_by_side(toy_data, tmp_path / "one", [spec, other], 1, console, "baseline") == Work(fits=0)
+    for each in (spec, other):
+        two, one = (RunFolder(tmp_path / name, each).result(toy_data, range(3)) for name in ("two", "one"))
+        assert np.array_equal(two.oof, one.oof) and np.array_equal(two.test, one.test)
+
+
+def test_a_fit_beside_others_has_one_thread(
+    toy_data: Dataset, spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[int] = []
+    monkeypatch.setattr(
+        "digits.training.fitting.fit_unit", lambda *_: threads.extend(pool["num_threads"] for pool in threadpool_info())
+    )
+    complete_side_by_side(toy_data, tmp_path, [spec], 1, Console(plain=True), "baseline")
+    assert set(threads) == {1}
+
+
+def test_libraries_that_a_fit_loads_are_held_to_one_thread_too(toy_data: Dataset, tmp_path: Path) -> None:
+    """In a new process, where scikit-learn's own thread pools are loaded by the first model that is built."""
+    script = f"""
+import digits.training.fitting as fitting
+from pathlib import Path
+from digits.common.console import Console
+from digits.data.dataset import load_dataset
+from digits.training.runs import run_spec
+from threadpoolctl import threadpool_info
+threads = lambda *_: print(sorted((pool["user_api"], pool["num_threads"]) for pool in threadpool_info()))
+fitting.fit_unit = threads
+data = load_dataset(Path({str(toy_data.folder)!r}))
+spec = run_spec("nearest", {{"kind": "knn"}}, "/255", 0, data)
+fitting.complete_side_by_side(data, Path({str(tmp_path)!r}), [spec], 1, Console(plain=True), "baseline")
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    shown = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    pools = [ast.literal_eval(line) for line in shown.splitlines() if line.startswith("[")]
+    assert len(pools) == 3
+    for pool in pools:
+        assert {api for api, _ in pool} == {"blas", "openmp"}
+        assert {count for _, count in pool} == {1}
+
+
+def test_a_finished_run_says_how_good_it_is(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:
+    for fold in range(3):
+        fit_unit(toy_data, tmp_path, spec, fold)
+    folder = RunFolder(tmp_path, spec)
+    metrics = folder.finish(toy_data)
+    result = folder.result(toy_data, range(3))
+    held = accuracy(result.holdout.mean(axis=0), toy_data.labels[toy_data.holdout_rows])
+    assert metrics["cv_accuracy"] == accuracy(result.oof, toy_data.labels[toy_data.working_rows]).value
+    assert metrics["holdout_accuracy"] == held.value
+    assert metrics["log_loss"] == log_loss(result.oof, toy_data.labels[toy_data.working_rows])
+    assert metrics["cv_low"] < metrics["cv_accuracy"] <= metrics["cv_high"]
+    tests = [np.load(folder.unit(fold) / "probabilities.npz")["test"] for fold in range(3)]
+    assert np.array_equal(result.test, tests)
+    assert {"run.json", "metrics.json", "log.txt", "fold-0", "fold-1", "fold-2"} == {
+        path.name for path in folder.path.iterdir()
+    }
+
+
+def test_metrics_are_of_the_folds_that_are_fitted(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, spec)
+    fit_unit(toy_data, tmp_path, spec, 1)
+    assert (folder.done(3), folder.missing(3)) == ([1], [0, 2])
+    one = folder.finish(toy_data)
+    assert (one["folds"], one["cv_sd"]) == (1, 0)
+    assert one["cv_accuracy"] == folder.unit_metrics(folder.unit(1))["accuracy"]
+    fit_unit(toy_data, tmp_path, spec, 0)
+    both = folder.finish(toy_data)
+    assert both["folds"] == 2 and both["fit_seconds"] > one["fit_seconds"]
+
+
+def test_a_fit_on_all_images_neither_stops_early_nor_needs_what_it_cannot_look_at(
+    toy_data: Dataset, toy_params: Params, tmp_path: Path
+) -> None:
+    plateau = {"kind": "plateau", "factor": 0.5, "patience": 0}
+    also = {"patience": 0, "keep_best": True, "schedule": plateau, "learning_rate": 1e-12}
+    spec = run_spec("cnn", toy_params.train.spec.model_dump(mode="json") | also, "/255", 0, toy_data)
+    folder, fit = RunFolder(tmp_path, spec), Fit(None, 4, 1)
+    fit_whole(toy_data, tmp_path, spec, fit)
+    rates = [json.loads(line)["learning_rate"] for line in (folder.whole(fit) / "history.jsonl").open()]
+    assert len(rates) == 4 and rates[-1] < rates[0], "it goes by the loss in training"
+
+
+def test_a_fit_on_all_images_predicts_the_test_images_alone(
+    toy_data: Dataset, toy_params: Params, tmp_path: Path
+) -> None:
+    model = toy_params.train.spec.model_dump(mode="json") | {
+        "views": [{"rotation": 5.0, "zoom": 0, "shear": 0, "shift": [0, 0]}]
+    }
+    spec = run_spec("cnn", model, "/255", 0, toy_data)
+    folder = RunFolder(tmp_path, spec)
+    fit_unit(toy_data, tmp_path, spec, 0)
+    alone = folder.result(toy_data, [0])
+    fits = [Fit(None, epochs, seed) for seed, epochs in ((1, 1), (2, 3))]
+    for fit in fits:
+        fit_whole(toy_data, tmp_path, spec, fit)
+    assert folder.wholes() == fits
+    for file in (SEEN, PLAIN):
+        result = folder.result(toy_data, [0], file)
+        assert (result.test.shape, result.holdout.shape) == ((3, 30, 3), (1, 18, 3))
+        assert len({model.tobytes() for model in result.test}) == 3
+    assert np.array_equal(folder.result(toy_data, [0]).oof, alone.oof)
+    fit_unit(toy_data, tmp_path, spec, 2)
+    more = folder.result(toy_data, [0])
+    assert np.array_equal(more.oof, alone.oof) and len(more.holdout) == 1
+    assert len(more.test) == 4, "a fold that others do not have is worth as much for the test images"
+    assert not np.array_equal(folder.result(toy_data, [0], PLAIN).oof, alone.oof)
+    metrics = folder.unit_metrics(folder.whole(fits[0]))
+    assert "accuracy" not in metrics and folder.unit_seconds(folder.whole(fits[0])) > 0
+    assert len((folder.whole(fits[1]) / "history.jsonl").read_text().splitlines()) == 3

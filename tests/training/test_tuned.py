@@ -1,0 +1,137 @@
+"""What a search found: a fragment that the same params take by themselves, and that a person can edit."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from digits.common.errors import UserError
+from digits.config import Params, load_params
+from digits.data.dataset import Dataset
+from digits.models.architecture import parse_layers
+from digits.models.cnn.network import Style, build_network
+from digits.training.candidates import accuracies, baseline_runs, networks
+from digits.training.tuned import study_of
+from toys import ROOT
+
+STYLE = Style("relu", "glorot_uniform", 0.0, 0.0, 0.0, "float32")
+
+
+def changed(params: Params, section: str, **values: object) -> Params:
+    return params.model_copy(update={section: getattr(params, section).model_copy(update=values)})
+
+
+def test_what_was_found_is_a_fragment_that_train_takes(toy_params: Params, toy_data: Dataset, tmp_path: Path) -> None:
+    study = study_of(toy_params, toy_data, tmp_path, "train")
+    default, beside = networks(toy_params, study)
+    assert study.best == {} and study.fragment is None and beside == {}
+    assert default["default"] == (toy_params.train.spec, "/255") and tuple(default) == toy_params.train.among
+    study.save({"layers": "8C3 MP2 16", "optimizer": {"name": "adamw"}, "normalise": "standard"}, "found\nby hand")
+    [(spec, normalise)] = networks(toy_params, study)[0].values()
+    assert (spec.layers, spec.optimizer.name, normalise) == ("8C3 MP2 16", "adamw", "standard")
+    assert spec.epochs == toy_params.train.epochs
+    assert networks(changed(toy_params, "train", use_tuned=False), study) == (default, {})
+    study.save({"epoch": 3}, "edited by hand")
+    with pytest.raises(UserError, match=r"best.yaml: unknown key epoch; did you mean epochs\?"):
+        networks(toy_params, study)
+    study.save({}, "kept")
+    assert study.fragment == {} and networks(toy_params, study) == (default, {})
+
+
+def test_a_network_that_is_named_is_the_only_one(toy_data: Dataset, tmp_path: Path) -> None:
+    params = load_params(ROOT / "params.yaml", ["train.network=seven-convolutions"])
+    study = study_of(params, toy_data, tmp_path, "train")
+    assert networks(params, study) == ({"seven-convolutions": (params.network("seven-convolutions"), "/255")}, {})
+
+
+@pytest.mark.parametrize(
+    ("side", "among", "beside"),
+    [
+        (28, ["one-epoch", "default", "one-minute", "two-minutes"], ["seven-convolutions"]),
+        (16, ["one-epoch", "default"], ["seven-convolutions"]),
+        (8, ["one-epoch", "default"], []),
+    ],
+)
+def test_networks_that_the_images_are_too_small_for_are_left_out(
+    side: int, among: list[str], beside: list[str], toy_data: Dataset, tmp_path: Path
+) -> None:
+    params = load_params(ROOT / "params.yaml", [f"competition.image_shape=[{side},{side}]"])
+    assert [*map(list, networks(params, study_of(params, toy_data, tmp_path, "train")))] == [among, beside]
+    for name in (*among, *beside):
+        build_network(parse_layers(params.network(name).layers), STYLE, (side, side), 10)
+    for name in params.too_large:
+        with pytest.raises(ValueError):
+            build_network(parse_layers(params.network(name).layers), STYLE, (side, side), 10)
+
+
+def test_networks_are_fitted_beside_the_tuned_one_too(toy_params: Params, toy_data: Dataset, tmp_path: Path) -> None:
+    params = changed(toy_params, "train", beside=("two-minutes",))
+    study = study_of(params, toy_data, tmp_path, "train")
+    study.save({"layers": "8C3 MP2 16"}, "found")
+    tuned, beside = networks(params, study)
+    assert ([*tuned], beside) == (["tuned"], {"two-minutes": (params.network("two-minutes"), "/255")})
+
+
+def test_a_network_that_is_known_to_be_better_than_the_tuned_one_is_not_given_up(
+    toy_data: Dataset, tmp_path: Path
+) -> None:
+    params = load_params(ROOT / "params.yaml")
+    study = study_of(params, toy_data, tmp_path, "train")
+
+    def among(accuracy: float | None, params: Params = params) -> list[str]:
+        measured = {"digit-recognizer": {"tuned": accuracy}} if accuracy else None
+        study.save({"learning_rate": 0.004}, "found", measured)
+        assert study.best == {"learning_rate": 0.004}
+        return [*networks(params, study)[0]]
+
+    assert among(0.9958) == ["tuned", "two-minutes"]
+    assert among(0.9945) == ["tuned", "one-minute", "two-minutes"]
+    assert accuracies(params, study)["tuned"] == 0.9945
+    assert among(0.9999) == ["tuned"]
+    assert among(None) == ["tuned"]  # as of other competitions, or changed by hand
+    assert among(0.9945, load_params(ROOT / "params.yaml", ["train.network=one-minute"])) == ["tuned"]
+
+
+def test_the_fragment_is_a_params_file_but_for_what_it_extends(
+    toy_params: Params, toy_data: Dataset, tmp_path: Path
+) -> None:
+    study = study_of(toy_params, toy_data, tmp_path, "train")
+    study.save({"learning_rate": 0.004, "normalise": "minmax"}, "found", {"toy": {"tuned": 0.99}})
+    whole = tmp_path / "mine.yaml"
+    whole.write_text(f"extends: {ROOT / 'params.yaml'}\n" + (study.folder / "best.yaml").read_text())
+    params = load_params(whole)
+    assert (params.train.learning_rate, params.data.normalise) == (0.004, "minmax")
+    assert params.train.measured["toy"] == {"tuned": 0.99}
+
+
+def test_a_tuned_baseline_is_fitted_as_it_was_found(toy_params: Params, toy_data: Dataset, tmp_path: Path) -> None:
+    before = baseline_runs(toy_params, toy_data, tmp_path)
+    study_of(toy_params, toy_data, tmp_path, "small").save({"alpha": 0.5, "hidden_layer_sizes": [3, 2]}, "found")
+    after = baseline_runs(toy_params, toy_data, tmp_path)
+    assert after[0].model == before[0].model | {"alpha": 0.5, "hidden_layer_sizes": [3, 2]}
+    assert after[1:] == before[1:]
+
+
+def test_a_changed_space_objective_or_data_is_another_study(
+    toy_params: Params, toy_data: Dataset, tmp_path: Path
+) -> None:
+    def name(params: Params, model: str = "train") -> str:
+        return study_of(params, toy_data, tmp_path, model).name
+
+    same: list[dict[str, Any]] = [
+        {"budget": 99.0},
+        {"workers": 7},
+        {"storage": "postgresql://somewhere"},
+        {"trials": 1},
+        {"timeout": 1.0},
+    ]
+    assert {name(changed(toy_params, "tune", **each)) for each in same} == {name(toy_params)}
+    others = [
+        changed(toy_params, "tune", space={"blocks": 2}),
+        changed(toy_params, "tune", epochs=3),
+        changed(toy_params, "tune", seed=1),
+        changed(toy_params, "train", learning_rate=0.5),
+        changed(toy_params, "data", normalise="minmax"),
+    ]
+    names = {name(each) for each in others} | {name(toy_params), name(toy_params, "small")}
+    assert len(names) == len(others) + 2

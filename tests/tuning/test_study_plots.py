@@ -1,0 +1,65 @@
+"""Pictures of a search say what it found."""
+
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+from matplotlib import image as matplotlib_image
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from digits.common.plots import read_pictures
+from digits.tuning.plots import draw_study
+from digits.tuning.search import Tried
+
+SPACE = {
+    "learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
+    "units": IntDistribution(16, 256),
+    "optimizer": CategoricalDistribution(["adam", "sgd"]),
+}
+
+
+@pytest.fixture
+def searched() -> tuple[optuna.Study, list[Tried]]:
+    """Forty trials whose accuracy follows from the learning rate alone; the last is the best of adam, and of all."""
+    generator = np.random.default_rng(0)
+    study, trials = optuna.create_study(direction="maximize"), []
+    for number in range(40):
+        rate = float(10 ** (-4 + 2 * number / 39))
+        params = {
+            "learning_rate": rate,
+            "units": int(generator.integers(16, 256)),
+            "optimizer": ("sgd", "adam")[number % 2],
+        }
+        accuracy = 0.9 + 0.002 * number
+        study.add_trial(
+            optuna.create_trial(
+                params=params, distributions=dict(SPACE), value=accuracy, intermediate_values={1: accuracy}
+            )
+        )
+        history = tuple({"valid_loss": (60 - number) / (100 * epoch)} for epoch in (1, 2))
+        result = {"length": 2, "accuracy": accuracy, "log_loss": 0.1, "seconds": 1.0}
+        overrides = {"optimizer": {"name": params["optimizer"]}}
+        trials.append(Tried(number, "", overrides, (result,), history, full=True, failed=False, cause=""))
+    return study, trials
+
+
+def test_each_picture_says_what_was_found(searched: tuple[optuna.Study, list[Tried]], tmp_path: Path) -> None:
+    written = draw_study(*searched, tmp_path, "a-search")
+    assert read_pictures(tmp_path, "a-search") == written
+    assert [*written] == ["history", "curves", "importances", "parallel", "slices"]
+    said = {name: picture.title for name, picture in written.items()}
+    assert said["history"] == "Of 40 trials, number 39 is the most accurate after 2 epochs, 0.9780"
+    assert said["curves"] == "The best trial of adam has the lowest loss of all, 0.105 after 2 epochs"
+    assert said["importances"].startswith("learning_rate decides most of the accuracy after 2 epochs: ")
+    assert "the best has learning_rate 0.01, " in said["parallel"]
+    assert "whose best has learning_rate 0.01, " in said["slices"]
+    for picture in written.values():
+        drawn = matplotlib_image.imread(picture.path)
+        assert drawn.shape[0] > 400 and float(drawn[..., :3].std()) > 0.02, picture.path.name
+
+
+def test_few_trials_have_few_pictures(searched: tuple[optuna.Study, list[Tried]], tmp_path: Path) -> None:
+    empty = optuna.create_study()
+    assert draw_study(empty, [], tmp_path, "a") == {} == read_pictures(tmp_path, "a")
+    assert [*draw_study(empty, searched[1][:2], tmp_path, "a")] == ["history", "curves"]

@@ -1,0 +1,76 @@
+"""Trials: short fits first, each the whole course of a fit, in processes of their own."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from digits.common.processes import DiedError
+from digits.config import Params
+from digits.data.dataset import Dataset
+from digits.evaluation.metrics import accuracy
+from digits.training.crossval import fit
+from digits.tuning.trial import Order, judged_apart, lengths, shortened
+
+
+@pytest.mark.parametrize(
+    ("longest", "reduction", "expected"),
+    [
+        (6, 4, (1, 2, 6)),
+        (22, 4, (1, 2, 6, 22)),
+        (16, 4, (1, 4, 16)),
+        (20, 3, (1, 3, 7, 20)),
+        (1, 4, (1,)),
+        (2, 4, (1, 2)),
+    ],
+)
+def test_each_length_is_about_a_fraction_of_the_next(longest: int, reduction: int, expected: tuple[int, ...]) -> None:
+    assert lengths(longest, reduction) == expected
+
+
+def test_a_short_fit_is_short_in_every_respect(params: Params) -> None:
+    spec = params.train.spec.model_dump(mode="json") | {"epochs": 6, "min_steps": 150}
+    assert shortened(spec, 2) == spec | {"epochs": 2, "min_steps": 50}
+    perceptron = params.baseline.models["mlp-64"].model_dump(mode="json")
+    assert shortened(perceptron, 1) == perceptron | {"max_iter": 1}
+
+
+def order(model: dict[str, Any], folder: Path, **changes: Any) -> Order:
+    made: dict[str, Any] = {"normalise": "/255", "seed": 3, "fold": 1, "lengths": (1, 3), "threads": 1}
+    return Order(folder, model, **made | changes)
+
+
+@pytest.mark.parametrize("kind", ["small", "train"])
+def test_its_figures_are_those_of_the_same_fit_here(toy_params: Params, toy_data: Dataset, kind: str) -> None:
+    spec = toy_params.train.spec if kind == "train" else toy_params.baseline.models[kind]
+    model = spec.model_dump(mode="json")
+    told: list[dict[str, Any]] = []
+
+    def answer(result: dict[str, Any]) -> bool:
+        told.append(result)
+        return True
+
+    threads = model.get("threads", 1)
+    judged_apart(order(model, toy_data.folder, threads=threads), answer, 120)
+    assert [result["length"] for result in told] == [1, 3]
+    rows = toy_data.valid_rows(1)
+    here = fit(toy_data, 1, shortened(model, 3), "/255", 3).predict_proba(toy_data.images[rows])
+    assert told[1]["accuracy"] == accuracy(here, np.asarray(toy_data.labels)[rows]).value
+    assert all(result["seconds"] > 0 and result["log_loss"] > 0 for result in told)
+    assert len(told[1]["history"]) == (3 if kind == "train" else 0)
+
+
+def test_it_ends_where_it_is_told_to(toy_params: Params, toy_data: Dataset) -> None:
+    model = toy_params.baseline.models["small"].model_dump(mode="json")
+    told: list[Any] = []
+    judged_apart(order(model, toy_data.folder), told.append, 120)  # which answers None
+    assert len(told) == 1
+
+
+def test_a_diverging_network_says_why_it_ended(toy_params: Params, toy_data: Dataset) -> None:
+    model = toy_params.train.spec.model_dump(mode="json") | {"learning_rate": 10.0, "layers": "64 64 64"}
+    wild = model | {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": False}}
+    with pytest.raises(DiedError, match=r"the loss became (nan|inf) in epoch"):
+        judged_apart(order(wild, toy_data.folder, normalise="none", threads=os.cpu_count()), lambda _: True, 120)
