@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from digits.cli.context import Job
+from digits.cli.context import Context
 from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import write_json
@@ -26,11 +26,11 @@ def main() -> int:
     options = parser.parse_args()
     console, paths = Console(), Paths(Path.cwd())
     try:
-        job = Job(load_params(options.params, shlex.split(options.set)), paths, console, options.data or None)
-        if job.source.provenance == "practice":
+        context = Context(load_params(options.params, shlex.split(options.set)), paths, console, options.data or None)
+        if context.source.provenance == "practice":
             raise UserError("the practice set is too small to measure with; name the real files with DATA=")
         benchmark = import_module(f"benchmarks.{options.what}")
-        figures = benchmark.measure(job)
+        figures = benchmark.measure(context)
     except UserError as error:
         console.error(str(error))
         return 2

@@ -8,8 +8,8 @@ from typing import Any
 
 import joblib
 
-from digits.cli.context import Job
-from digits.training.fitting import complete_side_by_side
+from digits.cli.context import Context
+from digits.training.fitting import fit_in_parallel
 from digits.training.runs import run_spec
 
 REPORT = "bench-baseline.json"
@@ -18,7 +18,7 @@ EPOCHS = 3
 MODEL = {
     "kind": "mlp",
     "deskew": False,
-    "components": None,
+    "n_components": None,
     "hidden_layer_sizes": [256, 128],
     "activation": "relu",
     "solver": "adam",
@@ -31,14 +31,14 @@ MODEL = {
 }
 
 
-def measure(job: Job) -> dict[str, Any]:
+def measure(context: Context) -> dict[str, Any]:
     """Medians over REPEATS rounds, in each of which one worker and one per core fit the same in turn.
 
     A round fits every fold from one seed per core by each number of workers, so that all cores have the same to do,
     through the same function as `make baseline`; loading the arrays, predicting and writing are counted, starting the
     workers is not.
     """
-    data = job.data
+    data = context.data
     cores = joblib.cpu_count()
     images = cores * EPOCHS * sum(len(data.train_rows(fold)) for fold in range(data.fold_count))
     speeds: dict[int, list[float]] = {1: [], cores: []}
@@ -48,7 +48,7 @@ def measure(job: Job) -> dict[str, Any]:
             for workers, found in speeds.items():
                 started = perf_counter()
                 title = f"round {repeat + 1} of {REPEATS + 1}, WORKERS={workers}"
-                complete_side_by_side(data, Path(folder, str(workers)), specs, workers, job.console, title)
+                fit_in_parallel(data, Path(folder, str(workers)), specs, workers, context.console, title)
                 found.append(images / (perf_counter() - started))
     # the first round starts the workers and loads the libraries
     alone, beside = (found[1:] for found in speeds.values())

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from digits.cli.context import Job
+from digits.cli.context import Context
 from digits.common.host import peak_memory
 from digits.config import Competition
 from digits.data.cache import folder_name
@@ -25,15 +25,15 @@ REPEATS = 5
 MANY = 10  # times as many rows, to see how time and memory grow
 
 
-def measure(job: Job) -> dict[str, Any]:
+def measure(context: Context) -> dict[str, Any]:
     """Medians over REPEATS, the two ways of reading in turn. Raises UserError where there are no prepared arrays."""
-    params, source = job.params, job.source
-    load_dataset(job.data_folder)  # refuses where there is nothing to measure the cache with
+    params, source = context.params, context.source
+    load_dataset(context.data_folder)  # refuses where there is nothing to measure the cache with
     train = Path(source.folder) / params.competition.train_file
 
     def cached() -> None:
-        found = find_source(params.competition, job.paths, job.named)
-        load_dataset(job.paths.processed / folder_name(params, found))
+        found = find_source(params.competition, context.paths, context.named)
+        load_dataset(context.paths.processed / folder_name(params, found))
 
     plain, ours, cache = [], [], []
     for _ in range(REPEATS):

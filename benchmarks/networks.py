@@ -1,4 +1,4 @@
-"""What the Keras engine gets out of this machine: speed beside plain Keras, and accuracy for time.
+"""What the Keras device gets out of this machine: speed beside plain Keras, and accuracy for time.
 
 Everything is measured in one run, in turns, so that a slow hour of the machine slows all of it.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.cli.context import Job
+from digits.cli.context import Context
 from digits.common.console import Bar
 from digits.config import CnnSpec
 from digits.models.architecture import parse_layers, training_operations
@@ -27,7 +27,7 @@ OVERHEAD_MINUTES = 3.0  # of the fit whose overhead is shown
 MATRIX = 2048  # rows and columns of the product that is taken for the machine's peak
 
 
-def measure(job: Job) -> dict[str, Any]:
+def measure(context: Context) -> dict[str, Any]:
     """speedup, peak_share and overhead_share (medians), and the frontier of params.yaml's networks.
 
     speedup: images per second of the default network beside the same in plain Keras layers, float32 and `fit`.
@@ -35,17 +35,17 @@ def measure(job: Job) -> dict[str, Any]:
     overhead_share: what is no training step (start-up, tracing, input, looking, judging, saving) in a fit of 3 minutes.
     frontier: accuracy on the holdout for each network, fitted from several seeds on everything else.
     """
-    spec = job.engine.settle(job.params.train.spec)
-    job.console.say(job.engine.line(spec.model_dump()))
-    known = {name: job.params.network(name) for name in job.params.networks}
-    names = sorted(filter(lambda name: job.params.fits(known[name]), known), key=lambda name: known[name].epochs)
-    networks = {name: job.engine.settle(known[name]) for name in names}
-    with job.console.bar("bench", ROUNDS + len(SEEDS) * len(names), "measurements") as bar:
+    spec = context.device.settle(context.params.train.spec)
+    context.console.say(context.device.line(spec.model_dump()))
+    known = {name: context.params.network(name) for name in context.params.networks}
+    names = sorted(filter(lambda name: context.params.fits(known[name]), known), key=lambda name: known[name].epochs)
+    networks = {name: context.device.settle(known[name]) for name in names}
+    with context.console.bar("bench", ROUNDS + len(SEEDS) * len(names), "measurements") as bar:
         speeds = _speeds(spec, bar)
         fits = {name: [] for name in names}  # type: dict[str, list[dict[str, float]]]
         for seed in SEEDS:  # seed by seed, so that each network meets every hour of the machine
             for name, network in networks.items():
-                fits[name].append(_fit(job, network, seed))
+                fits[name].append(_fit(context, network, seed))
                 bar.advance(1, f"{name}: {fits[name][-1]['accuracy']:.4f}")
     return speeds | {
         "overhead_share": round(_overhead_share(list(fits.values())), 3),
@@ -85,12 +85,12 @@ def _seconds(work: Callable[[], None]) -> float:
     return perf_counter() - started
 
 
-def _fit(job: Job, spec: CnnSpec, seed: int) -> dict[str, float]:
+def _fit(context: Context, spec: CnnSpec, seed: int) -> dict[str, float]:
     """One fit in a process of its own, on all images but the holdout."""
     asked = {
-        "data_folder": str(job.data.folder),
+        "data_folder": str(context.data.folder),
         "spec": spec.model_dump(mode="json"),
-        "normalise": job.params.data.normalise,
+        "normalise": context.params.data.normalise,
         "seed": seed,
         "started": time.time(),
     }

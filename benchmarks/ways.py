@@ -31,11 +31,11 @@ def ours(spec: CnnSpec, images: int) -> Work:
         image_shape=_SHAPE,
         classes=_CLASSES,
         augment=spec.augment.model_dump(),
-        sharp=spec.sharp,
+        shift_only=spec.shift_only,
         batch_size=spec.batch_size,
         seed=0,
     )
-    style = Style(spec.activation, spec.initializer, 0.0, 0.0, 0.0, spec.precision)
+    style = Style(spec.activation, spec.kernel_initializer, 0.0, 0.0, 0.0, spec.precision)
     model = build_network(parse_layers(spec.layers), style, _SHAPE, _CLASSES)
     step = compiled_step(model, keras.optimizers.Adam(), 0.0)
     stream = batches.stream(_ENDLESS)

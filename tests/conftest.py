@@ -18,9 +18,9 @@ from digits.config import Params, load_params
 from digits.data.dataset import Dataset
 from digits.models import FAMILIES
 from digits.training.crossval import PRELOAD
-from digits.training.device import measured_engine
+from digits.training.device import measured_device
 from digits.training.runs import run_spec
-from digits.training.timing import measured_pace
+from digits.training.timing import measured_timing
 from kaggle_server import KaggleServer, key_in, running
 from toys import ROOT, TOY, Digits, Shown, digits_arguments, prepare_toy, write_toy_files
 
@@ -73,8 +73,8 @@ def probed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     data = prepare_toy(tmp_path_factory.mktemp("toy") / "prepared")
     model = load_params(ROOT / "params.yaml", TOY).train.spec.model_dump(mode="json")
     with FileLock(folder.with_suffix(".lock")):
-        engine = measured_engine(folder, console)
-        measured_pace(data, run_spec("cnn", model, "/255", 0, data), engine, folder, console)
+        device = measured_device(folder, console)
+        measured_timing(data, run_spec("cnn", model, "/255", 0, data), device, folder, console)
     return folder
 
 

@@ -24,22 +24,22 @@ SMALL = (
     "train.min_steps=0",
     "train.batch_size=16",
     "train.label_smoothing=0.0",
-    "train.views=[]",
+    "train.tta=[]",
     "train.budget=0.001",  # time for one fold, which is fitted in any case; MINUTES has time for all
-    "train.beside=[]",
-    "train.fits=1",
+    "train.extra=[]",
+    "train.refits=1",
     "train.precision=float32",
     f"train.threads={joblib.cpu_count()}",
-    "tune.trials=4",
-    "tune.epochs=4",
-    "tune.largest=1000",
+    "tune.n_trials=4",
+    "tune.max_epochs=4",
+    "tune.max_cost=1000",
     "tune.finalists=1",
-    "tune.first={flat: {layers: 16 8}}",
+    "tune.enqueue={flat: {layers: 16 8}}",
     "tune.space={blocks: 1, convolutions: 1, filters: 16, dense_layers: 1, units: 64, batch_size: 64}",
-    "baseline.models={small: {kind: mlp, deskew: false, components: null, hidden_layer_sizes: [16], activation: relu,"
+    "baseline.models={small: {kind: mlp, deskew: false, n_components: null, hidden_layer_sizes: [16], activation: relu,"
     " solver: adam, alpha: 1e-4, batch_size: 16, learning_rate_init: 1e-2, max_iter: 4, early_stopping: false,"
     " n_iter_no_change: 3},"
-    " nearest: {kind: knn, deskew: false, components: 8, n_neighbors: 3, weights: uniform}}",
+    " nearest: {kind: knn, deskew: false, n_components: 8, n_neighbors: 3, weights: uniform}}",
 )
 # 12x12 images of three classes
 TOY = (
@@ -123,7 +123,7 @@ def digits_command(*arguments: str, also: tuple[str, ...] = ()) -> list[str]:
 
 
 # everything that Kaggle is waited for is over soon
-QUICK = KaggleParams(timeout=8, retries=2, pause=0.05, listed=0.3, poll=0.05, wait=0.01)
+QUICK = KaggleParams(timeout=8, retries=2, backoff=0.05, listing_timeout=0.3, poll_interval=0.05, score_timeout=0.01)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

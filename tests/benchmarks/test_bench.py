@@ -32,8 +32,8 @@ def test_the_report_has_what_was_measured(
     for name, value in {"ROUNDS": 1, "IMAGES": 512, "SEEDS": (0, 1), "MATRIX": 64}.items():
         monkeypatch.setattr(networks, name, value)
     also = (
-        "networks={short: {epochs: 1, min_steps: 30}, long: {epochs: 30, views: [{shift: [0, 1]}]}}",
-        "train.among=[default]",
+        "networks={short: {epochs: 1, min_steps: 30}, long: {epochs: 30, tta: [{shift: [0, 1]}]}}",
+        "train.candidates=[default]",
         "train.batch_size=64",
     )
     overrides = digits_arguments(also=also)[-1]

@@ -72,7 +72,7 @@ def test_a_command_with_nothing_to_do_waits_for_no_large_library(toy: Path, digi
 def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: Digits, tmp_path: Path) -> None:
     also = (
         "train.epochs=25",
-        "train.fits=0",
+        "train.refits=0",
         MINUTES,
     )  # folds of some seconds, so that there is a middle to kill it in
     assert digits(*SUBMIT, also=also).returncode == 0
@@ -98,7 +98,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: 
 
 
 def test_interrupted_it_makes_the_best_of_what_is_finished_and_goes_on_later(toy: Path, digits: Digits) -> None:
-    also = ("train.epochs=60", "train.fits=2", MINUTES)
+    also = ("train.epochs=60", "train.refits=2", MINUTES)
     command = digits_command(*SUBMIT, also=also)
     process = subprocess.Popen(
         command, cwd=toy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
@@ -124,12 +124,12 @@ def test_interrupted_it_makes_the_best_of_what_is_finished_and_goes_on_later(toy
 
 
 def test_more_minutes_go_on_from_what_less_have_left(toy: Path, digits: Digits) -> None:
-    one = "train.among=[default]"  # of the toy networks, all alike, any might be taken
+    one = "train.candidates=[default]"  # of the toy networks, all alike, any might be taken
     assert digits("fetch", "prepare", "train", also=(one,)).returncode == 0
     [run] = (toy / "runs").glob("cnn-*")
     before = tree(run)
     assert "Nothing to do" in digits("fetch", "prepare", "train", also=(one, "train.budget=0.0005")).stdout
-    more = digits("train", also=(one, MINUTES, "train.fits=2"))
+    more = digits("train", also=(one, MINUTES, "train.refits=2"))
     assert more.returncode == 0 and len([*run.glob("whole-*")]) == 2
     after = tree(run)
     kept = {name for name in before if name.startswith(("fold-", "whole-"))}
@@ -138,7 +138,7 @@ def test_more_minutes_go_on_from_what_less_have_left(toy: Path, digits: Digits) 
 
 def test_many_minutes_are_shared_by_networks_that_are_blended(toy: Path, digits: Digits) -> None:
     other = 'networks={other: {layers: "2C3 MP2 8", epochs: 3}}'
-    also = (other, "train.among=[default]", "train.beside=[other]", MINUTES)
+    also = (other, "train.candidates=[default]", "train.extra=[other]", MINUTES)
     found = digits(*SUBMIT, also=also)
     assert found.returncode == 0, found.stderr
     planned = [line for line in found.stdout.splitlines() if "3 folds (" in line]
@@ -236,7 +236,7 @@ def killed(*_: object) -> None:
 
 def test_what_tune_finds_train_takes(toy: Path, digits: Digits) -> None:
     """The default learns nothing, and so gives way to any other network."""
-    also = ("train.learning_rate=1e-7", "tune.first={flat: {layers: 16 8, learning_rate: 0.02}}")
+    also = ("train.learning_rate=1e-7", "tune.enqueue={flat: {layers: 16 8, learning_rate: 0.02}}")
     tuned = digits("fetch", "prepare", "tune", also=also)
     assert tuned.returncode == 0, tuned.stderr
     [best] = (toy / "runs" / "tune").glob("*/best.yaml")
@@ -289,8 +289,8 @@ def test_practice_is_loud_and_never_looks_real(workspace: Path, digits: Digits) 
         "train.layers=MP2 16",
         "train.epochs=1",
         "train.min_steps=0",
-        "train.fits=1",
-        "train.beside=[]",
+        "train.refits=1",
+        "train.extra=[]",
         "data.folds=2",
     ]
     made = digits(*SUBMIT, "--set", " ".join(f"'{item}'" for item in quick), toy=False)
@@ -373,7 +373,7 @@ def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits
 @pytest.mark.skipif(not REAL_FASHION.exists(), reason="Fashion-MNIST's files are not beside the checkout")
 def test_fashion_mnist_is_a_params_file(workspace: Path, digits: Digits) -> None:
     shutil.copy(ROOT / "params.fashion-mnist.yaml", workspace)
-    quick = "train.layers='MP4 16' train.epochs=1 train.fits=1 train.beside=[] data.folds=2"
+    quick = "train.layers='MP4 16' train.epochs=1 train.refits=1 train.extra=[] data.folds=2"
     made = digits(
         *SUBMIT, "--params", "params.fashion-mnist.yaml", "--data", str(REAL_FASHION), "--set", quick, toy=False
     )
@@ -398,7 +398,7 @@ def test_a_refused_file_does_not_take_the_place_of_a_good_one(toy: Path, digits:
 def test_commands_side_by_side_do_not_meet(toy: Path, digits: Digits) -> None:
     """Other data or params in another terminal leave a chain of stages with its own."""
     assert digits("fetch", "prepare", "train").returncode == 0
-    quick = "'train.layers=MP2 8' train.epochs=1 train.min_steps=0 train.fits=1 train.beside=[] data.folds=2"
+    quick = "'train.layers=MP2 8' train.epochs=1 train.min_steps=0 train.refits=1 train.extra=[] data.folds=2"
     other = digits(*SUBMIT, "--data", "practice", "--set", quick, toy=False)
     assert other.returncode == 0, other.stderr
     rest = digits("ensemble", "submit")

@@ -14,12 +14,18 @@ import pytest
 from digits.common.console import Console
 from digits.kaggle.api import Kaggle
 from digits.kaggle.ledger import Ledger
-from digits.kaggle.upload import Delivery, mark
+from digits.kaggle.upload import Uploader, mark
 from kaggle_server import KEY, TOKEN, USER, Fault, KaggleServer, token_in
 from toys import QUICK, Digits, Shown, digits_command, write_toy_files
 
 SUBMIT = ("fetch", "prepare", "train", "ensemble", "submit")
-SOON = ("kaggle.timeout=20", "kaggle.retries=1", "kaggle.pause=0.1", "kaggle.poll=0.1", "kaggle.listed=0.5")
+SOON = (
+    "kaggle.timeout=20",
+    "kaggle.retries=1",
+    "kaggle.backoff=0.1",
+    "kaggle.poll_interval=0.1",
+    "kaggle.listing_timeout=0.5",
+)
 
 
 def toy_archive(folder: Path) -> bytes:
@@ -136,7 +142,7 @@ def test_what_is_refused_leaves_the_file_and_says_what_to_do(
     assert [line["state"] for line in ledger.lines()] == ["written"]
 
     server.allowed, server.status = 5, "PENDING"
-    soon = ("kaggle.wait=0.01",)
+    soon = ("kaggle.score_timeout=0.01",)
     pending = connected("submit", also=soon)
     assert pending.returncode == 0 and "uploaded, not scored yet: type make score" in words(pending.stdout)
     assert connected("submit", "--force", also=soon).returncode == 0
@@ -204,13 +210,13 @@ from pathlib import Path
 from digits.kaggle.api import Kaggle
 from digits.config import KaggleParams
 from digits.common.console import Console
-from digits.kaggle.upload import Delivery
+from digits.kaggle.upload import Uploader
 from digits.kaggle.ledger import Ledger
 folder, params = Path(sys.argv[1]), KaggleParams.model_validate_json(sys.argv[2])
 console = Console(plain=True)
 if __name__ == "__main__":
     ledger = Ledger(folder / "ledger.csv")
-    Delivery(Kaggle("toy", params, console), ledger, params, console).deliver("abc", folder / "toy.csv")
+    Uploader(Kaggle("toy", params, console), ledger, params, console).deliver("abc", folder / "toy.csv")
 """
 
 
@@ -261,7 +267,7 @@ def test_killed_at_any_moment_and_typed_again_it_submits_once(
     process.kill()
     process.wait()
     console = Console(plain=True)
-    done = Delivery(Kaggle("toy", QUICK, console), intent, QUICK, console).deliver("abc", tmp_path / "toy.csv")
+    done = Uploader(Kaggle("toy", QUICK, console), intent, QUICK, console).deliver("abc", tmp_path / "toy.csv")
     assert done["state"] == "scored"
     time.sleep(0.3)  # what the killed command had on its way would be there by now
     assert server.messages() == ["one [abc]"], [line["state"] for line in intent.lines()]

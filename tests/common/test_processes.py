@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from digits.common.errors import UserError
-from digits.common.processes import Ask, DiedError, LateError, run_apart
+from digits.common.processes import Ask, ProcessDiedError, ProcessTimeoutError, run_in_subprocess
 
 
 def sums(order: list[int], ask: Ask) -> None:
@@ -46,7 +46,7 @@ def test_messages_are_answered_from_another_process() -> None:
         told.append(message)
         return int(message[1])
 
-    run_apart(sums, [1, 2, 3], answer, 60)
+    run_in_subprocess(sums, [1, 2, 3], answer, 60)
     assert [total for _, total in told] == [1, 3, 6]
     assert {pid for pid, _ in told} != {os.getpid()}
 
@@ -65,14 +65,14 @@ def test_messages_are_answered_from_another_process() -> None:
 )
 def test_whatever_ends_it_is_said(work: Any, order: Any, message: str) -> None:
     started = time.monotonic()
-    with pytest.raises(DiedError, match=message):
-        run_apart(work, order, lambda _: None, 1 if work is hangs else 60)
+    with pytest.raises(ProcessDiedError, match=message):
+        run_in_subprocess(work, order, lambda _: None, 1 if work is hangs else 60)
     assert time.monotonic() - started < 30
 
 
 def test_the_first_message_may_have_a_limit_of_its_own() -> None:
-    with pytest.raises(LateError, match="took longer than 1 s"):
-        run_apart(hangs, 60.0, lambda _: None, 60, first=1)
+    with pytest.raises(ProcessTimeoutError, match="took longer than 1 s"):
+        run_in_subprocess(hangs, 60.0, lambda _: None, 60, first=1)
     told: list[Any] = []
 
     def slow(message: Any) -> int:
@@ -80,7 +80,7 @@ def test_the_first_message_may_have_a_limit_of_its_own() -> None:
         time.sleep(4.5 if len(told) == 1 else 0.0)  # longer than the first may take, but after it
         return 0
 
-    run_apart(sums, [1, 2], slow, 60, first=4)
+    run_in_subprocess(sums, [1, 2], slow, 60, first=4)
     assert len(told) == 2
 
 
@@ -88,8 +88,8 @@ def test_it_can_be_stopped_while_it_says_nothing() -> None:
     stop = threading.Event()
     threading.Timer(0.5, stop.set).start()
     started = time.monotonic()
-    with pytest.raises(DiedError, match="was stopped"):
-        run_apart(hangs, 60.0, print, inf, stop=stop)
+    with pytest.raises(ProcessDiedError, match="was stopped"):
+        run_in_subprocess(hangs, 60.0, print, inf, stop=stop)
     assert time.monotonic() - started < 30
 
 
@@ -98,20 +98,20 @@ def test_what_fails_here_ends_the_work_there() -> None:
         raise KeyError("here")
 
     with pytest.raises(KeyError):
-        run_apart(sums, [1, 2], answer, 60)
+        run_in_subprocess(sums, [1, 2], answer, 60)
 
 
 ORPHAN = """
 import os, sys, time
 from pathlib import Path
-from digits.common.processes import run_apart
+from digits.common.processes import run_in_subprocess
 
 def work(order, ask):
     Path(order).write_text(str(os.getpid()))
     time.sleep(60)
 
 if __name__ == "__main__":
-    run_apart(work, sys.argv[1], print, 60)
+    run_in_subprocess(work, sys.argv[1], print, 60)
 """
 
 

@@ -77,8 +77,8 @@ def test_overrides_reach_their_place() -> None:
             "params.yaml: train.schedule.factor = 2.0, but it must be a number above 0 and below 1",
         ),
         (
-            "train.schedule.warmup=0.1",
-            "params.yaml: unknown key train.schedule.warmup; did you mean train.schedule.warm_up?",
+            "train.schedule.warmpu=0.1",
+            "params.yaml: unknown key train.schedule.warmpu; did you mean train.schedule.warmup?",
         ),
         ("train.epochs", "SET: 'train.epochs' is not of the form key=value, as in SET=\"train.epochs=3\""),
         ("train.epochs.x=3", "SET: train.epochs is a value, it has no key 'x'"),
@@ -93,8 +93,8 @@ def test_overrides_reach_their_place() -> None:
             "params.yaml: tune.model = 'svm', but it must be one of train, mlp-256-128, mlp-256, mlp-64-32, mlp-64",
         ),
         (
-            "tune.first={mine: {epochs: many}}",
-            "params.yaml: tune.first.mine.epochs = 'many': Input should be a valid integer",
+            "tune.enqueue={mine: {epochs: many}}",
+            "params.yaml: tune.enqueue.mine.epochs = 'many': Input should be a valid integer",
         ),
         (
             "competition.slug=../x",
@@ -107,10 +107,10 @@ def test_faults_in_one_line(override: str, expected: str) -> None:
 
 
 def test_what_excludes_each_other_is_refused() -> None:
-    [fault] = faults("train.ema=0.99", "train.patience=3")
-    assert fault.startswith("params.yaml: train: ema averages to the last epoch")
-    [fault] = faults("train.clip_norm=1.0", "train.clip_value=0.5")
-    assert fault == "params.yaml: train: clip_norm and clip_value exclude each other"
+    [fault] = faults("train.ema_momentum=0.99", "train.early_stopping_patience=3")
+    assert fault.startswith("params.yaml: train: ema_momentum averages to the last epoch")
+    [fault] = faults("train.clipnorm=1.0", "train.clipvalue=0.5")
+    assert fault == "params.yaml: train: clipnorm and clipvalue exclude each other"
 
 
 def test_colour_and_unnamed_classes_are_refused() -> None:
@@ -122,7 +122,7 @@ def test_a_file_may_say_only_what_differs(tmp_path: Path) -> None:
     (tmp_path / "base.yaml").write_text((ROOT / "params.yaml").read_text())
     (tmp_path / "mine.yaml").write_text(
         "extends: base.yaml\ntrain:\n  epochs: 3\n  augment:\n    zoom: 0.0\n"
-        "baseline:\n  models:\n    only: {kind: mlp, deskew: false, components: null, hidden_layer_sizes: [8],"
+        "baseline:\n  models:\n    only: {kind: mlp, deskew: false, n_components: null, hidden_layer_sizes: [8],"
         " activation: relu, solver: adam,"
         " alpha: 0.1, batch_size: auto, learning_rate_init: 1e-3, max_iter: 3, early_stopping: false,"
         " n_iter_no_change: 2}\n"
@@ -139,13 +139,13 @@ def test_what_is_of_another_kind_is_taken_whole(tmp_path: Path) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path / "base.yaml")
     (tmp_path / "mine.yaml").write_text(
         "extends: base.yaml\ntrain:\n  schedule: {kind: constant}\n"
-        "tune:\n  first:\n    steady: {schedule: {kind: constant}, optimizer: {name: nadam}}\n"
+        "tune:\n  enqueue:\n    steady: {schedule: {kind: constant}, optimizer: {name: nadam}}\n"
     )
     mine = load_params(tmp_path / "mine.yaml")
     assert mine.train.schedule.kind == "constant"
-    (tmp_path / "mine.yaml").write_text("extends: base.yaml\nnetworks:\n  slow: {schedule: {warm_up: 0.5}}\n")
+    (tmp_path / "mine.yaml").write_text("extends: base.yaml\nnetworks:\n  slow: {schedule: {warmup: 0.5}}\n")
     slow = load_params(tmp_path / "mine.yaml").network("slow").schedule
-    assert slow.kind == "one-cycle" and slow.warm_up == 0.5
+    assert slow.kind == "one-cycle" and slow.warmup == 0.5
 
 
 def test_files_that_extend_each_other_are_refused(tmp_path: Path) -> None:
@@ -168,8 +168,10 @@ def test_all_faults_are_reported_together() -> None:
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text()
-    (tmp_path / "mine.yaml").write_text(text.replace("  rounds: 50", "  # 50"))
-    with pytest.raises(UserError, match=r"mine.yaml: ensemble.rounds is missing; it must be a whole number from 1"):
+    (tmp_path / "mine.yaml").write_text(text.replace("  selection_rounds: 50", "  # 50"))
+    with pytest.raises(
+        UserError, match=r"mine.yaml: ensemble.selection_rounds is missing; it must be a whole number from 1"
+    ):
         load_params(tmp_path / "mine.yaml")
 
 
@@ -212,7 +214,7 @@ def test_a_network_is_the_default_with_what_it_says_laid_over_and_the_user_above
 
     def load(*more: str) -> Params:
         return load_params(
-            ROOT / "params.yaml", [f"networks={networks}", "train.among=[default]", "train.beside=[]", *more]
+            ROOT / "params.yaml", [f"networks={networks}", "train.candidates=[default]", "train.extra=[]", *more]
         )
 
     plain, named = load(), load("train.network=wide", "train.epochs=4", "train.seed=1")
@@ -226,7 +228,7 @@ def test_a_network_is_the_default_with_what_it_says_laid_over_and_the_user_above
     [
         (("train.network=wid",), "train.network = 'wid': there is no such network; did you mean networks.wide?"),
         (("networks=3",), "networks = 3"),
-        (("train.measured={toy: 3}", "train.epochs=2"), "train.measured.toy = 3"),
+        (("train.measured_accuracy={toy: 3}", "train.epochs=2"), "train.measured_accuracy.toy = 3"),
         (('networks={"wide": {"epoch": 3}}',), "networks.wide.epoch = 3: Extra inputs are not permitted"),
         (('networks={"wide": {"layers": "MP9 9MP"}}',), "networks.wide.layers = 'MP9 9MP'"),
         (
@@ -234,14 +236,14 @@ def test_a_network_is_the_default_with_what_it_says_laid_over_and_the_user_above
             "params.yaml: nothing is left of a 28x28 image at layer 2, Pool(size=9, kind='max')",
         ),
         (
-            ('networks={"wide": {"layers": "MP9 MP9"}}', "train.among=[wide]"),
-            "train.among = ['wide'], but images of 28x28 pixels are too small for all of them; default is the one that",
+            ('networks={"wide": {"layers": "MP9 MP9"}}', "train.candidates=[wide]"),
+            "train.candidates = ['wide'], but images of 28x28 pixels are too small for all of them; default",
         ),
         (('networks={"wide": {"epochs": "many"}}',), "networks.wide.epochs = 'many': Input should be a valid integer"),
     ],
 )
 def test_faults_in_networks_are_named(overrides: tuple[str, ...], expected: str) -> None:
-    [line] = faults('networks={"wide": {"epochs": 3}}', "train.among=[default]", "train.beside=[]", *overrides)
+    [line] = faults('networks={"wide": {"epochs": 3}}', "train.candidates=[default]", "train.extra=[]", *overrides)
     assert expected in line
 
 
@@ -273,11 +275,11 @@ def test_the_published_networks_can_be_written(layers: str, weights: int) -> Non
     [
         ("optimizer={name: sgd, momentum: 0.9, nesterov: true}", "schedule={kind: inverse-time, decay: 1e-6}"),
         ("optimizer=adadelta", "learning_rate=1.0", "schedule=constant"),
-        ("patience=10", "keep_best=true", "batch_size=200", "epochs=32", 'layers=""'),
-        ("initializer=random_uniform", "activation=linear", "layers=256 256"),
+        ("early_stopping_patience=10", "restore_best_weights=true", "batch_size=200", "epochs=32", 'layers=""'),
+        ("kernel_initializer=random_uniform", "activation=linear", "layers=256 256"),
         ("activity_l1=1e-6", "layers=256 D0.2 256 D0.2"),
-        ("clip_norm=1.0",),
-        ("clip_value=0.5", "l2=0.001"),
+        ("clipnorm=1.0",),
+        ("clipvalue=0.5", "l2=0.001"),
     ],
 )
 def test_the_published_recipes_can_be_written(overrides: tuple[str, ...]) -> None:
@@ -285,34 +287,34 @@ def test_the_published_recipes_can_be_written(overrides: tuple[str, ...]) -> Non
 
 
 def test_what_is_said_of_train_holds_for_every_network(tmp_path: Path) -> None:
-    said = load_params(ROOT / "params.yaml", ["train.epochs=3", "train.schedule=cosine", "train.fits=7"])
+    said = load_params(ROOT / "params.yaml", ["train.epochs=3", "train.schedule=cosine", "train.refits=7"])
     written = load_params(ROOT / "params.yaml")
     for name in written.networks:
         network = said.network(name)
         assert (network.epochs, network.schedule.kind) == (3, "cosine")
         assert network.layers == written.network(name).layers
     (tmp_path / "mine.yaml").write_text(
-        f"extends: {ROOT / 'params.yaml'}\ntrain: {{views: [], augment: {{elastic: 1.5}}}}\n"
-        "networks: {two-minutes: {augment: {elastic: 2.5}}}\n"
+        f"extends: {ROOT / 'params.yaml'}\ntrain: {{tta: [], augment: {{elastic: 1.5}}}}\n"
+        "networks: {medium: {augment: {elastic: 2.5}}}\n"
     )
     mine = load_params(tmp_path / "mine.yaml")
-    assert {name: mine.network(name).views for name in mine.networks} == dict.fromkeys(written.networks, ())
-    assert mine.network("seven-convolutions").augment.elastic == 1.5
-    assert mine.network("two-minutes").augment.elastic == 2.5
-    assert mine.network("one-epoch").augment.rotation == written.network("one-epoch").augment.rotation
+    assert {name: mine.network(name).tta for name in mine.networks} == dict.fromkeys(written.networks, ())
+    assert mine.network("deep").augment.elastic == 1.5
+    assert mine.network("medium").augment.elastic == 2.5
+    assert mine.network("tiny").augment.rotation == written.network("tiny").augment.rotation
 
 
 def test_what_was_measured_is_not_said_of_networks_that_are_changed(tmp_path: Path) -> None:
     slug = "digit-recognizer"
 
     def measured(*overrides: str) -> set[str]:
-        return set(load_params(ROOT / "params.yaml", overrides).train.measured[slug])
+        return set(load_params(ROOT / "params.yaml", overrides).train.measured_accuracy[slug])
 
     every = measured()
-    assert {"one-minute", "two-minutes"} <= every
-    assert measured("train.seed=3", "train.network=two-minutes") == every
+    assert {"small", "medium"} <= every
+    assert measured("train.seed=3", "train.network=medium") == every
     assert measured("train.epochs=2") == measured("train.augment.zoom=0") == set()
-    assert measured("networks.two-minutes.epochs=2") == every - {"two-minutes"}
-    assert measured("train.epochs=2", f"train.measured={{{slug}: {{default: 0.9}}}}") == {"default"}
-    (tmp_path / "mine.yaml").write_text(f"extends: {ROOT / 'params.yaml'}\nnetworks: {{two-minutes: {{epochs: 2}}}}\n")
-    assert set(load_params(tmp_path / "mine.yaml").train.measured[slug]) == every - {"two-minutes"}
+    assert measured("networks.medium.epochs=2") == every - {"medium"}
+    assert measured("train.epochs=2", f"train.measured_accuracy={{{slug}: {{default: 0.9}}}}") == {"default"}
+    (tmp_path / "mine.yaml").write_text(f"extends: {ROOT / 'params.yaml'}\nnetworks: {{medium: {{epochs: 2}}}}\n")
+    assert set(load_params(tmp_path / "mine.yaml").train.measured_accuracy[slug]) == every - {"medium"}

@@ -7,7 +7,7 @@ import pytest
 
 from digits.common.files import read_json, write_json
 from digits.ensemble.blend import finished, load_blend, load_blended, markdown, save_blend
-from digits.ensemble.combine import ways
+from digits.ensemble.combine import methods
 from digits.ensemble.selection import Member, Selection, select
 from digits.evaluation.metrics import accuracy
 
@@ -34,7 +34,7 @@ def member(name: str, seed: int, models: int = 3) -> Member:
 
 
 def selected(*members: Member) -> Selection:
-    return select({"": members}, ways(len(members), 20, 0.1), LABELS, FOLDS)
+    return select({"": members}, methods(len(members), 20, 0.1), LABELS, FOLDS)
 
 
 def test_what_a_blend_says_of_itself_is_so() -> None:
@@ -70,9 +70,9 @@ def test_one_of_another_version_is_refused(tmp_path: Path) -> None:
     blend, blended = finished("blend-x", selected(member("a", 1)), LABELS, HOLDOUT)
     save_blend(tmp_path, blend, blended, b"a picture")
     content = read_json(tmp_path / "blend-x" / "blend.json")
-    del content["candidates"][0]["loss_behind"]
+    del content["candidates"][0]["loss_gap"]
     write_json(tmp_path / "blend-x" / "blend.json", content)
-    with pytest.raises(TypeError, match="loss_behind"):
+    with pytest.raises(TypeError, match="loss_gap"):
         load_blend(tmp_path, "blend-x")
 
 
@@ -80,9 +80,9 @@ def test_its_page_shows_every_way_and_every_member() -> None:
     blend, _ = finished("blend-x", selected(member("a", 1), member("b", 2)), LABELS, HOLDOUT)
     page = markdown(blend)
     lines = page.splitlines()
-    for way in ways(2, 20, 0.1):
-        assert sum(line.startswith((f"| {way} |", f"| **{way}** |")) for line in lines) == 1
-    assert f"| **{blend.way}** |" in page
+    for method in methods(2, 20, 0.1):
+        assert sum(line.startswith((f"| {method} |", f"| **{method}** |")) for line in lines) == 1
+    assert f"| **{blend.method}** |" in page
     for name in ("a", "b"):
         assert sum(line.startswith(f"| `{name}` |") for line in lines) == 1
     assert str(blend.expected) in page and "nan" not in page.lower()

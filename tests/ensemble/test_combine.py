@@ -1,11 +1,11 @@
-"""What must hold of every way to combine members, on random ones."""
+"""What must hold of every method to combine members, on random ones."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digits.ensemble.combine import LOGITS, PROBABILITIES, Space, Weighted, climb, cross_fitted, mean, stack, ways
+from digits.ensemble.combine import LOGITS, PROBABILITIES, Space, Weighted, climb, cross_fitted, mean, methods, stack
 from digits.evaluation.metrics import accuracy, log_loss
 
 SPACES = pytest.mark.parametrize("space", [PROBABILITIES, LOGITS], ids=lambda space: space.name)
@@ -33,30 +33,30 @@ def test_a_climbed_blend_is_never_worse_than_its_best_member(space: Space, seed:
     assert log_loss(found(members), labels) <= best + 1e-9
 
 
-@pytest.mark.parametrize("name", ways(4, 20, 0.1))
+@pytest.mark.parametrize("name", methods(4, 20, 0.1))
 @settings(deadline=None, max_examples=10)
 @given(st.integers(0, 10_000))
 def test_the_order_of_members_does_not_matter(name: str, seed: int) -> None:
     members, labels = members_and_labels(seed, 4)
-    way = ways(4, 20, 0.1)[name]
+    method = methods(4, 20, 0.1)[name]
     backward = members[::-1]
-    assert np.allclose(way(members, labels)(members), way(backward, labels)(backward), atol=2e-3)
+    assert np.allclose(method(members, labels)(members), method(backward, labels)(backward), atol=2e-3)
 
 
-@pytest.mark.parametrize("name", ways(4, 20, 0.1))
+@pytest.mark.parametrize("name", methods(4, 20, 0.1))
 def test_every_blend_is_probabilities(name: str) -> None:
     members, labels = members_and_labels(7, 4)
     members[1][:, 2] = 0  # of a class that it never sees
     members[1] /= members[1].sum(axis=1, keepdims=True)
-    blended = ways(4, 20, 0.1)[name](members, labels)(members)
+    blended = methods(4, 20, 0.1)[name](members, labels)(members)
     assert blended.shape == (120, 4) and (blended >= 0).all() and np.allclose(blended.sum(axis=1), 1)
     assert accuracy(blended, labels).value >= min(accuracy(member, labels).value for member in members)
 
 
 def test_one_member_is_taken_as_it_is() -> None:
     (member,), labels = members_and_labels(1, 1)
-    assert [*ways(1, 20, 0.1)] == ["alone"]
-    assert np.array_equal(ways(1, 20, 0.1)["alone"]([member], labels)([member]), member)
+    assert [*methods(1, 20, 0.1)] == ["alone"]
+    assert np.array_equal(methods(1, 20, 0.1)["alone"]([member], labels)([member]), member)
 
 
 def test_the_best_mean_met_on_the_way_is_kept() -> None:
@@ -71,8 +71,8 @@ def test_the_best_mean_met_on_the_way_is_kept() -> None:
 @SPACES
 def test_identical_members_blend_to_themselves(space: Space) -> None:
     (member,), labels = members_and_labels(1, 1)
-    for way in (mean(space), climb(space, 10)):
-        assert np.allclose(way([member, member, member], labels)([member] * 3), member)
+    for method in (mean(space), climb(space, 10)):
+        assert np.allclose(method([member, member, member], labels)([member] * 3), member)
 
 
 def test_the_mean_of_logits_is_the_geometric_mean() -> None:
@@ -114,20 +114,20 @@ def test_a_class_that_a_stack_has_not_seen_has_hardly_any_probability(known: lis
     assert (found.argmax(axis=1) == labels)[seen].mean() > 0.5
 
 
-@pytest.mark.parametrize("name", ways(3, 20, 0.1))
+@pytest.mark.parametrize("name", methods(3, 20, 0.1))
 def test_cross_fitted_predictions_never_use_their_own_fold(name: str) -> None:
     """A member that is right only where it has seen the answer, in one fold, must get no credit there."""
-    way = ways(3, 20, 0.1)[name]
+    method = methods(3, 20, 0.1)[name]
     members, labels = members_and_labels(3, 2)
     folds = (np.arange(120) % 3).astype(np.int8)
     leaking = np.full((120, 4), 0.25)
     leaking[folds == 0] = np.eye(4)[labels[folds == 0]] * 0.97 + 0.0075
-    result = cross_fitted(way, [*members, leaking], labels, folds)
+    result = cross_fitted(method, [*members, leaking], labels, folds)
     inside = folds == 0
-    fitted = way([member[~inside] for member in [*members, leaking]], labels[~inside])
+    fitted = method([member[~inside] for member in [*members, leaking]], labels[~inside])
     assert np.array_equal(result[inside], fitted([member[inside] for member in [*members, leaking]]))
     if not name.startswith("mean"):
-        greedy = way([*members, leaking], labels)([*members, leaking])
+        greedy = method([*members, leaking], labels)([*members, leaking])
         assert log_loss(result, labels) > log_loss(greedy, labels)
 
 
@@ -135,5 +135,5 @@ def test_a_single_fold_is_judged_by_halves() -> None:
     members, labels = members_and_labels(4, 3)
     one = np.zeros(120, np.int8)
     halves = (np.arange(120) % 2).astype(np.int8)
-    way = climb(PROBABILITIES, 20)
-    assert np.array_equal(cross_fitted(way, members, labels, one), cross_fitted(way, members, labels, halves))
+    method = climb(PROBABILITIES, 20)
+    assert np.array_equal(cross_fitted(method, members, labels, one), cross_fitted(method, members, labels, halves))

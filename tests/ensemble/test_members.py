@@ -10,9 +10,9 @@ from digits.data.dataset import Dataset
 from digits.ensemble.members import Members, blend_name, members
 from digits.training.budget import Part, Plan
 from digits.training.candidates import baseline_runs
-from digits.training.fitting import fit_unit, fit_whole
+from digits.training.fitting import fit_refit, fit_unit
 from digits.training.runs import RunFolder, RunSpec, run_spec
-from digits.training.schedule import Fit, Goal, Pace, Sizes
+from digits.training.schedule import Fit, Goal, Sizes, Timing
 from toys import ROOT, TOY
 
 
@@ -23,8 +23,8 @@ def paths(tmp_path: Path) -> Paths:
 
 @pytest.fixture
 def specs(toy_data: Dataset) -> dict[str, RunSpec]:
-    """Two networks, one of them with views, and a third that is the first by another name."""
-    looks = load_params(ROOT / "params.yaml", [*TOY, "train.views=[{rotation: 20.0}]"])
+    """Two networks, one of them with tta, and a third that is the first by another name."""
+    looks = load_params(ROOT / "params.yaml", [*TOY, "train.tta=[{rotation: 20.0}]"])
     plain = load_params(ROOT / "params.yaml", TOY)
 
     def spec(params: Params) -> RunSpec:
@@ -35,7 +35,7 @@ def specs(toy_data: Dataset) -> dict[str, RunSpec]:
 
 def found(params: Params, specs: dict[str, RunSpec], names: str, data: Dataset, paths: Paths) -> Members:
     goal = Goal(folds=2, epochs=2, seed=0, fits=1)
-    parts = tuple(Part(name, specs[name], goal, Pace(1, 1, 1), 60) for name in names.split())
+    parts = tuple(Part(name, specs[name], goal, Timing(1, 1, 1), 60) for name in names.split())
     return members(params, Plan(parts, tuple(specs.values()), Sizes(1, 1, 1), workers=2, minutes=1), data, paths)
 
 
@@ -64,7 +64,7 @@ def test_variants_differ_in_the_members_that_have_views(
     (some,) = [RunFolder(paths.runs, specs["some"])]
     assert [*Members((some,), (0,)).variants(toy_data)] == [""]
     variants = found(toy_params, specs, "some", toy_data, paths).variants(toy_data)
-    assert [*variants] == ["without views", "with views"]
+    assert [*variants] == ["without tta", "with tta"]
     for part in ("oof", "holdout", "test"):
         same, other = (
             np.array_equal(*(getattr(variant[place], part) for variant in variants.values())) for place in (0, 1)
@@ -77,7 +77,7 @@ def test_another_fit_on_all_images_is_another_blend(
 ) -> None:
     fit_unit(toy_data, paths.runs, specs["some"], 0)
     before = blend_name(toy_params, found(toy_params, specs, "some", toy_data, paths))
-    fit_whole(toy_data, paths.runs, specs["some"], Fit(None, 1, 5))
+    fit_refit(toy_data, paths.runs, specs["some"], Fit(None, 1, 5))
     chosen = found(toy_params, specs, "some", toy_data, paths)
     assert blend_name(toy_params, chosen) != before
     [member] = chosen.variants(toy_data)[""]

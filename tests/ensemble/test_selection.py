@@ -1,11 +1,11 @@
-"""The simplest way among the best, and what each member is worth."""
+"""The simplest method among the best, and what each member is contribution."""
 
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from digits.ensemble.combine import LOGITS, Probabilities, Weighted, climb, mean, ways
+from digits.ensemble.combine import LOGITS, Probabilities, Weighted, climb, mean, methods
 from digits.ensemble.selection import Member, compared, most_accurate, refuse_mismatch, select, simplest_of_the_best
 from digits.evaluation.calibration import at_temperature
 from digits.evaluation.metrics import accuracy, paired_gain
@@ -39,27 +39,27 @@ def folds() -> np.ndarray:
 
 def test_alike_members_are_simply_averaged(labels: np.ndarray, folds: np.ndarray) -> None:
     alike = [member(f"m{seed}", labels, 2.0, seed) for seed in range(3)]
-    found = select({"": alike}, ways(3, 20, 0.1), labels, folds)
-    assert found.way.startswith("mean")
-    assert [candidate.name for candidate in found.candidates] == [*ways(3, 20, 0.1)]
-    assert [worth.weight for worth in found.worths] == pytest.approx([1 / 3] * 3)
-    assert all(worth.gain and worth.gain > 0 for worth in found.worths)
+    found = select({"": alike}, methods(3, 20, 0.1), labels, folds)
+    assert found.method.startswith("mean")
+    assert [candidate.name for candidate in found.candidates] == [*methods(3, 20, 0.1)]
+    assert [contribution.weight for contribution in found.contributions] == pytest.approx([1 / 3] * 3)
+    assert all(contribution.gain and contribution.gain > 0 for contribution in found.contributions)
 
 
 def test_a_member_that_harms_is_left_out(labels: np.ndarray, folds: np.ndarray) -> None:
     mixed = [member("good", labels, 3.0, 1), member("bad", labels, -2.0, 2), member("worse", labels, -2.0, 3)]
-    found = select({"": mixed}, ways(3, 20, 0.1), labels, folds)
-    assert not found.way.startswith("mean")
-    weighted = select({"": mixed}, {"weighted mean": ways(3, 20, 0.1)["weighted mean"]}, labels, folds)
-    assert [worth.weight for worth in weighted.worths] == [1, 0, 0]
-    good, bad, _ = (worth.gain for worth in weighted.worths)
+    found = select({"": mixed}, methods(3, 20, 0.1), labels, folds)
+    assert not found.method.startswith("mean")
+    weighted = select({"": mixed}, {"weighted mean": methods(3, 20, 0.1)["weighted mean"]}, labels, folds)
+    assert [contribution.weight for contribution in weighted.contributions] == [1, 0, 0]
+    good, bad, _ = (contribution.gain for contribution in weighted.contributions)
     assert good and good > 0.5 and bad == 0
 
 
 def test_what_is_told_of_a_candidate_is_of_rows_that_it_was_not_fitted_on(
     labels: np.ndarray, folds: np.ndarray
 ) -> None:
-    """A way that learns the labels of the rows it is given by heart is worth nothing on others."""
+    """A method that learns the labels of the rows it is given by heart is contribution nothing on others."""
     two = [member("a", labels, 1.0, 1), member("b", labels, 1.0, 2)]
 
     def by_heart(members: Sequence[Probabilities], truth: np.ndarray) -> Weighted:
@@ -72,7 +72,7 @@ def test_what_is_told_of_a_candidate_is_of_rows_that_it_was_not_fitted_on(
         return Remembers(np.array([0.5, 0.5]), LOGITS)
 
     found = select({"": two}, {"mean": mean(LOGITS), "by heart": by_heart}, labels, folds)
-    assert found.way == "mean"
+    assert found.method == "mean"
     assert found.candidates[1].accuracy == pytest.approx(0.25, abs=0.02)
 
 
@@ -124,17 +124,17 @@ def test_equally_accurate_ones_are_ordered_by_log_loss(labels: np.ndarray) -> No
 
 def test_views_are_used_where_they_are_worth_it(labels: np.ndarray, folds: np.ndarray) -> None:
     plain, better = [member("m", labels, 1.0, 1)], [member("m", labels, 3.0, 1)]
-    one = ways(1, 20, 0.1)
-    taken = select({"without views": better, "with views": plain}, one, labels, folds)
-    assert taken.way == "alone, without views"
-    taken = select({"without views": plain, "with views": better}, one, labels, folds)
-    assert taken.way == "alone, with views"
+    one = methods(1, 20, 0.1)
+    taken = select({"without tta": better, "with tta": plain}, one, labels, folds)
+    assert taken.method == "alone, without tta"
+    taken = select({"without tta": plain, "with tta": better}, one, labels, folds)
+    assert taken.method == "alone, with tta"
     assert taken.members == tuple(better)
     assert accuracy(taken.oof, labels) == accuracy(better[0].oof, labels)
 
 
 def test_a_member_alone_has_no_gain(labels: np.ndarray, folds: np.ndarray) -> None:
-    [only] = select({"": [member("m", labels, 1.0, 1)]}, ways(1, 20, 0.1), labels, folds).worths
+    [only] = select({"": [member("m", labels, 1.0, 1)]}, methods(1, 20, 0.1), labels, folds).contributions
     assert (only.weight, only.gain, only.error) == (1, None, None)
 
 

@@ -66,15 +66,15 @@ def test_nothing_wrong_is_no_certainty() -> None:
     found = expected_score(np.ones(100, bool), np.ones((2, 40), bool), np.ones(40, bool), 2, 1000)
     assert found.low < found.value < 1
     assert found.high <= 1
-    assert found.surprise == 0
+    assert found.holdout_z == 0
 
 
 def test_a_holdout_unlike_the_folds_is_a_surprise() -> None:
     generator = np.random.default_rng(1)
     oof_right, easy = generator.random(10_000) < 0.98, np.ones((3, 2000), bool)
-    assert expected_score(oof_right, easy, easy[0], 3, 1000).surprise > 3
+    assert expected_score(oof_right, easy, easy[0], 3, 1000).holdout_z > 3
     alike = generator.random((3, 2000)) < 0.98
-    assert abs(expected_score(oof_right, alike, alike[0], 3, 1000).surprise) < 3
+    assert abs(expected_score(oof_right, alike, alike[0], 3, 1000).holdout_z) < 3
 
 
 @settings(deadline=None)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from digits.evaluation.metrics import accuracy
-from digits.evaluation.ranking import NOTE, TITLES, Entry, cells, leaderboard, markdown
+from digits.evaluation.ranking import NOTE, TITLES, Entry, cells, markdown, rank_runs
 
 LABELS = np.random.default_rng(0).integers(0, 3, 4000)
 
@@ -24,18 +24,18 @@ def test_order_is_by_cv_then_log_loss_and_never_by_the_holdout() -> None:
         entry("best", slice(0, 100), holdout=0.1),
         entry("as-good", slice(0, 100), holdout=0.9, loss=0.2),
     ]
-    assert list(leaderboard(entries, LABELS)["name"]) == ["best", "as-good", "worse"]
+    assert list(rank_runs(entries, LABELS)["name"]) == ["best", "as-good", "worse"]
 
 
 def test_the_mark_is_for_what_the_best_does_not_beat_beyond_noise() -> None:
     """Ten more errors: within noise where all errors are elsewhere (-100, +110), beyond it where they are the same."""
     elsewhere, same = entry("elsewhere", slice(1000, 1110)), entry("same", slice(0, 110))
-    board = leaderboard([entry("best", slice(0, 100)), elsewhere, same], LABELS).set_index("name")
+    board = rank_runs([entry("best", slice(0, 100)), elsewhere, same], LABELS).set_index("name")
     assert board["near_best"].to_dict() == {"best": 1, "elsewhere": 1, "same": 0}
 
 
 def test_markdown_and_terminal_say_the_same() -> None:
-    board = leaderboard([entry("best", slice(0, 100)), entry("worse", slice(0, 900))], LABELS)
+    board = rank_runs([entry("best", slice(0, 100)), entry("worse", slice(0, 900))], LABELS)
     first, second = cells(board)
     assert first[0] == "best *" and second[0] == "worse"
     assert first[1:] == ["0.9750 (0.9697 to 0.9794)", "0.0010", "0.1000", "0.5000", "12.3", "0.5", "1.2 MB"]

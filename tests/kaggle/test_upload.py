@@ -8,7 +8,7 @@ from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.kaggle.api import Kaggle, KaggleError
 from digits.kaggle.ledger import Ledger
-from digits.kaggle.upload import Delivery, mark
+from digits.kaggle.upload import Uploader, mark
 from kaggle_server import DROP, LOSE, PAGE, Fault, KaggleServer
 from toys import QUICK
 
@@ -32,9 +32,9 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def delivery(ledger: Ledger, **params: float) -> Delivery:
+def delivery(ledger: Ledger, **params: float) -> Uploader:
     patience, console = QUICK.model_copy(update=params), Console(plain=True)
-    return Delivery(Kaggle("toy", patience, console), ledger, patience, console)
+    return Uploader(Kaggle("toy", patience, console), ledger, patience, console)
 
 
 def states(ledger: Ledger, intent: str = "abc") -> list[str]:

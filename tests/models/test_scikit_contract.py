@@ -12,7 +12,7 @@ ESTIMATORS = [
     Normaliser("standard"),
     Deskewer(),
     Components(),
-    AugmentedMLPClassifier(MLPClassifier(learning_rate_init=0.01), epochs=60, averaged=0.1),
+    AugmentedMLPClassifier(MLPClassifier(learning_rate_init=0.01), epochs=60, averaged_fraction=0.1),
 ]
 
 

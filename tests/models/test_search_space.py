@@ -52,13 +52,18 @@ def test_every_drawn_network_is_one_and_every_choice_occurs(params: Params) -> N
 
 def test_layers_say_what_was_drawn() -> None:
     drawn = {
-        "blocks": 2, "convolutions": 2, "filters": 16, "growth": 1.5, "kernel": 3, "reduction": "stride",
+        "blocks": 2, "convolutions": 2, "filters": 16, "growth": 1.5, "kernel": 3, "downsampling": "stride",
         "batch_norm": True, "block_dropout": 0.2, "head": "flatten", "dense_layers": 1, "units": 64, "dropout": 0.5,
     }  # fmt: skip
     rest = draw(Dice(0), SPACES["cnn"])
     found = parameters("cnn", rest | drawn)["layers"]
     assert found == "16C3 BN 16C3s2 BN D0.2 24C3 BN 24C3s2 BN D0.2 D0.5 64"
-    pooled = drawn | {"reduction": "average-pooling", "batch_norm": False, "dense_layers": 0, "head": "global-pooling"}
+    pooled = drawn | {
+        "downsampling": "average-pooling",
+        "batch_norm": False,
+        "dense_layers": 0,
+        "head": "global-pooling",
+    }
     assert parameters("cnn", rest | pooled)["layers"] == "16C3 16C3 AP2 D0.2 24C3 24C3 AP2 D0.2 GAP D0.5"
 
 
@@ -75,7 +80,7 @@ def test_what_makes_no_sense_is_not_drawn() -> None:
         drawn = draw(Dice(seed), SPACES["cnn"])
         assert ("momentum" in drawn) == ("sgd_learning_rate" in drawn) == (drawn["optimizer"] == "sgd")
         assert ("units" in drawn) == (drawn["dense_layers"] > 0)
-        assert ("warm_up" in drawn) == (drawn["schedule"] == "one-cycle")
+        assert ("warmup" in drawn) == (drawn["schedule"] == "one-cycle")
 
 
 def test_narrowed_and_frozen_dimensions_hold() -> None:
@@ -97,10 +102,10 @@ def test_narrowed_and_frozen_dimensions_hold() -> None:
 
 
 def test_only_what_lies_in_a_narrowed_space_is_set_out_from(params: Params) -> None:
-    assert within(SPACES["cnn"], params.tune.start) == params.tune.start
+    assert within(SPACES["cnn"], params.tune.initial_point) == params.tune.initial_point
     space = narrowed("cnn", {"blocks": 3, "kernel": 5, "optimizer": ["adam", "sgd"], "zoom": [0.0, 0.05]})
     outside = {"blocks", "kernel", "zoom"}
-    assert within(space, params.tune.start).keys() == params.tune.start.keys() - outside
+    assert within(space, params.tune.initial_point).keys() == params.tune.initial_point.keys() - outside
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ from digits.replication.recipe import Recipe, load_recipes, parse
 from digits.replication.table import Row, markdown, rows_of, table
 from digits.replication.toy_examples import eight_rows, linear_regression, scaled
 from digits.replication.unit import Unit, fit_unit
-from digits.training.device import Engine, measured_engine
+from digits.training.device import Device, measured_device
 from toys import ROOT, Digits
 
 PUBLISHED = ROOT.parent / "shared" / "RECIPES.md"
 THREADS = joblib.cpu_count()  # as all networks that are fitted in this process
-ENGINE = Engine("CPU", 0, "float32", 128, 2 * THREADS, 1.0)
+DEVICE = Device("CPU", 0, "float32", 128, 2 * THREADS, 1.0)
 # ids that the document writes in one row for several, or in other words
 WRITTEN = {
     "first-deep, run 1": ["first-deep-run-1"],
@@ -65,7 +65,7 @@ def same_as_written(recipe: Recipe, line: str) -> None:
     for word in ("tanh", "sigmoid", "linear"):
         assert (model["activation"] == word) == (f" {word}" in line), recipe.id
     if "random-uniform" in line:
-        assert model["initializer"] == "random_uniform", recipe.id
+        assert model["kernel_initializer"] == "random_uniform", recipe.id
     if rate := re.search(r"(RMSprop|Adagrad|Adadelta|Adam|Adamax|Nadam|SGD)\((\d[\d.]*)", line):
         assert (model["optimizer"]["name"], model["learning_rate"]) == (rate[1].lower(), float(rate[2])), recipe.id
     if convolutions := re.findall(r"\d+C\d", line):
@@ -78,14 +78,14 @@ def test_the_fast_precision_moves_no_figure_beyond_its_spread(
     recipes: dict[str, Recipe], tmp_path: Path, digits: Digits, workspace: Path, probed: Path
 ) -> None:
     """Of a slow recipe, on the practice set: the difference of means lies within two standard errors of fits."""
-    if measured_engine(probed, Console(plain=True)).precision == "float32":
+    if measured_device(probed, Console(plain=True)).precision == "float32":
         pytest.skip("float32 is the fast precision here; the other would take sixteen times as long, and is never used")
     assert digits("fetch", "prepare", "--data", "practice", toy=False).returncode == 0
     [folder] = (workspace / "data" / "processed").iterdir()
     found: dict[str, list[float]] = {}
     for each in ("float32", "mixed_bfloat16"):
         spec = recipes["cnn-a"].model | {"precision": each, "batch_size": 50, "epochs": 3}
-        chains = units([replace(recipes["cnn-a"], model=spec)], {"digits": load_dataset(folder)}, tmp_path, 2, ENGINE)
+        chains = units([replace(recipes["cnn-a"], model=spec)], {"digits": load_dataset(folder)}, tmp_path, 2, DEVICE)
         for [unit] in chains:
             fit_unit(unit)
         found[each] = [unit.result["test"] for [unit] in chains if unit.result]
@@ -151,7 +151,7 @@ def small(recipe: Recipe, **model: Any) -> Recipe:
 def test_fits_are_kept_and_handed_on(toy_data: Dataset, recipes: dict[str, Recipe], tmp_path: Path) -> None:
     chosen = [small(recipes[name], layers="8 8") for name in ("opt-sgd", "opt-rmsprop", "opt-adagrad", "fair-sgd")]
     data = {"digits": toy_data}
-    chains = units(chosen, data, tmp_path, None, ENGINE)
+    chains = units(chosen, data, tmp_path, None, DEVICE)
     assert [[unit.recipe.id for unit in chain] for chain in chains] == [
         ["opt-sgd", "opt-rmsprop", "opt-adagrad"],
         ["fair-sgd"],
@@ -169,7 +169,7 @@ def test_fits_are_kept_and_handed_on(toy_data: Dataset, recipes: dict[str, Recip
         "it goes on with the weights"
     )
     written = {unit.folder: unit.folder.stat().st_mtime_ns for unit in handed}
-    assert units(chosen, data, tmp_path, None, ENGINE) == chains
+    assert units(chosen, data, tmp_path, None, DEVICE) == chains
     assert {unit.folder: unit.folder.stat().st_mtime_ns for unit in handed} == written
     rows = rows_of(chosen, chains)
     assert [*rows] == ["opt-sgd", "opt-rmsprop", "opt-adagrad", "fair-sgd"]
@@ -178,14 +178,14 @@ def test_fits_are_kept_and_handed_on(toy_data: Dataset, recipes: dict[str, Recip
 
 def test_recipes_without_their_data_are_left_out(toy_data: Dataset, recipes: dict[str, Recipe], tmp_path: Path) -> None:
     chosen = [recipes["fashion-sgd"], recipes["first-nn"]]
-    assert [unit.recipe.id for [unit] in units(chosen, {"digits": toy_data}, tmp_path, 2, ENGINE)] == ["first-nn"] * 2
+    assert [unit.recipe.id for [unit] in units(chosen, {"digits": toy_data}, tmp_path, 2, DEVICE)] == ["first-nn"] * 2
 
 
 def test_what_diverges_is_told_and_not_fitted_again(
     toy_data: Dataset, recipes: dict[str, Recipe], tmp_path: Path
 ) -> None:
     wild = replace(small(recipes["rate-10"], layers="8 8 8", activation="linear"), normalise="none")
-    [[unit]] = units([wild], {"digits": toy_data}, tmp_path, None, ENGINE)
+    [[unit]] = units([wild], {"digits": toy_data}, tmp_path, None, DEVICE)
     fit_unit(unit)
     assert unit.result and unit.result["test"] is None and "the loss became" in unit.result["diverged"]
     board = table(rows_of([wild], [[unit]]).values())
@@ -268,10 +268,10 @@ def test_fits_side_by_side_are_those_of_one_after_the_other(
     from digits.common.console import Console
 
     mlp = replace(recipes["mlp-1"], model=recipes["mlp-1"].model | {"max_iter": 3})
-    chains = units([mlp], {"digits": toy_data}, tmp_path / "two", 2, ENGINE)
+    chains = units([mlp], {"digits": toy_data}, tmp_path / "two", 2, DEVICE)
     assert complete(chains, 2, Console(plain=True)) == 2
     assert complete(chains, 2, Console(plain=True)) == 0
-    alone = units([mlp], {"digits": toy_data}, tmp_path / "one", 2, ENGINE)
+    alone = units([mlp], {"digits": toy_data}, tmp_path / "one", 2, DEVICE)
     for [unit], [other] in zip(chains, alone, strict=True):
         fit_unit(other)
         assert (np.load(unit.folder / "test.npy") == np.load(other.folder / "test.npy")).all()

@@ -85,7 +85,7 @@ def full(digits: Digits, workspace: Path) -> Path:
     """The page of a whole practice run, from baselines to a study, and a score; with markup in every name."""
     names = ", ".join(f'"{PLANTED}{number}"' for number in range(10))
     planted = (f"submit.message={PLANTED.replace(' ', '')}", f"competition.class_names=[{names}]")
-    also = (*SMALL, "data.folds=2", "tune.trials=3", "tune.seeds=1", MINUTES, *planted)
+    also = (*SMALL, "data.folds=2", "tune.n_trials=3", "tune.seeds=1", MINUTES, *planted)
     for stages in (
         ("fetch", "prepare", "baseline", "--data", "practice"),
         ("train", "ensemble", "submit"),

@@ -13,23 +13,23 @@ from digits.common.errors import UserError
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset
 from digits.models import build
-from digits.training import timing as pace
+from digits.training import timing
 from digits.training.budget import Part, Plan, make_plan
-from digits.training.device import Engine
-from digits.training.fitting import fit_unit, fit_whole
+from digits.training.device import Device
+from digits.training.fitting import fit_refit, fit_unit
 from digits.training.runs import RunFolder, RunSpec, run_spec
-from digits.training.schedule import Fit, Pace
-from digits.training.timing import measured_pace
+from digits.training.schedule import Fit, Timing
+from digits.training.timing import measured_timing
 from digits.training.tuned import study_of
 from toys import ROOT, TOY
 
 CONSOLE = Console(plain=True)
-ENGINE = Engine("CPU", 0, "float32", 16, 2, 1.0)
+DEVICE = Device("CPU", 0, "float32", 16, 2, 1.0)
 
 
 def plan_of(params: Params, data: Dataset, folder: Path) -> Plan:
     study = study_of(params, data, folder / "tune", "train")
-    return make_plan(params, study, data, ENGINE, Paths(folder), CONSOLE)
+    return make_plan(params, study, data, DEVICE, Paths(folder), CONSOLE)
 
 
 def only(plan: Plan) -> Part:
@@ -42,17 +42,17 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A machine on which each network takes a second per image learned from for each filter; who was asked for."""
     asked: list[str] = []
 
-    def pace(data: Dataset, run: RunSpec, *_: object) -> Pace:
+    def timing(data: Dataset, run: RunSpec, *_: object) -> Timing:
         asked.append(run.model["layers"])
-        return Pace(start=1.0, image=int(run.model["layers"].split("C")[0]) / 1000, look=1e-4)
+        return Timing(start=1.0, image=int(run.model["layers"].split("C")[0]) / 1000, look=1e-4)
 
-    monkeypatch.setattr("digits.training.budget.measured_pace", pace)
+    monkeypatch.setattr("digits.training.budget.measured_timing", timing)
     return asked
 
 
 NETWORKS = (
     "networks={little: {layers: 2C3 MP2 8, epochs: 1}, large: {layers: 32C3 MP2 8, epochs: 10}}",
-    "train.among=[little, default, large]",
+    "train.candidates=[little, default, large]",
 )
 
 
@@ -80,7 +80,7 @@ def test_a_budget_is_less_what_is_finished(toy_data: Dataset, tmp_path: Path, st
     assert plan.ends(tmp_path) == pytest.approx([0.94 * 120])
     folder = RunFolder(tmp_path, part.spec)
     fit_unit(toy_data, tmp_path, part.spec, 1)
-    fit_whole(toy_data, tmp_path, part.spec, Fit(None, 1, 43))
+    fit_refit(toy_data, tmp_path, part.spec, Fit(None, 1, 43))
     took = folder.unit_seconds(folder.unit(1)) + folder.unit_seconds(folder.whole(Fit(None, 1, 43)))
     assert plan.left(tmp_path) == pytest.approx(0.94 * 120 - took / 2)
     assert plan.ends(tmp_path) == [plan.left(tmp_path)]
@@ -92,11 +92,11 @@ def test_with_many_minutes_networks_are_fitted_beside_the_first(
     toy_data: Dataset, tmp_path: Path, steady: list[str]
 ) -> None:
     def plan(*given: str) -> Plan:
-        beside = "train.beside=[little, large]"
+        beside = "train.extra=[little, large]"
         return plan_of(load_params(ROOT / "params.yaml", [*TOY, *NETWORKS, beside, *given]), toy_data, tmp_path)
 
-    assert [part.name for part in plan("train.budget=1", "train.among=[default]").parts] == ["default", "little"]
-    several = plan("train.budget=10", "train.among=[default]")
+    assert [part.name for part in plan("train.budget=1", "train.candidates=[default]").parts] == ["default", "little"]
+    several = plan("train.budget=10", "train.candidates=[default]")
     assert [part.name for part in several.parts] == ["default", "little", "large"]
     assert {part.goal.folds for part in several.parts} == {3}
     assert [part.goal.certain for part in several.parts] == [True, False, False]
@@ -125,13 +125,13 @@ def test_small_sets_are_fitted_for_more_epochs(toy_data: Dataset, tmp_path: Path
 
 
 def test_a_pace_is_measured_once(toy_data: Dataset, toy_params: Params, tmp_path: Path) -> None:
-    model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json")
+    model = DEVICE.settle(toy_params.train.spec).model_dump(mode="json")
     run, longer = (run_spec("cnn", model | {"epochs": epochs}, "/255", 0, toy_data) for epochs in (2, 9))
-    found = measured_pace(toy_data, run, ENGINE, tmp_path / "m", CONSOLE)
+    found = measured_timing(toy_data, run, DEVICE, tmp_path / "m", CONSOLE)
     assert found.start > 0 and 0 < found.look < found.image < 0.1
     [kept] = (tmp_path / "m").iterdir()
     written = kept.stat().st_mtime_ns
-    assert measured_pace(toy_data, longer, ENGINE, tmp_path / "m", CONSOLE) == found
+    assert measured_timing(toy_data, longer, DEVICE, tmp_path / "m", CONSOLE) == found
     assert kept.stat().st_mtime_ns == written and [*kept.parent.iterdir()] == [kept]
 
 
@@ -141,17 +141,17 @@ def test_a_pace_is_measured_where_the_fits_will_be(
     """Each on a GPU of its own; with what needs images to look at, too; and anew where the GPUs are others."""
     asked: list[str | None] = []
 
-    def measured(order: pace._Order) -> tuple[dict[str, float], float]:
+    def measured(order: timing._Order) -> tuple[dict[str, float], float]:
         asked.append(order.place)
         return {"start": 1.0, "image": 0.1, "look": 0.1}, inf
 
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json") | {"patience": 1, "keep_best": True}
+    model = DEVICE.settle(toy_params.train.spec).model_dump(mode="json") | {"patience": 1, "restore_best_weights": True}
     run = run_spec("cnn", model, "/255", 0, toy_data)
-    assert measured_pace(toy_data, run, ENGINE, tmp_path, CONSOLE).image > 0
-    monkeypatch.setattr(pace, "_measure_apart", measured)
+    assert measured_timing(toy_data, run, DEVICE, tmp_path, CONSOLE).image > 0
+    monkeypatch.setattr(timing, "_measure_in_subprocess", measured)
     for device in ("H100", "T4", "T4"):
-        measured_pace(toy_data, run, replace(ENGINE, device=device, gpus=2), tmp_path, CONSOLE)
+        measured_timing(toy_data, run, replace(DEVICE, name=device, gpus=2), tmp_path, CONSOLE)
     assert sorted(map(str, asked)) == ["0", "0", "1", "1"]
 
 
@@ -165,11 +165,11 @@ def test_a_slow_machine_is_not_watched_for_longer_than_needed(
         return models[-1]
 
     monkeypatch.setattr("digits.training.timing.build", built)
-    model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json") | {"epochs": 5}
+    model = DEVICE.settle(toy_params.train.spec).model_dump(mode="json") | {"epochs": 5}
     told: list[tuple[dict[str, float], float]] = []
     for enough in (0.0, 60.0):
         monkeypatch.setattr("digits.training.timing._ENOUGH", enough)
-        pace._measure(pace._Order(toy_data.folder, model, "/255"), told.append)
+        timing._measure(timing._Order(toy_data.folder, model, "/255"), told.append)
     assert [len(fitted.history_) for fitted in models] == [2, 5]
     assert all(found["image"] > 0 and processors > 0 for found, processors in told)
 
@@ -188,29 +188,29 @@ def test_a_pace_that_other_programs_slowed_down_says_so(
     """A GPU is waited for, so there the processor's time says nothing."""
     started = perf_counter()
 
-    def measured(order: pace._Order) -> pace._Found:
-        told: list[pace._Found] = []
-        pace._measure(replace(order, place=place), told.append)
+    def measured(order: timing._Order) -> timing._Found:
+        told: list[timing._Found] = []
+        timing._measure(replace(order, place=place), told.append)
         return told[0]
 
-    monkeypatch.setattr(pace, "compute_on", lambda _: None)
-    monkeypatch.setattr(pace, "process_time", lambda: share * (perf_counter() - started))
-    monkeypatch.setattr(pace, "_measure_apart", measured)
-    model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json")
-    run, one = run_spec("cnn", model, "/255", 0, toy_data), replace(ENGINE, gpus=1)
-    measured_pace(toy_data, run, one, tmp_path, Console(plain=True))
+    monkeypatch.setattr(timing, "compute_on", lambda _: None)
+    monkeypatch.setattr(timing, "process_time", lambda: share * (perf_counter() - started))
+    monkeypatch.setattr(timing, "_measure_in_subprocess", measured)
+    model = DEVICE.settle(toy_params.train.spec).model_dump(mode="json")
+    run, one = run_spec("cnn", model, "/255", 0, toy_data), replace(DEVICE, gpus=1)
+    measured_timing(toy_data, run, one, tmp_path, Console(plain=True))
     assert (f"rm -r {tmp_path}" in capsys.readouterr().out.replace("\n", " ")) == warns
 
 
 def test_a_network_that_cannot_be_fitted_is_named(toy_data: Dataset, toy_params: Params, tmp_path: Path) -> None:
-    model = ENGINE.settle(toy_params.train.spec).model_dump(mode="json") | {"learning_rate": 1e30}
+    model = DEVICE.settle(toy_params.train.spec).model_dump(mode="json") | {"learning_rate": 1e30}
     with pytest.raises(UserError, match="train: 4C3 MP2 8 cannot be fitted here: the loss became"):
-        measured_pace(toy_data, run_spec("cnn", model, "/255", 0, toy_data), ENGINE, tmp_path, CONSOLE)
+        measured_timing(toy_data, run_spec("cnn", model, "/255", 0, toy_data), DEVICE, tmp_path, CONSOLE)
 
 
 def test_what_was_fitted_with_less_time_is_gone_on_with(toy_data: Dataset, tmp_path: Path, steady: list[str]) -> None:
     def plan(minutes: float) -> tuple[Plan, Part]:
-        large = ("networks={large: {layers: 8C3 MP2 8, epochs: 10}}", "train.among=[default, large]")
+        large = ("networks={large: {layers: 8C3 MP2 8, epochs: 10}}", "train.candidates=[default, large]")
         given = [*TOY, *large, f"train.budget={minutes}"]
         found = plan_of(load_params(ROOT / "params.yaml", given), toy_data, tmp_path)
         return found, only(found)

@@ -31,8 +31,8 @@ def test_no_model_sees_what_it_is_judged_on(toy_data: Dataset, monkeypatch: pyte
     model = Remembers()
     monkeypatch.setattr("digits.training.crossval.build", lambda *_: model)
     fitted = fit_fold(toy_data, fold, {"kind": "mlp"}, "/255", 0)
-    assert len(model.seen) == 180 - len(fitted.seen.valid) - 18
-    for part in (fitted.seen.valid, fitted.seen.holdout, fitted.seen.test):
+    assert len(model.seen) == 180 - len(fitted.predictions.valid) - 18
+    for part in (fitted.predictions.valid, fitted.predictions.holdout, fitted.predictions.test):
         assert (part[:, 0] == 0).all()
 
 
@@ -55,11 +55,11 @@ def test_a_fold_is_fitted_and_predicted(toy_data: Dataset, toy_params: Params) -
     spec: dict[str, Any] = toy_params.baseline.models["small"].model_dump(mode="json")
     fitted = fit_fold(toy_data, 1, spec, "/255", 0)
     assert (
-        fitted.seen.valid.shape == (len(toy_data.valid_rows(1)), 3)
-        and fitted.seen.holdout.shape == (18, 3)
-        and fitted.seen.test.shape == (30, 3)
+        fitted.predictions.valid.shape == (len(toy_data.valid_rows(1)), 3)
+        and fitted.predictions.holdout.shape == (18, 3)
+        and fitted.predictions.test.shape == (30, 3)
     )
-    assert fitted.seen.valid.dtype == np.float32
+    assert fitted.predictions.valid.dtype == np.float32
     assert fitted.fit_seconds > 0
 
 
@@ -67,7 +67,7 @@ def test_an_iteration_budget_that_is_used_up_is_no_warning(
     toy_data: Dataset, toy_params: Params, recwarn: pytest.WarningsRecorder
 ) -> None:
     mlp = toy_params.baseline.models["small"].model_dump(mode="json")
-    logistic = {"kind": "logistic", "deskew": False, "components": None, "C": 1.0, "max_iter": 2}
+    logistic = {"kind": "logistic", "deskew": False, "n_components": None, "C": 1.0, "max_iter": 2}
     for spec in (mlp | {"max_iter": 2}, logistic):
         fit(toy_data, 0, spec, "/255", 0)
     assert not [warning for warning in recwarn if "onverge" in str(warning.message)]

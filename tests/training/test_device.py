@@ -12,7 +12,7 @@ from digits.common.errors import UserError
 from digits.config import Params
 from digits.models.cnn import probe
 from digits.models.cnn.loop import compiled_step
-from digits.training.device import Engine, measured_engine
+from digits.training.device import Device, measured_device
 from toys import Digits, write_toy_files
 
 
@@ -23,54 +23,54 @@ def measured(float32: float, *bfloat16: float) -> dict[str, object]:
 
 
 def test_the_fastest_precision_and_the_smallest_batch_that_is_fast_enough_are_taken() -> None:
-    found = Engine.from_measurement(measured(1000, 2500, 2600, 2700), threads=2)
+    found = Device.from_measurement(measured(1000, 2500, 2600, 2700), threads=2)
     assert (found.precision, found.batch_size, found.gain) == ("mixed_bfloat16", 128, 2.5)
-    assert Engine.from_measurement(measured(1000, 1400, 2900, 3000), threads=2).batch_size == 256
-    assert Engine.from_measurement(measured(1000, 1200, 1400, 3000), threads=2).batch_size == 512
+    assert Device.from_measurement(measured(1000, 1400, 2900, 3000), threads=2).batch_size == 256
+    assert Device.from_measurement(measured(1000, 1200, 1400, 3000), threads=2).batch_size == 512
     noisy = measured(3189, 5112, 5149, 6599)  # as a busy machine was seen
-    assert Engine.from_measurement(noisy, threads=2).batch_size == 128
+    assert Device.from_measurement(noisy, threads=2).batch_size == 128
     slow = {"float32": {"128": 1000, "256": 1010, "512": 990}, "mixed_bfloat16": {"128": 200}}
-    found = Engine.from_measurement({"gpus": 0, "device": "CPU", "images_per_second": slow}, threads=2)
+    found = Device.from_measurement({"gpus": 0, "device": "CPU", "images_per_second": slow}, threads=2)
     assert (found.precision, found.batch_size, found.gain) == ("float32", 128, 1.0)
 
 
 def test_fits_beside_each_other_share_the_cores(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = Engine("CPU", 0, "float32", 128, 6, 1.0)
-    assert [engine.settle(params.train, beside).threads for beside in (1, 2, 4, 9)] == [6, 3, 1, 1]
-    assert engine.at_once == min(2, joblib.cpu_count())
-    three = Engine("H100", 3, "float32", 128, 6, 1.0)
+    device = Device("CPU", 0, "float32", 128, 6, 1.0)
+    assert [device.settle(params.train, beside).threads for beside in (1, 2, 4, 9)] == [6, 3, 1, 1]
+    assert device.at_once == min(2, joblib.cpu_count())
+    three = Device("H100", 3, "float32", 128, 6, 1.0)
     assert three.at_once == 3
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    one = Engine("H100", 1, "float32", 128, 6, 1.0)
-    assert (three.places, one.places, engine.places) == (["0", "1", "2"], ["0"], [None] * engine.at_once)
+    one = Device("H100", 1, "float32", 128, 6, 1.0)
+    assert (three.places, one.places, device.places) == (["0", "1", "2"], ["0"], [None] * device.at_once)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5,7")
     assert (three.places, one.places) == (["2", "5", "7"], ["2"])
 
 
 def test_only_what_is_auto_is_settled(params: Params) -> None:
-    engine = Engine("CPU", 0, "mixed_bfloat16", 256, 3, 2.0)
-    settled = engine.settle(params.train)
+    device = Device("CPU", 0, "mixed_bfloat16", 256, 3, 2.0)
+    settled = device.settle(params.train)
     assert (settled.precision, settled.batch_size, settled.threads) == ("mixed_bfloat16", 256, 3)
     said = {"precision": "float32", "batch_size": 77, "threads": 1}
     own = params.train.model_copy(update=said)
-    assert engine.settle(own) == own
-    assert "mixed_bfloat16 (2.0 times as fast as float32 here), 256 images per step" in engine.line(
+    assert device.settle(own) == own
+    assert "mixed_bfloat16 (2.0 times as fast as float32 here), 256 images per step" in device.line(
         settled.model_dump()
     )
-    assert "on CPU, 1 thread, in float32 (as params.yaml says), 77 images" in engine.line(own.model_dump())
-    assert "on 2 x H100" in Engine("H100", 2, "mixed_bfloat16", 256, 3, 2.0).line(settled.model_dump())
+    assert "on CPU, 1 thread, in float32 (as params.yaml says), 77 images" in device.line(own.model_dump())
+    assert "on 2 x H100" in Device("H100", 2, "mixed_bfloat16", 256, 3, 2.0).line(settled.model_dump())
 
 
 def test_the_machine_is_measured_once(probed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("subprocess.run", lambda *_, **__: pytest.fail("measured again"))
-    first = measured_engine(probed, Console(plain=True))
-    assert measured_engine(probed, Console(plain=True)) == first
+    first = measured_device(probed, Console(plain=True))
+    assert measured_device(probed, Console(plain=True)) == first
     # another processor, or libraries for a GPU installed since then
     for name, other in (("processor", lambda: "another"), ("find_spec", lambda _: object())):
         with monkeypatch.context() as patch:
             patch.setattr(f"digits.training.device.{name}", other)
             with pytest.raises(pytest.fail.Exception, match="measured again"):
-                measured_engine(probed, Console(plain=True))
+                measured_device(probed, Console(plain=True))
 
 
 def test_the_probe_tries_every_precision_and_batch(probed: Path) -> None:
@@ -106,7 +106,7 @@ def test_a_probe_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("digits.training.device._PROBE", "digits.no_such_module")
     monkeypatch.setattr("digits.training.device.code_version", lambda *_: "any")
     with pytest.raises(UserError, match=r"TensorFlow does not run here: .*no_such_module.*; rm -r \.venv, then"):
-        measured_engine(tmp_path, Console(plain=True))
+        measured_device(tmp_path, Console(plain=True))
     assert not list(tmp_path.iterdir())
 
 

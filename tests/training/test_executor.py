@@ -20,10 +20,10 @@ from digits.training.budget import Part
 from digits.training.crossval import PRELOAD
 from digits.training.executor import Spent, spend
 from digits.training.runs import RunFolder, RunSpec, run_spec
-from digits.training.schedule import Fit, Goal, Pace, Sizes
+from digits.training.schedule import Fit, Goal, Sizes, Timing
 
 SIZES = Sizes(fold=108, whole=180, shown=102)
-PACE = Pace(start=1.0, image=1e-3, look=1e-4)
+TIMING = Timing(start=1.0, image=1e-3, look=1e-4)
 
 
 @pytest.fixture
@@ -38,9 +38,9 @@ def spent(
     left: float = 600,
     latest: float = 700,
     places: Sequence[str | None] = (None, None),
-    pace: Pace = PACE,
+    timing: Timing = TIMING,
 ) -> Spent:
-    part = Part("some", folder.spec, goal, pace, left)
+    part = Part("some", folder.spec, goal, timing, left)
     return spend(data, part, SIZES, folder.path.parent, left, latest, places, Console(plain=True))
 
 
@@ -62,8 +62,8 @@ def test_what_would_end_too_late_is_given_up_but_for_the_first_fold(
 ) -> None:
     folder = RunFolder(tmp_path, spec)
     goal = Goal(folds=1, epochs=2, seed=0, fits=5)
-    # the pace promises that fits end at once, and they do not
-    found = spent(toy_data, folder, goal, left=0.5, latest=0.6, pace=Pace(0.01, 1e-6, 1e-6))
+    # the timing promises that fits end at once, and they do not
+    found = spent(toy_data, folder, goal, left=0.5, latest=0.6, timing=Timing(0.01, 1e-6, 1e-6))
     assert found == Spent(1, interrupted=False)
     assert (folder.done(3), folder.wholes()) == ([0], [])
     assert "all images, seed 1: given up, it would have ended too late" in capsys.readouterr().out

@@ -16,8 +16,8 @@ from digits.common.console import Console
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy, log_loss
-from digits.training.fitting import Work, complete_side_by_side, fit_unit, fit_whole
-from digits.training.runs import PLAIN, SEEN, RunFolder, RunSpec, run_spec
+from digits.training.fitting import Work, fit_in_parallel, fit_refit, fit_unit
+from digits.training.runs import PROBABILITIES, WITHOUT_TTA, RunFolder, RunSpec, run_spec
 from digits.training.schedule import Fit
 
 
@@ -48,9 +48,9 @@ def test_side_by_side_is_the_same_as_one_by_one(toy_data: Dataset, spec: RunSpec
     console = Console(plain=True)
     other = replace(spec, name="other", seed=1)
     for name, workers in (("two", 2), ("one", 1)):
-        work = complete_side_by_side(toy_data, tmp_path / name, [spec, other], workers, console, "baseline")
+        work = fit_in_parallel(toy_data, tmp_path / name, [spec, other], workers, console, "baseline")
         assert work == Work(fits=6)
-    assert complete_side_by_side(toy_data, tmp_path / "one", [spec, other], 1, console, "baseline") == Work(fits=0)
+    assert fit_in_parallel(toy_data, tmp_path / "one", [spec, other], 1, console, "baseline") == Work(fits=0)
     for each in (spec, other):
         two, one = (RunFolder(tmp_path / name, each).result(toy_data, range(3)) for name in ("two", "one"))
         assert np.array_equal(two.oof, one.oof) and np.array_equal(two.test, one.test)
@@ -63,7 +63,7 @@ def test_a_fit_beside_others_has_one_thread(
     monkeypatch.setattr(
         "digits.training.fitting.fit_unit", lambda *_: threads.extend(pool["num_threads"] for pool in threadpool_info())
     )
-    complete_side_by_side(toy_data, tmp_path, [spec], 1, Console(plain=True), "baseline")
+    fit_in_parallel(toy_data, tmp_path, [spec], 1, Console(plain=True), "baseline")
     assert set(threads) == {1}
 
 
@@ -80,7 +80,7 @@ threads = lambda *_: print(sorted((pool["user_api"], pool["num_threads"]) for po
 fitting.fit_unit = threads
 data = load_dataset(Path({str(toy_data.folder)!r}))
 spec = run_spec("nearest", {{"kind": "knn"}}, "/255", 0, data)
-fitting.complete_side_by_side(data, Path({str(tmp_path)!r}), [spec], 1, Console(plain=True), "baseline")
+fitting.fit_in_parallel(data, Path({str(tmp_path)!r}), [spec], 1, Console(plain=True), "baseline")
 """
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     shown = subprocess.run(
@@ -127,10 +127,10 @@ def test_a_fit_on_all_images_neither_stops_early_nor_needs_what_it_cannot_look_a
     toy_data: Dataset, toy_params: Params, tmp_path: Path
 ) -> None:
     plateau = {"kind": "plateau", "factor": 0.5, "patience": 0}
-    also = {"patience": 0, "keep_best": True, "schedule": plateau, "learning_rate": 1e-12}
+    also = {"patience": 0, "restore_best_weights": True, "schedule": plateau, "learning_rate": 1e-12}
     spec = run_spec("cnn", toy_params.train.spec.model_dump(mode="json") | also, "/255", 0, toy_data)
     folder, fit = RunFolder(tmp_path, spec), Fit(None, 4, 1)
-    fit_whole(toy_data, tmp_path, spec, fit)
+    fit_refit(toy_data, tmp_path, spec, fit)
     rates = [json.loads(line)["learning_rate"] for line in (folder.whole(fit) / "history.jsonl").open()]
     assert len(rates) == 4 and rates[-1] < rates[0], "it goes by the loss in training"
 
@@ -139,7 +139,7 @@ def test_a_fit_on_all_images_predicts_the_test_images_alone(
     toy_data: Dataset, toy_params: Params, tmp_path: Path
 ) -> None:
     model = toy_params.train.spec.model_dump(mode="json") | {
-        "views": [{"rotation": 5.0, "zoom": 0, "shear": 0, "shift": [0, 0]}]
+        "tta": [{"rotation": 5.0, "zoom": 0, "shear": 0, "shift": [0, 0]}]
     }
     spec = run_spec("cnn", model, "/255", 0, toy_data)
     folder = RunFolder(tmp_path, spec)
@@ -147,9 +147,9 @@ def test_a_fit_on_all_images_predicts_the_test_images_alone(
     alone = folder.result(toy_data, [0])
     fits = [Fit(None, epochs, seed) for seed, epochs in ((1, 1), (2, 3))]
     for fit in fits:
-        fit_whole(toy_data, tmp_path, spec, fit)
+        fit_refit(toy_data, tmp_path, spec, fit)
     assert folder.wholes() == fits
-    for file in (SEEN, PLAIN):
+    for file in (PROBABILITIES, WITHOUT_TTA):
         result = folder.result(toy_data, [0], file)
         assert (result.test.shape, result.holdout.shape) == ((3, 30, 3), (1, 18, 3))
         assert len({model.tobytes() for model in result.test}) == 3
@@ -158,7 +158,7 @@ def test_a_fit_on_all_images_predicts_the_test_images_alone(
     more = folder.result(toy_data, [0])
     assert np.array_equal(more.oof, alone.oof) and len(more.holdout) == 1
     assert len(more.test) == 4, "a fold that others do not have is worth as much for the test images"
-    assert not np.array_equal(folder.result(toy_data, [0], PLAIN).oof, alone.oof)
+    assert not np.array_equal(folder.result(toy_data, [0], WITHOUT_TTA).oof, alone.oof)
     metrics = folder.unit_metrics(folder.whole(fits[0]))
     assert "accuracy" not in metrics and folder.unit_seconds(folder.whole(fits[0])) > 0
     assert len((folder.whole(fits[1]) / "history.jsonl").read_text().splitlines()) == 3

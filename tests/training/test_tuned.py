@@ -25,7 +25,7 @@ def test_what_was_found_is_a_fragment_that_train_takes(toy_params: Params, toy_d
     study = study_of(toy_params, toy_data, tmp_path, "train")
     default, beside = networks(toy_params, study)
     assert study.best == {} and study.fragment is None and beside == {}
-    assert default["default"] == (toy_params.train.spec, "/255") and tuple(default) == toy_params.train.among
+    assert default["default"] == (toy_params.train.spec, "/255") and tuple(default) == toy_params.train.candidates
     study.save({"layers": "8C3 MP2 16", "optimizer": {"name": "adamw"}, "normalise": "standard"}, "found\nby hand")
     [(spec, normalise)] = networks(toy_params, study)[0].values()
     assert (spec.layers, spec.optimizer.name, normalise) == ("8C3 MP2 16", "adamw", "standard")
@@ -39,17 +39,17 @@ def test_what_was_found_is_a_fragment_that_train_takes(toy_params: Params, toy_d
 
 
 def test_a_network_that_is_named_is_the_only_one(toy_data: Dataset, tmp_path: Path) -> None:
-    params = load_params(ROOT / "params.yaml", ["train.network=seven-convolutions"])
+    params = load_params(ROOT / "params.yaml", ["train.network=deep"])
     study = study_of(params, toy_data, tmp_path, "train")
-    assert networks(params, study) == ({"seven-convolutions": (params.network("seven-convolutions"), "/255")}, {})
+    assert networks(params, study) == ({"deep": (params.network("deep"), "/255")}, {})
 
 
 @pytest.mark.parametrize(
     ("side", "among", "beside"),
     [
-        (28, ["one-epoch", "default", "one-minute", "two-minutes"], ["seven-convolutions"]),
-        (16, ["one-epoch", "default"], ["seven-convolutions"]),
-        (8, ["one-epoch", "default"], []),
+        (28, ["tiny", "default", "small", "medium"], ["deep"]),
+        (16, ["tiny", "default"], ["deep"]),
+        (8, ["tiny", "default"], []),
     ],
 )
 def test_networks_that_the_images_are_too_small_for_are_left_out(
@@ -65,11 +65,11 @@ def test_networks_that_the_images_are_too_small_for_are_left_out(
 
 
 def test_networks_are_fitted_beside_the_tuned_one_too(toy_params: Params, toy_data: Dataset, tmp_path: Path) -> None:
-    params = changed(toy_params, "train", beside=("two-minutes",))
+    params = changed(toy_params, "train", extra=("medium",))
     study = study_of(params, toy_data, tmp_path, "train")
     study.save({"layers": "8C3 MP2 16"}, "found")
     tuned, beside = networks(params, study)
-    assert ([*tuned], beside) == (["tuned"], {"two-minutes": (params.network("two-minutes"), "/255")})
+    assert ([*tuned], beside) == (["tuned"], {"medium": (params.network("medium"), "/255")})
 
 
 def test_a_network_that_is_known_to_be_better_than_the_tuned_one_is_not_given_up(
@@ -84,12 +84,12 @@ def test_a_network_that_is_known_to_be_better_than_the_tuned_one_is_not_given_up
         assert study.best == {"learning_rate": 0.004}
         return [*networks(params, study)[0]]
 
-    assert among(0.9958) == ["tuned", "two-minutes"]
-    assert among(0.9945) == ["tuned", "one-minute", "two-minutes"]
+    assert among(0.9958) == ["tuned", "medium"]
+    assert among(0.9945) == ["tuned", "small", "medium"]
     assert accuracies(params, study)["tuned"] == 0.9945
     assert among(0.9999) == ["tuned"]
     assert among(None) == ["tuned"]  # as of other competitions, or changed by hand
-    assert among(0.9945, load_params(ROOT / "params.yaml", ["train.network=one-minute"])) == ["tuned"]
+    assert among(0.9945, load_params(ROOT / "params.yaml", ["train.network=small"])) == ["tuned"]
 
 
 def test_the_fragment_is_a_params_file_but_for_what_it_extends(
@@ -101,7 +101,7 @@ def test_the_fragment_is_a_params_file_but_for_what_it_extends(
     whole.write_text(f"extends: {ROOT / 'params.yaml'}\n" + (study.folder / "best.yaml").read_text())
     params = load_params(whole)
     assert (params.train.learning_rate, params.data.normalise) == (0.004, "minmax")
-    assert params.train.measured["toy"] == {"tuned": 0.99}
+    assert params.train.measured_accuracy["toy"] == {"tuned": 0.99}
 
 
 def test_a_tuned_baseline_is_fitted_as_it_was_found(toy_params: Params, toy_data: Dataset, tmp_path: Path) -> None:
@@ -122,13 +122,13 @@ def test_a_changed_space_objective_or_data_is_another_study(
         {"budget": 99.0},
         {"workers": 7},
         {"storage": "postgresql://somewhere"},
-        {"trials": 1},
+        {"n_trials": 1},
         {"timeout": 1.0},
     ]
     assert {name(changed(toy_params, "tune", **each)) for each in same} == {name(toy_params)}
     others = [
         changed(toy_params, "tune", space={"blocks": 2}),
-        changed(toy_params, "tune", epochs=3),
+        changed(toy_params, "tune", max_epochs=3),
         changed(toy_params, "tune", seed=1),
         changed(toy_params, "train", learning_rate=0.5),
         changed(toy_params, "data", normalise="minmax"),

@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from digits.common.plots import read_pictures
 from digits.tuning.plots import draw_study
-from digits.tuning.search import Tried
+from digits.tuning.search import TrialRecord
 
 SPACE = {
     "learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
@@ -20,7 +20,7 @@ SPACE = {
 
 
 @pytest.fixture
-def searched() -> tuple[optuna.Study, list[Tried]]:
+def searched() -> tuple[optuna.Study, list[TrialRecord]]:
     """Forty trials whose accuracy follows from the learning rate alone; the last is the best of adam, and of all."""
     generator = np.random.default_rng(0)
     study, trials = optuna.create_study(direction="maximize"), []
@@ -40,11 +40,11 @@ def searched() -> tuple[optuna.Study, list[Tried]]:
         history = tuple({"valid_loss": (60 - number) / (100 * epoch)} for epoch in (1, 2))
         result = {"length": 2, "accuracy": accuracy, "log_loss": 0.1, "seconds": 1.0}
         overrides = {"optimizer": {"name": params["optimizer"]}}
-        trials.append(Tried(number, "", overrides, (result,), history, full=True, failed=False, cause=""))
+        trials.append(TrialRecord(number, "", overrides, (result,), history, full=True, failed=False, cause=""))
     return study, trials
 
 
-def test_each_picture_says_what_was_found(searched: tuple[optuna.Study, list[Tried]], tmp_path: Path) -> None:
+def test_each_picture_says_what_was_found(searched: tuple[optuna.Study, list[TrialRecord]], tmp_path: Path) -> None:
     written = draw_study(*searched, tmp_path, "a-search")
     assert read_pictures(tmp_path, "a-search") == written
     assert [*written] == ["history", "curves", "importances", "parallel", "slices"]
@@ -59,7 +59,7 @@ def test_each_picture_says_what_was_found(searched: tuple[optuna.Study, list[Tri
         assert drawn.shape[0] > 400 and float(drawn[..., :3].std()) > 0.02, picture.path.name
 
 
-def test_few_trials_have_few_pictures(searched: tuple[optuna.Study, list[Tried]], tmp_path: Path) -> None:
+def test_few_trials_have_few_pictures(searched: tuple[optuna.Study, list[TrialRecord]], tmp_path: Path) -> None:
     empty = optuna.create_study()
     assert draw_study(empty, [], tmp_path, "a") == {} == read_pictures(tmp_path, "a")
     assert [*draw_study(empty, searched[1][:2], tmp_path, "a")] == ["history", "curves"]

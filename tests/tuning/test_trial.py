@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from digits.common.processes import DiedError
+from digits.common.processes import ProcessDiedError
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy
 from digits.training.crossval import fit
-from digits.tuning.trial import Order, judged_apart, lengths, shortened
+from digits.tuning.trial import Order, judge_in_subprocess, lengths, shortened
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_its_figures_are_those_of_the_same_fit_here(toy_params: Params, toy_data
         return True
 
     threads = model.get("threads", 1)
-    judged_apart(order(model, toy_data.folder, threads=threads), answer, 120)
+    judge_in_subprocess(order(model, toy_data.folder, threads=threads), answer, 120)
     assert [result["length"] for result in told] == [1, 3]
     rows = toy_data.valid_rows(1)
     here = fit(toy_data, 1, shortened(model, 3), "/255", 3).predict_proba(toy_data.images[rows])
@@ -65,12 +65,12 @@ def test_its_figures_are_those_of_the_same_fit_here(toy_params: Params, toy_data
 def test_it_ends_where_it_is_told_to(toy_params: Params, toy_data: Dataset) -> None:
     model = toy_params.baseline.models["small"].model_dump(mode="json")
     told: list[Any] = []
-    judged_apart(order(model, toy_data.folder), told.append, 120)  # which answers None
+    judge_in_subprocess(order(model, toy_data.folder), told.append, 120)  # which answers None
     assert len(told) == 1
 
 
 def test_a_diverging_network_says_why_it_ended(toy_params: Params, toy_data: Dataset) -> None:
     model = toy_params.train.spec.model_dump(mode="json") | {"learning_rate": 10.0, "layers": "64 64 64"}
     wild = model | {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": False}}
-    with pytest.raises(DiedError, match=r"the loss became (nan|inf) in epoch"):
-        judged_apart(order(wild, toy_data.folder, normalise="none", threads=os.cpu_count()), lambda _: True, 120)
+    with pytest.raises(ProcessDiedError, match=r"the loss became (nan|inf) in epoch"):
+        judge_in_subprocess(order(wild, toy_data.folder, normalise="none", threads=os.cpu_count()), lambda _: True, 120)

@@ -19,7 +19,7 @@ import pytest
 from optuna.trial import TrialState
 
 from digits.common.errors import UserError
-from digits.common.processes import DiedError, StoppedError
+from digits.common.processes import ProcessDiedError, ProcessStoppedError
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy
@@ -27,7 +27,7 @@ from digits.models.search_space import narrowed
 from digits.training.crossval import fit
 from digits.tuning.confirmation import Unit, confirm, confirmed, gain, leader, next_units, open_confirmation
 from digits.tuning.report import best_of, furthest, saved_share
-from digits.tuning.search import Plan, Tried, all_tried, open_study, search, spent_seconds, value_of
+from digits.tuning.search import Plan, TrialRecord, finished_trials, open_study, search, spent_seconds, value_of
 from digits.tuning.storage import open_storage
 from digits.tuning.trial import shortened
 from digits.tuning.trial_fits import Fits
@@ -93,7 +93,7 @@ def test_the_overrides_are_what_is_fitted(toy_params: Params, toy_data: Dataset)
         ({"layers": "8C3 MP2 MP2 MP2 MP2 MP2"}, {}, ValueError, "image"),
         ({"learning_rate": -1.0}, {}, ValueError, "learning_rate"),
         ({}, {"usual": lambda: 0.01}, ValueError, "a first fit of more than 0 s, 2 times the default's"),
-        ({}, {"timeout": 0.02}, DiedError, "took longer than 0 s"),
+        ({}, {"timeout": 0.02}, ProcessDiedError, "took longer than 0 s"),
     ],
 )
 def test_what_is_no_model_too_large_too_slow_or_too_long_is_told_apart(
@@ -109,7 +109,7 @@ def test_an_interruption_ends_a_fit_that_would_take_hours(toy_params: Params, to
     stopped = threading.Event()
     asked = fits(toy_params, toy_data, lengths=(10_000,), timeout=1e6, stopped=stopped)
     threading.Timer(3.0, stopped.set).start()
-    with pytest.raises(StoppedError):
+    with pytest.raises(ProcessStoppedError):
         asked.judge({}, 3, 1, lambda _: True)
 
 
@@ -119,7 +119,7 @@ def test_what_was_stopped_is_run_again(tmp_path: Path) -> None:
     def stopped(overrides: dict[str, Any], answer: Callable[[dict[str, Any]], bool]) -> None:
         answer(result(0.9, 1))
         left[0] = 0.0
-        raise StoppedError("was stopped")
+        raise ProcessStoppedError("was stopped")
 
     assert run(tmp_path, stopped, plan(trials=None), left=lambda: left[0]) == []
     judge = Judge(worth)
@@ -148,11 +148,11 @@ def worth(overrides: dict[str, Any]) -> float:
 
 def run(
     folder: Path, judge: Any, asked: Plan, left: Callable[[], float] = lambda: 1e6, workers: int = 1
-) -> list[Tried]:
+) -> list[TrialRecord]:
     study = open_study(open_storage(f"sqlite:///{folder / 'study.db'}"), "test", asked, shared=False)
-    told: list[Tried] = []
+    told: list[TrialRecord] = []
     search(study, asked, judge, left, workers, told.append)
-    found = all_tried(study, asked)
+    found = finished_trials(study, asked)
     assert {trial.number for trial in told} <= {trial.number for trial in found}
     return found
 
@@ -220,7 +220,7 @@ def test_what_dies_is_recorded_with_its_cause_and_the_search_goes_on(tmp_path: P
 
     def judge(overrides: dict[str, Any], answer: Callable[[dict[str, Any]], bool]) -> None:
         if next(calls) % 3 == 1:
-            raise DiedError("the loss became nan")
+            raise ProcessDiedError("the loss became nan")
         answer(result(0.5, 1))
 
     trials = run(tmp_path, judge, plan(trials=9))
@@ -234,7 +234,7 @@ def test_five_deaths_in_a_row_end_the_search(tmp_path: Path) -> None:
 
     def judge(overrides: dict[str, Any], answer: Callable[[dict[str, Any]], bool]) -> None:
         if next(calls) != 4:
-            raise DiedError("no memory")
+            raise ProcessDiedError("no memory")
         answer(result(0.5, 1))
 
     with pytest.raises(UserError, match="5 trials in a row failed, the last one so: no memory;"):
@@ -339,7 +339,7 @@ def test_a_killed_search_goes_on_and_runs_again_what_was_cut(tmp_path: Path) -> 
     ]
     assert study.trials[cut.number].state == TrialState.FAIL
     assert str(sorted(again.items())) not in {str(sorted(other.items())) for other in others}
-    ended = all_tried(study, plan())
+    ended = finished_trials(study, plan())
     drawn = Counter(str(sorted(trial.overrides.items())) for trial in ended)
     assert max(drawn.values()) == 1 and len(ended) == 12
     assert drawn[str(sorted(again.items()))] == 1
@@ -367,18 +367,18 @@ def test_only_the_time_in_which_something_ran_is_spent() -> None:
 
 
 def test_the_saved_share_compares_with_one_full_fit_for_each_trial() -> None:
-    def trial(*seconds: float) -> Tried:
+    def trial(*seconds: float) -> TrialRecord:
         fits = tuple(result(0.9, length, each) for length, each in zip((1, 4, 16), seconds, strict=False))
-        return Tried(0, "", {}, fits, (), len(seconds) == 3, False, "")
+        return TrialRecord(0, "", {}, fits, (), len(seconds) == 3, False, "")
 
     assert saved_share([trial(1.0), trial(1.0), trial(1, 4, 16)]) == pytest.approx(1 - 23 / 48)
     assert best_of([trial(1.0), trial(1, 4, 16)])[0].full
 
 
 def test_finalists_are_those_that_went_furthest_then_the_best_of_these() -> None:
-    def trial(number: int, *values: float, failed: bool = False) -> Tried:
+    def trial(number: int, *values: float, failed: bool = False) -> TrialRecord:
         fits = tuple(result(value, length) for length, value in zip((1, 4, 16), values, strict=False))
-        return Tried(number, "", {}, fits, (), len(values) == 3, failed, "")
+        return TrialRecord(number, "", {}, fits, (), len(values) == 3, failed, "")
 
     trials = [
         trial(0, 0.9),
@@ -428,7 +428,7 @@ def test_a_confirmation_goes_on_where_it_was_and_drops_what_dies(tmp_path: Path)
     def fit(overrides: dict[str, Any], seed: int, fold: int) -> dict[str, Any]:
         asked.append(Unit(seed, fold, overrides["name"]))
         if overrides["name"] == "b":
-            raise DiedError("no memory")
+            raise ProcessDiedError("no memory")
         if len(asked) == 4:
             raise KeyboardInterrupt
         return result(0.95 if overrides["name"] == "a" else 0.9, 16)
@@ -477,7 +477,7 @@ def test_what_the_end_of_the_time_cuts_is_not_taken_for_a_failure(tmp_path: Path
 
     def dies(*_: Any) -> Any:
         left[0] = 0.0
-        raise DiedError("took longer than 1 s")
+        raise ProcessDiedError("took longer than 1 s")
 
     study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
     candidates: dict[str, Any] = {"default": {}, "a": {}}
@@ -580,7 +580,7 @@ def test_three_machines_share_a_search_its_budget_and_a_database_that_is_restart
     again = [trial for trial in study.trials if trial.system_attrs.get("retry_history") == [killed[0].number]]
     assert len(again) == 1 and again[0].user_attrs["overrides"] == killed[0].user_attrs["overrides"]
     assert again[0].state in (TrialState.COMPLETE, TrialState.PRUNED)
-    ended = all_tried(study, plan())
+    ended = finished_trials(study, plan())
     assert max(Counter(str(sorted(trial.overrides.items())) for trial in ended).values()) == 1
     assert len(ended) > 12 and {trial.name for trial in ended} == {*FIRST, ""}
     assert budget * 0.8 < spent_seconds([study], datetime.now()) < budget * 1.1

@@ -13,14 +13,14 @@ from digits.data.sources import Source, find_source
 from digits.ensemble.members import Members, blend_name, members
 from digits.kaggle.api import Kaggle
 from digits.kaggle.ledger import Ledger
-from digits.kaggle.upload import Delivery
+from digits.kaggle.upload import Uploader
 from digits.training.budget import Plan, make_plan
-from digits.training.device import Engine, measured_engine
+from digits.training.device import Device, measured_device
 from digits.training.tuned import study_of
 
 
 @dataclass(frozen=True)
-class Job:
+class Context:
     """One command of the user.
 
     Everything that its stages share follows from the params and the files, found once; so commands that run side by
@@ -56,9 +56,9 @@ class Job:
         return Ledger(self.paths.ledger)
 
     @property
-    def delivery(self) -> Delivery:
+    def delivery(self) -> Uploader:
         """What sends submissions, and asks for their scores."""
-        return Delivery(self.kaggle, self.ledger, self.params.kaggle, self.console)
+        return Uploader(self.kaggle, self.ledger, self.params.kaggle, self.console)
 
     @cached_property
     def data_folder(self) -> Path:
@@ -73,21 +73,21 @@ class Job:
         return load_dataset(self.data_folder)
 
     @cached_property
-    def engine(self) -> Engine:
+    def device(self) -> Device:
         """What this machine trains networks with. Raises UserError where a GPU is required and there is none."""
-        engine = measured_engine(self.paths.runs / "machines", self.console)
-        if self.require_gpu and not engine.gpus:
+        device = measured_device(self.paths.runs / "machines", self.console)
+        if self.require_gpu and not device.gpus:
             raise UserError(
                 "REQUIRE_GPU is set, but TensorFlow sees no GPU here; without REQUIRE_GPU the same command uses the "
                 "processor; on Linux, .venv/bin/python -m pip install -e '.[gpu]' adds what TensorFlow needs"
             )
-        return engine
+        return device
 
     @cached_property
     def plan(self) -> Plan:
         """What the minutes of `train` are spent on."""
         study = study_of(self.params, self.data, self.paths.studies, "train")
-        return make_plan(self.params, study, self.data, self.engine, self.paths, self.console)
+        return make_plan(self.params, study, self.data, self.device, self.paths, self.console)
 
     @cached_property
     def members(self) -> Members:

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 
-from digits.cli.context import Job, Outcome
+from digits.cli.context import Context, Outcome
 from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.config import Paths, load_params
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         params = load_params(options.params, _words("SET", options.set))
         only = _words("ONLY", options.only)
-        job = Job(
+        context = Context(
             params=params,
             paths=Paths(Path.cwd()),
             console=console,
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             require_gpu=options.require_gpu,
             seeds=options.seeds,
         )
-        interrupted = _run(job, options.stages)
+        interrupted = _run(context, options.stages)
     except UserError as error:
         console.error(str(error))
         return USER_FAULT
@@ -109,7 +109,7 @@ def _seeds(text: str) -> int | None:
     return int(text) if text else None
 
 
-def _run(job: Job, stages: Sequence[str]) -> bool:
+def _run(context: Context, stages: Sequence[str]) -> bool:
     """Run the stages in order and print what each made, how long it took, and what to do next.
 
     Returns whether the user ended one of them before its time.
@@ -118,18 +118,18 @@ def _run(job: Job, stages: Sequence[str]) -> bool:
     outcomes: list[Outcome] = []
     for stage in stages:
         started = perf_counter()
-        outcome: Outcome = import_module(f"digits.cli.commands.{stage}").run(job)
+        outcome: Outcome = import_module(f"digits.cli.commands.{stage}").run(context)
         seconds = f"{perf_counter() - started:.1f} s" if outcome.worked else "unchanged"
         rows.append([stage, outcome.summary, seconds])
         outcomes.append(outcome)
-    job.console.say("")
-    job.console.table(["stage", "result", "time"], rows)
+    context.console.say("")
+    context.console.table(["stage", "result", "time"], rows)
     if not any(outcome.worked for outcome in outcomes):
-        job.console.say("\nNothing to do: everything is up to date.")
+        context.console.say("\nNothing to do: everything is up to date.")
     if outcomes[-1].next_steps:
-        job.console.say("\nNext:")
+        context.console.say("\nNext:")
         for step in outcomes[-1].next_steps:
-            job.console.say(f"  {step}")
+            context.console.say(f"  {step}")
     return any(outcome.interrupted for outcome in outcomes)
 
 

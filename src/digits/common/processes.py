@@ -21,19 +21,19 @@ _GLANCE = 0.2  # seconds between two looks at whether it shall be stopped
 _LAST_WORDS = 10.0  # seconds that a process may take to end after its last message
 
 
-class DiedError(Exception):
+class ProcessDiedError(Exception):
     """The work did not come to its end; says why."""
 
 
-class LateError(DiedError):
+class ProcessTimeoutError(ProcessDiedError):
     """The work took too long."""
 
 
-class StoppedError(DiedError):
+class ProcessStoppedError(ProcessDiedError):
     """It was stopped by whoever started it."""
 
 
-def run_apart(
+def run_in_subprocess(
     work: Callable[[Any, Ask], None],
     order: Any,
     answer: Callable[[Any], Any],
@@ -46,9 +46,9 @@ def run_apart(
 
     work: a function of a module; order, messages and answers are pickled. seconds: until the process is killed; first:
     until it is killed where there was no message yet. stop: once it is set, the process is killed. preload: modules
-    that every process has from its start, loaded once where the system can fork. Raises DiedError with the cause where
-    the work raises or is killed, LateError where it takes too long, StoppedError where it was
-    stopped. The process ends with the one that started it.
+    that every process has from its start, loaded once where the system can fork. Raises ProcessDiedError with the
+    cause where the work raises or is killed, ProcessTimeoutError where it takes too long, ProcessStoppedError where it
+    was stopped. The process ends with the one that started it.
     """
     context = _context(tuple(preload))
     here, there = context.Pipe()
@@ -59,20 +59,20 @@ def run_apart(
     try:
         while (left := started + allowed - monotonic()) > 0:
             if stop and stop.is_set():
-                raise StoppedError("was stopped")
+                raise ProcessStoppedError("was stopped")
             if not here.poll(min(left, _GLANCE)):
                 continue
             kind, message = here.recv()
             if kind == "done":
                 return
             if kind == "failed":
-                raise DiedError(message)
+                raise ProcessDiedError(message)
             here.send(answer(message))
             allowed = seconds
-        raise LateError(f"took longer than {allowed:.0f} s")
+        raise ProcessTimeoutError(f"took longer than {allowed:.0f} s")
     except (EOFError, ConnectionError):
         process.join(_LAST_WORDS)
-        raise DiedError(_cause(process.exitcode)) from None
+        raise ProcessDiedError(_cause(process.exitcode)) from None
     finally:
         process.kill()
         process.join()

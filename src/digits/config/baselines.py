@@ -11,7 +11,7 @@ class Preprocessed(Section):
     """What happens to the images before a scikit-learn classifier sees them."""
 
     deskew: bool
-    components: Annotated[int, Field(ge=1)] | None
+    n_components: Annotated[int, Field(ge=1)] | None
 
 
 class Perceptron(Preprocessed):
@@ -39,8 +39,8 @@ class AugmentedMlpSpec(Perceptron):
 
     kind: Literal["augmented-mlp"]
     batch_size: Annotated[int, Field(ge=1)]
-    learning_rate_left: Annotated[float, Field(ge=0, le=1)]
-    averaged: Share
+    final_learning_rate_fraction: Annotated[float, Field(ge=0, le=1)]
+    averaged_fraction: Share
     epochs: Annotated[int, Field(ge=1)]
     augment: Augment
 
@@ -67,7 +67,7 @@ class SvmSpec(Preprocessed):
     kind: Literal["svm"]
     C: Annotated[float, Field(gt=0)]
     gamma: Annotated[float, Field(gt=0)] | Literal["scale"]
-    calibration: Annotated[float, Field(gt=0, le=0.5)]
+    calibration_fraction: Annotated[float, Field(gt=0, le=0.5)]
 
 
 class ExtraTreesSpec(Preprocessed):

@@ -78,7 +78,7 @@ def _with_networks(content: dict[str, Any], said: dict[str, Any], whole: str = "
 def _without_what_was_measured(content: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
     """The content without the accuracies of networks that what is newly said of them changes."""
     train, said_train, changed = content.get("train"), said.get("train"), said.get("networks")
-    measured = train.get("measured") if isinstance(train, dict) else None
+    measured = train.get("measured_accuracy") if isinstance(train, dict) else None
     if not isinstance(train, dict) or not isinstance(measured, dict):
         return content
     names = set(changed) if isinstance(changed, dict) else set()
@@ -88,7 +88,7 @@ def _without_what_was_measured(content: dict[str, Any], said: dict[str, Any]) ->
         for slug, found in measured.items()
         if isinstance(found, dict)
     }
-    return content | {"train": train | {"measured": measured | kept}}
+    return content | {"train": train | {"measured_accuracy": measured | kept}}
 
 
 def _take_network(content: dict[str, Any]) -> None:

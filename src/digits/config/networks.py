@@ -62,10 +62,10 @@ class InverseTime(Section):
 
 
 class OneCycle(Section):
-    """A rise in a line over the share `warm_up` of all steps, then a fall along half a cosine to 0."""
+    """A rise in a line over the share `warmup` of all steps, then a fall along half a cosine to 0."""
 
     kind: Literal["one-cycle"]
-    warm_up: Share
+    warmup: Share
 
 
 class Plateau(Section):
@@ -79,7 +79,7 @@ class Plateau(Section):
 Schedule = Annotated[Steady | InverseTime | OneCycle | Plateau, Field(discriminator="kind"), _word("kind")]
 
 
-class View(Section):
+class TtaView(Section):
     """One way of looking at an image, in degrees, shares of the size and pixels down and right; 0 where not said."""
 
     rotation: Annotated[float, Field(ge=-180, le=180)] = 0.0
@@ -94,7 +94,7 @@ class CnnSpec(Section):
     kind: Literal["cnn"]
     layers: Layers
     activation: Activation
-    initializer: Initializer
+    kernel_initializer: Initializer
     l1: Annotated[float, Field(ge=0)]
     l2: Annotated[float, Field(ge=0)]
     activity_l1: Annotated[float, Field(ge=0)]
@@ -105,22 +105,25 @@ class CnnSpec(Section):
     learning_rate: LearningRate
     schedule: Schedule
     weight_decay: Annotated[float, Field(ge=0, lt=1)] | None
-    clip_norm: Annotated[float, Field(gt=0)] | None
-    clip_value: Annotated[float, Field(gt=0)] | None
-    ema: Annotated[float, Field(gt=0, lt=1)] | None
+    clipnorm: Annotated[float, Field(gt=0)] | None
+    clipvalue: Annotated[float, Field(gt=0)] | None
+    ema_momentum: Annotated[float, Field(gt=0, lt=1)] | None
     label_smoothing: Share
-    patience: Annotated[int, Field(ge=0)] | None
-    keep_best: bool
+    early_stopping_patience: Annotated[int, Field(ge=0)] | None
+    restore_best_weights: bool
     augment: Augment
-    sharp: Share
-    views: Annotated[tuple[View, ...], Field(strict=False)]
+    shift_only: Share
+    tta: Annotated[tuple[TtaView, ...], Field(strict=False)]
     precision: Literal["float32", "mixed_bfloat16", "auto"]
     threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"]
 
     @model_validator(mode="after")
     def _what_goes_together(self) -> Self:
-        if self.ema is not None and (self.keep_best or self.patience is not None):
-            raise ValueError("ema averages to the last epoch; keep_best and patience would judge weights without it")
-        if self.clip_norm is not None and self.clip_value is not None:
-            raise ValueError("clip_norm and clip_value exclude each other")
+        if self.ema_momentum is not None and (self.restore_best_weights or self.early_stopping_patience is not None):
+            raise ValueError(
+                "ema_momentum averages to the last epoch; restore_best_weights and early_stopping_patience would judge "
+                "weights without it"
+            )
+        if self.clipnorm is not None and self.clipvalue is not None:
+            raise ValueError("clipnorm and clipvalue exclude each other")
         return self

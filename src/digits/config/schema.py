@@ -45,15 +45,15 @@ class TuneParams(Section):
     budget: Annotated[float, Field(gt=0)]
     workers: Annotated[int, Field(ge=0, le=1024)]
     storage: str | None
-    trials: Annotated[int, Field(ge=1)] | None
-    epochs: Annotated[int, Field(ge=1, le=10_000)] | None
-    reduction: Annotated[int, Field(ge=2, le=100)]
-    largest: Annotated[float, Field(gt=0)]
+    n_trials: Annotated[int, Field(ge=1)] | None
+    max_epochs: Annotated[int, Field(ge=1, le=10_000)] | None
+    reduction_factor: Annotated[int, Field(ge=2, le=100)]
+    max_cost: Annotated[float, Field(gt=0)]
     finalists: Annotated[int, Field(ge=1, le=100)]
     seeds: Annotated[int, Field(ge=1, le=100)]
     timeout: Annotated[float, Field(gt=0)]
-    first: dict[Name, dict[str, Any]]
-    start: dict[str, Any]
+    enqueue: dict[Name, dict[str, Any]]
+    initial_point: dict[str, Any]
     space: dict[str, Any]
 
 
@@ -62,10 +62,10 @@ class TrainParams(CnnSpec):
 
     budget: Annotated[float, Field(gt=0)]
     network: Name | None
-    among: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
-    beside: Annotated[tuple[Name, ...], Field(strict=False)]
-    measured: dict[Name, dict[Name, Annotated[float, Field(ge=0, le=1)]]]
-    fits: Annotated[int, Field(ge=0, le=10_000)]
+    candidates: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
+    extra: Annotated[tuple[Name, ...], Field(strict=False)]
+    measured_accuracy: dict[Name, dict[Name, Annotated[float, Field(ge=0, le=1)]]]
+    refits: Annotated[int, Field(ge=0, le=10_000)]
     seed: Seed
     use_tuned: bool
 
@@ -78,8 +78,8 @@ class TrainParams(CnnSpec):
 class EnsembleParams(Section):
     """The blend of `make ensemble`."""
 
-    rounds: Annotated[int, Field(ge=1, le=10_000)]
-    stack_c: Annotated[float, Field(gt=0)]
+    selection_rounds: Annotated[int, Field(ge=1, le=10_000)]
+    stacking_c: Annotated[float, Field(gt=0)]
 
 
 class SubmitParams(Section):
@@ -94,10 +94,10 @@ class KaggleParams(Section):
 
     timeout: Annotated[float, Field(gt=0, le=3600)]
     retries: Annotated[int, Field(ge=0, le=20)]
-    pause: Annotated[float, Field(ge=0, le=600)]
-    listed: Annotated[float, Field(ge=0, le=3600)]
-    poll: Annotated[float, Field(gt=0, le=600)]
-    wait: Annotated[float, Field(ge=0, le=1440)]
+    backoff: Annotated[float, Field(ge=0, le=600)]
+    listing_timeout: Annotated[float, Field(ge=0, le=3600)]
+    poll_interval: Annotated[float, Field(gt=0, le=600)]
+    score_timeout: Annotated[float, Field(ge=0, le=1440)]
 
 
 class Params(Section):
@@ -121,7 +121,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _networks_are_there(self) -> Self:
-        for key, names in (("among", self.train.among), ("beside", self.train.beside)):
+        for key, names in (("candidates", self.train.candidates), ("extra", self.train.extra)):
             for name in names:
                 if name not in (DEFAULT, *self.networks):
                     hint = nearest_or_all(name, self.networks, ["networks"])
@@ -138,26 +138,26 @@ class Params(Section):
 
     @property
     def too_large(self) -> tuple[str, ...]:
-        """Names in `train.among` and `train.beside` of the networks that the images are too small for."""
-        names = (*self.train.among, *self.train.beside)
+        """Names in `train.candidates` and `train.extra` of the networks that the images are too small for."""
+        names = (*self.train.candidates, *self.train.extra)
         return tuple(name for name in names if not self.fits(self.network(name)))
 
     @model_validator(mode="after")
     def _networks_are_networks(self) -> Self:
         for name, overrides in self.networks.items():
             self._refuse_no_network(("networks", name), overrides)
-        for name, overrides in self.tune.first.items():
-            self._refuse_no_network(("tune", "first", name), overrides)
+        for name, overrides in self.tune.enqueue.items():
+            self._refuse_no_network(("tune", "enqueue", name), overrides)
         return self
 
     @model_validator(mode="after")
     def _a_network_fits_the_images(self) -> Self:
         output_size(parse_layers(self.train.layers), self.competition.image_shape)
-        if set(self.train.among) <= set(self.too_large):
+        if set(self.train.candidates) <= set(self.too_large):
             height, width = self.competition.image_shape
             raise ValueError(
-                f"train.among = {list(self.train.among)}, but images of {height}x{width} pixels are too small for"
-                f" all of them; {DEFAULT} is the one that `train` describes"
+                f"train.candidates = {list(self.train.candidates)}, but images of {height}x{width} pixels are too "
+                f"small for all of them; {DEFAULT} is the one that `train` describes"
             )
         return self
 
@@ -187,7 +187,7 @@ class Params(Section):
         except ValueError as error:
             raise ValueError(f"tune.space.{error}") from None
         try:
-            narrowed("cnn", self.tune.start)
+            narrowed("cnn", self.tune.initial_point)
         except ValueError as error:
-            raise ValueError(f"tune.start.{error}") from None
+            raise ValueError(f"tune.initial_point.{error}") from None
         return self

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from digits.common.files import atomic_folder, read_json, write_json
 from digits.ensemble.combine import Combination
-from digits.ensemble.selection import Candidate, Member, Selection, Worth
+from digits.ensemble.selection import Candidate, Contribution, Member, Selection
 from digits.evaluation.expected_score import Estimate, expected_score
 from digits.evaluation.metrics import Accuracy, accuracy
 
@@ -19,19 +19,19 @@ PICTURE = "uncertain.png"
 class Blend:
     """Runs, how they are combined, and how good that is thought to be.
 
-    way: of combining. weights: by run folder; of a stack, none. cv: accuracy of out-of-fold predictions, combined as
+    method: of combining. weights: by run folder; of a stack, none. cv: accuracy of out-of-fold predictions, combined as
     the other folds would have it. holdout: accuracy on images that nothing was chosen on. expected: of the test
     images. candidates, members: how good they are.
     """
 
     name: str
-    way: str
+    method: str
     weights: dict[str, float | None]
     cv: Accuracy
     holdout: Accuracy
     expected: Estimate
     candidates: list[Candidate]
-    members: list[Worth]
+    members: list[Contribution]
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def finished(
     ]
     blend = Blend(
         name=name,
-        way=selected.way,
-        weights={worth.member: worth.weight for worth in selected.worths},
+        method=selected.method,
+        weights={contribution.member: contribution.weight for contribution in selected.contributions},
         cv=accuracy(selected.oof, labels),
         holdout=accuracy(holdout, holdout_labels),
         expected=expected_score(
@@ -67,7 +67,7 @@ def finished(
             len(test),
         ),
         candidates=selected.candidates,
-        members=selected.worths,
+        members=selected.contributions,
     )
     return blend, Blended(np.asarray(selected.oof), holdout, test)
 
@@ -93,7 +93,7 @@ def load_blend(runs: Path, name: str) -> Blend | None:
     parts = {part: Accuracy(**content[part]) for part in ("cv", "holdout")}
     tables = {
         "candidates": [Candidate(**row) for row in content["candidates"]],
-        "members": [Worth(**row) for row in content["members"]],
+        "members": [Contribution(**row) for row in content["members"]],
     }
     return Blend(**content | parts | tables | {"expected": Estimate(**content["expected"])})
 
@@ -108,33 +108,33 @@ def markdown(blend: Blend) -> str:
     """How the blend came about, for people."""
     candidates = [
         [
-            f"**{found.name}**" if found.name == blend.way else found.name,
+            f"**{found.name}**" if found.name == blend.method else found.name,
             f"{found.accuracy:.5f}",
-            f"{found.behind:.5f} ({found.error:.5f})",
+            f"{found.gap:.5f} ({found.error:.5f})",
             f"{found.log_loss:.5f}",
-            f"{found.loss_behind:.5f} ({found.loss_error:.5f})",
+            f"{found.loss_gap:.5f} ({found.loss_error:.5f})",
         ]
         for found in blend.candidates
     ]
     members = [
         [
-            f"`{worth.member}`",
-            f"{worth.accuracy:.5f}",
-            f"{worth.log_loss:.5f}",
-            "" if worth.weight is None else f"{worth.weight:.0%}",
-            "" if worth.gain is None else f"{worth.gain:+.5f} ({worth.error:.5f})",
+            f"`{contribution.member}`",
+            f"{contribution.accuracy:.5f}",
+            f"{contribution.log_loss:.5f}",
+            "" if contribution.weight is None else f"{contribution.weight:.0%}",
+            "" if contribution.gain is None else f"{contribution.gain:+.5f} ({contribution.error:.5f})",
         ]
-        for worth in blend.members
+        for contribution in blend.members
     ]
     parts = [
-        f"# The blend: {blend.way}" if len(members) > 1 else f"# One member {blend.way}",
+        f"# The blend: {blend.method}" if len(members) > 1 else f"# One member {blend.method}",
         f"Expected score {blend.expected}: {blend.cv} out of fold, {blend.expected.gain:+.4f} for averaging the models "
         f"of the folds, which is measured on the holdout. The holdout itself: {blend.holdout}; for single models it is "
-        f"{_surprise(blend.expected.surprise)}.",
+        f"{_holdout_z(blend.expected.holdout_z)}.",
         "## Ways to combine them",
         "Each is judged on folds that it was not fitted on; the first that is at most one standard error (in brackets) "
-        "behind the most accurate is taken, in accuracy and in log loss once each has its best temperature.",
-        _table(("way", "CV accuracy", "behind the best", "log loss", "behind it, calibrated"), candidates),
+        "gap the most accurate is taken, in accuracy and in log loss once each has its best temperature.",
+        _table(("method", "CV accuracy", "gap the best", "log loss", "gap it, calibrated"), candidates),
         "## Members",
         "Gain: of the blend with a member over the blend without it (standard error).",
         _table(("member", "CV accuracy alone", "log loss", "weight", "gain"), members),
@@ -142,7 +142,7 @@ def markdown(blend: Blend) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _surprise(errors: float) -> str:
+def _holdout_z(errors: float) -> str:
     word = "easier" if errors > 0 else "harder"
     unlike = "; so far apart they are not alike, see `make data` for repeated images" if abs(errors) > 3 else ""
     return f"{abs(errors):.1f} standard errors {word} than the folds{unlike}"

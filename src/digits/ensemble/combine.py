@@ -1,4 +1,4 @@
-"""Ways to combine members' probabilities, and predictions that no way has been fitted on."""
+"""Ways to combine members' probabilities, and predictions that no method has been fitted on."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,9 @@ _SMALLEST = 1e-7  # floor of a probability, so that one confident mistake does n
 
 Probabilities = NDArray[np.floating]  # (n, classes)
 Combination = Callable[[Sequence[Probabilities]], NDArray[np.float64]]  # members, in the order it was made for -> blend
-Way = Callable[[Sequence[Probabilities], NDArray[np.int64]], Combination]  # members and labels -> how to combine them
+Method = Callable[
+    [Sequence[Probabilities], NDArray[np.int64]], Combination
+]  # members and labels -> how to combine them
 
 
 @dataclass(frozen=True)
@@ -57,25 +59,25 @@ class Weighted:
         return self.space.leave(total)
 
 
-def mean(space: Space) -> Way:
+def mean(space: Space) -> Method:
     """All members alike."""
 
-    def way(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> Weighted:
+    def method(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> Weighted:
         return Weighted(np.full(len(members), 1 / len(members)), space)
 
-    return way
+    return method
 
 
-def climb(space: Space, rounds: int) -> Way:
+def climb(space: Space, rounds: int) -> Method:
     """Greedy selection with replacement, by log loss.
 
     Start from the member with the lowest log loss; in each of `rounds` draw once more the one that lowers the log loss
-    of the mean most, and keep the best mean met on the way, so the blend is never worse than the best member on the
+    of the mean most, and keep the best mean met on the method, so the blend is never worse than the best member on the
     labels it is given (R. Caruana et al., 2004, Ensemble selection from libraries of models, ICML, section 2). Ties go
     to the member that comes first.
     """
 
-    def way(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> Weighted:
+    def method(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> Weighted:
         rows = np.arange(len(labels))
         entered = np.stack([space.enter(member) for member in members])  # (members, n, classes)
         counts, total = np.zeros(len(members)), np.zeros(entered.shape[1:])
@@ -89,10 +91,10 @@ def climb(space: Space, rounds: int) -> Way:
                 best_loss, best_counts = losses[chosen], counts.copy()
         return Weighted(best_counts / best_counts.sum(), space)
 
-    return way
+    return method
 
 
-def stack(C: float) -> Way:
+def stack(C: float) -> Method:
     """A multinomial regression on all members' log-probabilities; C: 1 / strength of its L2 regularisation.
 
     D. H. Wolpert (1992), Stacked generalization, Neural networks 5, p. 241. A class that none of the labels is of has
@@ -103,7 +105,7 @@ def stack(C: float) -> Way:
     def features(members: Sequence[Probabilities]) -> NDArray[np.float64]:
         return np.concatenate([_log(member) for member in members], axis=1)
 
-    def way(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> Combination:
+    def method(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> Combination:
         known = np.unique(labels)
         fitted = LogisticRegression(C=C, max_iter=200).fit(features(members), labels) if len(known) > 1 else None
 
@@ -115,11 +117,11 @@ def stack(C: float) -> Way:
 
         return combination
 
-    return way
+    return method
 
 
-def ways(members: int, rounds: int, C: float) -> dict[str, Way]:
-    """All ways to combine so many members, simplest first."""
+def methods(members: int, rounds: int, C: float) -> dict[str, Method]:
+    """All methods to combine so many members, simplest first."""
     averages = {"mean": mean(PROBABILITIES), "mean of logits": mean(LOGITS)}
     if members == 1:
         return {"alone": mean(PROBABILITIES)}
@@ -128,7 +130,7 @@ def ways(members: int, rounds: int, C: float) -> dict[str, Way]:
 
 
 def cross_fitted(
-    way: Way, members: Sequence[Probabilities], labels: NDArray[np.int64], folds: NDArray[np.int8]
+    method: Method, members: Sequence[Probabilities], labels: NDArray[np.int64], folds: NDArray[np.int8]
 ) -> NDArray[np.float64]:
     """Blended probabilities, (n, classes), in which every row is combined as the other folds alone would have it.
 
@@ -139,6 +141,6 @@ def cross_fitted(
     result = np.zeros(members[0].shape)
     for part in np.unique(parts):
         inside = parts == part
-        combination = way([member[~inside] for member in members], labels[~inside])
+        combination = method([member[~inside] for member in members], labels[~inside])
         result[inside] = combination([member[inside] for member in members])
     return result

@@ -9,7 +9,7 @@ from digits.data.dataset import Dataset
 from digits.ensemble.selection import Member
 from digits.training.budget import Plan
 from digits.training.candidates import baseline_runs
-from digits.training.runs import PLAIN, SEEN, RunFolder
+from digits.training.runs import PROBABILITIES, WITHOUT_TTA, RunFolder
 
 
 @dataclass(frozen=True)
@@ -20,15 +20,15 @@ class Members:
     folds: tuple[int, ...]
 
     def variants(self, data: Dataset) -> dict[str, list[Member]]:
-        """The runs' probabilities, without views of the images and with them; in one way where none has views."""
-        seen = [self._member(run, data, SEEN) for run in self.runs]
-        if not any(run.has_views() for run in self.runs):
+        """The runs' probabilities, without tta of the images and with them; in one method where none has tta."""
+        seen = [self._member(run, data, PROBABILITIES) for run in self.runs]
+        if not any(run.has_tta() for run in self.runs):
             return {"": seen}
         plain = [
-            self._member(run, data, PLAIN) if run.has_views() else same
+            self._member(run, data, WITHOUT_TTA) if run.has_tta() else same
             for run, same in zip(self.runs, seen, strict=True)
         ]
-        return {"without views": plain, "with views": seen}
+        return {"without tta": plain, "with tta": seen}
 
     def _member(self, run: RunFolder, data: Dataset, file: str) -> Member:
         result = run.result(data, self.folds, file)

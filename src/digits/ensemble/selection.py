@@ -1,4 +1,4 @@
-"""Which way of combining members is taken: each judged on images it was not fitted on, the simplest of the best."""
+"""Which method of combining members is taken: each judged on images it was not fitted on, the simplest of the best."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.ensemble.combine import Combination, Probabilities, Way, Weighted, cross_fitted
+from digits.ensemble.combine import Combination, Method, Probabilities, Weighted, cross_fitted
 from digits.evaluation.metrics import accuracy, log_loss, paired_gain, paired_saving
 
 
@@ -31,29 +31,29 @@ class Member:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to combine one variant of the members, and how good it is on images that it was not fitted on.
+    """A method to combine one variant of the members, and how good it is on images that it was not fitted on.
 
-    behind, error: the most accurate candidate, in accuracy, and the standard error of that. loss_behind, loss_error:
-    the same in log loss (nats), each at its best temperature: what another temperature mends is no fault of a way.
+    gap, error: the most accurate candidate, in accuracy, and the standard error of that. loss_gap, loss_error:
+    the same in log loss (nats), each at its best temperature: what another temperature mends is no fault of a method.
     """
 
     name: str
     accuracy: float
-    behind: float
+    gap: float
     error: float
     log_loss: float
-    loss_behind: float
+    loss_gap: float
     loss_error: float
 
     @property
     def near_the_best(self) -> bool:
-        """At most one standard error behind, in accuracy and in log loss."""
-        return self.behind <= self.error and self.loss_behind <= self.loss_error
+        """At most one standard error gap, in accuracy and in log loss."""
+        return self.gap <= self.error and self.loss_gap <= self.loss_error
 
 
 @dataclass(frozen=True)
-class Worth:
-    """What a member is worth alone, and to the blend.
+class Contribution:
+    """What a member is contribution alone, and to the blend.
 
     member: its name. accuracy, log_loss: alone, out of fold. weight: None in a stack. gain, error: in accuracy, of the
     blend with the member over the one without, and its standard error; None where it is the only one.
@@ -71,15 +71,15 @@ class Worth:
 class Selection:
     """What was taken, and the combination fitted on all rows. oof: (n, classes), each row by the other folds' weights.
 
-    candidates: simplest first. worths: of the members, in their order.
+    candidates: simplest first. contributions: of the members, in their order.
     """
 
-    way: str
+    method: str
     members: tuple[Member, ...]
     combination: Combination
     oof: Probabilities
     candidates: list[Candidate]
-    worths: list[Worth]
+    contributions: list[Contribution]
 
 
 def refuse_mismatch(members: Sequence[Member]) -> None:
@@ -102,34 +102,36 @@ def _differ(some: NDArray[np.int64], others: NDArray[np.int64]) -> str:
 
 def select(
     variants: Mapping[str, Sequence[Member]],
-    ways: Mapping[str, Way],
+    methods: Mapping[str, Method],
     labels: NDArray[np.int64],
     folds: NDArray[np.int8],
 ) -> Selection:
-    """Judge every way of combining every variant of the members, and take the simplest of the best.
+    """Judge every method of combining every variant of the members, and take the simplest of the best.
 
-    variants: the same members, seen in one way or another, simplest first; {"": members} where there is but one. ways:
-    simplest first. labels, folds: (n,), of the members' rows. Nothing of the holdout is looked at.
+    variants: the same members, seen in one method or another, simplest first; {"": members} where there is but one.
+    methods: simplest first. labels, folds: (n,), of the members' rows. Nothing of the holdout is looked at.
     """
-    asked = {f"{way}, {variant}" if variant else way: (way, variant) for way in ways for variant in variants}
+    asked = {
+        f"{method}, {variant}" if variant else method: (method, variant) for method in methods for variant in variants
+    }
     for members in variants.values():
         refuse_mismatch(members)
     judged = {
-        candidate: cross_fitted(ways[way], [member.oof for member in variants[variant]], labels, folds)
-        for candidate, (way, variant) in asked.items()
+        candidate: cross_fitted(methods[method], [member.oof for member in variants[variant]], labels, folds)
+        for candidate, (method, variant) in asked.items()
     }
     candidates = compared(judged, labels)
     taken = simplest_of_the_best(candidates).name
-    way, variant = asked[taken]
+    method, variant = asked[taken]
     members = tuple(variants[variant])
-    combination = ways[way]([member.oof for member in members], labels)
+    combination = methods[method]([member.oof for member in members], labels)
     return Selection(
-        way=taken,
+        method=taken,
         members=members,
         combination=combination,
         oof=judged[taken],
         candidates=candidates,
-        worths=_worths(members, ways[way], combination, judged[taken], labels, folds),
+        contributions=_contributions(members, methods[method], combination, judged[taken], labels, folds),
     )
 
 
@@ -145,15 +147,15 @@ def compared(judged: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> 
     sure = {name: at_temperature(found, best_temperature(found, labels)) for name, found in judged.items()}
     candidates = []
     for name, found in judged.items():
-        behind, error = paired_gain(judged[best], found, labels)
-        loss_behind, loss_error = paired_saving(sure[best], sure[name], labels)
+        gap, error = paired_gain(judged[best], found, labels)
+        loss_gap, loss_error = paired_saving(sure[best], sure[name], labels)
         candidates.append(
             Candidate(
                 name=name,
                 **_merit(found, labels),
-                behind=behind,
+                gap=gap,
                 error=error,
-                loss_behind=loss_behind,
+                loss_gap=loss_gap,
                 loss_error=loss_error,
             )
         )
@@ -179,21 +181,25 @@ def most_accurate(judged: Mapping[str, Probabilities], labels: NDArray[np.int64]
     return max(judged, key=merit)
 
 
-def _worths(
+def _contributions(
     members: Sequence[Member],
-    way: Way,
+    method: Method,
     combination: Combination,
     blended: Probabilities,
     labels: NDArray[np.int64],
     folds: NDArray[np.int8],
-) -> list[Worth]:
-    worths = []
+) -> list[Contribution]:
+    contributions = []
     for place, member in enumerate(members):
         others = [other.oof for other in members if other is not member]
-        gain, error = paired_gain(blended, cross_fitted(way, others, labels, folds), labels) if others else (None, None)
+        gain, error = (
+            paired_gain(blended, cross_fitted(method, others, labels, folds), labels) if others else (None, None)
+        )
         weight = float(combination.weights[place]) if isinstance(combination, Weighted) else None
-        worths.append(Worth(member.name, **_merit(member.oof, labels), weight=weight, gain=gain, error=error))
-    return worths
+        contributions.append(
+            Contribution(member.name, **_merit(member.oof, labels), weight=weight, gain=gain, error=error)
+        )
+    return contributions
 
 
 def _merit(probabilities: Probabilities, labels: NDArray[np.int64]) -> dict[str, float]:

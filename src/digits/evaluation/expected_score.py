@@ -12,7 +12,7 @@ _LEVEL = 0.95
 class Estimate:
     """Expected share of right predictions among the test images; the score lies within low to high in 95 % of cases.
 
-    gain: what averaging adds to single models, part of `value`. surprise: by how many standard errors the holdout is
+    gain: what averaging adds to single models, part of `value`. holdout_z: by how many standard errors the holdout is
     easier for single models than the images out of fold; beyond 3 either way the two are not alike.
     """
 
@@ -20,7 +20,7 @@ class Estimate:
     low: float
     high: float
     gain: float
-    surprise: float
+    holdout_z: float
 
     def __str__(self) -> str:
         return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
@@ -61,6 +61,6 @@ def expected_score(
     strength = max(spread / variance - 1, 1e-6)
     low, high = beta.interval(_LEVEL, middle * strength, (1 - middle) * strength)
     noise = np.sqrt(spread / count + float(single.var()) / held)
-    surprise = float((single.mean() - out_of_fold) / noise) if noise else 0.0
+    holdout_z = float((single.mean() - out_of_fold) / noise) if noise else 0.0
     # of very few images the distribution is so skewed that its mean may lie outside
-    return Estimate(middle, min(float(low), middle), max(float(high), middle), gain, surprise)
+    return Estimate(middle, min(float(low), middle), max(float(high), middle), gain, holdout_z)

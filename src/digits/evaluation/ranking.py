@@ -22,7 +22,7 @@ class Entry:
     oof: NDArray[np.float32]
 
 
-def leaderboard(entries: Sequence[Entry], labels: NDArray[np.int64]) -> pd.DataFrame:
+def rank_runs(entries: Sequence[Entry], labels: NDArray[np.int64]) -> pd.DataFrame:
     """One row per run, best CV accuracy first: `name`, its metrics, and `near_best`.
 
     labels: (n,), of the rows that the entries predict. near_best: 1 where the best run's gain over this one is at most

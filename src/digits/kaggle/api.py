@@ -12,7 +12,7 @@ from typing import Any
 
 from digits.common.console import Bar, Console
 from digits.common.errors import UserError
-from digits.common.processes import DiedError, LateError, run_apart
+from digits.common.processes import ProcessDiedError, ProcessTimeoutError, run_in_subprocess
 from digits.config import KaggleParams
 from digits.kaggle.client import (
     Answer,
@@ -100,7 +100,7 @@ class Kaggle:
             except KaggleError as error:
                 if not error.passing or attempt == self._patience.retries:
                     raise
-                pause = self._patience.pause * 2**attempt if error.after is None else error.after
+                pause = self._patience.backoff * 2**attempt if error.after is None else error.after
                 self._console.warn(f"{error}\ntrying again in {pause:g} s")
                 time.sleep(pause)
         raise AssertionError("unreachable")
@@ -122,7 +122,7 @@ class Kaggle:
                         return value
                     case Problem(kind, detail, after):
                         raise self._fault(kind, detail, after)
-                    case DiedError() as error:
+                    case ProcessDiedError() as error:
                         raise error
         except KaggleError:
             raise
@@ -130,9 +130,9 @@ class Kaggle:
             # it may still be waiting for Kaggle, so its answer is not for the next question
             self._talk = None
             talk.end()
-            if isinstance(error, LateError):
+            if isinstance(error, ProcessTimeoutError):
                 raise self._fault("late", str(error)) from None
-            if isinstance(error, DiedError):
+            if isinstance(error, ProcessDiedError):
                 raise self._fault("nonsense", str(error)) from None
             raise
 
@@ -186,11 +186,11 @@ class _Conversation:
         self._asked.put(order)
 
     def hear(self, seconds: float) -> Any:
-        """What it says next. Raises LateError where it says nothing for so long."""
+        """What it says next. Raises ProcessTimeoutError where it says nothing for so long."""
         try:
             return self._heard.get(timeout=seconds)
         except Empty:
-            raise LateError(f"it has said nothing for {seconds:g} s") from None
+            raise ProcessTimeoutError(f"it has said nothing for {seconds:g} s") from None
 
     def end(self) -> None:
         """End the process, whatever it does."""
@@ -198,8 +198,8 @@ class _Conversation:
 
     def _hold(self) -> None:
         try:
-            run_apart(converse, dict(os.environ), self._answer, inf, stop=self._stop)
-        except DiedError as error:
+            run_in_subprocess(converse, dict(os.environ), self._answer, inf, stop=self._stop)
+        except ProcessDiedError as error:
             self._heard.put(error)
 
     def _answer(self, message: Any) -> Order | None:
@@ -224,7 +224,7 @@ class _Progress:
         self._seen, self._since = -1, time.monotonic()
 
     def advance(self, now: Downloaded) -> None:
-        """Move the bar. Raises LateError where no piece has come for too long."""
+        """Move the bar. Raises ProcessTimeoutError where no piece has come for too long."""
         if self._bar is None and now.total:
             self._bar = self._stack.enter_context(self._console.bar("download", now.total / 1e6, "MB"))
         if self._bar:
@@ -233,4 +233,4 @@ class _Progress:
         if now.done != self._seen:
             self._seen, self._since = now.done, time.monotonic()
         elif time.monotonic() - self._since > self._timeout:
-            raise LateError(f"nothing more of the download has come for {self._timeout:g} s")
+            raise ProcessTimeoutError(f"nothing more of the download has come for {self._timeout:g} s")

@@ -27,7 +27,7 @@ def mark(intent: str) -> str:
     return f"[{intent}]"
 
 
-class Delivery:
+class Uploader:
     """Everything about one competition's intents that needs Kaggle. params: how long to wait for what."""
 
     def __init__(self, kaggle: Kaggle, ledger: Ledger, params: KaggleParams, console: Console):
@@ -46,7 +46,7 @@ class Delivery:
             if line["state"] in ("uploaded", "scored"):
                 return line
             # one that was being sent when its command ended may still be on its way
-            found = self._find(intent, self._params.listed if line["state"] == "uploading" else 0.0)
+            found = self._find(intent, self._params.listing_timeout if line["state"] == "uploading" else 0.0)
             if found is None:
                 self._refuse_beyond_limit()
                 found = self._send(line, path)
@@ -67,18 +67,18 @@ class Delivery:
             except KaggleError as error:
                 problem = error
             uncertain = uncertain or problem is None or problem.kind not in _CERTAIN
-            if found := self._look(line["intent"], self._params.listed if uncertain else 0.0):
+            if found := self._look(line["intent"], self._params.listing_timeout if uncertain else 0.0):
                 return found
             if problem is None:
                 problem = KaggleError(
-                    f"Kaggle does not list the file {self._params.listed:g} s after it was sent; the same command "
-                    "looks again before it sends anything",
+                    f"Kaggle does not list the file {self._params.listing_timeout:g} s after it was sent; the same "
+                    "command looks again before it sends anything",
                     "unlisted",
                 )
             if not problem.passing or attempt == self._params.retries:
                 self._add(line, "uploading" if uncertain else "failed", reason=str(problem))
                 raise problem
-            pause = self._params.pause * 2**attempt if problem.after is None else problem.after
+            pause = self._params.backoff * 2**attempt if problem.after is None else problem.after
             self._console.warn(f"{problem}\nit is not listed; trying again in {pause:g} s")
             time.sleep(pause)
         raise AssertionError("unreachable")
@@ -101,9 +101,9 @@ class Delivery:
                 for each in self._kaggle.submissions():
                     if mark(intent) in each.message:
                         return each
-                if time.monotonic() + self._params.poll > deadline:
+                if time.monotonic() + self._params.poll_interval > deadline:
                     return None
-                time.sleep(self._params.poll)
+                time.sleep(self._params.poll_interval)
 
     def _refuse_beyond_limit(self) -> None:
         limits = self._kaggle.limits()
@@ -132,7 +132,7 @@ class Delivery:
         Raises UserError where Kaggle cannot score it, or does not list it any more.
         """
         line = self._line(intent)
-        deadline = time.monotonic() + 60 * self._params.wait
+        deadline = time.monotonic() + 60 * self._params.score_timeout
         with self._console.waiting("the score; Ctrl-C leaves it to make score"):
             while line["state"] == "uploaded":
                 if (found := self._find(intent, 0.0)) is None:
@@ -141,9 +141,9 @@ class Delivery:
                     )
                 line = self._note(line, found)
                 if line["state"] == "uploaded":
-                    if time.monotonic() + self._params.poll > deadline:
+                    if time.monotonic() + self._params.poll_interval > deadline:
                         break
-                    time.sleep(self._params.poll)
+                    time.sleep(self._params.poll_interval)
         return line
 
     def settle(self, intent: str) -> Line:
@@ -151,7 +151,7 @@ class Delivery:
         with self._submitting():
             line = self._line(intent)
             if line["state"] == "uploading":
-                if found := self._find(intent, self._params.listed):
+                if found := self._find(intent, self._params.listing_timeout):
                     line = self._note(line, found)
                 else:
                     line = self._add(
@@ -162,7 +162,9 @@ class Delivery:
     def _submitting(self) -> AbstractContextManager[None]:
         """No other command submits meanwhile; waits for as long as one may take."""
         tries = self._params.retries + 1
-        longest = float(tries * (2 * self._params.timeout + self._params.listed + self._params.pause * 2**tries))
+        longest = float(
+            tries * (2 * self._params.timeout + self._params.listing_timeout + self._params.backoff * 2**tries)
+        )
         return self._ledger.submitting(longest, lambda: self._console.waiting("another command, which is submitting"))
 
     def _note(self, line: Line, found: Submission) -> Line:

@@ -24,7 +24,10 @@ FAMILIES = {
 }
 
 WATCHING = frozenset({"cnn"})  # kinds whose `fit` also takes X_valid and y_valid, to look at after each epoch
-UNWATCHED = {"patience": None, "keep_best": False}  # what a fit of theirs must say where there is nothing to look at
+UNWATCHED = {
+    "early_stopping_patience": None,
+    "restore_best_weights": False,
+}  # what a fit of theirs must say where there is nothing to look at
 
 # epoch from 1, epochs in all, loss, learning_rate and, where it is known, accuracy
 OnEpoch = Callable[[int, int, dict[str, float]], None]
@@ -41,10 +44,10 @@ class Classifier(Protocol):
 
 
 @runtime_checkable
-class Viewing(Protocol):
-    """A model that looks at several views of an image."""
+class UsesTta(Protocol):
+    """A model that looks at several tta of an image."""
 
-    def predict_both(self, X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def predict_with_and_without_tta(self, X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Probabilities, (n, classes) each: `predict_proba`'s, and those of the image as it is alone."""
 
 

@@ -101,7 +101,7 @@ _NETWORK: Space = {
     "filters": Dimension(Choice((16, 32, 48, 64))),  # of the first block; multiples of 16 suit matrix units
     "growth": Dimension(Choice((1.0, 1.5, 2.0))),  # of the filters, from block to block
     "kernel": Dimension(Choice((3, 5))),
-    "reduction": Dimension(Choice(("max-pooling", "average-pooling", "stride"))),  # at the end of a block
+    "downsampling": Dimension(Choice(("max-pooling", "average-pooling", "stride"))),  # at the end of a block
     "batch_norm": Dimension(Choice((False, True))),  # behind each convolution
     "block_dropout": Dimension(Span(0.0, 0.4, step=0.1)),  # behind each block
     "head": Dimension(Choice(("flatten", "global-pooling"))),
@@ -109,7 +109,7 @@ _NETWORK: Space = {
     "units": Dimension(Choice((64, 128, 256, 512)), needs=("dense_layers", (1, 2))),
     "dropout": Dimension(Span(0.0, 0.6, step=0.1)),  # before the dense layers
     "activation": Dimension(Choice(("relu", "leaky_relu", "elu", "gelu", "silu"))),
-    "initializer": Dimension(Choice(("glorot_uniform", "he_uniform", "he_normal", "lecun_normal"))),
+    "kernel_initializer": Dimension(Choice(("glorot_uniform", "he_uniform", "he_normal", "lecun_normal"))),
     "optimizer": Dimension(Choice(("adam", "adamw", "nadam", "rmsprop", "sgd", "lion", "muon"))),
     "learning_rate": Dimension(
         Span(3e-4, 1e-2, log=True), needs=("optimizer", ("adam", "adamw", "nadam", "rmsprop", "muon"))
@@ -120,9 +120,9 @@ _NETWORK: Space = {
     "nesterov": Dimension(Choice((False, True)), needs=("optimizer", ("sgd",))),
     "weight_decay": Dimension(Span(1e-4, 1e-1, log=True), needs=("optimizer", ("adamw", "lion", "muon"))),
     "l2": Dimension(Choice((0.0, 1e-5, 1e-4)), needs=("optimizer", ("adam", "nadam", "rmsprop", "sgd"))),
-    "clip_norm": Dimension(Choice((None, 1.0, 5.0))),
+    "clipnorm": Dimension(Choice((None, 1.0, 5.0))),
     "schedule": Dimension(Choice(("one-cycle", "cosine", "constant"))),
-    "warm_up": Dimension(Span(0.1, 0.4), needs=("schedule", ("one-cycle",))),
+    "warmup": Dimension(Span(0.1, 0.4), needs=("schedule", ("one-cycle",))),
     "batch_size": Dimension(Choice((64, 128, 256))),
     "label_smoothing": Dimension(Span(0.0, 0.15, step=0.05)),
     "rotation": Dimension(Span(0.0, 15.0)),
@@ -195,8 +195,8 @@ def _network(drawn: Mapping[str, Any]) -> dict[str, Any]:
     if drawn["optimizer"] == "sgd":
         optimizer |= {"momentum": drawn["momentum"], "nesterov": drawn["nesterov"]}
     rates = ("learning_rate", "sgd_learning_rate", "lion_learning_rate")
-    schedule = {"kind": drawn["schedule"]} | ({"warm_up": drawn["warm_up"]} if "warm_up" in drawn else {})
-    same = ("activation", "initializer", "clip_norm", "batch_size", "label_smoothing", "normalise")
+    schedule = {"kind": drawn["schedule"]} | ({"warmup": drawn["warmup"]} if "warmup" in drawn else {})
+    same = ("activation", "kernel_initializer", "clipnorm", "batch_size", "label_smoothing", "normalise")
     return {
         "layers": _layers(drawn),
         "optimizer": optimizer,
@@ -211,12 +211,12 @@ def _network(drawn: Mapping[str, Any]) -> dict[str, Any]:
 
 def _layers(drawn: Mapping[str, Any]) -> str:
     words: list[str] = []
-    strided, normalised = drawn["reduction"] == "stride", ["BN"] if drawn["batch_norm"] else []
+    strided, normalised = drawn["downsampling"] == "stride", ["BN"] if drawn["batch_norm"] else []
     for block in range(drawn["blocks"]):
         filters = round(drawn["filters"] * drawn["growth"] ** block)
         convolution = f"{filters}C{drawn['kernel']}"
         words += [convolution, *normalised] * (drawn["convolutions"] - strided)
-        words += [f"{convolution}s2", *normalised] if strided else [f"{drawn['reduction'][0].upper()}P2"]
+        words += [f"{convolution}s2", *normalised] if strided else [f"{drawn['downsampling'][0].upper()}P2"]
         words += _dropout(drawn["block_dropout"])
     words += ["GAP"] if drawn["head"] == "global-pooling" else []
     words += _dropout(drawn["dropout"])

@@ -17,18 +17,18 @@ from digits.models import FAMILIES, family
 from digits.replication.recipe import Recipe
 from digits.replication.timing import expected_seconds
 from digits.replication.unit import Unit, fit_unit
-from digits.training.device import Engine
+from digits.training.device import Device
 
 _FIRST = 42  # seed of the fits
 
 
 def units(
-    recipes: Iterable[Recipe], data: dict[str, Dataset], runs: Path, seeds: int | None, engine: Engine
+    recipes: Iterable[Recipe], data: dict[str, Dataset], runs: Path, seeds: int | None, device: Device
 ) -> list[list[Unit]]:
     """Chains of units, each of which is fitted one after the other; most have one.
 
     data: by the name that recipes use; recipes whose data is missing are left out. seeds: of every recipe; None: as
-    many as it needs. engine: what networks are trained with.
+    many as it needs. device: what networks are trained with.
     """
     chains: dict[tuple[str, int], list[Unit]] = {}
     for recipe in recipes:
@@ -37,14 +37,14 @@ def units(
         for seed in range(_FIRST, _FIRST + (seeds or recipe.seeds)):
             chain = chains.pop((recipe.after, seed), []) if recipe.after else []
             before = chain[-1].folder if chain else None
-            chains[recipe.id, seed] = [*chain, _unit(recipe, seed, data[recipe.data], runs, engine, before)]
+            chains[recipe.id, seed] = [*chain, _unit(recipe, seed, data[recipe.data], runs, device, before)]
     return [*chains.values()]
 
 
-def _unit(recipe: Recipe, seed: int, data: Dataset, runs: Path, engine: Engine, before: Path | None) -> Unit:
+def _unit(recipe: Recipe, seed: int, data: Dataset, runs: Path, device: Device, before: Path | None) -> Unit:
     model = recipe.model
     if recipe.model["kind"] == "cnn":
-        spec = engine.settle(CnnSpec.model_validate(model), engine.at_once)
+        spec = device.settle(CnnSpec.model_validate(model), device.at_once)
         model = spec.model_dump(mode="json")
     decisive = {
         "data": data.hash,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from digits.common.code_version import code_version
 from digits.common.files import fingerprint, read_json, write_json
-from digits.common.processes import Ask, run_apart
+from digits.common.processes import Ask, run_in_subprocess
 from digits.models import FAMILIES, Setting, build
 from digits.replication.recipe import base_model
 
@@ -41,7 +41,7 @@ def eight_rows_kept(folder: Path, rates: Sequence[float]) -> dict[str, tuple[lis
     if (found := read_json(path)) is None:
         found = {}
         # apart, because a process that has fitted with another number of threads cannot go back
-        run_apart(_tell_of_eight_rows, [*rates], found.update, _LONGEST)
+        run_in_subprocess(_tell_of_eight_rows, [*rates], found.update, _LONGEST)
         write_json(path, found)
     return {rate: (losses, right) for rate, (losses, right) in found.items()}
 

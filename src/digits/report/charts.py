@@ -271,23 +271,30 @@ def calibration(found: Reliability) -> Chart:
 
 def members(blend: Blend, names: dict[str, str]) -> Chart | None:
     """Gain and weight of each member, those that add most first. names: for people, by run folder."""
-    gains = {worth: worth.gain for worth in blend.members if worth.gain is not None}
-    rows = sorted(gains, key=lambda worth: -gains[worth])[:_SHOWN_MEMBERS]
+    gains = {contribution: contribution.gain for contribution in blend.members if contribution.gain is not None}
+    rows = sorted(gains, key=lambda contribution: -gains[contribution])[:_SHOWN_MEMBERS]
     if not rows:
         return None
-    shown = [names.get(worth.member, worth.member) for worth in rows]
+    shown = [names.get(contribution.member, contribution.member) for contribution in rows]
     places = np.arange(len(rows))[::-1]
     with _drawing(7, 1.2 + 0.35 * len(rows), columns=2) as (figure, ((left, right),)):
-        left.barh(places, [worth.weight or 0.0 for worth in rows])
+        left.barh(places, [contribution.weight or 0.0 for contribution in rows])
         left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         left.set(xlabel="weight")
         left.set_yticks(places, [name[:28] for name in shown])
-        right.errorbar([gains[worth] for worth in rows], places, xerr=[worth.error for worth in rows], fmt="o")
+        right.errorbar(
+            [gains[contribution] for contribution in rows],
+            places,
+            xerr=[contribution.error for contribution in rows],
+            fmt="o",
+        )
         right.axvline(0, color="#888888", linewidth=1)
         right.set(xlabel="gain in accuracy, one standard error")
         right.xaxis.set_major_locator(MaxNLocator(4))
         right.set_yticks(places, [""] * len(rows))
-        text = "; ".join(f"{name}: gain {gains[worth]:+.5f}" for name, worth in zip(shown, rows, strict=True))
+        text = "; ".join(
+            f"{name}: gain {gains[contribution]:+.5f}" for name, contribution in zip(shown, rows, strict=True)
+        )
         most = gains[rows[0]]
         title = f"{shown[0]} adds most to the blend, {most:+.4f}"
         if most <= 0:

@@ -209,12 +209,18 @@ def _ensemble(content: Content) -> Section:
         return section
     names = {run.folder: run.name for run in content.runs}
     section.sentences.append(
-        f"{blend.way}: {blend.cv} out of fold, {blend.holdout} on the holdout; "
+        f"{blend.method}: {blend.cv} out of fold, {blend.holdout} on the holdout; "
         f"averaging adds {blend.expected.gain:+.4f}."
     )
     members = [
-        (names.get(worth.member, worth.member), worth.accuracy, worth.log_loss, worth.weight, worth.gain)
-        for worth in blend.members
+        (
+            names.get(contribution.member, contribution.member),
+            contribution.accuracy,
+            contribution.log_loss,
+            contribution.weight,
+            contribution.gain,
+        )
+        for contribution in blend.members
     ]
     section.tables.append(
         Table(
@@ -224,16 +230,23 @@ def _ensemble(content: Content) -> Section:
             tuple(members),
         )
     )
-    ways = [
-        (way.name, way.accuracy, way.behind, way.log_loss, way.loss_behind, "yes" if way.name == blend.way else "")
-        for way in blend.candidates
+    methods = [
+        (
+            method.name,
+            method.accuracy,
+            method.gap,
+            method.log_loss,
+            method.loss_gap,
+            "yes" if method.name == blend.method else "",
+        )
+        for method in blend.candidates
     ]
     section.tables.append(
         Table(
             "Ways to combine them",
-            ("way", "CV accuracy", "behind the best", "log loss", "behind it, calibrated", "taken"),
+            ("method", "CV accuracy", "behind the best", "log loss", "behind it, calibrated", "taken"),
             ("", ".5f", ".5f", ".5f", ".5f", ""),
-            tuple(ways),
+            tuple(methods),
         )
     )
     section.draw(charts.members(blend, names))

@@ -11,10 +11,10 @@ from digits.config import CnnSpec, Params, Paths
 from digits.data.dataset import Dataset
 from digits.models.architecture import parse_layers, training_operations
 from digits.training.candidates import accuracies, networks
-from digits.training.device import Engine
+from digits.training.device import Device
 from digits.training.runs import RunFolder, RunSpec, run_spec
-from digits.training.schedule import Fit, Goal, Pace, Share, Sizes, Slot, allot, choose, foresee
-from digits.training.timing import measured_pace
+from digits.training.schedule import Fit, Goal, Share, Sizes, Slot, Timing, allot, choose, foresee
+from digits.training.timing import measured_timing
 from digits.training.tuned import Study
 
 # Of the budget, what is planned for; the rest is for what takes longer than it should, and for the blend.
@@ -29,14 +29,14 @@ _SHARES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 class Part:
     """What is fitted of one network.
 
-    name: of the network. spec: the run. goal, pace: as in training.schedule. seconds: of the budget, for each worker.
+    name: of the network. spec: the run. goal, timing: as in training.schedule. seconds: of the budget, for each worker.
     accuracy: of a single fit, where it was measured.
     """
 
     name: str
     spec: RunSpec
     goal: Goal
-    pace: Pace
+    timing: Timing
     seconds: float
     accuracy: float | None = None
 
@@ -80,25 +80,25 @@ class Plan:
 
     def slots(self, part: Part, runs: Path, left: float) -> list[Slot]:
         """The fits of a part that are still to come in so many seconds."""
-        return foresee(part.goal, part.begun(runs), part.pace, self.sizes, left, self.workers)
+        return foresee(part.goal, part.begun(runs), part.timing, self.sizes, left, self.workers)
 
 
 Variant = tuple[str, int]  # a network's name, and epochs of a fold's fit
 
 
-def make_plan(params: Params, study: Study, data: Dataset, engine: Engine, paths: Paths, console: Console) -> Plan:
+def make_plan(params: Params, study: Study, data: Dataset, device: Device, paths: Paths, console: Console) -> Plan:
     """Choose the best network that the params allow and that is fast enough here, and how many folds to fit.
 
     A network may have somewhat fewer epochs than the params say; where it has been fitted already, it has as many as
     then, so that those fits are of use.
     """
-    workers, sizes = engine.at_once, _sizes(data)
+    workers, sizes = device.at_once, _sizes(data)
     minutes = min(params.train.budget, _PRACTICE) if data.practice else params.train.budget
     left = _PLANNED * minutes * 60
-    wanted = Goal(data.fold_count, 0, params.train.seed, params.train.fits)
+    wanted = Goal(data.fold_count, 0, params.train.seed, params.train.refits)
     among, beside = networks(params, study)
     known = {} if data.practice else accuracies(params, study)
-    allowed = {name: (engine.settle(spec, workers), normalise) for name, (spec, normalise) in (among | beside).items()}
+    allowed = {name: (device.settle(spec, workers), normalise) for name, (spec, normalise) in (among | beside).items()}
     runs = {
         (name, epochs): _run(spec.model_copy(update={"epochs": epochs}), normalise, params, data)
         for name, (spec, normalise) in allowed.items()
@@ -106,10 +106,10 @@ def make_plan(params: Params, study: Study, data: Dataset, engine: Engine, paths
     }
     longest = {name: runs[name, spec.epochs] for name, (spec, _) in allowed.items()}
     # the best first: where it has time, no plainer one need be known
-    paces = _Paces(data, longest, [*among][-1], engine, paths, console)
+    timings = _Timings(data, longest, [*among][-1], device, paths, console)
 
-    def variants(name: str) -> dict[Variant, tuple[int, Pace]]:
-        return {each: (_epochs(run, sizes), paces.of(name)) for each, run in runs.items() if each[0] == name}
+    def variants(name: str) -> dict[Variant, tuple[int, Timing]]:
+        return {each: (_epochs(run, sizes), timings.of(name)) for each, run in runs.items() if each[0] == name}
 
     def begun(chosen: Variant) -> Variant:
         """The variant of the same network of which most is finished."""
@@ -123,29 +123,29 @@ def make_plan(params: Params, study: Study, data: Dataset, engine: Engine, paths
         return allot({each: variants(each[0])[each] for each in taken}, sizes, left, workers, wanted)
 
     found = shares()
-    while unmeasured := [name for name, _ in found if name not in paces.measured]:
-        paces.measure(unmeasured[0])
+    while unmeasured := [name for name, _ in found if name not in timings.measured]:
+        timings.measure(unmeasured[0])
         found = shares()
     parts = tuple(
-        Part(each[0], runs[each], share.goal, paces.of(each[0]), share.seconds, known.get(each[0]))
+        Part(each[0], runs[each], share.goal, timings.of(each[0]), share.seconds, known.get(each[0]))
         for each, share in found.items()
     )
     return Plan(parts, tuple(run for each, run in runs.items() if each not in found), sizes, workers, minutes)
 
 
-class _Paces:
+class _Timings:
     """How fast networks are: measured, or guessed by their multiplications from one that is.
 
     first: the one that is measured in any case.
     """
 
     def __init__(
-        self, data: Dataset, runs: dict[str, RunSpec], first: str, engine: Engine, paths: Paths, console: Console
+        self, data: Dataset, runs: dict[str, RunSpec], first: str, device: Device, paths: Paths, console: Console
     ):
-        self.measured: dict[str, Pace] = {}
+        self.measured: dict[str, Timing] = {}
         self._runs = runs
-        self._measure: Callable[[RunSpec], Pace] = lambda run: measured_pace(
-            data, run, engine, paths.runs / "machines", console
+        self._measure: Callable[[RunSpec], Timing] = lambda run: measured_timing(
+            data, run, device, paths.runs / "machines", console
         )
         self._cost = {name: _cost(run, data) for name, run in runs.items()}
         self.measure(first)
@@ -155,7 +155,7 @@ class _Paces:
         self.measured[name] = self._measure(self._runs[name])
         self._last = name
 
-    def of(self, name: str) -> Pace:
+    def of(self, name: str) -> Timing:
         """Of what has not been measured only the multiplications are known, and it has the benefit of the doubt."""
         if name in self.measured:
             return self.measured[name]

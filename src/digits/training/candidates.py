@@ -15,8 +15,9 @@ Networks = dict[str, tuple[CnnSpec, str]]  # by name; the network and how images
 def networks(params: Params, study: Study) -> tuple[Networks, Networks]:
     """The networks among which `make train` takes one, and those that are fitted beside it where there is time.
 
-    The former: what a finished study found, and after it those of `train.among` that are known to be more accurate; or
-    the network that the params name; or else all of `train.among`. None that the images are too small for.
+    The former: what a finished study found, and after it those of `train.candidates` that are known to be more
+    accurate; or the network that the params name; or else all of `train.candidates`. None that the images are too small
+    for.
     """
     spec, normalise, named = params.train.spec, params.data.normalise, params.train.network
 
@@ -24,7 +25,7 @@ def networks(params: Params, study: Study) -> tuple[Networks, Networks]:
         found = {} if named else {name: params.network(name) for name in names}
         return {name: (network, normalise) for name, network in found.items() if params.fits(network)}
 
-    among, beside = fitting(params.train.among), fitting(params.train.beside)
+    among, beside = fitting(params.train.candidates), fitting(params.train.extra)
     if params.train.use_tuned and study.best:
         found = overlay(spec.model_dump(mode="json"), study.best)
         tuned = validate(CnnSpec, found, str(study.folder / "best.yaml"))
@@ -37,7 +38,7 @@ def networks(params: Params, study: Study) -> tuple[Networks, Networks]:
 def accuracies(params: Params, study: Study) -> dict[str, float]:
     """Of single fits on the competition's images, by network, as far as they were measured."""
     slug = params.competition.slug
-    return params.train.measured.get(slug, {}) | study.measured.get(slug, {})
+    return params.train.measured_accuracy.get(slug, {}) | study.measured.get(slug, {})
 
 
 def baseline_runs(params: Params, data: Dataset, studies: Path) -> list[RunSpec]:

@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.data.dataset import Dataset
-from digits.models import WATCHING, Classifier, OnEpoch, Setting, Viewing, build
+from digits.models import WATCHING, Classifier, OnEpoch, Setting, UsesTta, build
 
 # What fitting and judging load when they need it, for processes that are forked from one that has it: two seconds each.
 PRELOAD = ("digits.training.crossval", "scipy.optimize", "scipy.stats", "sklearn.metrics")
 
 
 @dataclass(frozen=True)
-class Seen:
+class Predictions:
     """Probabilities of a fold's validation part, the holdout and the test images, float32 (rows, classes) each."""
 
     valid: NDArray[np.float32]
@@ -30,12 +30,12 @@ class Seen:
 class FoldFit:
     """A fitted model, and what it says of images that it has not learned from.
 
-    seen: as it predicts; plain: without its views, where it has any.
+    predictions: as it predicts; without_tta: those of each image alone, where it has TTA (test-time augmentation).
     """
 
     model: Classifier
-    seen: Seen
-    plain: Seen | None
+    predictions: Predictions
+    without_tta: Predictions | None
     fit_seconds: float
     predict_seconds: float
 
@@ -51,7 +51,7 @@ def fit(
     """A model of `spec`, fitted on all images but those of `fold` and the holdout; None: on every labelled image.
 
     Networks look at the fold's valid part after some epochs, for their history; only where params.yaml asks for it
-    (patience, keep_best, the schedule plateau) does what they see there change anything.
+    (patience, restore_best_weights, the schedule plateau) does what they see there change anything.
     """
     return fit_on(data, data.train_rows(fold), data.valid_rows(fold), spec, normalise, seed, on_epoch)
 
@@ -97,12 +97,13 @@ def fit_fold(
     fitted = perf_counter()
     held = data.holdout_rows[: None if fold is not None else 0]
     parts = (data.images[data.valid_rows(fold)], data.images[held], data.test_images)
-    if isinstance(model, Viewing) and spec["views"]:
-        found = [model.predict_both(part) for part in parts]
-        seen, plain = (Seen(*each) for each in zip(*found, strict=True))
+    if isinstance(model, UsesTta) and spec["tta"]:
+        found = [model.predict_with_and_without_tta(part) for part in parts]
+        predictions, without_tta = (Predictions(*each) for each in zip(*found, strict=True))
     else:
-        seen, plain = Seen(*(model.predict_proba(part).astype(np.float32) for part in parts)), None
-    return FoldFit(model, seen, plain, fitted - started, perf_counter() - fitted)
+        predictions = Predictions(*(model.predict_proba(part).astype(np.float32) for part in parts))
+        without_tta = None
+    return FoldFit(model, predictions, without_tta, fitted - started, perf_counter() - fitted)
 
 
 def rows_of(data: Dataset, folds: Iterable[int]) -> NDArray[np.int64]:

@@ -28,14 +28,14 @@ _ENOUGH = 0.5
 
 
 @dataclass(frozen=True)
-class Engine:
+class Device:
     """The settings that are fastest here.
 
-    device: TensorFlow's name of the GPU, or CPU. gpus: how many it sees. precision: Keras' dtype policy. batch_size:
+    name: TensorFlow's of the GPU, or CPU. gpus: how many it sees. precision: Keras' dtype policy. batch_size:
     images per step. threads: of one operation. gain: times the speed of float32.
     """
 
-    device: str
+    name: str
     gpus: int
     precision: str
     batch_size: int
@@ -43,7 +43,7 @@ class Engine:
     gain: float
 
     @classmethod
-    def from_measurement(cls, measured: dict[str, Any], threads: int) -> "Engine":
+    def from_measurement(cls, measured: dict[str, Any], threads: int) -> "Device":
         """The precision that is fastest at the smallest batch, and the smallest batch that is fast enough with it.
 
         measured: what the probe prints.
@@ -56,7 +56,7 @@ class Engine:
         precision = max(speeds, key=lambda name: speeds[name][smallest])
         enough = _ENOUGH * max(speeds[precision].values())
         return cls(
-            device=measured["device"],
+            name=measured["device"],
             gpus=measured["gpus"],
             precision=precision,
             batch_size=min(size for size, speed in speeds[precision].items() if speed >= enough),
@@ -88,7 +88,7 @@ class Engine:
     def line(self, spec: dict[str, Any]) -> str:
         """What a network of a settled spec is computed with, and why, for people."""
         threads = "1 thread" if spec["threads"] == 1 else f"{spec['threads']} threads"
-        where = f"{self.gpus} x {self.device}" if self.gpus else f"CPU, {threads}"
+        where = f"{self.gpus} x {self.name}" if self.gpus else f"CPU, {threads}"
         if spec["precision"] == self.precision:
             why = f"{self.gain} times as fast as float32 here" if self.gain > 1 else "no other is faster here"
         else:
@@ -105,8 +105,8 @@ def compute_on(place: str | None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = place
 
 
-def measured_engine(folder: Path, console: Console) -> Engine:
-    """This machine's engine, from `folder` or, once, by a probe of some seconds in a process of its own.
+def measured_device(folder: Path, console: Console) -> Device:
+    """This machine's device, from `folder` or, once, by a probe of some seconds in a process of its own.
 
     Raises UserError where TensorFlow cannot run it.
     """
@@ -123,9 +123,9 @@ def measured_engine(folder: Path, console: Console) -> Engine:
         with console.waiting("a probe of this machine, some seconds, once"):
             found = {threads: _probe(threads) for threads in thread_counts}
         threads = max(found, key=lambda count: _highest_speed(found[count]))
-        known = vars(Engine.from_measurement(found[threads], threads)) | {"machine": machine, "measured": found}
+        known = vars(Device.from_measurement(found[threads], threads)) | {"machine": machine, "measured": found}
         write_json(path, known)
-    return Engine(**{name: known[name] for name in Engine.__dataclass_fields__})
+    return Device(**{name: known[name] for name in Device.__dataclass_fields__})
 
 
 def _highest_speed(measured: dict[str, Any]) -> float:

@@ -12,13 +12,13 @@ from time import monotonic
 
 from digits.common.console import Bar, Console
 from digits.common.errors import UserError
-from digits.common.processes import Ask, DiedError, LateError, run_apart
+from digits.common.processes import Ask, ProcessDiedError, ProcessTimeoutError, run_in_subprocess
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import FAMILIES
 from digits.training.budget import Part
 from digits.training.crossval import PRELOAD
 from digits.training.device import compute_on
-from digits.training.fitting import fit_unit, fit_whole, log_epochs
+from digits.training.fitting import fit_refit, fit_unit, log_epochs
 from digits.training.runs import RunFolder, RunSpec
 from digits.training.schedule import Fit, Sizes, next_fit, seconds
 
@@ -69,11 +69,11 @@ class _Spending:
             preload = (FAMILIES[self.folder.spec.model["kind"]], *PRELOAD)
             tell = partial(self._tell, _title(fit))
             try:
-                run_apart(_fit_apart, order, tell, allowed, preload, stop=self.stopped)
-            except LateError:
+                run_in_subprocess(_fit_in_subprocess, order, tell, allowed, preload, stop=self.stopped)
+            except ProcessTimeoutError:
                 self.warn(f"{_title(fit)}: given up, it would have ended too late; other work slows this machine down")
                 return
-            except DiedError as error:
+            except ProcessDiedError as error:
                 with self.lock:
                     if not self.stopped.is_set():
                         self.failure = f"{_title(fit)}: {error}"
@@ -81,14 +81,14 @@ class _Spending:
                 return
             with self.lock:
                 self.finished += 1
-                self.slower = (monotonic() - started) / seconds(fit, self.part.pace, self.sizes)
+                self.slower = (monotonic() - started) / seconds(fit, self.part.timing, self.sizes)
 
     def _take(self) -> Fit | None:
         with self.lock:
             if self.stopped.is_set():
                 return None
-            pace = self.part.pace.times(self.slower)
-            fit = next_fit(self.part.goal, self.begun, pace, self.sizes, self.ends - monotonic())
+            timing = self.part.timing.times(self.slower)
+            fit = next_fit(self.part.goal, self.begun, timing, self.sizes, self.ends - monotonic())
             if fit:
                 self.begun.append(fit)
             return fit
@@ -110,7 +110,7 @@ def spend(
     """Fit what is worth most in `left` seconds, see training.schedule; what is finished already counts, and stays.
 
     latest: seconds after which a fit that is still running is given up. places: a worker for each, see
-    Engine.places. Interrupted by the user, it keeps what is finished. Raises UserError where a fit fails.
+    Device.places. Interrupted by the user, it keeps what is finished. Raises UserError where a fit fails.
     """
     started, folder = monotonic(), RunFolder(runs, part.spec)
     with console.bar(f"train {part.name}", max(left, 1) / 60, "minutes") as bar:
@@ -158,13 +158,13 @@ def _title(fit: Fit) -> str:
     return f"all images, seed {fit.seed}" if fit.fold is None else f"fold {fit.fold + 1}"
 
 
-def _fit_apart(order: _Order, ask: Ask) -> None:
+def _fit_in_subprocess(order: _Order, ask: Ask) -> None:
     logging.getLogger("digits").setLevel(logging.INFO)
     logging.getLogger("digits").propagate = False
     compute_on(order.place)
     data = load_dataset(order.data_folder)
     on_epoch = log_epochs(ask)
     if order.fit.fold is None:
-        fit_whole(data, order.runs, order.spec, order.fit, on_epoch)
+        fit_refit(data, order.runs, order.spec, order.fit, on_epoch)
     else:
         fit_unit(data, order.runs, order.spec, order.fit.fold, on_epoch)

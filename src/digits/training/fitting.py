@@ -35,7 +35,7 @@ def fit_unit(data: Dataset, runs: Path, spec: RunSpec, fold: int, on_epoch: OnEp
     _fit(data, folder, folder.unit(fold), fold, spec.model, spec.seed, on_epoch)
 
 
-def fit_whole(data: Dataset, runs: Path, spec: RunSpec, fit: Fit, on_epoch: OnEpoch | None = None) -> None:
+def fit_refit(data: Dataset, runs: Path, spec: RunSpec, fit: Fit, on_epoch: OnEpoch | None = None) -> None:
     """Fit one run on all labelled images, for as many epochs and from the seed that `fit` says, and save it."""
     folder, model = RunFolder(runs, spec), spec.model | {"epochs": fit.epochs} | UNWATCHED
     _fit(data, folder, folder.whole(fit), None, model, fit.seed, on_epoch)
@@ -68,7 +68,7 @@ def log_epochs(tell: Callable[[str], Any]) -> OnEpoch:
     return on_epoch
 
 
-def complete_side_by_side(
+def fit_in_parallel(
     data: Dataset, runs: Path, specs: Sequence[RunSpec], workers: int, console: Console, title: str
 ) -> Work:
     """Fit the missing folds of several runs in `workers` processes, one core each; 0: as many as there are cores.

@@ -22,8 +22,8 @@ from digits.models import FAMILIES, save
 from digits.training.crossval import FoldFit, assemble, rows_of
 from digits.training.schedule import Fit
 
-# a fold's probabilities, as its model predicts and without the views of an image
-SEEN, PLAIN = "probabilities.npz", "probabilities_without_views.npz"
+# a fold's probabilities, as its model predicts and without the tta of an image
+PROBABILITIES, WITHOUT_TTA = "probabilities.npz", "probabilities_without_tta.npz"
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ class RunFolder:
         with atomic_folder(unit) as folder:
             save(self.spec.model, fitted.model, folder)
             size = sum(file.stat().st_size for file in folder.iterdir())
-            np.savez(folder / SEEN, **asdict(fitted.seen))
-            if fitted.plain:
-                np.savez(folder / PLAIN, **asdict(fitted.plain))
+            np.savez(folder / PROBABILITIES, **asdict(fitted.predictions))
+            if fitted.without_tta:
+                np.savez(folder / WITHOUT_TTA, **asdict(fitted.without_tta))
             history = getattr(fitted.model, "history_", [])
             write_atomic(folder / "history.jsonl", "".join(json.dumps(epoch) + "\n" for epoch in history))
             metrics = {
@@ -126,8 +126,8 @@ class RunFolder:
             }
             if len(valid_labels):
                 metrics |= {
-                    "accuracy": accuracy(fitted.seen.valid, valid_labels).value,
-                    "log_loss": log_loss(fitted.seen.valid, valid_labels),
+                    "accuracy": accuracy(fitted.predictions.valid, valid_labels).value,
+                    "log_loss": log_loss(fitted.predictions.valid, valid_labels),
                 }
             write_json(folder / "metrics.json", metrics)
         log.info("%s done: %s", unit.name, metrics)
@@ -142,12 +142,12 @@ class RunFolder:
         metrics = self.unit_metrics(unit)
         return metrics["fit_seconds"] + metrics["predict_seconds"]
 
-    def has_views(self) -> bool:
-        """Whether its models look at several views of an image, so that there are probabilities without them too."""
-        return bool(self.spec.model.get("views"))
+    def has_tta(self) -> bool:
+        """Whether its models look at several tta of an image, so that there are probabilities without them too."""
+        return bool(self.spec.model.get("tta"))
 
-    def result(self, data: Dataset, folds: Sequence[int], file: str = SEEN) -> Result:
-        """Probabilities out of these folds. file: SEEN, as the models predict, or PLAIN, without views."""
+    def result(self, data: Dataset, folds: Sequence[int], file: str = PROBABILITIES) -> Result:
+        """Probabilities out of these folds. file: PROBABILITIES, as the models predict, or WITHOUT_TTA, without tta."""
         units = {}
         for fold in folds:
             with np.load(self.unit(fold) / file) as arrays:

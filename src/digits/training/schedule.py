@@ -17,16 +17,16 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True)
-class Pace:
+class Timing:
     """Seconds that a network takes here: to start, per image learned from and epoch, per image predicted."""
 
     start: float
     image: float
     look: float
 
-    def times(self, factor: float) -> "Pace":
+    def times(self, factor: float) -> "Timing":
         """As much slower."""
-        return Pace(self.start * factor, self.image * factor, self.look * factor)
+        return Timing(self.start * factor, self.image * factor, self.look * factor)
 
 
 @dataclass(frozen=True)
@@ -75,13 +75,13 @@ class Slot:
     end: float
 
 
-def seconds(fit: Fit, pace: Pace, sizes: Sizes) -> float:
+def seconds(fit: Fit, timing: Timing, sizes: Sizes) -> float:
     """How long a fit is expected to take."""
     images = sizes.whole if fit.fold is None else sizes.fold
-    return pace.start + pace.image * images * fit.epochs + pace.look * sizes.shown
+    return timing.start + timing.image * images * fit.epochs + timing.look * sizes.shown
 
 
-def next_fit(goal: Goal, begun: Sequence[Fit], pace: Pace, sizes: Sizes, left: float) -> Fit | None:
+def next_fit(goal: Goal, begun: Sequence[Fit], timing: Timing, sizes: Sizes, left: float) -> Fit | None:
     """What a worker with so many seconds left should do now; None: nothing more.
 
     begun: all fits that are done or running, on whichever worker. A fold comes first where it can end in time; then
@@ -92,7 +92,7 @@ def next_fit(goal: Goal, begun: Sequence[Fit], pace: Pace, sizes: Sizes, left: f
     needed = goal.certain and len(wholes) == len(begun)  # there is no fold yet
     for fold in range(goal.folds):
         fit = goal.on(fold)
-        if fit not in begun and (needed or seconds(fit, pace, sizes) <= left):
+        if fit not in begun and (needed or seconds(fit, timing, sizes) <= left):
             return fit
     if len(wholes) >= goal.fits:
         return None
@@ -101,8 +101,8 @@ def next_fit(goal: Goal, begun: Sequence[Fit], pace: Pace, sizes: Sizes, left: f
     shortest, longest = _bounds(goal.epochs)
 
     def epochs_of_each(among: int) -> int:
-        learning = left / among - pace.start - pace.look * sizes.shown
-        return floor(learning / (pace.image * sizes.whole))
+        learning = left / among - timing.start - timing.look * sizes.shown
+        return floor(learning / (timing.image * sizes.whole))
 
     if epochs_of_each(1) < shortest:
         return None
@@ -116,7 +116,7 @@ def _bounds(epochs: int) -> tuple[int, int]:
     return ceil(_SHORTEST * epochs), round(_LONGEST * epochs)
 
 
-def foresee(goal: Goal, begun: Sequence[Fit], pace: Pace, sizes: Sizes, left: float, workers: int) -> list[Slot]:
+def foresee(goal: Goal, begun: Sequence[Fit], timing: Timing, sizes: Sizes, left: float, workers: int) -> list[Slot]:
     """All fits that so many workers, each with so many seconds left, will do, in the order of their starts."""
     slots: list[Slot] = []
     free = [0.0] * workers
@@ -124,19 +124,19 @@ def foresee(goal: Goal, begun: Sequence[Fit], pace: Pace, sizes: Sizes, left: fl
     while free:
         at = min(free)
         free.remove(at)
-        if fit := next_fit(goal, known, pace, sizes, left - at):
+        if fit := next_fit(goal, known, timing, sizes, left - at):
             known.append(fit)
-            slots.append(Slot(fit, at, at + seconds(fit, pace, sizes)))
+            slots.append(Slot(fit, at, at + seconds(fit, timing, sizes)))
             free.append(slots[-1].end)
     return slots
 
 
 def choose(
-    networks: Sequence[Mapping[Name, tuple[int, Pace]]], sizes: Sizes, left: float, workers: int, wanted: Goal
+    networks: Sequence[Mapping[Name, tuple[int, Timing]]], sizes: Sizes, left: float, workers: int, wanted: Goal
 ) -> Name:
     """The last network that has time, for fits as long as can be.
 
-    networks: from the plainest to the best; of each the lengths that its fits may have, epochs and pace by name, from
+    networks: from the plainest to the best; of each the lengths that its fits may have, epochs and timing by name, from
     the shortest to the longest. wanted: as in `allot`. There is time for a fit of a fold that ends within `left`
     seconds, where one on all images can follow it or run beside it. Shorter ones are taken where the longest waste more
     than _WASTED of the workers' time that these would use. Networks that leave more than _IDLE unused come after all
@@ -148,8 +148,8 @@ def choose(
         return seconds(_of_fold(known[name][0]), known[name][1], sizes)
 
     def has_time(name: Name) -> bool:
-        epochs, pace = known[name]
-        whole = seconds(Fit(None, _bounds(epochs)[0], wanted.seed), pace, sizes)
+        epochs, timing = known[name]
+        whole = seconds(Fit(None, _bounds(epochs)[0], wanted.seed), timing, sizes)
         return _SPARE * max(of_fold(name), whole) <= left and _SPARE * (of_fold(name) + whole) <= workers * left
 
     def idle(name: Name) -> float:
@@ -176,11 +176,11 @@ class Share:
 
 
 def allot(
-    networks: Mapping[Name, tuple[int, Pace]], sizes: Sizes, left: float, workers: int, wanted: Goal
+    networks: Mapping[Name, tuple[int, Timing]], sizes: Sizes, left: float, workers: int, wanted: Goal
 ) -> dict[Name, Share]:
     """How much of the time, `left` seconds for each worker, is for which network.
 
-    networks: epochs and pace by name. The first is fitted in any case; each other where that leaves time for _ENOUGH
+    networks: epochs and timing by name. The first is fitted in any case; each other where that leaves time for _ENOUGH
     folds of all of them and as long again for fits on all images, for a network whose folds are not those of the others
     cannot be blended with them. Networks that differ make different errors; for few members that is worth no more than
     further fits of the same (docs/experiments.md), so they come last. However many workers there are,
@@ -190,9 +190,9 @@ def allot(
     """
     enough = min(_ENOUGH, wanted.folds)
     need: dict[Name, float] = {}
-    for name, (epochs, pace) in networks.items():
-        fold = seconds(_of_fold(epochs), pace, sizes)
-        whole = seconds(Fit(None, _bounds(epochs)[0], wanted.seed), pace, sizes)
+    for name, (epochs, timing) in networks.items():
+        fold = seconds(_of_fold(epochs), timing, sizes)
+        whole = seconds(Fit(None, _bounds(epochs)[0], wanted.seed), timing, sizes)
         need[name] = max(2 * enough * fold / workers, _SPARE * fold, _SPARE * whole)
     taken: list[Name] = []
     for name in networks:

@@ -15,13 +15,13 @@ from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import fingerprint, read_json, write_json
 from digits.common.host import processor
-from digits.common.processes import Ask, DiedError, run_apart
+from digits.common.processes import Ask, ProcessDiedError, run_in_subprocess
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import FAMILIES, UNWATCHED, Setting, build
 from digits.training.crossval import PRELOAD
-from digits.training.device import Engine, compute_on
+from digits.training.device import Device, compute_on
 from digits.training.runs import RunSpec
-from digits.training.schedule import Pace
+from digits.training.schedule import Timing
 
 _STEPS = 8  # per epoch; of 128 images they are as many as the input makes at once
 _EPOCHS = 5  # at most; the first has the tracing in it
@@ -38,49 +38,49 @@ class _Order:
     place: str | None = None
 
 
-def measured_pace(data: Dataset, run: RunSpec, engine: Engine, machines: Path, console: Console) -> Pace:
-    """The pace of one fit of a run's network, for however many epochs, beside as many others as the engine has places.
+def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path, console: Console) -> Timing:
+    """How long one fit of a run's network takes, in parallel with as many others as the device has room for.
 
     machines: folder in which what was found is kept. Raises UserError where the network cannot be fitted.
     """
     model = run.model
     decisive = {
         "processor": processor(),
-        "model": {name: value for name, value in model.items() if name not in ("epochs", "min_steps", "views")},
-        "views": len(model["views"]),
+        "model": {name: value for name, value in model.items() if name not in ("epochs", "min_steps", "tta")},
+        "tta": len(model["tta"]),
         "image": [*data.image_shape, data.classes],
-        "workers": engine.at_once,
-        "device": engine.device,
+        "workers": device.at_once,
+        "device": device.name,
         "code": code_version(__name__, FAMILIES[model["kind"]]),
     }
-    path = machines / f"pace-{fingerprint(decisive)}.json"
+    path = machines / f"timing-{fingerprint(decisive)}.json"
     if (known := read_json(path)) is None:
         short = model | {"epochs": _EPOCHS, "min_steps": 0} | UNWATCHED
-        orders = [_Order(data.folder, short, run.normalise, place) for place in engine.places]
+        orders = [_Order(data.folder, short, run.normalise, place) for place in device.places]
         with (
             console.waiting(f"how fast {model['layers']} is here, once"),
             ThreadPoolExecutor(len(orders)) as pool,
         ):
-            found = [*pool.map(_measure_apart, orders)]
-        known = {part: mean(pace[part] for pace, _ in found) for part in found[0][0]}
+            found = [*pool.map(_measure_in_subprocess, orders)]
+        known = {part: mean(timing[part] for timing, _ in found) for part in found[0][0]}
         write_json(path, known)
         if min(processors for _, processors in found) < _BUSY:
             console.warn(
                 f"{model['layers']} was slowed down by other programs while its speed was measured; for a plan of "
                 f"this machine's full speed, once it is quiet: rm -r {machines}"
             )
-    return Pace(**known)
+    return Timing(**known)
 
 
-_Found = tuple[dict[str, float], float]  # a pace, and how many processors the fit had; inf: it used a GPU
+_Found = tuple[dict[str, float], float]  # a timing, and how many processors the fit had; inf: it used a GPU
 
 
-def _measure_apart(order: _Order) -> _Found:
+def _measure_in_subprocess(order: _Order) -> _Found:
     found: list[_Found] = []
     preload = (FAMILIES[order.model["kind"]], *PRELOAD)
     try:
-        run_apart(_measure, order, found.append, inf, preload)
-    except DiedError as error:
+        run_in_subprocess(_measure, order, found.append, inf, preload)
+    except ProcessDiedError as error:
         raise UserError(f"train: {order.model['layers']} cannot be fitted here: {error}") from None
     return found[0]
 
@@ -110,5 +110,5 @@ def _measure(order: _Order, ask: Ask) -> None:
     shown = np.resize(np.asarray(data.test_images), (_SHOWN, data.test_images.shape[1]))
     model.predict_proba(shown)
     look = (perf_counter() - fitted) / _SHOWN
-    pace = Pace(start=max(0.0, fitted - started - image * used * len(ends)), image=image, look=look)
-    ask((asdict(pace), processors))
+    timing = Timing(start=max(0.0, fitted - started - image * used * len(ends)), image=image, look=look)
+    ask((asdict(timing), processors))

@@ -14,11 +14,11 @@ from digits.data.dataset import Dataset
 TUNED = "tuned"  # name of the network that a study found
 _HEADER = """\
 # What `make tune` found: a fragment of params.yaml. Copy it there to make it the default, or leave it here: the same
-# params and data take it by themselves while train.use_tuned is true. `measured`, where it stands here, is its accuracy
-# out of fold: networks of params.yaml that are known to be more accurate are still taken where they have time.
+# params and data take it by themselves while train.use_tuned is true. `measured_accuracy`, where it stands here, is its
+# accuracy out of fold: networks of params.yaml that are known to be more accurate are still taken where they have time.
 """
 # how much is searched, where and by whom does not change what a trial is worth
-_NOT_DECISIVE = {"model", "budget", "workers", "storage", "trials", "timeout"}
+_NOT_DECISIVE = {"model", "budget", "workers", "storage", "n_trials", "timeout"}
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class Study:
         """What to put over the parameters of the model; nothing before the end."""
         section = (self.fragment or {}).get("train" if self.model == "train" else "baseline", {})
         found: dict[str, Any] = section if self.model == "train" else section.get("models", {}).get(self.model, {})
-        return {name: value for name, value in found.items() if name != "measured"}
+        return {name: value for name, value in found.items() if name != "measured_accuracy"}
 
     @property
     def measured(self) -> dict[str, dict[str, float]]:
-        """The accuracy of the network that was found, as train.measured in params.yaml; nothing where it is unknown."""
-        found: dict[str, dict[str, float]] = (self.fragment or {}).get("train", {}).get("measured", {})
+        """The accuracy of the network that was found, as train.measured_accuracy in params.yaml; {} if unknown."""
+        found: dict[str, dict[str, float]] = (self.fragment or {}).get("train", {}).get("measured_accuracy", {})
         return found
 
     @property
@@ -68,7 +68,7 @@ class Study:
     ) -> None:
         """Write what was found, overrides of the model's parameters and of `normalise`; {}: the defaults stay.
 
-        measured: its accuracy, as train.measured in params.yaml, of a network.
+        measured: its accuracy, as train.measured_accuracy in params.yaml, of a network.
         """
         model = {name: value for name, value in overrides.items() if name != "normalise"}
         fragment: dict[str, Any] = {}
@@ -77,7 +77,7 @@ class Study:
         if model:
             fragment |= {"train": model} if self.model == "train" else {"baseline": {"models": {self.model: model}}}
         if measured:
-            fragment["train"] = fragment.get("train", {}) | {"measured": measured}
+            fragment["train"] = fragment.get("train", {}) | {"measured_accuracy": measured}
         notes = "".join(f"# {line}\n" for line in comment.splitlines())
         write_atomic(self.folder / "best.yaml", _HEADER + notes + yaml.safe_dump(fragment, sort_keys=False))
 

@@ -10,7 +10,7 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from digits.common.processes import DiedError
+from digits.common.processes import ProcessDiedError
 from digits.evaluation.metrics import Gain, gain_of_fits
 from digits.tuning.search import Overrides, Result, driver, requeue_killed
 from digits.tuning.storage import give_up_stale
@@ -29,7 +29,7 @@ class Unit:
     candidate: str
 
 
-# (overrides, seed, fold) -> result of tuning.trial; raises DiedError, or ValueError where the overrides are no model
+# (overrides, seed, fold) -> result of tuning.trial; raises ProcessDiedError, or ValueError for what is no model
 Fit = Callable[[Overrides, int, int], Result]
 
 
@@ -123,7 +123,7 @@ def confirm(
             raise optuna.TrialPruned  # another machine has queued it as well
         try:
             result = fit(candidates[unit.candidate], unit.seed, unit.fold)
-        except (DiedError, ValueError) as error:
+        except (ProcessDiedError, ValueError) as error:
             if left() <= 0:
                 raise optuna.TrialPruned from error  # cut short; it is queued again when there is time
             trial.set_user_attr("cause", str(error))

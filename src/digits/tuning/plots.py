@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from optuna.visualization import matplotlib as drawn_by_optuna
 
 from digits.common.plots import Picture, write_pictures
-from digits.tuning.search import Tried
+from digits.tuning.search import TrialRecord
 
 _SIZE = (9.0, 5.0)  # inches
 _WIDE = 3  # more axes than these need a wider figure
@@ -24,7 +24,7 @@ _ENOUGH = 4  # drawn trials that a picture of what matters needs
 _WORST = 0.2  # quantile of values that is left out: a few failures would press all others into a line
 
 
-def draw_study(study: optuna.Study, trials: Sequence[Tried], folder: Path, name: str) -> dict[str, Picture]:
+def draw_study(study: optuna.Study, trials: Sequence[TrialRecord], folder: Path, name: str) -> dict[str, Picture]:
     """Write, as PNG, the pictures that the trials are enough for; returns them by name. name: of the study.
 
     history: each trial in turn, by how far it went. curves: the best trial of each optimizer, epoch by epoch. And of
@@ -68,7 +68,7 @@ def _better(study: optuna.Study) -> optuna.Study:
     return copy
 
 
-def _history(trials: Sequence[Tried]) -> str:
+def _history(trials: Sequence[TrialRecord]) -> str:
     _, axes = plt.subplots(figsize=_SIZE)
     for length in sorted({trial.results[-1]["length"] for trial in trials}):
         reached = [trial for trial in trials if trial.results[-1]["length"] == length]
@@ -90,8 +90,8 @@ def _history(trials: Sequence[Tried]) -> str:
     )
 
 
-def _curves(trials: Sequence[Tried]) -> str | None:
-    best: dict[str, Tried] = {}
+def _curves(trials: Sequence[TrialRecord]) -> str | None:
+    best: dict[str, TrialRecord] = {}
     for trial in sorted(trials, key=lambda each: (len(each.history), each.value)):
         if any("valid_loss" in epoch for epoch in trial.history):
             best[_optimizer(trial)] = trial
@@ -158,7 +158,7 @@ def _values(params: Mapping[str, Any], names: Sequence[str]) -> str:
     )
 
 
-def _optimizer(trial: Tried) -> str:
+def _optimizer(trial: TrialRecord) -> str:
     return trial.optimizer or "the default's"
 
 

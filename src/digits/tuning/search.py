@@ -17,7 +17,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from digits.common.errors import UserError
-from digits.common.processes import DiedError, StoppedError
+from digits.common.processes import ProcessDiedError, ProcessStoppedError
 from digits.models.search_space import Space, draw, parameters
 from digits.tuning.storage import give_up_stale, queue_again
 
@@ -31,7 +31,7 @@ _BEGUN = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 
 Overrides = dict[str, Any]
 Result = dict[str, Any]  # of digits.tuning.trial
-# (overrides, answer): fit and judge; answer(result) says whether to go on to a longer fit. Raises DiedError, or
+# (overrides, answer): fit and judge; answer(result) says whether to go on to a longer fit. Raises ProcessDiedError, or
 # ValueError where the overrides describe no model
 Judge = Callable[[Overrides, Callable[[Result], bool]], None]
 
@@ -56,7 +56,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Tried:
+class TrialRecord:
     """One trial that has ended. results: of its fits, shortest first. cause: why it went no further, where it is known.
 
     full: whether it reached the full length, so that `value` is comparable with that of others that did.
@@ -170,7 +170,7 @@ def search(
     judge: Judge,
     left: Callable[[], float],
     workers: int,
-    tell: Callable[[Tried], None],
+    tell: Callable[[TrialRecord], None],
 ) -> None:
     """Run trials until `left`, in seconds, is less than a first fit takes, or there are plan.trials of them.
 
@@ -231,9 +231,9 @@ def _objective(study: optuna.Study, trial: Trial, plan: Plan, judge: Judge, left
 
     try:
         judge(json.loads(text), answer)
-    except StoppedError as error:
+    except ProcessStoppedError as error:
         raise _FailedError from error
-    except DiedError as error:
+    except ProcessDiedError as error:
         cut = left() <= 0
         if results or not cut:
             trial.set_user_attr("cause", str(error))
@@ -281,10 +281,10 @@ def _with_results(study: optuna.Study) -> list[FrozenTrial]:
     return [trial for trial in ended if trial.user_attrs.get("results") and "repeats" not in trial.user_attrs]
 
 
-def tried(trial: FrozenTrial, plan: Plan) -> Tried:
+def tried(trial: FrozenTrial, plan: Plan) -> TrialRecord:
     """What is remembered of a trial."""
     attributes = trial.user_attrs
-    return Tried(
+    return TrialRecord(
         number=trial.number,
         name=attributes.get("name", ""),
         overrides=json.loads(attributes.get("overrides", "{}")),
@@ -296,7 +296,7 @@ def tried(trial: FrozenTrial, plan: Plan) -> Tried:
     )
 
 
-def all_tried(study: optuna.Study, plan: Plan) -> list[Tried]:
+def finished_trials(study: optuna.Study, plan: Plan) -> list[TrialRecord]:
     """Every trial that has ended, but repeats and those that were killed with their command."""
     ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL))
     return [

@@ -9,7 +9,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from digits.common.processes import Ask, run_apart
+from digits.common.processes import Ask, run_in_subprocess
 from digits.data.dataset import load_dataset
 from digits.evaluation.metrics import accuracy, log_loss
 from digits.models import FAMILIES
@@ -42,7 +42,7 @@ def lengths(longest: int, reduction: int) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def judged_apart(
+def judge_in_subprocess(
     order: Order, answer: Any, seconds: float, first: float = inf, stop: threading.Event | None = None
 ) -> None:
     """Fit in a process of its own; answer(result) says after each length whether to go on with the next.
@@ -50,9 +50,10 @@ def judged_apart(
     result: length, accuracy and log_loss (nats) on the fold's valid part, seconds of fitting and judging, and history,
     a dictionary per epoch. Every length is a fit from the start, with the whole course of its learning rate, so that
     its figure is what such a fit is worth. seconds: of all fits at most; first: of the first one; stop: once it is set,
-    none goes on. Raises DiedError with the cause where it does not come to its end, LateError where it takes too long.
+    none goes on. Raises ProcessDiedError with the cause where it does not come to its end, ProcessTimeoutError
+    where it takes too long.
     """
-    run_apart(_judge, order, answer, seconds, (FAMILIES[order.model["kind"]], *PRELOAD), first, stop)
+    run_in_subprocess(_judge, order, answer, seconds, (FAMILIES[order.model["kind"]], *PRELOAD), first, stop)
 
 
 def _judge(order: Order, ask: Ask) -> None:

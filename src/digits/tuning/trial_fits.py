@@ -8,13 +8,13 @@ from time import monotonic
 from typing import Any
 
 from digits.common.logs import log
-from digits.common.processes import DiedError, LateError
+from digits.common.processes import ProcessDiedError, ProcessTimeoutError
 from digits.config import CnnSpec, MlpSpec
 from digits.config.section import overlay
 from digits.data.dataset import Dataset
 from digits.models.architecture import output_size, parse_layers, training_operations
 from digits.tuning.search import Overrides, Result
-from digits.tuning.trial import Order, judged_apart
+from digits.tuning.trial import Order, judge_in_subprocess
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Fits:
     def judge(self, overrides: Overrides, seed: int, fold: int, answer: Callable[[Result], bool]) -> None:
         """One trial; answer(result) says after each fit whether a longer one is wanted.
 
-        Raises ValueError where the overrides are no model, too large or too slow, DiedError where a fit dies.
+        Raises ValueError where the overrides are no model, too large or too slow, ProcessDiedError where a fit dies.
         """
         results: list[Result] = []
 
@@ -53,7 +53,7 @@ class Fits:
         first = self.largest * self.usual()
         try:
             self._fit(overrides, seed, fold, self.lengths, count, first)
-        except LateError:
+        except ProcessTimeoutError:
             if results or first > self.timeout or self.left() <= 0:
                 raise
             cause = f"a first fit of more than {first:.0f} s, {self.largest:g} times the default's"
@@ -85,8 +85,8 @@ class Fits:
 
         started = monotonic()
         try:
-            judged_apart(order, count, min(self.timeout, max(self.left(), 1.0)), first, self.stopped)
-        except DiedError:
+            judge_in_subprocess(order, count, min(self.timeout, max(self.left(), 1.0)), first, self.stopped)
+        except ProcessDiedError:
             fitted.append(monotonic() - started - sum(fitted))
             raise
         finally:

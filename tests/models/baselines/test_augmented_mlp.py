@@ -17,14 +17,14 @@ STILL = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.
 SPEC: dict[str, Any] = {
     "kind": "augmented-mlp",
     "deskew": False,
-    "components": None,
+    "n_components": None,
     "hidden_layer_sizes": [16],
     "activation": "relu",
     "solver": "sgd",
     "alpha": 0.0,
     "batch_size": 16,
     "learning_rate_init": 0.1,
-    "learning_rate_left": 0.0,
+    "final_learning_rate_fraction": 0.0,
     "averaged": 0.0,
     "epochs": 6,
     "augment": STILL,
@@ -49,7 +49,7 @@ def test_every_pass_of_still_images_is_partial_fit_of_all(images: tuple[np.ndarr
     """Without distortion and decay, with one batch of all images, nothing is left but MLPClassifier itself."""
     X, y = images[0][:, :50] / 255, images[1]
     mlp = MLPClassifier((8,), solver="sgd", batch_size=160, learning_rate_init=0.1)
-    ours = network(mlp, epochs=5, learning_rate_left=1.0).fit(X, y)
+    ours = network(mlp, epochs=5, final_learning_rate_fraction=1.0).fit(X, y)
     plain = MLPClassifier(
         (8,), solver="sgd", batch_size=160, learning_rate_init=0.1, random_state=ours.mlp_.random_state
     )
@@ -66,7 +66,7 @@ def test_the_learning_rate_reaches_the_weights(solver: str, images: tuple[np.nda
     changes = {}
     for left in (0.0, 1.0):
         mlp = MLPClassifier((8,), solver=solver, batch_size=160, momentum=0.0, learning_rate_init=0.01)
-        seen = weights_by_epoch(network(mlp, epochs=100, learning_rate_left=left), images)
+        seen = weights_by_epoch(network(mlp, epochs=100, final_learning_rate_fraction=left), images)
         changes[left] = np.abs(seen[-1] - seen[-2]).max()
     assert changes[0.0] < 0.01 * changes[1.0]
 
@@ -81,14 +81,14 @@ def weights_by_epoch(model: AugmentedMLPClassifier, images: tuple[np.ndarray, np
 
 def test_the_rate_falls_along_half_a_cosine(images: tuple[np.ndarray, np.ndarray]) -> None:
     mlp = MLPClassifier((8,), batch_size=160, learning_rate_init=0.02)
-    model = network(mlp, epochs=10, learning_rate_left=0.1).fit(images[0] / 255, images[1])
+    model = network(mlp, epochs=10, final_learning_rate_fraction=0.1).fit(images[0] / 255, images[1])
     rates = [record["learning_rate"] for record in model.history_]
     expected = [0.02 * (0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * epoch / 10))) for epoch in range(10)]
     assert rates == pytest.approx(expected)
 
 
 def test_averaged_weights_are_the_mean_over_the_last_share(images: tuple[np.ndarray, np.ndarray]) -> None:
-    model = network(MLPClassifier((8,), batch_size=160), epochs=10, averaged=0.3)
+    model = network(MLPClassifier((8,), batch_size=160), epochs=10, averaged_fraction=0.3)
     seen = weights_by_epoch(model, images)
     assert np.allclose(model.mlp_.coefs_[0], np.mean(seen[-3:], axis=0), atol=1e-6)
     assert not np.allclose(model.mlp_.coefs_[0], seen[-1], atol=1e-6)
@@ -129,11 +129,11 @@ def test_the_same_seed_is_the_same_network(images: tuple[np.ndarray, np.ndarray]
 def test_the_projection_is_fitted_on_undistorted_images_and_used_for_both(
     images: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    model = build(SPEC | {"components": 5, "deskew": True}, SETTING, 0)
+    model = build(SPEC | {"n_components": 5, "deskew": True}, SETTING, 0)
     assert isinstance(model, Pipeline)
     model.fit(*images)
     classifier = model["classifier"]
     assert classifier.mlp_.n_features_in_ == 5
     upright = model["deskew"].transform(images[0])
-    assert np.allclose(classifier.features_["components"].pca_.mean_, upright.mean(axis=0) / 255, atol=1e-5)
+    assert np.allclose(classifier.features_["n_components"].pca_.mean_, upright.mean(axis=0) / 255, atol=1e-5)
     assert (model.predict(images[0]) == images[1]).mean() > 0.9

@@ -14,7 +14,7 @@ from digits.data.practice import practice_files
 from digits.models import Setting, build, save
 from toys import ROOT
 
-TREES = "{kind: extra-trees, deskew: true, components: null, n_estimators: 20, min_samples_leaf: 1}"
+TREES = "{kind: extra-trees, deskew: true, n_components: null, n_estimators: 20, min_samples_leaf: 1}"
 PARAMS = load_params(ROOT / "params.yaml", [f"baseline.models.trees={TREES}"])
 SETTING = Setting((28, 28), 10, "/255")
 FEWER = {"epochs": 25, "max_iter": 25}  # enough for easy images, and a second each
@@ -78,7 +78,7 @@ def test_there_are_no_more_components_than_pixels_or_images(name: str, practice:
     small = images.reshape(-1, 28, 28)[:, ::4, ::4].reshape(-1, 49)
     spec = PARAMS.baseline.models[name].model_dump(mode="json")
     spec |= {key: 2 for key in FEWER if key in spec}
-    assert spec["components"] > 49
+    assert spec["n_components"] > 49
     for shape, learned in (((7, 7), small), ((28, 28), images[:45])):
         model = build(spec, Setting(shape, 10, "/255"), 0).fit(learned, labels[: len(learned)])
         assert model.predict_proba(learned).shape == (len(learned), 10)

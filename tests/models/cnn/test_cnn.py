@@ -158,7 +158,7 @@ def batches(normalise: str = "/255", images: np.ndarray = IMAGES[:60], **changes
         image_shape=(12, 12),
         classes=3,
         augment=STILL,
-        sharp=0.0,
+        shift_only=0.0,
         batch_size=20,
         seed=0,
     )
@@ -274,7 +274,7 @@ def test_a_share_of_every_batch_stays_sharp(elastic: float) -> None:
     images = np.zeros((60, 12, 12), np.uint8)
     images[:, 3:-3, 3:-3] = np.random.default_rng(1).integers(1, 256, (60, 6, 6))
     augment = STILL | {"rotation": 10.0, "shift": 2.0, "elastic": elastic}
-    source = batches("none", images=images.reshape(60, -1), augment=augment, sharp=0.3)
+    source = batches("none", images=images.reshape(60, -1), augment=augment, shift_only=0.3)
     known = {tuple(np.sort(image.ravel())) for image in images}
     drawn = []
     for step, _ in source.stream(2):
@@ -311,7 +311,7 @@ def test_tensorflow_distorts_as_numpy_does(elastic: float) -> None:
 
 
 def test_one_cycle_rises_to_its_peak_and_falls_to_nothing() -> None:
-    schedule = OneCycle(peak=0.01, warm_up=0.25, steps=100)
+    schedule = OneCycle(peak=0.01, warmup=0.25, steps=100)
     rates = [float(schedule(step)) for step in range(100)]
     assert rates[0] == pytest.approx(0.001)
     assert max(rates) == rates[25] == pytest.approx(0.01)
@@ -368,7 +368,7 @@ CLASSES = {
 
 
 def optimizer(name: dict[str, Any], rate: Any = 0.1, **changes: Any) -> Any:
-    nothing = {"weight_decay": None, "clip_norm": None, "clip_value": None, "ema": None}
+    nothing = {"weight_decay": None, "clipnorm": None, "clipvalue": None, "ema_momentum": None}
     return make_optimizer(name, rate, **nothing | changes)
 
 
@@ -382,10 +382,10 @@ def test_every_optimizer_of_params_exists_and_learns(name: str, spec: dict[str, 
 
 
 def test_the_parameters_of_an_optimizer_arrive() -> None:
-    sgd = optimizer(SGD, 0.01, clip_norm=1.5, ema=0.9, weight_decay=0.02)
+    sgd = optimizer(SGD, 0.01, clipnorm=1.5, ema_momentum=0.9, weight_decay=0.02)
     assert (sgd.momentum, sgd.nesterov, sgd.clipnorm, sgd.weight_decay) == (0.9, True, 1.5, 0.02)
     assert (sgd.use_ema, sgd.ema_momentum) == (True, 0.9)
-    assert optimizer({"name": "adam"}, clip_value=0.5).clipvalue == 0.5
+    assert optimizer({"name": "adam"}, clipvalue=0.5).clipvalue == 0.5
     muon = optimizer({"name": "muon"}, weight_decay=0.1)
     assert (muon.weight_decay, muon.adam_weight_decay) == (0.1, 0.1)
     assert optimizer({"name": "adamw"}).weight_decay == keras.optimizers.AdamW().weight_decay
@@ -450,9 +450,9 @@ def test_early_stopping_and_the_best_weights(spec: dict[str, Any]) -> None:
     losses, end = losses_and_end()
     assert len(losses) == 5 and losses == sorted(losses)
     assert end == pytest.approx(losses[-1])
-    assert losses_and_end(keep_best=True) == (losses, pytest.approx(losses[0]))
+    assert losses_and_end(restore_best_weights=True) == (losses, pytest.approx(losses[0]))
     assert losses_and_end(patience=3) == (losses[:4], pytest.approx(losses[3]))
-    assert losses_and_end(patience=3, keep_best=True) == (losses[:4], pytest.approx(losses[0]))
+    assert losses_and_end(patience=3, restore_best_weights=True) == (losses[:4], pytest.approx(losses[0]))
 
 
 def test_label_smoothing_reaches_the_loss(spec: dict[str, Any]) -> None:
@@ -462,7 +462,7 @@ def test_label_smoothing_reaches_the_loss(spec: dict[str, Any]) -> None:
     assert model.history_[-1]["loss"] == pytest.approx(-(asked * np.log(asked)).sum(), abs=0.02)
 
 
-@pytest.mark.parametrize("change", [{"patience": 3}, {"keep_best": True}])
+@pytest.mark.parametrize("change", [{"patience": 3}, {"restore_best_weights": True}])
 def test_stopping_needs_something_to_look_at(spec: dict[str, Any], change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="need images to look at"):
         fitted(spec, **change)
@@ -478,7 +478,7 @@ def test_the_average_takes_the_place_of_the_last_weights(spec: dict[str, Any]) -
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("digits.models.cnn.classifier.callbacks", lambda *_: [Keep()])
-        model = fitted(spec, layers="8", ema=0.9, epochs=20, batch_size=180)  # one step per epoch
+        model = fitted(spec, layers="8", ema_momentum=0.9, epochs=20, batch_size=180)  # one step per epoch
     expected = seen[0]
     for weights in seen[1:]:
         expected = 0.9 * expected + 0.1 * weights
@@ -487,7 +487,7 @@ def test_the_average_takes_the_place_of_the_last_weights(spec: dict[str, Any]) -
 
 
 def test_penalties_reach_the_layers_they_are_for() -> None:
-    style = replace(PLAIN, l1=0.1, l2=0.2, activity_l1=0.3, initializer="he_normal")
+    style = replace(PLAIN, l1=0.1, l2=0.2, activity_l1=0.3, kernel_initializer="he_normal")
     network = build_network(parse_layers("4C3 MP2 8"), style, (12, 12), 3)
     convolution, dense, last = (layer for layer in network.layers if hasattr(layer, "kernel"))
     for layer in (convolution, dense, last):
@@ -557,10 +557,10 @@ def test_dropout_drops_its_share_anew_each_time_and_keeps_the_mean(rate: float) 
 
 
 def test_views_are_averaged_and_the_image_itself_is_one_of_them(spec: dict[str, Any]) -> None:
-    views: list[dict[str, Any]] = [{"shift": (0.0, 1.0)}, {"rotation": 10.0, "zoom": 0.1}]
-    model = fitted(spec, views=views)
+    tta: list[dict[str, Any]] = [{"shift": (0.0, 1.0)}, {"rotation": 10.0, "zoom": 0.1}]
+    model = fitted(spec, tta=tta)
     model.temperature_ = 1.0
-    alone = [model.probabilities(IMAGES, [one]) for one in ({}, *views)]
+    alone = [model.probabilities(IMAGES, [one]) for one in ({}, *tta)]
     assert np.allclose(model.predict_proba(IMAGES), np.mean(alone, axis=0), atol=1e-6)
     # to the right by one pixel, done by hand
     moved = np.roll(IMAGES.reshape(-1, 12, 12), 1, axis=2)

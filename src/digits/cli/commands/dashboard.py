@@ -4,17 +4,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from digits.cli.context import Job, Outcome
+from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.training.tuned import study_of
 
 PROGRAM = Path(sys.executable).parent / "optuna-dashboard"
 
 
-def run(job: Job) -> Outcome:
+def run(context: Context) -> Outcome:
     """Serve the study until interrupted. Raises UserError where there is no study yet, or no dashboard."""
-    tune = job.params.tune
-    study = study_of(job.params, job.data, job.paths.studies, tune.model)
+    tune = context.params.tune
+    study = study_of(context.params, context.data, context.paths.studies, tune.model)
     if not tune.storage and not study.file.exists():
         raise UserError("there is no search to look at with these params and data; type: make tune")
     if not PROGRAM.exists():

@@ -2,29 +2,29 @@
 
 import numpy as np
 
-from digits.cli.context import Job, Outcome
+from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
 from digits.ensemble.blend import PICTURE, Blend, finished, load_blend, markdown, save_blend
-from digits.ensemble.combine import ways
+from digits.ensemble.combine import methods
 from digits.ensemble.disagreement import draw_uncertain
 from digits.ensemble.members import Members
 from digits.ensemble.selection import select
 
 
-def run(job: Job) -> Outcome:
+def run(context: Context) -> Outcome:
     """Make runs/blend-<fingerprint> of the trained network and of every finished baseline.
 
     Writes reports/ensemble.md and reports/uncertain.png.
     """
-    chosen = job.members
+    chosen = context.members
     if not chosen.runs:
         raise UserError("no run is finished for these params; type: make train")
-    name = job.blend_name
-    made = load_blend(job.paths.runs, name)
-    blend = made or _blend(job, chosen, name)
-    write_atomic(job.paths.reports / "ensemble.md", markdown(blend))
-    write_atomic(job.paths.reports / PICTURE, (job.paths.runs / name / PICTURE).read_bytes())
+    name = context.blend_name
+    made = load_blend(context.paths.runs, name)
+    blend = made or _blend(context, chosen, name)
+    write_atomic(context.paths.reports / "ensemble.md", markdown(blend))
+    write_atomic(context.paths.reports / PICTURE, (context.paths.runs / name / PICTURE).read_bytes())
     return Outcome(
         f"{_composition(blend)}: expected score {blend.expected}, CV accuracy {blend.cv}, holdout {blend.holdout}; "
         "reports/ensemble.md, uncertain.png",
@@ -34,22 +34,24 @@ def run(job: Job) -> Outcome:
 
 def _composition(blend: Blend) -> str:
     if len(blend.weights) == 1:
-        return f"{next(iter(blend.weights))} {blend.way}"
+        return f"{next(iter(blend.weights))} {blend.method}"
     parts = [
         member if weight is None else f"{weight:.0%} {member}"
         for member, weight in blend.weights.items()
         if weight != 0
     ]
-    return f"{blend.way}, {', '.join(parts)}"
+    return f"{blend.method}, {', '.join(parts)}"
 
 
-def _blend(job: Job, chosen: Members, name: str) -> Blend:
-    data, params = job.data, job.params.ensemble
+def _blend(context: Context, chosen: Members, name: str) -> Blend:
+    data, params = context.data, context.params.ensemble
     labels, folds = np.asarray(data.labels), np.asarray(data.folds)
     variants = chosen.variants(data)
     rows = next(iter(variants.values()))[0].rows
-    selected = select(variants, ways(len(chosen.runs), params.rounds, params.stack_c), labels[rows], folds[rows])
+    selected = select(
+        variants, methods(len(chosen.runs), params.selection_rounds, params.stacking_c), labels[rows], folds[rows]
+    )
     blend, blended = finished(name, selected, labels[rows], labels[data.holdout_rows])
-    names = job.params.competition.class_names or [str(number) for number in range(data.classes)]
-    save_blend(job.paths.runs, blend, blended, draw_uncertain(data, names, selected, blended))
+    names = context.params.competition.class_names or [str(number) for number in range(data.classes)]
+    save_blend(context.paths.runs, blend, blended, draw_uncertain(data, names, selected, blended))
     return blend

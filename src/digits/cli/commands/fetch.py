@@ -3,7 +3,7 @@
 import zipfile
 import zlib
 
-from digits.cli.context import Job, Outcome
+from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import alone
 from digits.data.sources import archive_of, has_files
@@ -13,40 +13,40 @@ from digits.kaggle.credentials import NEW_TOKEN
 _LONGEST = 3600.0  # seconds that another command may take to download the same
 
 
-def run(job: Job) -> Outcome:
+def run(context: Context) -> Outcome:
     """Find the files that this command uses, copying them where they are packed or lie elsewhere.
 
     Where there are none, and there are Kaggle credentials, the competition's archive is downloaded.
     """
-    known = set(job.paths.copies.glob("*"))
-    slug = job.params.competition.slug
-    missing = not job.named and not has_files(job.params.competition, job.paths)
-    if missing and job.params.submit.upload and job.kaggle.credentials:
-        _download(job)
-    if job.source.provenance == "practice":
-        job.console.warn(
+    known = set(context.paths.copies.glob("*"))
+    slug = context.params.competition.slug
+    missing = not context.named and not has_files(context.params.competition, context.paths)
+    if missing and context.params.submit.upload and context.kaggle.credentials:
+        _download(context)
+    if context.source.provenance == "practice":
+        context.console.warn(
             "PRACTICE: small stand-in digits, not the competition's. "
             "Scores mean nothing on Kaggle, nothing is uploaded.\n"
             f"For the real ones: make submit DATA=path/to/{slug}.zip (kaggle.com/c/{slug}/data); or {NEW_TOKEN}, "
             "and they are downloaded"
         )
-    return Outcome(job.source.label, set(job.paths.copies.glob("*")) != known)
+    return Outcome(context.source.label, set(context.paths.copies.glob("*")) != known)
 
 
-def _download(job: Job) -> None:
+def _download(context: Context) -> None:
     """Fetch the archive to data/raw/kaggle, where it appears whole and checked, or not at all."""
-    target = archive_of(job.params.competition, job.paths)
+    target = archive_of(context.params.competition, context.paths)
     partial = target.parent / ".partial"
     with alone(
         partial.parent / ".lock",
         _LONGEST,
         "another command is downloading the same; type the same again later",
-        lambda: job.console.waiting("another command, which is downloading the same"),
+        lambda: context.console.waiting("another command, which is downloading the same"),
     ):
         if target.exists():
             return
         try:
-            found = job.kaggle.download(partial)
+            found = context.kaggle.download(partial)
         except KaggleError as error:
             raise UserError(f"{error}\nwithout Kaggle: DATA=path/to/files, or DATA=practice for stand-ins") from None
         try:

@@ -1,17 +1,17 @@
 """Show where the account stands on Kaggle's public leaderboard."""
 
-from digits.cli.context import Job, Outcome
+from digits.cli.context import Context, Outcome
 
 
-def run(job: Job) -> Outcome:
+def run(context: Context) -> Outcome:
     """Ask Kaggle for the rank and the best teams, and print them beside the best of the ledger."""
-    slug = job.params.competition.slug
-    with job.console.waiting("Kaggle"):
-        found = job.kaggle.standing()
-    job.console.table(
+    slug = context.params.competition.slug
+    with context.console.waiting("Kaggle"):
+        found = context.kaggle.standing()
+    context.console.table(
         ["rank", "team", "score"], [[str(n), team, score] for n, (team, score) in enumerate(found.top, 1)]
     )
-    scored = [line for line in job.ledger.intents(slug).values() if line["state"] == "scored"]
+    scored = [line for line in context.ledger.intents(slug).values() if line["state"] == "scored"]
     best = max(scored, key=lambda line: float(line["public_score"]), default=None)
     rank = f"rank {found.rank:,}" if found.rank else "no rank yet"
     teams = f" of {found.teams:,} teams" if found.teams else ""

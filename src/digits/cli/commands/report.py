@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from digits.cli.context import Job, Outcome
+from digits.cli.context import Context, Outcome
 from digits.common.code_version import commit
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
@@ -11,18 +11,18 @@ from digits.report.gather import gather
 from digits.report.page import render
 
 
-def run(job: Job) -> Outcome:
+def run(context: Context) -> Outcome:
     """Write reports/index.html of whatever there is."""
-    content = gather(job.params, _prepared(job), job.paths)
-    page = render(content, commit(job.paths.root), datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
-    path = job.paths.reports / "index.html"
+    content = gather(context.params, _prepared(context), context.paths)
+    page = render(content, commit(context.paths.root), datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
+    path = context.paths.reports / "index.html"
     write_atomic(path, page)
     return Outcome(f"reports/index.html, {len(page.encode()) / 1e6:.1f} MB: open it in a browser", True)
 
 
-def _prepared(job: Job) -> Dataset | None:
+def _prepared(context: Context) -> Dataset | None:
     """The arrays, or None where they are not made yet: a page can be made of nothing."""
     try:
-        return job.data
+        return context.data
     except UserError:
         return None

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from digits.cli.context import Job, Outcome
+from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
 from digits.common.matching import choose
@@ -27,33 +27,33 @@ _TITLES = {
 }
 
 
-def run(job: Job) -> Outcome:
+def run(context: Context) -> Outcome:
     """Fit all recipes, or those of ONLY; make reports/study.csv, .md and the pictures of all that are fitted."""
-    if job.params.competition.slug != _DIGITS:
+    if context.params.competition.slug != _DIGITS:
         raise UserError(f"study: its recipes are about {_DIGITS}; type: make study, without PARAMS")
     recipes = load_recipes()
-    chosen = _with_what_they_need(recipes, choose(job.only, [*recipes], "recipe"))
-    data = {"digits": job.data}
-    if fashion := _fashion(job):
+    chosen = _with_what_they_need(recipes, choose(context.only, [*recipes], "recipe"))
+    data = {"digits": context.data}
+    if fashion := _fashion(context):
         data["fashion"] = fashion
     elif any(recipe.data == "fashion" for recipe in chosen):
-        job.console.warn(
+        context.console.warn(
             "Fashion-MNIST is not prepared here, so its recipes are left out; get it from "
             "kaggle.com/datasets/zalando-research/fashionmnist, as train.csv and test.csv in a zip, then type: "
             f"make data PARAMS={_FASHION} DATA=path/to/fashion-mnist.zip"
         )
-    runs = job.paths.runs / "study"
-    engine = job.engine
-    chains = units(chosen, data, runs, job.seeds, engine)
+    runs = context.paths.runs / "study"
+    device = context.device
+    chains = units(chosen, data, runs, context.seeds, device)
     if not chains:
         raise UserError("study: none of these recipes can be run here")
-    fits = complete(chains, engine.at_once, job.console)
+    fits = complete(chains, device.at_once, context.console)
     # all that are fitted, from as many seeds as ever were asked for, within reason
-    rows = rows_of(recipes.values(), units(recipes.values(), data, runs, max(job.seeds or 0, _STORED), engine))
+    rows = rows_of(recipes.values(), units(recipes.values(), data, runs, max(context.seeds or 0, _STORED), device))
     board = table(rows.values())
-    write_atomic(job.paths.reports / "study.csv", board.to_csv(index=False, lineterminator="\n"))
-    pictures = _draw(rows, job)
-    write_atomic(job.paths.reports / "study.md", _report(rows, job.data, pictures))
+    write_atomic(context.paths.reports / "study.csv", board.to_csv(index=False, lineterminator="\n"))
+    pictures = _draw(rows, context)
+    write_atomic(context.paths.reports / "study.md", _report(rows, context.data, pictures))
     judged = board[board["published"].notna()]
     met = int((judged["within"] == "yes").sum())
     return Outcome(
@@ -71,17 +71,17 @@ def _with_what_they_need(recipes: dict[str, Recipe], names: list[str]) -> list[R
     return [recipe for recipe in recipes.values() if recipe.id in wanted]
 
 
-def _fashion(job: Job) -> Dataset | None:
+def _fashion(context: Context) -> Dataset | None:
     """Fashion-MNIST, where `make data` has prepared it; the newest."""
-    folders = sorted(job.paths.processed.glob("fashion-mnist-*/about.json"), key=lambda path: path.stat().st_mtime)
+    folders = sorted(context.paths.processed.glob("fashion-mnist-*/about.json"), key=lambda path: path.stat().st_mtime)
     found = [load_dataset(path.parent) for path in folders]
     return next((data for data in reversed(found) if not data.practice), None)
 
 
-def _draw(rows: dict[str, Row], job: Job) -> "dict[str, Picture]":
+def _draw(rows: dict[str, Row], context: Context) -> "dict[str, Picture]":
     from digits.replication.plots import draw_study  # noqa: PLC0415 - Matplotlib takes a second
 
-    return draw_study(rows, job.data, job.paths.runs / "study", job.paths.reports / "study")
+    return draw_study(rows, context.data, context.paths.runs / "study", context.paths.reports / "study")
 
 
 def _report(rows: dict[str, Row], data: Dataset, pictures: "dict[str, Picture]") -> str:

@@ -1,13 +1,13 @@
 """Show the ledger."""
 
-from digits.cli.context import Job, Outcome
+from digits.cli.context import Context, Outcome
 
 _EXPECTED = ("expected", "expected_low", "expected_high")
 
 
-def run(job: Job) -> Outcome:
+def run(context: Context) -> Outcome:
     """Print what has become of each submission, oldest first; asks nobody."""
-    lines = [*job.ledger.intents(job.params.competition.slug).values()]
+    lines = [*context.ledger.intents(context.params.competition.slug).values()]
     rows = [
         [
             line["time"].replace("T", " ").removesuffix("+00:00"),
@@ -20,6 +20,6 @@ def run(job: Job) -> Outcome:
         for line in lines
     ]
     if rows:
-        job.console.table(["UTC", "file", "expected score (95 %)", "score", "state", "mark"], rows)
+        context.console.table(["UTC", "file", "expected score (95 %)", "score", "state", "mark"], rows)
     sent = sum(bool(line["ref"]) for line in lines)
-    return Outcome(f"{len(lines)} of {job.params.competition.slug}, {sent} of them uploaded", False)
+    return Outcome(f"{len(lines)} of {context.params.competition.slug}, {sent} of them uploaded", False)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from time import monotonic
 
-from digits.cli.context import Job, Outcome
+from digits.cli.context import Context, Outcome
 from digits.common.files import read_json, write_json
 from digits.training.budget import Part, Plan
 from digits.training.executor import spend
@@ -11,46 +11,46 @@ from digits.training.runs import RunFolder
 from digits.training.schedule import Fit
 
 
-def run(job: Job) -> Outcome:
+def run(context: Context) -> Outcome:
     """Make or continue the runs that params.yaml's `train` asks for, see digits.training.budget."""
     started = monotonic()
-    plan, data, runs = job.plan, job.data, job.paths.runs
+    plan, data, runs = context.plan, context.data, context.paths.runs
     folders = [RunFolder(runs, part.spec) for part in plan.parts]
     spent_on = [folder.path / "budget.json" for folder in folders]  # the largest budget that has been used up
     worked = any((read_json(path) or {"minutes": 0})["minutes"] < plan.minutes for path in spent_on)
-    interrupted = worked and not _spend(job, plan, started)
+    interrupted = worked and not _spend(context, plan, started)
     if not folders[0].done(data.fold_count):
         raise KeyboardInterrupt  # there is nothing yet to go on with
     if worked and not interrupted:
         for path in spent_on:
             write_json(path, {"minutes": plan.minutes})
-    lines = [_fitted(job, part, folder) for part, folder in zip(plan.parts, folders, strict=True)]
+    lines = [_fitted(context, part, folder) for part, folder in zip(plan.parts, folders, strict=True)]
     return Outcome("; ".join(filter(None, lines)), worked, interrupted=interrupted)
 
 
-def _spend(job: Job, plan: Plan, started: float) -> bool:
+def _spend(context: Context, plan: Plan, started: float) -> bool:
     """Fit each part's network until its time is up; returns whether the user let it.
 
     started: by the clock of `monotonic`, when the budget began, which planning is part of: it measures a new machine.
     """
-    runs = job.paths.runs
+    runs = context.paths.runs
     ends, latest = plan.ends(runs), plan.latest(runs)
-    job.console.say(job.engine.line(plan.parts[0].spec.model))
-    job.console.say(_foreseen(job, plan, ends, monotonic() - started))
+    context.console.say(context.device.line(plan.parts[0].spec.model))
+    context.console.say(_foreseen(context, plan, ends, monotonic() - started))
     for part, end in zip(plan.parts, ends, strict=True):
         gone = monotonic() - started
         if spend(
-            job.data, part, plan.sizes, runs, end - gone, latest - gone, job.engine.places, job.console
+            context.data, part, plan.sizes, runs, end - gone, latest - gone, context.device.places, context.console
         ).interrupted:
             return False
     return True
 
 
-def _foreseen(job: Job, plan: Plan, ends: Sequence[float], gone: float) -> str:
+def _foreseen(context: Context, plan: Plan, ends: Sequence[float], gone: float) -> str:
     """The plan in a line for each network: what will be fitted, for how long, and what is to be expected."""
     lines, at = [], gone
     for part, end in zip(plan.parts, ends, strict=True):
-        slots = plan.slots(part, job.paths.runs, end - at)
+        slots = plan.slots(part, context.paths.runs, end - at)
         minutes = max((slot.end for slot in slots), default=0.0) / 60
         expected = f"accuracy of one about {part.accuracy:.4f}" if part.accuracy else "accuracy not known yet"
         lines.append(
@@ -59,14 +59,14 @@ def _foreseen(job: Job, plan: Plan, ends: Sequence[float], gone: float) -> str:
         )
         at = max(at, end)
     return "\n".join(
-        [f"plan: {plan.minutes:g} minutes, {_count(plan.workers, 'fit')} at a time{_left_out(job)}", *lines]
+        [f"plan: {plan.minutes:g} minutes, {_count(plan.workers, 'fit')} at a time{_left_out(context)}", *lines]
     )
 
 
-def _left_out(job: Job) -> str:
-    if not (names := job.params.too_large):
+def _left_out(context: Context) -> str:
+    if not (names := context.params.too_large):
         return ""
-    height, width = job.data.image_shape
+    height, width = context.data.image_shape
     return f"; images of {height}x{width} pixels are too small for {', '.join(names)}"
 
 
@@ -83,16 +83,16 @@ def _fits(fits: Sequence[Fit]) -> str:
     return ", then ".join(parts) or "nothing more"
 
 
-def _fitted(job: Job, part: Part, folder: RunFolder) -> str:
+def _fitted(context: Context, part: Part, folder: RunFolder) -> str:
     """What there is of a network now, in a line; nothing where it has no fold yet."""
-    if not folder.done(job.data.fold_count):
+    if not folder.done(context.data.fold_count):
         return ""
-    metrics = folder.finish(job.data)
-    folds = f"{metrics['folds']} of {job.data.fold_count} folds"
+    metrics = folder.finish(context.data)
+    folds = f"{metrics['folds']} of {context.data.fold_count} folds"
     cv = f"{metrics['cv_accuracy']:.4f} ({metrics['cv_low']:.4f} to {metrics['cv_high']:.4f})"
     return (
         f"{part.name}, {part.spec.model['layers']}: {folds}, CV accuracy {cv}, "
-        f"{_count(len(folder.wholes()), 'fit')} on all labelled images; {folder.path.relative_to(job.paths.root)}"
+        f"{_count(len(folder.wholes()), 'fit')} on all labelled images; {folder.path.relative_to(context.paths.root)}"
     )
 
 

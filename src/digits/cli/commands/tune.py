@@ -12,7 +12,7 @@ from typing import Any
 
 import joblib
 
-from digits.cli.context import Job, Outcome
+from digits.cli.context import Context, Outcome
 from digits.common.files import read_json, write_atomic, write_json
 from digits.common.logs import log_to
 from digits.evaluation.metrics import Gain
@@ -21,7 +21,16 @@ from digits.training.tuned import TUNED, Study, study_of
 from digits.tuning import report
 from digits.tuning.confirmation import DEFAULT, Unit, confirm, confirmed, gain, leader, mean_accuracy, open_confirmation
 from digits.tuning.plots import draw_study
-from digits.tuning.search import Overrides, Plan, Result, Tried, all_tried, open_study, search, spent_seconds
+from digits.tuning.search import (
+    Overrides,
+    Plan,
+    Result,
+    TrialRecord,
+    finished_trials,
+    open_study,
+    search,
+    spent_seconds,
+)
 from digits.tuning.storage import open_storage
 from digits.tuning.trial import LENGTH, lengths
 from digits.tuning.trial_fits import Fits
@@ -29,20 +38,20 @@ from digits.tuning.trial_fits import Fits
 SEARCH_FOLD = 0  # trials are judged on this fold, so that gains are taken from the others
 
 
-def run(job: Job) -> Outcome:
+def run(context: Context) -> Outcome:
     """Make runs/tune/<study>/best.yaml and reports/tune/."""
-    study = study_of(job.params, job.data, job.paths.studies, job.params.tune.model)
-    asked = {"minutes": job.params.tune.budget, "trials": job.params.tune.trials}
+    study = study_of(context.params, context.data, context.paths.studies, context.params.tune.model)
+    asked = {"minutes": context.params.tune.budget, "trials": context.params.tune.n_trials}
     known = read_json(study.folder / "done.json")
     worked = not known or known["minutes"] < asked["minutes"] or known["trials"] != asked["trials"]
     if worked:
         with log_to(study.folder / "log.txt"):
-            _Tuning(job, study).run()
+            _Tuning(context, study).run()
         write_json(study.folder / "done.json", asked)
-    best = (study.folder / "best.yaml").relative_to(job.paths.root)
+    best = (study.folder / "best.yaml").relative_to(context.paths.root)
     found = f"{len(study.best)} parameters changed" if study.best else "the default stays"
     after = "make submit   trains what was found, or a network that is known to be better and has time"
-    if job.params.tune.model != "train":
+    if context.params.tune.model != "train":
         after = "make baseline"
     return Outcome(f"{found}; {best}, reports/tune/report.md", worked, (after,))
 
@@ -50,8 +59,8 @@ def run(job: Job) -> Outcome:
 class _Tuning:
     """One command's part in a study."""
 
-    def __init__(self, job: Job, study: Study):
-        self.job, self.study, self.params = job, study, job.params.tune
+    def __init__(self, context: Context, study: Study):
+        self.context, self.study, self.params = context, study, context.params.tune
         self.stopped = threading.Event()
         study.folder.mkdir(parents=True, exist_ok=True)
         storage = open_storage(self.params.storage or f"sqlite:///{study.file}")
@@ -61,43 +70,43 @@ class _Tuning:
     @cached_property
     def workers(self) -> int:
         """Trials at the same time. Two beside each other get more done than one on two cores; a GPU holds one."""
-        cores = joblib.cpu_count() if self.params.model != "train" or not self.job.engine.gpus else 1
+        cores = joblib.cpu_count() if self.params.model != "train" or not self.context.device.gpus else 1
         return self.params.workers or min(2, cores)
 
     @cached_property
     def default(self) -> dict[str, Any]:
         """Parameters of the model, as they would be fitted here, with this command's share of the cores."""
         if self.params.model != "train":
-            return self.job.params.baseline.models[self.params.model].model_dump(mode="json")
-        model = self.job.engine.settle(self.job.params.train.spec).model_dump(mode="json")
+            return self.context.params.baseline.models[self.params.model].model_dump(mode="json")
+        model = self.context.device.settle(self.context.params.train.spec).model_dump(mode="json")
         return model | {"threads": max(1, model["threads"] // self.workers)}
 
     @cached_property
     def plan(self) -> Plan:
         """What is searched."""
         kind = self.default["kind"]
-        first, start = (self.params.first, self.params.start) if self.params.model == "train" else ({}, {})
+        first, start = (self.params.enqueue, self.params.initial_point) if self.params.model == "train" else ({}, {})
         space = narrowed(kind, self.params.space)
         return Plan(
             kind=kind,
             space=space,
             first={DEFAULT: {}, **first},
             start=within(space, start),
-            lengths=lengths(self.params.epochs or self.default[LENGTH[kind]], self.params.reduction),
-            reduction=self.params.reduction,
+            lengths=lengths(self.params.max_epochs or self.default[LENGTH[kind]], self.params.reduction_factor),
+            reduction=self.params.reduction_factor,
             seed=self.params.seed,
-            trials=self.params.trials,
+            trials=self.params.n_trials,
         )
 
     @cached_property
     def fits(self) -> Fits:
         """What fits the trials."""
         return Fits(
-            data=self.job.data,
+            data=self.context.data,
             default=self.default,
-            normalise=self.job.params.data.normalise,
+            normalise=self.context.params.data.normalise,
             lengths=self.plan.lengths,
-            largest=self.params.largest,
+            largest=self.params.max_cost,
             timeout=self.params.timeout,
             left=self.left,
             usual=self.default_seconds,
@@ -107,9 +116,9 @@ class _Tuning:
     def run(self) -> None:
         """Search, confirm, decide, report. Interrupted, what runs is ended at once; the next command runs it again."""
         started = monotonic()
-        console = self.job.console
+        console = self.context.console
         if self.plan.kind == "cnn":
-            console.say(f"{self.job.engine.line(self.default)}, trials at a time: {self.workers}")
+            console.say(f"{self.context.device.line(self.default)}, trials at a time: {self.workers}")
         console.say(f"up to {self.params.budget:g} minutes, {self.left() / 60:.1f} of them left; {self.study.folder}")
         console.say(f"{report.row(report.HEADINGS[:-1])}  {report.HEADINGS[-1]}")
         with ThreadPoolExecutor(1) as pool:  # Optuna would wait for its trials before it lets an interruption through
@@ -123,9 +132,9 @@ class _Tuning:
         busy = sum(self.fits.seconds) / ((monotonic() - started) * self.workers)
         console.say(f"{report.summary(self.tried())}; {1 - busy:.1%} of the time was no fit")
 
-    def _search_and_confirm(self) -> dict[str, Tried | None]:
+    def _search_and_confirm(self) -> dict[str, TrialRecord | None]:
         """Use up the budget; returns the default and the best few by name."""
-        console = self.job.console
+        console = self.context.console
         with console.bar("tune", self.left() / 60, "minutes") as bar:
             seen = monotonic()
 
@@ -135,7 +144,7 @@ class _Tuning:
                 bar.advance((now - seen) / 60, note)
                 seen = now
 
-            def tell(trial: Tried) -> None:
+            def tell(trial: TrialRecord) -> None:
                 best = next(iter(report.best_of(self.tried())), None)
                 console.say(report.line(trial, best, self.left_to_search()))
                 advance(f"best {best.value:.4f}" if best else "")
@@ -151,7 +160,7 @@ class _Tuning:
                     self.confirmation,
                     {name: trial.overrides if trial else {} for name, trial in candidates.items()},
                     range(self.params.seed, self.params.seed + self.params.seeds),
-                    range(self.job.data.fold_count),
+                    range(self.context.data.fold_count),
                     self.fits.full,
                     self.left,
                     self.workers,
@@ -168,7 +177,7 @@ class _Tuning:
 
     def left_to_search(self) -> float:
         """Seconds until the confirmation must begin; it gets up to half of the budget."""
-        folds = self.job.data.fold_count
+        folds = self.context.data.fold_count
         fits = folds * (1 + self.params.finalists) + 2 * folds * (self.params.seeds - 1)
         return self.left() - min(fits * self.full_seconds() / self.workers, self.params.budget * 60 / 2)
 
@@ -177,11 +186,11 @@ class _Tuning:
         full = [trial.results[-1]["seconds"] for trial in self.tried() if trial.full]
         return median(full) if full else 0.0
 
-    def tried(self) -> list[Tried]:
+    def tried(self) -> list[TrialRecord]:
         """All trials that have ended, on whichever machine."""
-        return all_tried(self.searched, self.plan)
+        return finished_trials(self.searched, self.plan)
 
-    def candidates(self) -> dict[str, Tried | None]:
+    def candidates(self) -> dict[str, TrialRecord | None]:
         """The default and the best few by name."""
         best = [trial for trial in report.furthest(self.tried()) if trial.overrides]
         return {
@@ -191,13 +200,13 @@ class _Tuning:
 
     def judge(self, overrides: Overrides, answer: Callable[[Result], bool]) -> None:
         """One trial."""
-        self.fits.judge(overrides, self.job.params.train.seed, SEARCH_FOLD, answer)
+        self.fits.judge(overrides, self.context.params.train.seed, SEARCH_FOLD, answer)
 
     def default_seconds(self) -> float:
         """Of the default's first fit; infinite before its trial has ended."""
         return next((each.results[0]["seconds"] for each in self.tried() if each.name == DEFAULT and each.results), inf)
 
-    def decide(self, candidates: dict[str, Tried | None]) -> None:
+    def decide(self, candidates: dict[str, TrialRecord | None]) -> None:
         """Write best.yaml, and the report."""
         found = confirmed(self.confirmation)
         gains = {name: gained for name in candidates if (gained := gain(found, name, SEARCH_FOLD)) and name != DEFAULT}
@@ -210,20 +219,20 @@ class _Tuning:
             if best in gains and gains[best].low > 0 and (trial := candidates[best]):
                 overrides, measured = trial.overrides, self._measured(found, best)
         self.study.save(overrides, verdict, measured)
-        self.job.console.say(verdict)
+        self.context.console.say(verdict)
         self._write_report(verdict, candidates, found, gains)
 
     def _measured(self, found: dict[Unit, float], best: str) -> dict[str, dict[str, float]]:
         """Accuracy of a network on the competition's images, without the fold that flatters what was searched on it."""
-        if self.params.model != "train" or self.job.data.practice:
+        if self.params.model != "train" or self.context.data.practice:
             return {}
         accuracy = mean_accuracy({unit: value for unit, value in found.items() if unit.fold != SEARCH_FOLD}, best)
-        return {self.job.params.competition.slug: {TUNED: round(accuracy, 4)}}
+        return {self.context.params.competition.slug: {TUNED: round(accuracy, 4)}}
 
     def _write_report(
-        self, verdict: str, candidates: dict[str, Tried | None], found: dict[Unit, float], gains: dict[str, Gain]
+        self, verdict: str, candidates: dict[str, TrialRecord | None], found: dict[Unit, float], gains: dict[str, Gain]
     ) -> None:
-        trials, folder = self.tried(), self.job.paths.reports / "tune"
+        trials, folder = self.tried(), self.context.paths.reports / "tune"
         pictures = draw_study(self.searched, trials, folder, self.study.folder.name)
         write_atomic(folder / "trials.csv", report.table(trials).to_csv(index=False, lineterminator="\n"))
         parts = [

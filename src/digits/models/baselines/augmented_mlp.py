@@ -26,10 +26,10 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
     mlp: unfitted MLPClassifier with a stochastic solver; None: one with scikit-learn's defaults. features: transformer
     between the distorted images and mlp, fitted on the undistorted ones; None: the pixels as they are. image_shape:
     (height, width); None takes each example as one row of pixels. epochs: passes over the images, each distorted anew.
-    learning_rate_left: share of mlp's learning_rate_init at the end of half a cosine (I. Loshchilov and F. Hutter,
-    2017, SGDR, arXiv:1608.03983, equation 5); 1: a constant rate. averaged: last share of the training whose weights
-    are averaged (B. T. Polyak and A. B. Juditsky, 1992, SIAM J. Control Optim. 30, p. 838); 0: the last weights are
-    taken. rotation, zoom, shear, shift, elastic: strengths as in `digits.models.augmentation`.
+    final_learning_rate_fraction: share of mlp's learning_rate_init at the end of half a cosine (I. Loshchilov and F.
+    Hutter, 2017, SGDR, arXiv:1608.03983, equation 5); 1: a constant rate. averaged_fraction: last share of the training
+    whose weights are averaged (B. T. Polyak and A. B. Juditsky, 1992, SIAM J. Control Optim. 30, p. 838); 0: the last
+    weights are taken. rotation, zoom, shear, shift, elastic: strengths as in `digits.models.augmentation`.
 
     Fitted: classes_, n_features_in_, features_, mlp_, history_ (one dictionary per epoch: loss, learning_rate).
     """
@@ -41,8 +41,8 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         *,
         image_shape: tuple[int, int] | None = None,
         epochs: int = 50,
-        learning_rate_left: float = 0.0,
-        averaged: float = 0.0,
+        final_learning_rate_fraction: float = 0.0,
+        averaged_fraction: float = 0.0,
         rotation: float = 0.0,
         zoom: float = 0.0,
         shear: float = 0.0,
@@ -55,8 +55,8 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         self.features = features
         self.image_shape = image_shape
         self.epochs = epochs
-        self.learning_rate_left = learning_rate_left
-        self.averaged = averaged
+        self.final_learning_rate_fraction = final_learning_rate_fraction
+        self.averaged_fraction = averaged_fraction
         self.rotation = rotation
         self.zoom = zoom
         self.shear = shear
@@ -90,7 +90,7 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
                 distorted = self._to_features(self._distort(X[rows], generator))
                 self.mlp_.partial_fit(distorted, y[rows], classes=self.classes_)
                 loss += self.mlp_.loss_ * len(rows) / used
-                if done >= 1 - self.averaged:
+                if done >= 1 - self.averaged_fraction:
                     weights.add(self.mlp_)
             self._report(epoch + 1, {"loss": float(loss), "learning_rate": rate})
         weights.put_into(self.mlp_)
@@ -131,7 +131,10 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
     def _learning_rate(self, done: float) -> float:
         falling = 0.5 * (1 + np.cos(np.pi * done))
-        return float(self.mlp_.learning_rate_init * (self.learning_rate_left + (1 - self.learning_rate_left) * falling))
+        return float(
+            self.mlp_.learning_rate_init
+            * (self.final_learning_rate_fraction + (1 - self.final_learning_rate_fraction) * falling)
+        )
 
     def _report(self, epoch: int, record: dict[str, float]) -> None:
         self.history_.append(record)
@@ -178,8 +181,8 @@ def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch |
         Pipeline(feature_steps(spec, setting)),
         image_shape=setting.image_shape,
         epochs=spec["epochs"],
-        learning_rate_left=spec["learning_rate_left"],
-        averaged=spec["averaged"],
+        final_learning_rate_fraction=spec["final_learning_rate_fraction"],
+        averaged_fraction=spec["averaged_fraction"],
         **spec["augment"],
         random_state=seed,
         on_epoch=on_epoch,

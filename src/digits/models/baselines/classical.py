@@ -27,12 +27,12 @@ def _knn(params: dict[str, Any], _: int) -> KNeighborsClassifier:
 
 
 def _svm(params: dict[str, Any], seed: int) -> CalibratedClassifierCV:
-    """SVC's decisions as probabilities, by one temperature fitted on the share `calibration` of the images.
+    """SVC's decisions as probabilities, by one temperature fitted on the share `calibration_fraction` of the images.
 
     SVC's own probabilities would cost five more fits. The temperature is that of C. Guo et al. (2017), On calibration
     of modern neural networks, ICML, section 4.2; it leaves the predicted classes as they are.
     """
-    kept_aside = StratifiedShuffleSplit(n_splits=1, test_size=params.pop("calibration"), random_state=seed)
+    kept_aside = StratifiedShuffleSplit(n_splits=1, test_size=params.pop("calibration_fraction"), random_state=seed)
     return CalibratedClassifierCV(SVC(**params, random_state=seed), method="temperature", cv=kept_aside)
 
 

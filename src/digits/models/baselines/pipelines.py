@@ -27,14 +27,14 @@ def image_steps(spec: dict[str, Any], setting: Setting) -> list[Step]:
 def feature_steps(spec: dict[str, Any], setting: Setting) -> list[Step]:
     """Steps from images to what a classifier learns from: normalised pixels, or their principal components."""
     steps: list[Step] = [("normalise", Normaliser(setting.normalise))]
-    if spec["components"] is not None:
-        steps.append(("components", Components(spec["components"])))
+    if spec["n_components"] is not None:
+        steps.append(("components", Components(spec["n_components"])))
     return steps
 
 
 def classifier_params(spec: dict[str, Any]) -> dict[str, Any]:
     """What is left of a spec for the classifier itself."""
-    return {name: value for name, value in spec.items() if name not in ("kind", "deskew", "components")}
+    return {name: value for name, value in spec.items() if name not in ("kind", "deskew", "n_components")}
 
 
 def save(model: Pipeline, folder: Path) -> None:

@@ -21,8 +21,8 @@ _SAMPLE = 2**40  # in place of a step's number; no fit has so many
 class Batches:
     """Batches of a fit, whose order and distortions follow from the seed and the number of the step alone.
 
-    images: uint8 (n, pixels). labels: (n,), 0 to classes - 1. augment: strengths as in models.augmentation. sharp: share
-    of each batch that is shifted by whole pixels alone.
+    images: uint8 (n, pixels). labels: (n,), 0 to classes - 1. augment: strengths as in models.augmentation. shift_only:
+    share of each batch that is shifted by whole pixels alone.
     """
 
     images: NDArray[np.uint8]
@@ -31,7 +31,7 @@ class Batches:
     image_shape: tuple[int, int]
     classes: int
     augment: dict[str, float]
-    sharp: float
+    shift_only: float
     batch_size: int
     seed: int
 
@@ -79,14 +79,14 @@ class Batches:
         elastic, size = self.augment["elastic"], len(rows) // len(steps)
         generators = [np.random.default_rng((self.seed, step)) for step in steps]
         maps = [affine_maps(generator, size, self.image_shape, **affine) for generator in generators]
-        sharp = round(self.sharp * size)  # the first; which images these are is as random as their order
+        shift_only = round(self.shift_only * size)  # the first; which images these are is as random as their order
         for generator, drawn in zip(generators, maps, strict=True):
-            drawn[:sharp] = whole_shifts(generator, sharp, self.augment["shift"])
+            drawn[:shift_only] = whole_shifts(generator, shift_only, self.augment["shift"])
         field = None
         if elastic:
             noise = [elastic_noise(generator, size, self.image_shape, elastic) for generator in generators]
             for drawn in noise:
-                drawn[: 2 * sharp] = 0
+                drawn[: 2 * shift_only] = 0
             field = np.concatenate(noise), smooth_waves(self.image_shape)
         normaliser = self.normaliser
         return distorted(

@@ -26,13 +26,13 @@ def callbacks(
     """
     plateau = classifier.schedule["kind"] == "plateau"
     made: list[keras.callbacks.Callback] = []
-    stops = classifier.keep_best or classifier.patience is not None
+    stops = classifier.restore_best_weights or classifier.early_stopping_patience is not None
     looks = X_valid is not None and y_valid is not None
     if X_valid is not None and y_valid is not None:
         every = 1 if stops or plateau else -(-epochs // _LOOKS)
         made.append(_Validate(classifier, X_valid, y_valid, [*range(epochs - 1, -1, -every)]))
     elif stops:
-        raise ValueError("patience and keep_best need images to look at after each epoch")
+        raise ValueError("patience and restore_best_weights need images to look at after each epoch")
     made.append(_Watch(classifier, epochs))
     if plateau:
         made.append(
@@ -47,8 +47,8 @@ def callbacks(
         made.append(
             keras.callbacks.EarlyStopping(
                 "valid_loss",
-                patience=epochs if classifier.patience is None else classifier.patience,
-                restore_best_weights=classifier.keep_best,
+                patience=epochs if classifier.early_stopping_patience is None else classifier.early_stopping_patience,
+                restore_best_weights=classifier.restore_best_weights,
                 mode="min",
             )
         )

@@ -41,7 +41,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self,
         layers: str,
         activation: str,
-        initializer: str,
+        kernel_initializer: str,
         l1: float,
         l2: float,
         activity_l1: float,
@@ -52,15 +52,15 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         learning_rate: float,
         schedule: dict[str, Any],
         weight_decay: float | None,
-        clip_norm: float | None,
-        clip_value: float | None,
-        ema: float | None,
+        clipnorm: float | None,
+        clipvalue: float | None,
+        ema_momentum: float | None,
         label_smoothing: float,
-        patience: int | None,
-        keep_best: bool,
+        early_stopping_patience: int | None,
+        restore_best_weights: bool,
         augment: dict[str, float],
-        sharp: float,
-        views: list[dict[str, Any]],
+        shift_only: float,
+        tta: list[dict[str, Any]],
         precision: str,
         threads: int,
         image_shape: tuple[int, int],
@@ -71,7 +71,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ):
         self.layers = layers
         self.activation = activation
-        self.initializer = initializer
+        self.kernel_initializer = kernel_initializer
         self.l1 = l1
         self.l2 = l2
         self.activity_l1 = activity_l1
@@ -82,15 +82,15 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.learning_rate = learning_rate
         self.schedule = schedule
         self.weight_decay = weight_decay
-        self.clip_norm = clip_norm
-        self.clip_value = clip_value
-        self.ema = ema
+        self.clipnorm = clipnorm
+        self.clipvalue = clipvalue
+        self.ema_momentum = ema_momentum
         self.label_smoothing = label_smoothing
-        self.patience = patience
-        self.keep_best = keep_best
+        self.early_stopping_patience = early_stopping_patience
+        self.restore_best_weights = restore_best_weights
         self.augment = augment
-        self.sharp = sharp
-        self.views = views
+        self.shift_only = shift_only
+        self.tta = tta
         self.precision = precision
         self.threads = threads
         self.image_shape = image_shape
@@ -109,9 +109,9 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> Self:
         """Train from fresh weights, or from those that `save` has left in the folder `start` for the same layers.
 
-        X_valid, y_valid: images that are predicted after some epochs, and after each where `patience`, `keep_best` or
-        the schedule `plateau` need them. Raises UserError where the loss is no longer a number, ValueError where they
-        are missing.
+        X_valid, y_valid: images that are predicted after some epochs, and after each where `early_stopping_patience`,
+        `restore_best_weights` or the schedule `plateau` need them. Raises UserError where the loss is no longer a
+        number, ValueError where they are missing.
         """
         hold_to_threads(self.threads)
         keras.backend.clear_session()  # frees the networks fitted before and restarts Keras' name counters
@@ -128,12 +128,12 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             image_shape=self.image_shape,
             classes=self.classes,
             augment=self.augment,
-            sharp=self.sharp,
+            shift_only=self.shift_only,
             batch_size=min(self.batch_size, len(X)),
             seed=self.random_state,
         )
         epochs = max(self.epochs, -(-self.min_steps // batches.steps_per_epoch))
-        style = Style(self.activation, self.initializer, self.l1, self.l2, self.activity_l1, self.precision)
+        style = Style(self.activation, self.kernel_initializer, self.l1, self.l2, self.activity_l1, self.precision)
         self.model_ = build_network(parse_layers(self.layers), style, self.image_shape, self.classes)
         if start is not None:
             self.model_.load_weights(start / _WEIGHTS)
@@ -142,9 +142,9 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.optimizer,
             make_schedule(self.schedule, self.learning_rate, epochs * batches.steps_per_epoch),
             weight_decay=self.weight_decay,
-            clip_norm=self.clip_norm,
-            clip_value=self.clip_value,
-            ema=self.ema,
+            clipnorm=self.clipnorm,
+            clipvalue=self.clipvalue,
+            ema_momentum=self.ema_momentum,
         )
         self.step_seconds_ = train(
             self.model_,
@@ -159,24 +159,24 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def predict_proba(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities, (n, classes) float32; their mean over the image itself and `views` of it."""
-        return self.probabilities(X, [{}, *self.views])
+        """Probabilities, (n, classes) float32; their mean over the image itself and `tta` of it."""
+        return self.probabilities(X, [{}, *self.tta])
 
-    def predict_both(self, X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def predict_with_and_without_tta(self, X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """What `predict_proba` says, and what the image as it is would say alone, in the time of the first."""
-        found = self._by_view(X, [{}, *self.views])
+        found = self._by_view(X, [{}, *self.tta])
         return at_temperature(found.mean(axis=0), self.temperature_), at_temperature(found[0], self.temperature_)
 
-    def probabilities(self, X: NDArray[np.uint8], views: Sequence[dict[str, Any]] = ({},)) -> NDArray[np.float32]:
-        """Mean of the probabilities over the named `views` alone, {} being the image as it is; (n, classes) float32."""
-        return at_temperature(self._by_view(X, views).mean(axis=0), self.temperature_)
+    def probabilities(self, X: NDArray[np.uint8], tta: Sequence[dict[str, Any]] = ({},)) -> NDArray[np.float32]:
+        """Mean of the probabilities over the named `tta` alone, {} being the image as it is; (n, classes) float32."""
+        return at_temperature(self._by_view(X, tta).mean(axis=0), self.temperature_)
 
-    def _by_view(self, X: NDArray[np.uint8], views: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
-        """The network's own probabilities, (views, n, classes)."""
-        found = np.empty((len(views), len(X), self.classes), np.float32)
+    def _by_view(self, X: NDArray[np.uint8], tta: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
+        """The network's own probabilities, (tta, n, classes)."""
+        found = np.empty((len(tta), len(X), self.classes), np.float32)
         for first in range(0, len(X), PREDICT_BATCH):
             images = np.asarray(X[first : first + PREDICT_BATCH]).reshape(-1, *self.image_shape)
-            for place, moves in enumerate(views):
+            for place, moves in enumerate(tta):
                 seen = view(images, **moves) if moves else images
                 normalised = self.normaliser_.transform(seen.reshape(len(seen), -1))
                 found[place, first : first + PREDICT_BATCH] = self._predict(normalised)

@@ -17,12 +17,12 @@ _RISING = frozenset({"relu", "leaky_relu", "elu", "tanh", "sigmoid", "linear"}) 
 class Style:
     """What all layers of a network have in common.
 
-    activation, initializer: Keras' names. l1, l2: strengths of the penalty on weights; activity_l1: on the activations
-    of fully connected layers. precision: Keras' dtype policy of all layers but the last.
+    activation, kernel_initializer: Keras' names. l1, l2: strengths of the penalty on weights; activity_l1: on the
+    activations of fully connected layers. precision: Keras' dtype policy of all layers but the last.
     """
 
     activation: str
-    initializer: str
+    kernel_initializer: str
     l1: float
     l2: float
     activity_l1: float
@@ -84,7 +84,7 @@ def _keras_layer(layer: Conv | Pool | GlobalPool | BatchNorm | Dropout | Dense, 
 def _weights(style: Style) -> dict[str, Any]:
     """How kernels start and what they cost."""
     penalty = keras.regularizers.L1L2(style.l1, style.l2) if style.l1 or style.l2 else None
-    return {"kernel_initializer": style.initializer, "kernel_regularizer": penalty}
+    return {"kernel_initializer": style.kernel_initializer, "kernel_regularizer": penalty}
 
 
 @keras.saving.register_keras_serializable("digits")

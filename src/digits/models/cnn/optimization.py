@@ -29,20 +29,21 @@ def make_optimizer(
     learning_rate: Any,
     *,
     weight_decay: float | None,
-    clip_norm: float | None,
-    clip_value: float | None,
-    ema: float | None,
+    clipnorm: float | None,
+    clipvalue: float | None,
+    ema_momentum: float | None,
 ) -> keras.optimizers.Optimizer:
     """A Keras optimizer. `optimizer` has its `name` and its own parameters; those left out are Keras' defaults.
 
-    learning_rate: a number or a schedule. ema: momentum of an average of the weights that takes their place at the end.
+    learning_rate: a number or a schedule. ema_momentum: momentum of an average of the weights that replaces them at the
+    end.
     """
     own = {key: value for key, value in optimizer.items() if key != "name"}
     if weight_decay is not None:
         own["weight_decay"] = weight_decay
-    averaging = {} if ema is None else {"use_ema": True, "ema_momentum": ema}
+    averaging = {} if ema_momentum is None else {"use_ema": True, "ema_momentum": ema_momentum}
     maker = _OPTIMIZERS[optimizer["name"]]
-    return maker(learning_rate, clipnorm=clip_norm, clipvalue=clip_value, **own, **averaging)
+    return maker(learning_rate, clipnorm=clipnorm, clipvalue=clipvalue, **own, **averaging)
 
 
 def make_schedule(schedule: dict[str, Any], learning_rate: float, steps: int) -> Any:
@@ -57,8 +58,8 @@ def make_schedule(schedule: dict[str, Any], learning_rate: float, steps: int) ->
             return keras.optimizers.schedules.InverseTimeDecay(learning_rate, decay_steps=1, decay_rate=decay)
         case {"kind": "cosine"}:
             return keras.optimizers.schedules.CosineDecay(learning_rate, steps)
-        case {"kind": "one-cycle", "warm_up": warm_up}:
-            return OneCycle(learning_rate, warm_up, steps)
+        case {"kind": "one-cycle", "warmup": warmup}:
+            return OneCycle(learning_rate, warmup, steps)
     raise ValueError(f"unknown schedule {schedule!r}")
 
 
@@ -69,18 +70,18 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
     I. Loshchilov and F. Hutter (2017), SGDR, arXiv:1608.03983, equation 5.
     """
 
-    def __init__(self, peak: float, warm_up: float, steps: int):
+    def __init__(self, peak: float, warmup: float, steps: int):
         self.peak = peak
-        self.warm_up = warm_up
+        self.warmup = warmup
         self.steps = steps
 
     def __call__(self, step: Any) -> tf.Tensor:
         """Learning rate at a step, counted from 0."""
         done = tf.cast(step, tf.float32) / self.steps
-        rising = START_SHARE + (1 - START_SHARE) * done / max(self.warm_up, 1e-6)
-        falling = 0.5 * (1 + tf.cos(np.pi * (done - self.warm_up) / (1 - self.warm_up)))
-        return self.peak * tf.where(done < self.warm_up, rising, falling)
+        rising = START_SHARE + (1 - START_SHARE) * done / max(self.warmup, 1e-6)
+        falling = 0.5 * (1 + tf.cos(np.pi * (done - self.warmup) / (1 - self.warmup)))
+        return self.peak * tf.where(done < self.warmup, rising, falling)
 
     def get_config(self) -> dict[str, Any]:
         """Arguments of the constructor, as Keras wants them."""
-        return {"peak": self.peak, "warm_up": self.warm_up, "steps": self.steps}
+        return {"peak": self.peak, "warmup": self.warmup, "steps": self.steps}
