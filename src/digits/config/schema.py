@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from digits.common.matching import nearest_or_all
+from digits.common.matching import hint
 from digits.config.baselines import BaselineSpec
 from digits.config.competition import Competition
 from digits.config.networks import CnnSpec
@@ -51,7 +51,7 @@ class TuneParams(Section):
     max_cost: Annotated[float, Field(gt=0)]
     finalists: Annotated[int, Field(ge=1, le=100)]
     seeds: Annotated[int, Field(ge=1, le=100)]
-    timeout: Annotated[float, Field(gt=0)]
+    trial_timeout: Annotated[float, Field(gt=0)]
     enqueue: dict[Name, dict[str, Any]]
     initial_point: dict[str, Any]
     space: dict[str, Any]
@@ -124,8 +124,8 @@ class Params(Section):
         for key, names in (("candidates", self.train.candidates), ("extra", self.train.extra)):
             for name in names:
                 if name not in (DEFAULT, *self.networks):
-                    hint = nearest_or_all(name, self.networks, ["networks"])
-                    raise ValueError(f"train.{key}: there is no network {name!r}{hint}")
+                    near = hint(name, self.networks, ["networks"])
+                    raise ValueError(f"train.{key}: there is no network {name!r}{near}")
         return self
 
     def fits(self, network: CnnSpec) -> bool:
