@@ -22,3 +22,8 @@ def test_every_value_has_a_reason_or_unit() -> None:
         if colon and not key.startswith("#") and "#" not in rest and rest:
             assert key in seen | self_evident | {"kind", "activation", "solver", "optimizer", "seed", "<<"}, line
         seen.add(key)
+
+
+def test_lines_fit_on_a_screen() -> None:
+    for file in ROOT.glob("params*.yaml"):
+        assert [line for line in file.read_text().splitlines() if len(line) > 120] == []

@@ -1,7 +1,7 @@
 """params.yaml and SET from the command line -> validated params, or one readable line per fault.
 
-Params come in layers: the file that the params file extends, the file itself, then each word of SET. A layer is laid
-over those below it by these rules:
+Params come in layers (of params, not of a network): the file that the params file extends, the file itself, then each
+word of SET. A layer is laid over those below it by these rules:
 - Sections are merged key by key; lists and single values are replaced. The value of SET replaces what stands at its
   key, and `baseline.models` of a file what stands below. A section of another `kind` or `name` than the one below,
   such as a schedule or an optimizer, replaces it as well.
@@ -76,6 +76,7 @@ def _set_layer(override: str, below: Content) -> Content:
 
 
 def _check_sections(sections: list[str], last: str, content: Content) -> None:
+    """Raise UserError where `content` has no such sections, or a value in the place of the last one."""
     found: Any = content
     for depth, name in enumerate(sections):
         known = found if isinstance(found, dict) else {}
