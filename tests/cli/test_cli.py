@@ -251,8 +251,9 @@ def test_what_tune_finds_train_takes(toy: Path, digits: Digits) -> None:
     assert "Nothing to do" in digits("fetch", "prepare", "tune", also=also).stdout
     assert tree(toy / "runs") == before
     found = yaml.safe_load(best.read_text())["train"]
-    assert 0.5 < found["measured"]["toy"]["tuned"] <= 1
-    assert f"accuracy of one about {found['measured']['toy']['tuned']:.4f}" in digits("train", also=also).stdout
+    accuracy = found["measured_accuracy"]["toy"]["tuned"]
+    assert 0.5 < accuracy <= 1
+    assert f"accuracy of one about {accuracy:.4f}" in digits("train", also=also).stdout
     comments = [line for line in best.read_text().splitlines() if line.startswith("#")]
     best.write_text("\n".join([*comments, "train:", "  layers: 2C3 MP2 4"]))
     assert "  tuned, 2C3 MP2 4: 1 fold" in digits("train", also=also).stdout
@@ -356,8 +357,8 @@ def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits
     (workspace / "params.shapes.yaml").write_text(
         "extends: params.yaml\ncompetition: {slug: shapes, image_shape: [20, 20], classes: 4, label_column: kind,"
         " class_names: [north, east, south, west], test_id_column: key, pixel_prefix: px, first_pixel: 1,"
-        " submission_id: key, submission_label: kind, first_id: 0, train_rows: null, test_rows: 30}\n"
-        "data: {folds: 2}\ntrain: {fits: 1, layers: MP2 4C3 MP2 16, epochs: 30, min_steps: 0, learning_rate: 0.02,"
+        " submission_id_column: key, submission_label_column: kind, first_id: 0, train_rows: null, test_rows: 30}\n"
+        "data: {folds: 2}\ntrain: {refits: 1, layers: MP2 4C3 MP2 16, epochs: 30, min_steps: 0, learning_rate: 0.02,"
         " batch_size: 16, augment: {rotation: 0.0, shift: 0.0, zoom: 0.0}}\n"
     )
     made = digits(*SUBMIT, "--params", "params.shapes.yaml", "--data", "files", toy=False)

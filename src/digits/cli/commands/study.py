@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
-from digits.common.matching import choose
+from digits.common.matching import select_names
 from digits.data.dataset import Dataset, load_dataset
 from digits.replication.findings import ranks, sentences
 from digits.replication.fits import complete, units
@@ -32,7 +32,7 @@ def run(context: Context) -> Outcome:
     if context.params.competition.slug != _DIGITS:
         raise UserError(f"study: its recipes are about {_DIGITS}; type: make study, without PARAMS")
     recipes = load_recipes()
-    chosen = _with_what_they_need(recipes, choose(context.only, [*recipes], "recipe"))
+    chosen = _with_what_they_need(recipes, select_names(context.only, [*recipes], "recipe"))
     data = {"digits": context.data}
     if fashion := _fashion(context):
         data["fashion"] = fashion

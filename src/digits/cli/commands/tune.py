@@ -107,7 +107,7 @@ class _Tuning:
             normalise=self.context.params.data.normalise,
             lengths=self.plan.lengths,
             largest=self.params.max_cost,
-            timeout=self.params.timeout,
+            timeout=self.params.trial_timeout,
             left=self.left,
             usual=self.default_seconds,
             stopped=self.stopped,
