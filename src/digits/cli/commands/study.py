@@ -47,7 +47,7 @@ def run(context: Context) -> Outcome:
     chains = units(chosen, data, runs, context.seeds, device)
     if not chains:
         raise UserError("study: none of these recipes can be run here")
-    fits = complete(chains, device.at_once, context.console)
+    fits = complete(chains, device.parallel_fits, context.console)
     # all that are fitted, from as many seeds as ever were asked for, within reason
     rows = rows_of(recipes.values(), units(recipes.values(), data, runs, max(context.seeds or 0, _STORED), device))
     board = table(rows.values())
