@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from digits.common.console import Console
-from digits.kaggle.api import Kaggle
+from digits.kaggle.api import CompetitionApi
 from digits.kaggle.ledger import Ledger
-from digits.kaggle.upload import Uploader, mark
+from digits.kaggle.upload import Uploader, tag
 from kaggle_server import KEY, TOKEN, USER, Fault, KaggleServer, token_in
-from toys import QUICK, Digits, Shown, digits_command, write_toy_files
+from toys import QUICK, Digits, Shown, digits_command, quick, write_toy_files
 
 SUBMIT = ("fetch", "prepare", "train", "ensemble", "submit")
 SOON = (
@@ -86,7 +86,7 @@ def test_from_download_to_score(
     assert [line["state"] for line in lines] == ["written", "uploading", "uploaded", "scored"]
     assert {(line["provenance"], line["source"]) for line in lines} == {("kaggle", "toy.zip")}
     [message] = server.messages()
-    for part in ("blend-", f"expected {float(lines[0]['expected']):.4f}", mark(lines[0]["sha256"][:12])):
+    for part in ("blend-", f"expected {float(lines[0]['expected']):.4f}", tag(lines[0]["sha256"][:12])):
         assert part in message
     assert [*server.blobs.values()] == [(workspace / "submissions" / lines[0]["file"]).read_bytes()]
 
@@ -119,7 +119,7 @@ def test_from_download_to_score(
 def test_no_secret_is_in_what_is_refused_nor_in_a_traceback(server: KaggleServer, workspace: Path) -> None:
     server.faults["DownloadDataFiles"] = [Fault(status=400, message=f"{KEY} is wrong")]
     shown = command(workspace, "fetch", "--debug")
-    assert shown.returncode == 2 and "Kaggle refuses (*** is wrong)" in shown.stderr
+    assert shown.returncode == 2 and "Kaggle refuses the request (*** is wrong)" in shown.stderr
     (workspace / "submissions" / "ledger.csv").mkdir(parents=True)  # no file, which nobody expects
     broken = command(workspace, "leaderboard", "--debug")
     assert broken.returncode == 1 and "Traceback" in broken.stderr
@@ -207,7 +207,7 @@ def test_rules_that_are_not_accepted_are_named_before_anything_is_fitted(server:
 DELIVER = """
 import sys
 from pathlib import Path
-from digits.kaggle.api import Kaggle
+from digits.kaggle.api import CompetitionApi
 from digits.config import KaggleParams
 from digits.common.console import Console
 from digits.kaggle.upload import Uploader
@@ -216,7 +216,7 @@ folder, params = Path(sys.argv[1]), KaggleParams.model_validate_json(sys.argv[2]
 console = Console(plain=True)
 if __name__ == "__main__":
     ledger = Ledger(folder / "ledger.csv")
-    Uploader(Kaggle("toy", params, console), ledger, params, console).deliver("abc", folder / "toy.csv")
+    Uploader(CompetitionApi("toy", params, console), ledger, params, console).submit_once("abc", folder / "toy.csv")
 """
 
 
@@ -224,7 +224,7 @@ def begin(folder: Path, **params: float) -> "subprocess.Popen[bytes]":
     """A command that submits folder/toy.csv as the intent abc."""
     script = folder / "deliver.py"
     script.write_text(DELIVER)
-    given = QUICK.model_copy(update=params).model_dump_json()
+    given = quick(**params).model_dump_json()
     return subprocess.Popen([sys.executable, str(script), str(folder), given], stdout=subprocess.DEVNULL)
 
 
@@ -233,13 +233,13 @@ def intent(tmp_path: Path) -> Ledger:
     """A file that is to be submitted, and its ledger."""
     (tmp_path / "toy.csv").write_bytes(b"ImageId,Label\n1,2\n")
     ledger = Ledger(tmp_path / "ledger.csv")
-    ledger.append({"intent": "abc", "competition": "toy", "message": f"one {mark('abc')}"}, "written", "1")
+    ledger.append({"intent": "abc", "competition": "toy", "message": f"one {tag('abc')}"}, "written", "1")
     return ledger
 
 
 def test_two_commands_at_once_submit_once(server: KaggleServer, intent: Ledger, tmp_path: Path) -> None:
     server.faults["CreateSubmission"] = [Fault("stall", seconds=0.5)]
-    both = [begin(tmp_path, wait=1) for _ in range(2)]
+    both = [begin(tmp_path, score_timeout=1) for _ in range(2)]
     while "CreateSubmission" not in server.asked:
         assert all(process.poll() is None for process in both)
     running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
@@ -267,7 +267,8 @@ def test_killed_at_any_moment_and_typed_again_it_submits_once(
     process.kill()
     process.wait()
     console = Console(plain=True)
-    done = Uploader(Kaggle("toy", QUICK, console), intent, QUICK, console).deliver("abc", tmp_path / "toy.csv")
+    uploader = Uploader(CompetitionApi("toy", QUICK, console), intent, QUICK, console)
+    done = uploader.submit_once("abc", tmp_path / "toy.csv")
     assert done["state"] == "scored"
     time.sleep(0.3)  # what the killed command had on its way would be there by now
     assert server.messages() == ["one [abc]"], [line["state"] for line in intent.lines()]

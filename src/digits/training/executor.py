@@ -12,7 +12,7 @@ from time import monotonic
 
 from digits.common.console import Bar, Console
 from digits.common.errors import UserError
-from digits.common.processes import Ask, ProcessDiedError, ProcessTimeoutError, run_in_subprocess
+from digits.common.processes import ProcessDiedError, ProcessTimeoutError, Send, run_in_subprocess
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import FAMILIES
 from digits.training.budget import Part
@@ -158,7 +158,7 @@ def _title(fit: Fit) -> str:
     return f"all images, seed {fit.seed}" if fit.fold is None else f"fold {fit.fold + 1}"
 
 
-def _fit_in_subprocess(order: _Order, ask: Ask) -> None:
+def _fit_in_subprocess(order: _Order, ask: Send) -> None:
     logging.getLogger("digits").setLevel(logging.INFO)
     logging.getLogger("digits").propagate = False
     compute_on(order.place)

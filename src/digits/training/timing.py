@@ -15,7 +15,7 @@ from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import fingerprint, read_json, write_json
 from digits.common.host import processor
-from digits.common.processes import Ask, ProcessDiedError, run_in_subprocess
+from digits.common.processes import ProcessDiedError, Send, run_in_subprocess
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import FAMILIES, UNWATCHED, Setting, build
 from digits.training.crossval import PRELOAD
@@ -85,7 +85,7 @@ def _measure_in_subprocess(order: _Order) -> _Found:
     return found[0]
 
 
-def _measure(order: _Order, ask: Ask) -> None:
+def _measure(order: _Order, ask: Send) -> None:
     """Fit a few small epochs of a network and predict a little; asks nothing, but tells."""
     compute_on(order.place)
     data = load_dataset(order.data_folder)

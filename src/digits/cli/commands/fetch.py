@@ -7,8 +7,8 @@ from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import alone
 from digits.data.sources import archive_of, has_files
-from digits.kaggle.api import KaggleError
 from digits.kaggle.credentials import NEW_TOKEN
+from digits.kaggle.failures import KaggleError
 
 _LONGEST = 3600.0  # seconds that another command may take to download the same
 
