@@ -66,7 +66,7 @@ def test_every_kind_of_credentials_is_used_and_said(
         left = {"refresh_token": "canary-to-refresh", "access_token": TOKEN, "username": USER, "scopes": []}
         expires = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
         (home / ".kaggle" / "credentials.json").write_text(json.dumps(left | {"access_token_expiration": expires}))
-        shown = "what `kaggle auth login` has left in ~/.kaggle/credentials.json"
+        shown = "the login of `kaggle auth login` in ~/.kaggle/credentials.json"
     else:
         monkeypatch.setenv("KAGGLE_USERNAME", USER)
         monkeypatch.setenv("KAGGLE_KEY", KEY)
@@ -118,7 +118,7 @@ def test_a_login_that_has_expired_is_named(server: KaggleServer, home: Path) -> 
     expired = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     (home / ".kaggle" / "credentials.json").write_text(json.dumps(left | {"access_token_expiration": expired}))
     server.faults["GenerateAccessToken"] = [Fault(status=401)] * 4
-    with pytest.raises(KaggleError, match=r"`kaggle auth login` has left .* type: .venv/bin/kaggle auth login"):
+    with pytest.raises(KaggleError, match=r"the login of `kaggle auth login` .* type: .venv/bin/kaggle auth login"):
         api().submissions()
 
 
