@@ -46,19 +46,11 @@ class Failure(Enum):
     LOCAL_FILE = (
         False,
         True,
-        "Kaggle's client cannot use a file on this computer{detail}; make it accessible, then type the same again",
+        "Kaggle's client cannot use a file{detail}; make it accessible, then type the same again",
     )
     # of an upload whose request did not fail
-    UNLISTED = (
-        False,
-        False,
-        "Kaggle does not list the file{detail}; type the same again: it looks at the list before it sends anything",
-    )
-    UNKNOWN = (
-        False,
-        False,
-        "whether the file has arrived is not known; the same command looks at the list before it sends anything",
-    )
+    UNLISTED = (False, False, "Kaggle does not list the file{detail}; the same command looks again before it sends")
+    UNKNOWN = (False, False, "whether the file has arrived is not known; the same command looks before it sends")
 
     def __init__(self, transient: bool, certain: bool, text: str):
         self.transient = transient
