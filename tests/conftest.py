@@ -143,5 +143,5 @@ def limit(server: KaggleServer) -> float:
 
     if (seconds := first_response()) > 3:  # it may have started the server that processes are forked from
         seconds = min(seconds, first_response())
-    server.asked.clear()
+    server.requests.clear()
     return max(3.0, 3 * seconds)

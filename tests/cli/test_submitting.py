@@ -20,7 +20,7 @@ from toys import QUICK, Digits, Shown, digits_command, quick, write_toy_files
 
 SUBMIT = ("fetch", "prepare", "train", "ensemble", "submit")
 SOON = (
-    "kaggle.timeout=20",
+    "kaggle.timeout=120",
     "kaggle.retries=1",
     "kaggle.backoff=0.1",
     "kaggle.poll_interval=0.1",
@@ -41,7 +41,7 @@ def toy_archive(folder: Path) -> bytes:
 def command(workspace: Path, *arguments: str, also: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
     """Run it as a user would, in a process of its own with the environment as it is now."""
     given = digits_command(*arguments, also=(*SOON, *also))
-    return subprocess.run(given, cwd=workspace, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(given, cwd=workspace, capture_output=True, text=True, timeout=600, check=False)
 
 
 @pytest.fixture
@@ -90,9 +90,9 @@ def test_from_download_to_score(
         assert part in message
     assert [*server.blobs.values()] == [(workspace / "submissions" / lines[0]["file"]).read_bytes()]
 
-    asked = len(server.asked)
+    count = len(server.requests)
     again = connected(*SUBMIT)
-    assert "Nothing to do" in again.stdout and len(server.asked) == asked, "what is done is not asked for again"
+    assert "Nothing to do" in again.stdout and len(server.requests) == count, "what is done is not requested again"
 
     server.score = "0.00000"
     forced = command(workspace, "submit", "--force")
@@ -133,7 +133,7 @@ def test_what_is_refused_leaves_the_file_and_says_what_to_do(
 ) -> None:
     write_toy_files(workspace / "data" / "raw")
     never = connected(*SUBMIT, "--upload", "never")
-    assert never.returncode == 0 and "uploads it" in never.stdout and server.asked == []
+    assert never.returncode == 0 and "uploads it" in never.stdout and server.requests == []
     ledger = Ledger(workspace / "submissions" / "ledger.csv")
 
     server.allowed = 0
@@ -180,7 +180,7 @@ def test_practice_is_never_uploaded(connected: Digits, server: KaggleServer) -> 
     assert shown.returncode == 0 and "practice only" in words(shown.stdout), shown.stderr
     insisted = connected("submit", "--data", "practice", "--upload", "always", also=PRACTICE)
     assert insisted.returncode == 2 and "practice data is never uploaded" in insisted.stderr
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_a_damaged_archive_is_refused_and_downloaded_anew(
@@ -240,11 +240,11 @@ def intent(tmp_path: Path) -> Ledger:
 def test_two_commands_at_once_submit_once(server: KaggleServer, intent: Ledger, tmp_path: Path) -> None:
     server.faults["CreateSubmission"] = [Fault("stall", seconds=0.5)]
     both = [begin(tmp_path, score_timeout=1) for _ in range(2)]
-    while "CreateSubmission" not in server.asked:
+    while "CreateSubmission" not in server.requests:
         assert all(process.poll() is None for process in both)
     running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
     assert any(b"deliver.py" in line for line in running) and not any(KEY.encode() in line for line in running)
-    assert [process.wait(60) for process in both] == [0, 0]
+    assert [process.wait(600) for process in both] == [0, 0]
     assert server.messages() == ["one [abc]"]
     assert [line["state"] for line in intent.lines()] == ["written", "uploading", "uploaded", "scored"]
 
@@ -259,8 +259,8 @@ def test_killed_at_any_moment_and_typed_again_it_submits_once(
     for name in ("ListSubmissions", "GetSubmissionLimits", "StartSubmissionUpload", "blob1", "CreateSubmission"):
         server.faults[name] = [Fault("stall", seconds=0.1)]
     process = begin(tmp_path)
-    deadline = time.monotonic() + 60
-    while len(server.asked) < last:
+    deadline = time.monotonic() + 600
+    while len(server.requests) < last:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.002)
     time.sleep(generator.random() * 0.2)

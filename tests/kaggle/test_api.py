@@ -34,13 +34,13 @@ def archive() -> bytes:
 
 
 def test_questions_are_answered(server: KaggleServer, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = api()
-    assert asked.limits() == Limits(today=2, allowed=5, limited_by_total=False)
-    assert asked.submissions() == []
-    assert asked.standing() == Standing(56, 1234, (("team 0", "0.9999"), ("team 1", "0.9998"), ("team 2", "0.9997")))
-    said = capsys.readouterr().out
-    assert said.count("Kaggle: someone, by the key in ~/.kaggle/kaggle.json") == 1, "said once, and what was used"
-    assert KEY not in said
+    kaggle = api()
+    assert kaggle.limits() == Limits(today=2, allowed=5, limited_by_total=False)
+    assert kaggle.submissions() == []
+    assert kaggle.standing() == Standing(56, 1234, (("team 0", "0.9999"), ("team 1", "0.9998"), ("team 2", "0.9997")))
+    printed = capsys.readouterr().out
+    assert printed.count("Kaggle: someone, by the key in ~/.kaggle/kaggle.json") == 1, "printed once, and what was used"
+    assert KEY not in printed
 
 
 def test_before_the_first_submission_the_limit_is_not_known(server: KaggleServer) -> None:
@@ -49,7 +49,7 @@ def test_before_the_first_submission_the_limit_is_not_known(server: KaggleServer
 
 
 @pytest.mark.parametrize("kind", ["file", "variable", "path in a variable", "key in variables", "login"])
-def test_every_kind_of_credentials_is_used_and_said(
+def test_every_kind_of_credentials_is_used_and_printed(
     server: KaggleServer, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     (home / ".kaggle" / "kaggle.json").unlink()
@@ -72,11 +72,11 @@ def test_every_kind_of_credentials_is_used_and_said(
         monkeypatch.setenv("KAGGLE_KEY", KEY)
         shown = f"KAGGLE_USERNAME ({USER}) and KAGGLE_KEY"
     assert api().submissions() == []
-    said = capsys.readouterr().out
-    assert f"Kaggle: {USER}, by {shown}\n" in said and TOKEN not in said and KEY not in said
+    printed = capsys.readouterr().out
+    assert f"Kaggle: {USER}, by {shown}\n" in printed and TOKEN not in printed and KEY not in printed
 
 
-def test_without_credentials_the_remedy_is_said(server: KaggleServer, home: Path) -> None:
+def test_without_credentials_the_remedy_is_printed(server: KaggleServer, home: Path) -> None:
     (home / ".kaggle" / "kaggle.json").unlink()
     with pytest.raises(KaggleError, match=r"^no Kaggle credentials; make a token at .* ~/.kaggle/access_token$"):
         api().submissions()
@@ -112,7 +112,7 @@ def test_a_token_that_is_in_the_way_of_a_key_is_named(
 
 
 def test_a_login_that_has_expired_is_named(server: KaggleServer, home: Path) -> None:
-    """The client removes it before anything can be said about it."""
+    """The client removes it before anything can be printed about it."""
     (home / ".kaggle" / "kaggle.json").unlink()
     left = {"refresh_token": "canary", "access_token": "canary", "username": USER, "scopes": []}
     expired = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
@@ -129,11 +129,11 @@ def test_a_file_here_that_cannot_be_used_is_not_called_the_network(
     monkeypatch.setenv("KAGGLE_USERNAME", USER)
     monkeypatch.setenv("KAGGLE_KEY", KEY)
     monkeypatch.setenv("HOME", "/proc/none")
-    with pytest.raises(KaggleError, match=r"cannot use a file .* \(/proc/none.*: No such file or directory\)"):
+    with pytest.raises(KaggleError, match=r"cannot use a file \(/proc/none.*: No such file or directory\)"):
         api().submissions()
 
 
-def test_a_file_that_others_can_read_is_told(
+def test_a_file_that_others_can_read_is_reported(
     server: KaggleServer, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = home / ".kaggle" / "kaggle.json"
@@ -159,16 +159,16 @@ def test_refusals_are_explained_in_a_line_and_not_repeated(server: KaggleServer,
     with pytest.raises(KaggleError, match=remedy) as found:
         api().submissions()
     assert len(str(found.value).splitlines()) == 1 and KEY not in str(found.value)
-    assert server.asked.count("ListSubmissions") == 1
+    assert server.requests.count("ListSubmissions") == 1
 
 
 def test_what_passes_is_tried_again_and_then_given_up(server: KaggleServer, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = api()
+    kaggle = api()
     server.faults["ListSubmissions"] = [Fault(status=429, headers={"Retry-After": "0.2"}), Fault(status=503)]
-    assert asked.submissions() == []
+    assert kaggle.submissions() == []
     assert "trying again in 0.2 s" in capsys.readouterr().out
     server.faults["ListSubmissions"] = [PAGE, DROP]
-    assert asked.submissions() == []
+    assert kaggle.submissions() == []
     for faults, reason in (
         ([Fault(status=502)] * 3, "an internal error"),
         ([PAGE] * 3, "a page in place of data"),
@@ -176,22 +176,22 @@ def test_what_passes_is_tried_again_and_then_given_up(server: KaggleServer, caps
     ):
         server.faults["ListSubmissions"] = [*faults]
         with pytest.raises(KaggleError, match=reason):
-            asked.submissions()
+            kaggle.submissions()
         assert server.faults["ListSubmissions"] == []
     server.faults["ListSubmissions"] = [Fault(status=429, headers={"Retry-After": "3600"})]
     with pytest.raises(KaggleError, match="too many requests"):
-        asked.submissions()
+        kaggle.submissions()
 
 
 def test_a_server_that_never_answers_is_not_waited_for(
     server: KaggleServer, monkeypatch: pytest.MonkeyPatch, limit: float
 ) -> None:
     server.faults["ListSubmissions"] = [Fault("stall", seconds=3600)]
-    requested = api(quick(timeout=limit, retries=0))
+    kaggle = api(quick(timeout=limit, retries=0))
     with pytest.raises(KaggleError, match=rf"takes too long \(no answer for {limit:g} s\)"):
-        requested.submissions()
-    monkeypatch.setattr(requested, "_params", QUICK)
-    assert requested.submissions() == [], "the next request has a response of its own"
+        kaggle.submissions()
+    monkeypatch.setattr(kaggle, "_params", QUICK)
+    assert kaggle.submissions() == [], "the next request has a response of its own"
 
 
 def test_no_network_is_not_taken_for_bad_credentials(server: KaggleServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,14 +204,14 @@ def test_the_archive_is_downloaded_whole(server: KaggleServer, tmp_path: Path) -
     server.archive = archive()
     found = api().download(tmp_path / "there")
     assert found == tmp_path / "there" / "toy.zip" and found.read_bytes() == server.archive
-    assert server.pieces == []
+    assert server.ranges == []
 
 
 def test_a_download_that_is_cut_goes_on_where_it_was(server: KaggleServer, tmp_path: Path) -> None:
     server.archive = archive()
     server.faults["toy.zip"] = [Fault("half")]
     assert api().download(tmp_path).read_bytes() == server.archive
-    [piece] = server.pieces
+    [piece] = server.ranges
     assert 0 < int(piece.removeprefix("bytes=").removesuffix("-")) < len(server.archive)
 
 
@@ -222,8 +222,8 @@ def test_a_download_that_stalls_is_ended_and_goes_on(server: KaggleServer, tmp_p
     server.faults["DownloadDataFiles"] = [Fault("none"), Fault("stall", seconds=limit / 2)]
     found = api(quick(timeout=limit, retries=20)).download(tmp_path)
     assert found.read_bytes() == server.archive
-    assert server.asked.count("DownloadDataFiles") == 2
-    assert len(server.pieces) == 1, "what had come by then is not asked for again"
+    assert server.requests.count("DownloadDataFiles") == 2
+    assert len(server.ranges) == 1, "what had arrived is not requested again"
 
 
 def test_a_page_does_not_cost_what_has_come_before(server: KaggleServer, tmp_path: Path, limit: float) -> None:
@@ -231,7 +231,7 @@ def test_a_page_does_not_cost_what_has_come_before(server: KaggleServer, tmp_pat
     server.faults["toy.zip"] = [Fault("hang", seconds=3600)]
     server.faults["DownloadDataFiles"] = [Fault("none"), PAGE]
     found = api(quick(timeout=limit, retries=20)).download(tmp_path)
-    assert found.read_bytes() == server.archive and len(server.pieces) == 1
+    assert found.read_bytes() == server.archive and len(server.ranges) == 1
 
 
 def test_a_page_in_place_of_the_archive_is_refused(server: KaggleServer, tmp_path: Path) -> None:

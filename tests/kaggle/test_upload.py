@@ -49,9 +49,11 @@ def test_a_file_is_sent_listed_and_scored(server: KaggleServer, ledger: Ledger, 
     assert (line["state"], line["public_score"], line["ref"]) == ("scored", "0.99500", "7")
     assert states(ledger) == ["written", "uploading", "uploaded", "scored"]
     assert [*server.blobs.values()] == [CONTENT] and server.messages() == ["expected 0.99 [abc]"]
-    assert server.asked.index("GetSubmissionLimits") < server.asked.index("StartSubmissionUpload")
-    asked = len(server.asked)
-    assert done.submit_once("abc", file) == line and len(server.asked) == asked, "what is done is not asked for again"
+    assert server.requests.index("GetSubmissionLimits") < server.requests.index("StartSubmissionUpload")
+    count = len(server.requests)
+    assert done.submit_once("abc", file) == line and len(server.requests) == count, (
+        "what is done is not requested again"
+    )
     done.submit_once("abc-2", file)
     assert server.messages() == ["expected 0.99 [abc-2]", "expected 0.99 [abc]"]
 
@@ -82,7 +84,7 @@ FAULTS = {
     "busy": ("CreateSubmission", [Fault(status=429, headers={"Retry-After": "0"}), Fault(status=503)], True),
     "a page": ("StartSubmissionUpload", [PAGE], True),
     "upload refused": ("blob1", [Fault(status=403)], True),
-    "asked too often": ("CreateSubmission", [Fault(status=429, headers={"Retry-After": "86400"})], False),
+    "too many requests": ("CreateSubmission", [Fault(status=429, headers={"Retry-After": "86400"})], False),
     "rules": ("CreateSubmission", [Fault(status=403)], False),
     "refused": ("CreateSubmission", [Fault(status=400, message="Your team has used its submissions")], False),
 }
@@ -114,7 +116,7 @@ def test_when_it_is_not_known_whether_a_file_has_arrived_the_next_command_looks(
 ) -> None:
     server.faults["CreateSubmission"] = [LOSE]
     done = uploader(ledger, retries=0)
-    # the list is asked before, and can be had; after the upload it cannot
+    # the list can be read before the upload, and cannot after it
     server.faults["ListSubmissions"] = [Fault("none"), DROP]
     with pytest.raises(KaggleError, match="whether the file has arrived is not known; the same command looks"):
         done.submit_once("abc", file)
@@ -131,7 +133,7 @@ def test_what_may_have_arrived_has_not_failed(server: KaggleServer, ledger: Ledg
         uploader(ledger).submit_once("abc", file)
     line = ledger.intents("toy")["abc"]
     assert (line["state"], line["reason"]) == ("uploading", str(found.value))
-    server.late, server.asked = [{"ref": 5, "description": "expected 0.99 [abc]"}], []
+    server.late, server.requests = [{"ref": 5, "description": "expected 0.99 [abc]"}], []
     assert uploader(ledger, listing_timeout=60).submit_once("abc", file)["ref"] == "5"
 
 
@@ -141,7 +143,7 @@ def test_a_reply_that_takes_too_long_is_looked_for_and_not_sent_again(
     server.faults["CreateSubmission"] = [Fault("stall", seconds=1.5 * limit)]
     done = uploader(ledger, timeout=limit, listing_timeout=600, retries=20)
     assert done.submit_once("abc", file)["state"] == "scored"
-    assert server.messages() == ["expected 0.99 [abc]"] and server.asked.count("CreateSubmission") == 1
+    assert server.messages() == ["expected 0.99 [abc]"] and server.requests.count("CreateSubmission") == 1
 
 
 def test_what_was_being_sent_and_never_arrived_is_settled(server: KaggleServer, ledger: Ledger) -> None:
@@ -181,7 +183,7 @@ def test_what_kaggle_cannot_score_is_told_with_its_reason(server: KaggleServer, 
     assert states(ledger) == ["written", "uploading", "failed"] and len(server.submissions) == 1
 
 
-def test_a_score_is_waited_for_and_asked_for_later(server: KaggleServer, ledger: Ledger, file: Path) -> None:
+def test_a_score_is_waited_for_and_requested_later(server: KaggleServer, ledger: Ledger, file: Path) -> None:
     server.status = "PENDING"
     done = uploader(ledger)
     assert done.submit_once("abc", file)["state"] == done.wait_for_score("abc")["state"] == "uploaded"

@@ -43,11 +43,7 @@ class Failure(Enum):
         "once kaggle.com opens in a browser",
     )
     UPLOAD_LOST = (True, True, "the upload did not reach Kaggle{detail}; type the same again")
-    LOCAL_FILE = (
-        False,
-        True,
-        "Kaggle's client cannot use a file{detail}; make it accessible, then type the same again",
-    )
+    LOCAL_FILE = (False, True, "Kaggle's client cannot use a file{detail}; correct that, then type the same again")
     # of an upload whose request did not fail
     UNLISTED = (False, False, "Kaggle does not list the file{detail}; the same command looks again before it sends")
     UNKNOWN = (False, False, "whether the file has arrived is not known; the same command looks before it sends")
