@@ -131,8 +131,13 @@ def digits_command(*arguments: str, also: tuple[str, ...] = ()) -> list[str]:
     return [sys.executable, "-m", "digits", *digits_arguments(*arguments, also=also)]
 
 
-# everything that Kaggle is waited for is over soon
-QUICK = KaggleParams(timeout=8, retries=2, backoff=0.05, listing_timeout=0.3, poll_interval=0.05, score_timeout=0.01)
+# What fails is tried again soon. The timeout is long, because only a fault ends in it: tests of it set their own.
+QUICK = KaggleParams(timeout=120, retries=2, backoff=0.05, listing_timeout=0.3, poll_interval=0.05, score_timeout=0.01)
+
+
+def quick(**changes: float) -> KaggleParams:
+    """QUICK with some values changed. Raises ValidationError where a name is unknown."""
+    return KaggleParams.model_validate(QUICK.model_dump() | changes)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

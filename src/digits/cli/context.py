@@ -11,7 +11,7 @@ from digits.data.cache import folder_name
 from digits.data.dataset import Dataset, load_dataset
 from digits.data.sources import Source, find_source
 from digits.ensemble.members import Members, blend_name, members
-from digits.kaggle.api import Kaggle
+from digits.kaggle.api import CompetitionApi
 from digits.kaggle.ledger import Ledger
 from digits.kaggle.upload import Uploader
 from digits.training.budget import Plan, make_plan
@@ -46,9 +46,9 @@ class Context:
         return find_source(self.params.competition, self.paths, self.named)
 
     @cached_property
-    def kaggle(self) -> Kaggle:
+    def kaggle(self) -> CompetitionApi:
         """The competition on Kaggle."""
-        return Kaggle(self.params.competition.slug, self.params.kaggle, self.console)
+        return CompetitionApi(self.params.competition.slug, self.params.kaggle, self.console)
 
     @property
     def ledger(self) -> Ledger:

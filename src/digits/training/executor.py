@@ -11,7 +11,7 @@ from time import monotonic
 
 from digits.common.console import Bar, Console
 from digits.common.errors import UserError
-from digits.common.processes import Ask, ProcessDiedError, ProcessTimeoutError, run_in_subprocess
+from digits.common.processes import ProcessDiedError, ProcessTimeoutError, Send, run_in_subprocess
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import FAMILIES
 from digits.training.budget import Part
@@ -160,12 +160,12 @@ def _title(fit: Fit) -> str:
     return f"refit, seed {fit.seed}" if fit.fold is None else f"fold {fit.fold + 1}"
 
 
-def _fit_in_subprocess(task: _Task, ask: Ask) -> None:
+def _fit_in_subprocess(task: _Task, send: Send) -> None:
     logging.getLogger("digits").setLevel(logging.INFO)
     logging.getLogger("digits").propagate = False
     use_gpu(task.gpu)
     data = load_dataset(task.data_folder)
-    on_epoch = log_epochs(ask)
+    on_epoch = log_epochs(send)
     if task.fit.fold is None:
         fit_refit_unit(data, task.runs, task.spec, task.fit, on_epoch)
     else:

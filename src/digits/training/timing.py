@@ -15,7 +15,7 @@ from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import fingerprint, read_json, write_json
 from digits.common.host import processor
-from digits.common.processes import Ask, ProcessDiedError, run_in_subprocess
+from digits.common.processes import ProcessDiedError, Send, run_in_subprocess
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import FAMILIES, UNWATCHED, Setting, build
 from digits.training.crossval import PRELOAD
@@ -87,7 +87,7 @@ def _measure_in_subprocess(task: _Task) -> _Measured:
     return measured[0]
 
 
-def _measure(task: _Task, ask: Ask) -> None:
+def _measure(task: _Task, send: Send) -> None:
     """Fit a few short epochs of a network and predict one batch; sends a _Measured."""
     use_gpu(task.gpu)
     data = load_dataset(task.data_folder)
@@ -114,4 +114,4 @@ def _measure(task: _Task, ask: Ask) -> None:
     per_prediction = (perf_counter() - fitted) / _PREDICTED
     start = max(0.0, fitted - started - per_image * used * len(ends))
     timing = Timing(start, per_image, per_prediction)
-    ask((asdict(timing), processors))
+    send((asdict(timing), processors))

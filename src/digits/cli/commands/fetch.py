@@ -5,10 +5,10 @@ import zlib
 
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
-from digits.common.files import alone
+from digits.common.files import exclusive
 from digits.data.sources import archive_of, has_files
-from digits.kaggle.api import KaggleError
 from digits.kaggle.credentials import NEW_TOKEN
+from digits.kaggle.failures import KaggleError
 
 _LONGEST = 3600.0  # seconds that another command may take to download the same
 
@@ -37,7 +37,7 @@ def _download(context: Context) -> None:
     """Fetch the archive to data/raw/kaggle, where it appears whole and checked, or not at all."""
     target = archive_of(context.params.competition, context.paths)
     partial = target.parent / ".partial"
-    with alone(
+    with exclusive(
         partial.parent / ".lock",
         _LONGEST,
         "another command is downloading the same; type the same again later",

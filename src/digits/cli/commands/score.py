@@ -2,7 +2,7 @@
 
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
-from digits.kaggle.api import KaggleError
+from digits.kaggle.failures import KaggleError
 from digits.kaggle.ledger import verdict
 
 
@@ -14,7 +14,7 @@ def run(context: Context) -> Outcome:
     unsettled = [intent for intent, line in intents.items() if line["state"] in ("uploading", "uploaded")]
     for intent in unsettled:
         try:
-            context.delivery.settle(intent)
+            context.delivery.refresh(intent)
         except KaggleError:
             raise
         except UserError as error:  # what is wrong with one submission does not keep others waiting

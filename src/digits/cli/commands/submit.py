@@ -15,7 +15,7 @@ from digits.ensemble.blend import Blend, load_blend, load_blended
 from digits.kaggle.credentials import NEW_TOKEN
 from digits.kaggle.ledger import Line, verdict
 from digits.kaggle.submission import check_frame, csv_bytes, make_frame, share_differing, unusual_classes
-from digits.kaggle.upload import mark, now
+from digits.kaggle.upload import now, tag
 
 _LONGEST = 240  # minutes that are offered
 _DIGITS = ".7f"  # of accuracies in the ledger: rounded once more to four, they are what was said at the terminal
@@ -44,8 +44,8 @@ def run(context: Context) -> Outcome:
     if sent:
         context.console.say(f"{shown}: expected score {blend.expected}")
     if sends:
-        line = context.delivery.deliver(line["intent"], path)
-        line = context.delivery.score(line["intent"])
+        line = context.delivery.submit_once(line["intent"], path)
+        line = context.delivery.wait_for_score(line["intent"])
     return Outcome(
         f"{shown}: {len(frame):,} predictions, "
         + ("practice only" if data.practice else f"expected score {blend.expected}")
@@ -93,7 +93,7 @@ def _entry(context: Context, blend: Blend, path: Path, sha256: str, intent: str)
         blend.name,
         f"expected {blend.expected}",
         f"commit {version}" if version else "",
-        mark(intent),
+        tag(intent),
     ]
     return {
         "intent": intent,
