@@ -24,7 +24,7 @@ def test_images_are_drawn_as_they_are_each_under_its_title() -> None:
         assert len(figure.axes) == 6
         for part, image, title in zip(figure.axes, images, "abcde", strict=False):
             [shown] = part.images
-            assert np.array_equal(shown.get_array(), image) and part.get_title() == title
+            assert np.array_equal(np.asarray(shown.get_array()), image) and part.get_title() == title
 
 
 def _line() -> str:

@@ -21,21 +21,20 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells under titles, to be sorted and filtered in the browser.
+    """Rows that can be sorted and filtered in the browser.
 
-    styles: one per column, of `format` for numbers, "" for text. Cells may be None, which is shown as nothing.
+    columns: by title, the style of `format` for numbers, or "" for text. rows: a cell may be None, shown as nothing.
     """
 
     caption: str
-    columns: tuple[str, ...]
-    styles: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
+    columns: dict[str, str]
+    rows: Sequence[Sequence[Any]]
 
-    def cells(self, row: Sequence[Any]) -> list[tuple[str, str]]:
-        """For each cell, the value that it is sorted by and the text that is shown."""
+    def cells(self, row: Sequence[Any]) -> list[tuple[str, str, bool]]:
+        """For each cell, the value that it is sorted by, the text that is shown, and whether it is a number."""
         return [
-            ("" if cell is None else str(cell), "" if cell is None else format(cell, style) if style else str(cell))
-            for cell, style in zip(row, self.styles, strict=True)
+            ("" if cell is None else str(cell), "" if cell is None else format(cell, style), bool(style))
+            for cell, style in zip(row, self.columns.values(), strict=True)
         ]
 
 

@@ -11,6 +11,15 @@ from digits.report.layout import Figure, Section, Table
 
 _SHOWN = 15  # members
 _LONGEST = 28  # characters of a member's name
+_MEMBER_COLUMNS = {"member": "", "CV accuracy alone": ".4f", "log loss": ".4f", "weight": ".2f", "gain": "+.5f"}
+_METHOD_COLUMNS = {
+    "method": "",
+    "CV accuracy": ".5f",
+    "gap to the best": ".5f",
+    "log loss": ".5f",
+    "gap in log loss, calibrated": ".5f",
+    "selected": "",
+}
 
 
 def section(content: Content) -> Section:
@@ -29,8 +38,7 @@ def section(content: Content) -> Section:
         (names.get(member.member, member.member), member.accuracy, member.log_loss, member.weight, member.gain)
         for member in blend.contributions
     ]
-    columns: tuple[str, ...] = ("member", "CV accuracy alone", "log loss", "weight", "gain")
-    result.tables.append(Table("Members", columns, ("", ".4f", ".4f", ".2f", "+.5f"), tuple(members)))
+    result.tables.append(Table("Members", _MEMBER_COLUMNS, members))
     candidates = [
         (
             candidate.name,
@@ -42,9 +50,7 @@ def section(content: Content) -> Section:
         )
         for candidate in blend.candidates
     ]
-    columns = ("method", "CV accuracy", "gap to the best", "log loss", "gap in log loss, calibrated", "selected")
-    styles = ("", ".5f", ".5f", ".5f", ".5f", "")
-    result.tables.append(Table("Methods of combining the members", columns, styles, tuple(candidates)))
+    result.tables.append(Table("Methods of combining the members", _METHOD_COLUMNS, candidates))
     result.add_chart(gains_chart(blend, names))
     if content.uncertain:
         title = "Test images on which the models differ most, and the most confident errors on labelled ones"

@@ -21,7 +21,7 @@ def section(content: Content, commit: str) -> Section:
         ("seed", str(content.params.train.seed)),
         *((name, version(name)) for name in _LIBRARIES),
     ]
-    result.tables.append(Table("Versions", ("what", "version"), ("", ""), tuple(rows)))
+    result.tables.append(Table("Versions", {"what": "", "version": ""}, rows))
     slug = content.params.competition.slug
     result.code = f"make setup\nmake submit DATA=path/to/{slug}.zip\nmake report"
     return result

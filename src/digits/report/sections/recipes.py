@@ -35,7 +35,7 @@ def section(content: Content) -> Section:
     rows = [
         tuple(None if pd.isna(cell) else cell for cell in row) for row in table[list(_COLUMNS)].itertuples(index=False)
     ]
-    result.tables.append(Table("Recipes", tuple(_COLUMNS), tuple(_COLUMNS.values()), tuple(rows)))
+    result.tables.append(Table("Recipes", _COLUMNS, rows))
     for name, picture in content.recipe_pictures.items():
         if name != "race":  # stands in the section about training
             result.add_image(picture.title, picture.title, embedded(picture.path.read_bytes()))

@@ -8,7 +8,6 @@ from digits.report.chart import GREY, as_chart, plain_log, subplots
 from digits.report.gather import Content, Run, near_best
 from digits.report.layout import Figure, Section, Table
 
-# title and style of each column
 _COLUMNS = {
     "model": "",
     "kind": "",
@@ -52,7 +51,7 @@ def section(content: Content) -> Section:
         f"{best.name} leads with {best.metrics['cv_accuracy']:.4f} out of fold; {len(near)} of {len(rows)} runs are "
         "within one standard error of it."
     )
-    result.tables.append(Table("Runs", tuple(_COLUMNS), tuple(_COLUMNS.values()), tuple(rows)))
+    result.tables.append(Table("Runs", _COLUMNS, rows))
     result.add_chart(accuracy_by_time_chart(content.runs))
     return result
 

@@ -43,8 +43,8 @@ def section(content: Content) -> Section:
             )
             for line in lines
         ]
-        columns = ("UTC", "file", "expected", "public score", "state")
-        result.tables.append(Table("Submissions", columns, ("", "", ".4f", "", ""), tuple(rows)))
+        columns = {"UTC": "", "file": "", "expected": ".4f", "public score": "", "state": ""}
+        result.tables.append(Table("Submissions", columns, rows))
     return result
 
 
