@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from digits.cli.main import main
 from digits.common.console import Console
@@ -48,6 +49,13 @@ def params() -> Params:
 def toy_params() -> Params:
     """params.yaml, cut down to the toy competition."""
     return load_params(ROOT / "params.yaml", TOY)
+
+
+@pytest.fixture
+def one_blas_thread() -> Iterator[None]:
+    """For fits of milliseconds, whose threads would wait for each other for seconds on a busy machine."""
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 @pytest.fixture

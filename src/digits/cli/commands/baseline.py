@@ -5,17 +5,18 @@ import numpy as np
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
+from digits.common.markdown import table
 from digits.common.matching import select_names
-from digits.evaluation.ranking import NOTE, TITLES, Entry, cells, markdown, rank_runs
+from digits.evaluation.ranking import NOTE, TITLES, Entry, cells, rank_runs
 from digits.training.candidates import baseline_runs
 from digits.training.fitting import fit_in_parallel
 from digits.training.runs import RunFolder
 
 
 def run(context: Context) -> Outcome:
-    """Make one run per model of params.yaml's `baseline` that ONLY names, and rank all that are finished.
+    """Make one run per model under `baseline.models` in the params, or those of ONLY, and rank all finished ones.
 
-    Writes reports/baseline.csv and reports/baseline.md. Raises UserError at the end where a fit failed.
+    Writes reports/baseline.csv and reports/baseline.md. Raises UserError at the end if a fit failed.
     """
     data = context.data
     specs = {spec.name: spec for spec in baseline_runs(context.params, data, context.paths.studies)}
@@ -30,17 +31,18 @@ def run(context: Context) -> Outcome:
         Entry(folder.spec.name, folder.finish(data), folder.result(data, range(data.fold_count)).oof)
         for folder in finished
     ]
-    board = rank_runs(entries, labels)
+    ranking = rank_runs(entries, labels)
     if entries:
-        write_atomic(context.paths.reports / "baseline.csv", board.to_csv(index=False, lineterminator="\n"))
-        write_atomic(context.paths.reports / "baseline.md", markdown(board))
-        context.console.table(list(TITLES), cells(board))
+        rows = cells(ranking)
+        write_atomic(context.paths.reports / "baseline.csv", ranking.to_csv(index=False, lineterminator="\n"))
+        write_atomic(context.paths.reports / "baseline.md", f"{table(TITLES, rows)}\n\n\\{NOTE}\n")
+        context.console.table(list(TITLES), rows)
         context.console.say(NOTE)
     if work.failures:
         raise UserError(
             f"{len(work.failures)} of {work.fits} fits failed, the others are kept; the same command tries them again"
         )
-    best = board.iloc[0]
+    best = ranking.iloc[0]
     return Outcome(
         f"{len(entries)} models, best {best['name']}: CV accuracy {best['cv_accuracy']:.4f}; reports/baseline.csv, .md",
         work.fits > 0,

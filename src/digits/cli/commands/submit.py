@@ -11,7 +11,7 @@ from digits.cli.context import Context, Outcome
 from digits.common.code_version import commit
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
-from digits.ensemble.blend import Blend, load_blend, load_blended
+from digits.ensemble.blend import Blend, load_blend, load_predictions
 from digits.kaggle.credentials import NEW_TOKEN
 from digits.kaggle.ledger import Line, verdict
 from digits.kaggle.submission import check_frame, csv_bytes, make_frame, share_differing, unusual_classes
@@ -28,7 +28,7 @@ def run(context: Context) -> Outcome:
     if blend is None:
         raise UserError("the finished runs are not blended yet; type: make ensemble")
     columns = competition.submission_id_column, competition.submission_label_column
-    frame = make_frame(data.test_ids, load_blended(context.paths.runs, blend).test, *columns)
+    frame = make_frame(data.test_ids, load_predictions(context.paths.runs, blend).test, *columns)
     check_frame(frame, data.test_ids, data.classes, *columns)
     content = csv_bytes(frame)
     prefix = "practice" if data.practice else competition.slug
