@@ -7,6 +7,7 @@ import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -46,6 +47,12 @@ def params() -> Params:
 def toy_params() -> Params:
     """params.yaml, cut down to the toy competition."""
     return load_params(ROOT / "params.yaml", TOY)
+
+
+@pytest.fixture
+def toy_spec(toy_params: Params) -> dict[str, Any]:
+    """Parameters of the toy network."""
+    return toy_params.train.spec.model_dump(mode="json")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from digits.common.errors import UserError
 from digits.config import Params, load_params
 from digits.models.architecture import parse_layers
-from digits.models.cnn.network import Style, build_network
+from digits.models.cnn.network import LayerSettings, build_network
 from toys import ROOT
 
 
@@ -266,7 +266,9 @@ def test_faults_in_networks_are_named(overrides: tuple[str, ...], expected: str)
     ],
 )
 def test_the_published_networks_can_be_written(layers: str, weights: int) -> None:
-    network = build_network(parse_layers(layers), Style("relu", "glorot_uniform", 0, 0, 0, "float32"), (28, 28), 10)
+    network = build_network(
+        parse_layers(layers), LayerSettings("relu", "glorot_uniform", 0, 0, 0, "float32"), (28, 28), 10
+    )
     assert network.count_params() == weights
 
 

@@ -14,7 +14,7 @@ from digits.config.competition import Competition
 from digits.config.networks import CnnSpec
 from digits.config.section import Name, Section, Seed, overlay
 from digits.models.architecture import output_size, parse_layers
-from digits.models.search_space import narrowed
+from digits.models.search_space import narrow_space
 
 DEFAULT = "default"  # name of the network that `train` describes, without any of `networks`
 Normalise = Literal["/255", "/256", "standard", "minmax", "none"]
@@ -183,11 +183,11 @@ class Params(Section):
         if self.tune.model not in models:
             raise ValueError(f"tune.model = {self.tune.model!r}, but it must be one of {', '.join(models)}")
         try:
-            narrowed(self.tuned_kind, self.tune.space)
+            narrow_space(self.tuned_kind, self.tune.space)
         except ValueError as error:
             raise ValueError(f"tune.space.{error}") from None
         try:
-            narrowed("cnn", self.tune.initial_point)
+            narrow_space("cnn", self.tune.initial_point)
         except ValueError as error:
             raise ValueError(f"tune.initial_point.{error}") from None
         return self

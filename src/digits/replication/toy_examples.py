@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from digits.common.code_version import code_version
 from digits.common.files import fingerprint, read_json, write_json
 from digits.common.processes import Ask, run_in_subprocess
-from digits.models import FAMILIES, Setting, build
+from digits.models import FAMILIES, TaskSpec, build
 from digits.replication.recipe import base_model
 
 EIGHT = np.array([[1, 2, 1], [1, 3, 2], [1, 3, 4], [1, 5, 5], [1, 7, 5], [1, 2, 5], [1, 6, 6], [1, 7, 7]], np.uint8)
@@ -60,7 +60,7 @@ def eight_rows(rate: float, seed: int, threads: int = 1) -> tuple[list[float], f
         "batch_size": len(EIGHT),
         "threads": threads,
     }
-    model: Any = build(spec, Setting((1, 3), 3, "none"), seed)
+    model: Any = build(spec, TaskSpec((1, 3), 3, "none"), seed)
     model.fit(EIGHT, EIGHT_CLASSES)
     right = model.predict_proba(ASKED).argmax(axis=1) == 2
     return [epoch["loss"] for epoch in model.history_], float(right.mean())

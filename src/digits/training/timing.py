@@ -17,7 +17,7 @@ from digits.common.files import fingerprint, read_json, write_json
 from digits.common.host import processor
 from digits.common.processes import Ask, ProcessDiedError, run_in_subprocess
 from digits.data.dataset import Dataset, load_dataset
-from digits.models import FAMILIES, UNWATCHED, Setting, build
+from digits.models import FAMILIES, NO_EARLY_STOPPING, TaskSpec, build
 from digits.training.crossval import PRELOAD
 from digits.training.device import Device, compute_on
 from digits.training.runs import RunSpec
@@ -55,7 +55,7 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
     }
     path = machines / f"timing-{fingerprint(decisive)}.json"
     if (known := read_json(path)) is None:
-        short = model | {"epochs": _EPOCHS, "min_steps": 0} | UNWATCHED
+        short = model | {"epochs": _EPOCHS, "min_steps": 0} | NO_EARLY_STOPPING
         orders = [_Order(data.folder, short, run.normalise, place) for place in device.places]
         with (
             console.waiting(f"how fast {model['layers']} is here, once"),
@@ -100,7 +100,7 @@ def _measure(order: _Order, ask: Ask) -> None:
         computed.append(process_time())
         model.model_.stop_training = ends[-1] - ends[0] > _ENOUGH
 
-    model: Any = build(order.model, Setting(data.image_shape, data.classes, order.normalise), 0, on_epoch)
+    model: Any = build(order.model, TaskSpec(data.image_shape, data.classes, order.normalise), 0, on_epoch)
     started = perf_counter()
     model.fit(data.images[rows], data.labels[rows])
     fitted = perf_counter()
