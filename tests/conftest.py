@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -56,6 +57,12 @@ def one_blas_thread() -> Iterator[None]:
     """For fits of milliseconds, whose threads would wait for each other for seconds on a busy machine."""
     with threadpool_limits(1, "blas"):
         yield
+
+
+@pytest.fixture
+def toy_spec(toy_params: Params) -> dict[str, Any]:
+    """Parameters of the toy network."""
+    return toy_params.train.spec.model_dump(mode="json")
 
 
 @pytest.fixture

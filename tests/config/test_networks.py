@@ -3,7 +3,7 @@
 import pytest
 
 from digits.models.architecture import parse_layers
-from digits.models.cnn.network import Style, build_network
+from digits.models.cnn.network import LayerSettings, build_network
 
 
 # networks of published recipes, their weights counted by hand
@@ -25,5 +25,7 @@ from digits.models.cnn.network import Style, build_network
     ],
 )
 def test_the_published_networks_can_be_written(layers: str, weights: int) -> None:
-    network = build_network(parse_layers(layers), Style("relu", "glorot_uniform", 0, 0, 0, "float32"), (28, 28), 10)
+    network = build_network(
+        parse_layers(layers), LayerSettings("relu", "glorot_uniform", 0, 0, 0, "float32"), (28, 28), 10
+    )
     assert network.count_params() == weights

@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import joblib
 import pytest
@@ -11,7 +10,6 @@ from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.config import Params
 from digits.models.cnn import probe
-from digits.models.cnn.loop import compiled_step
 from digits.training.device import Device, measured_device
 from toys import Digits, write_toy_files
 
@@ -79,27 +77,8 @@ def test_the_probe_tries_every_precision_and_batch(probed: Path) -> None:
     assert {int(count) for count in kept["measured"]} == threads and kept["threads"] in threads
     for table in (each["images_per_second"] for each in kept["measured"].values()):
         assert set(table) == set(probe.PRECISIONS)
-        assert sorted(len(sizes) for sizes in table.values()) == [1, len(probe.BATCHES)]
+        assert sorted(len(sizes) for sizes in table.values()) == [1, len(probe.BATCH_SIZES)]
         assert all(speed > 10 for sizes in table.values() for speed in sizes.values())
-
-
-def test_a_precision_without_hope_is_timed_for_one_step_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    steps: list[int] = []
-
-    def counted(*given: Any) -> Any:
-        step = compiled_step(*given)
-
-        def taken(*batch: Any) -> Any:
-            steps.append(1)
-            return step(*batch)
-
-        return taken
-
-    monkeypatch.setattr(probe, "compiled_step", counted)
-    assert probe._speed("float32", 16, hopeless=1e9) > 0
-    assert len(steps) == 2  # one that traces, and one
-    assert probe._speed("float32", 16) > 0
-    assert len(steps) > 2 + 2 + probe._REPEATS
 
 
 def test_a_probe_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,12 @@ from digits.common.errors import UserError
 from digits.config import Params, load_params
 from digits.data.dataset import Dataset
 from digits.models.architecture import parse_layers
-from digits.models.cnn.network import Style, build_network
+from digits.models.cnn.network import LayerSettings, build_network
 from digits.training.candidates import accuracies, baseline_runs, networks
 from digits.training.tuned import study_of
 from toys import ROOT
 
-STYLE = Style("relu", "glorot_uniform", 0.0, 0.0, 0.0, "float32")
+STYLE = LayerSettings("relu", "glorot_uniform", 0.0, 0.0, 0.0, "float32")
 
 
 def changed(params: Params, section: str, **values: object) -> Params:

@@ -14,7 +14,7 @@ from digits.config.competition import Competition
 from digits.config.networks import CnnSpec
 from digits.config.section import Name, Section, Seed, overlay
 from digits.models.architecture import output_size, parse_layers
-from digits.models.search_space import narrowed
+from digits.models.search_space import narrow_space
 
 DEFAULT = "default"  # name of the network that `train` describes by itself
 Normalise = Literal["/255", "/256", "standard", "minmax", "none"]
@@ -177,7 +177,7 @@ class Params(Section):
             raise ValueError(f"tune.model = {self.tune.model!r}, but it must be one of {', '.join(models)}")
         for key, kind in (("space", self.tuned_kind), ("initial_point", "cnn")):
             try:
-                narrowed(kind, getattr(self.tune, key))
+                narrow_space(kind, getattr(self.tune, key))
             except ValueError as error:
                 raise ValueError(f"tune.{key}.{error}") from None
         return self

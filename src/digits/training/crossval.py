@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.data.dataset import Dataset
-from digits.models import WATCHING, Classifier, OnEpoch, Setting, UsesTta, build
+from digits.models import KINDS_WITH_VALIDATION, Classifier, OnEpoch, SupportsTta, TaskSpec, build
 
 # What a fit imports when it needs it. Subprocesses are forked from a server that has it already: 2 s less each.
 PRELOAD = ("digits.training.crossval", "scipy.optimize", "scipy.stats", "sklearn.metrics")
@@ -72,9 +72,9 @@ def fit_on(
     """
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - commands with nothing to fit need not wait
 
-    model = build(spec, Setting(data.image_shape, data.classes, normalise), seed, on_epoch)
+    model = build(spec, TaskSpec(data.image_shape, data.classes, normalise), seed, on_epoch)
     watched: dict[str, Any] = {}
-    if spec["kind"] in WATCHING and len(valid):
+    if spec["kind"] in KINDS_WITH_VALIDATION and len(valid):
         watched = {"X_valid": data.images[valid], "y_valid": data.labels[valid], "start": start}
     with warnings.catch_warnings():
         # the limit on iterations is a budget here; reaching it is no fault
@@ -97,7 +97,7 @@ def fit_fold(
     fitted = perf_counter()
     held = data.holdout_rows[: None if fold is not None else 0]
     parts = (data.images[data.valid_rows(fold)], data.images[held], data.test_images)
-    if isinstance(model, UsesTta) and spec["tta"]:
+    if isinstance(model, SupportsTta) and spec["tta"]:
         found = [model.predict_with_and_without_tta(part) for part in parts]
         predictions, without_tta = (Predictions(*each) for each in zip(*found, strict=True))
     else:

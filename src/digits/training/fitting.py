@@ -15,7 +15,7 @@ from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.logs import log, log_to
 from digits.data.dataset import Dataset, load_dataset
-from digits.models import UNWATCHED, OnEpoch, family
+from digits.models import NO_EARLY_STOPPING, OnEpoch, family
 from digits.training.crossval import fit_fold
 from digits.training.runs import RunFolder, RunSpec
 from digits.training.schedule import Fit
@@ -37,7 +37,7 @@ def fit_fold_unit(data: Dataset, runs: Path, spec: RunSpec, fold: int, on_epoch:
 
 def fit_refit_unit(data: Dataset, runs: Path, spec: RunSpec, fit: Fit, on_epoch: OnEpoch | None = None) -> None:
     """Refit a run on all labelled images, for the epochs and from the seed of `fit`, and save the unit."""
-    folder, model = RunFolder(runs, spec), spec.model | {"epochs": fit.epochs} | UNWATCHED
+    folder, model = RunFolder(runs, spec), spec.model | {"epochs": fit.epochs} | NO_EARLY_STOPPING
     _fit(data, folder, folder.refit(fit), None, model, fit.seed, on_epoch)
 
 

@@ -17,7 +17,7 @@ from digits.common.files import fingerprint, read_json, write_json
 from digits.common.host import processor
 from digits.common.processes import ProcessDiedError, Send, run_in_subprocess
 from digits.data.dataset import Dataset, load_dataset
-from digits.models import FAMILIES, UNWATCHED, Setting, build
+from digits.models import FAMILIES, NO_EARLY_STOPPING, TaskSpec, build
 from digits.training.crossval import PRELOAD
 from digits.training.device import Device, use_gpu
 from digits.training.runs import RunSpec
@@ -57,7 +57,7 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
     }
     path = machines / f"timing-{fingerprint(decisive)}.json"
     if (known := read_json(path)) is None:
-        short = model | {"epochs": _EPOCHS, "min_steps": 0} | UNWATCHED
+        short = model | {"epochs": _EPOCHS, "min_steps": 0} | NO_EARLY_STOPPING
         tasks = [_Task(data.folder, short, run.normalise, gpu) for gpu in device.workers]
         with (
             console.waiting(f"a timing of {model['layers']}: some seconds, once"),
@@ -102,7 +102,7 @@ def _measure(task: _Task, send: Send) -> None:
         computed.append(process_time())
         model.model_.stop_training = ends[-1] - ends[0] > _ENOUGH
 
-    model: Any = build(task.model, Setting(data.image_shape, data.classes, task.normalise), 0, on_epoch)
+    model: Any = build(task.model, TaskSpec(data.image_shape, data.classes, task.normalise), 0, on_epoch)
     started = perf_counter()
     model.fit(data.images[rows], data.labels[rows])
     fitted = perf_counter()

@@ -16,7 +16,7 @@ from digits.cli.context import Context, Outcome
 from digits.common.files import read_json, write_atomic, write_json
 from digits.common.logs import log_to
 from digits.evaluation.metrics import Gain
-from digits.models.search_space import narrowed, within
+from digits.models.search_space import narrow_space, values_inside
 from digits.training.tuned import TUNED, Study, study_of
 from digits.tuning import report
 from digits.tuning.confirmation import DEFAULT, Unit, confirm, confirmed, gain, leader, mean_accuracy, open_confirmation
@@ -86,12 +86,12 @@ class _Tuning:
         """What is searched."""
         kind = self.default["kind"]
         first, start = (self.params.enqueue, self.params.initial_point) if self.params.model == "train" else ({}, {})
-        space = narrowed(kind, self.params.space)
+        space = narrow_space(kind, self.params.space)
         return Plan(
             kind=kind,
             space=space,
             first={DEFAULT: {}, **first},
-            start=within(space, start),
+            start=values_inside(space, start),
             lengths=lengths(self.params.max_epochs or self.default[LENGTH[kind]], self.params.reduction_factor),
             reduction=self.params.reduction_factor,
             seed=self.params.seed,
