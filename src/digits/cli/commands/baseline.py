@@ -13,9 +13,9 @@ from digits.training.runs import RunFolder
 
 
 def run(context: Context) -> Outcome:
-    """Make one run per model of params.yaml's `baseline` that ONLY names, and rank all that are finished.
+    """Fit the models of params.yaml's `baseline` that ONLY names, one run each, and rank all finished ones.
 
-    Writes reports/baseline.csv and reports/baseline.md. Raises UserError at the end where a fit failed.
+    Writes reports/baseline.csv and reports/baseline.md. Raises UserError after the ranking where a fit failed.
     """
     data = context.data
     specs = {spec.name: spec for spec in baseline_runs(context.params, data, context.paths.studies)}
@@ -30,19 +30,20 @@ def run(context: Context) -> Outcome:
         Entry(folder.spec.name, folder.finish(data), folder.result(data, range(data.fold_count)).oof)
         for folder in finished
     ]
-    board = rank_runs(entries, labels)
+    ranking = rank_runs(entries, labels)
     if entries:
-        write_atomic(context.paths.reports / "baseline.csv", board.to_csv(index=False, lineterminator="\n"))
-        write_atomic(context.paths.reports / "baseline.md", markdown(board))
-        context.console.table(list(TITLES), cells(board))
+        write_atomic(context.paths.reports / "baseline.csv", ranking.to_csv(index=False, lineterminator="\n"))
+        write_atomic(context.paths.reports / "baseline.md", markdown(ranking))
+        context.console.table(list(TITLES), cells(ranking))
         context.console.say(NOTE)
     if work.failures:
         raise UserError(
-            f"{len(work.failures)} of {work.fits} fits failed, the others are kept; the same command tries them again"
+            f"{len(work.failures)} of {work.fits} fits failed, the others are kept; "
+            "the same command repeats those that failed"
         )
-    best = board.iloc[0]
+    best = ranking.iloc[0]
     return Outcome(
         f"{len(entries)} models, best {best['name']}: CV accuracy {best['cv_accuracy']:.4f}; reports/baseline.csv, .md",
         work.fits > 0,
-        ("make submit   blends the baselines in",),
+        ("make submit   blends the baselines with the networks",),
     )

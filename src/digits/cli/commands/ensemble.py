@@ -1,4 +1,4 @@
-"""Blend the finished runs, and estimate how good the blend is."""
+"""Blend the finished runs and estimate the blend's accuracy."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from digits.ensemble.selection import select
 
 
 def run(context: Context) -> Outcome:
-    """Make runs/blend-<fingerprint> of the trained network and of every finished baseline.
+    """Make runs/blend-<fingerprint> of all finished networks and baselines.
 
     Writes reports/ensemble.md and reports/uncertain.png.
     """
@@ -21,18 +21,19 @@ def run(context: Context) -> Outcome:
     if not chosen.runs:
         raise UserError("no run is finished for these params; type: make train")
     name = context.blend_name
-    made = load_blend(context.paths.runs, name)
-    blend = made or _blend(context, chosen, name)
+    existing = load_blend(context.paths.runs, name)
+    blend = existing or _blend(context, chosen, name)
     write_atomic(context.paths.reports / "ensemble.md", markdown(blend))
     write_atomic(context.paths.reports / PICTURE, (context.paths.runs / name / PICTURE).read_bytes())
     return Outcome(
         f"{_composition(blend)}: expected score {blend.expected}, CV accuracy {blend.cv}, holdout {blend.holdout}; "
         "reports/ensemble.md, uncertain.png",
-        made is None,
+        existing is None,
     )
 
 
 def _composition(blend: Blend) -> str:
+    """The method and the members with their weights, in a line."""
     if len(blend.weights) == 1:
         return f"{next(iter(blend.weights))} {blend.method}"
     parts = [

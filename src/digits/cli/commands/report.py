@@ -1,4 +1,4 @@
-"""Make the page that a person looks at."""
+"""Write the report, one HTML page."""
 
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ from digits.report.page import render
 
 
 def run(context: Context) -> Outcome:
-    """Write reports/index.html of whatever there is."""
+    """Write reports/index.html about everything that is finished."""
     content = gather(context.params, _prepared(context), context.paths)
     page = render(content, commit(context.paths.root), datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
     path = context.paths.reports / "index.html"
@@ -21,7 +21,7 @@ def run(context: Context) -> Outcome:
 
 
 def _prepared(context: Context) -> Dataset | None:
-    """The arrays, or None where they are not made yet: a page can be made of nothing."""
+    """The arrays, or None where they are not prepared yet: the report then says so."""
     try:
         return context.data
     except UserError:

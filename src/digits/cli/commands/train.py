@@ -1,4 +1,4 @@
-"""Fit Keras networks for as many minutes as the user has."""
+"""Fit Keras networks for train.budget minutes."""
 
 from collections.abc import Sequence
 from time import monotonic
@@ -12,26 +12,26 @@ from digits.training.schedule import Fit
 
 
 def run(context: Context) -> Outcome:
-    """Make or continue the runs that params.yaml's `train` asks for, see digits.training.budget."""
+    """Make or continue the runs that digits.training.budget plans for params.yaml's `train`."""
     started = monotonic()
     plan, data, runs = context.plan, context.data, context.paths.runs
     folders = [RunFolder(runs, part.spec) for part in plan.parts]
-    spent_on = [folder.path / "budget.json" for folder in folders]  # the largest budget that has been used up
-    worked = any((read_json(path) or {"minutes": 0})["minutes"] < plan.minutes for path in spent_on)
+    records = [folder.path / "budget.json" for folder in folders]  # the largest budget that was used up
+    worked = any((read_json(path) or {"minutes": 0})["minutes"] < plan.minutes for path in records)
     interrupted = worked and not _spend(context, plan, started)
     if not folders[0].done(data.fold_count):
-        raise KeyboardInterrupt  # there is nothing yet to go on with
+        raise KeyboardInterrupt  # without a finished fold later stages have nothing to work with
     if worked and not interrupted:
-        for path in spent_on:
+        for path in records:
             write_json(path, {"minutes": plan.minutes})
     lines = [_fitted(context, part, folder) for part, folder in zip(plan.parts, folders, strict=True)]
     return Outcome("; ".join(filter(None, lines)), worked, interrupted=interrupted)
 
 
 def _spend(context: Context, plan: Plan, started: float) -> bool:
-    """Fit each part's network until its time is up; returns whether the user let it.
+    """Fit each part's network until its time is up; returns False where the user interrupted it.
 
-    started: by the clock of `monotonic`, when the budget began, which planning is part of: it measures a new machine.
+    started: time in seconds of `monotonic` at which the budget began; measuring a new machine counts.
     """
     runs = context.paths.runs
     ends, latest = plan.ends(runs), plan.latest(runs)
@@ -47,7 +47,7 @@ def _spend(context: Context, plan: Plan, started: float) -> bool:
 
 
 def _foreseen(context: Context, plan: Plan, ends: Sequence[float], gone: float) -> str:
-    """The plan in a line for each network: what will be fitted, for how long, and what is to be expected."""
+    """The plan, a line per network: its fits, their minutes, and the accuracy that a fit is expected to have."""
     lines, at = [], gone
     for part, end in zip(plan.parts, ends, strict=True):
         slots = plan.slots(part, context.paths.runs, end - at)
@@ -59,11 +59,12 @@ def _foreseen(context: Context, plan: Plan, ends: Sequence[float], gone: float) 
         )
         at = max(at, end)
     return "\n".join(
-        [f"plan: {plan.minutes:g} minutes, {_count(plan.workers, 'fit')} at a time{_left_out(context)}", *lines]
+        [f"plan: {plan.minutes:g} minutes, {_count(plan.workers, 'fit')} in parallel{_left_out(context)}", *lines]
     )
 
 
 def _left_out(context: Context) -> str:
+    """The networks that cannot take images of this size, as an end of the line; empty where all can."""
     if not (names := context.params.too_large):
         return ""
     height, width = context.data.image_shape
@@ -72,19 +73,19 @@ def _left_out(context: Context) -> str:
 
 def _fits(fits: Sequence[Fit]) -> str:
     folds = [fit for fit in fits if fit.fold is not None]
-    wholes = [fit for fit in fits if fit.fold is None]
+    refits = [fit for fit in fits if fit.fold is None]
     parts = []
     if folds:
         parts.append(f"{_count(len(folds), 'fold')} ({folds[0].epochs} epochs)")
-    if wholes:
-        epochs = sorted({fit.epochs for fit in wholes})
-        shown = str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
-        parts.append(f"{_count(len(wholes), 'fit')} on all labelled images ({shown} epochs)")
+    if refits:
+        epochs = sorted({fit.epochs for fit in refits})
+        extent = str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
+        parts.append(f"{_count(len(refits), 'refit')} on all labelled images ({extent} epochs)")
     return ", then ".join(parts) or "nothing more"
 
 
 def _fitted(context: Context, part: Part, folder: RunFolder) -> str:
-    """What there is of a network now, in a line; nothing where it has no fold yet."""
+    """The finished fits of a network and their accuracy, in a line; empty where it has no fold yet."""
     if not folder.done(context.data.fold_count):
         return ""
     metrics = folder.finish(context.data)
@@ -92,7 +93,7 @@ def _fitted(context: Context, part: Part, folder: RunFolder) -> str:
     cv = f"{metrics['cv_accuracy']:.4f} ({metrics['cv_low']:.4f} to {metrics['cv_high']:.4f})"
     return (
         f"{part.name}, {part.spec.model['layers']}: {folds}, CV accuracy {cv}, "
-        f"{_count(len(folder.wholes()), 'fit')} on all labelled images; {folder.path.relative_to(context.paths.root)}"
+        f"{_count(len(folder.wholes()), 'refit')} on all labelled images; {folder.path.relative_to(context.paths.root)}"
     )
 
 
