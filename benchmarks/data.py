@@ -32,7 +32,7 @@ def measure(context: Context) -> dict[str, Any]:
     train = Path(source.folder) / params.competition.train_file
 
     def cached() -> None:
-        found = find_source(params.competition, context.paths, context.named)
+        found = find_source(params.competition, context.paths, context.data_path)
         load_dataset(context.paths.processed / folder_name(params, found))
 
     plain, ours, cache = [], [], []

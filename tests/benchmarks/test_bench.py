@@ -36,9 +36,8 @@ def test_the_report_has_what_was_measured(
         "train.candidates=[default]",
         "train.batch_size=64",
     )
-    overrides = digits_arguments(also=also)[-1]
-    assert digits("fetch", "prepare", also=also).returncode == 0
-    monkeypatch.setattr(sys, "argv", ["benchmarks", "networks", "--set", overrides])
+    assert digits("data", also=also).returncode == 0
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *digits_arguments("networks", also=also)])
     assert command.main() == 0
     report: dict[str, Any] = read_json(workspace / "reports" / "bench.json")
     assert {"machine", "speedup", "peak_share", "overhead_share", "frontier"} <= set(report)

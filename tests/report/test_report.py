@@ -87,10 +87,10 @@ def full(digits: Digits, workspace: Path) -> Path:
     planted = (f"submit.message={PLANTED.replace(' ', '')}", f"competition.class_names=[{names}]")
     also = (*SMALL, "data.folds=2", "tune.n_trials=3", "tune.seeds=1", MINUTES, *planted)
     for stages in (
-        ("fetch", "prepare", "baseline", "--data", "practice"),
-        ("train", "ensemble", "submit"),
+        ("baseline", "--data", "practice"),
+        ("submit",),
         ("tune",),
-        ("study", "--only", "opt-simple rate-0.1 rate-1"),
+        ("recipes", "--only", "opt-simple rate-0.1 rate-1"),
     ):
         shown = digits(*stages, toy=False, also=also)
         assert shown.returncode == 0, shown.stderr
@@ -160,13 +160,13 @@ def test_the_next_step_follows_from_what_there_is(digits: Digits, workspace: Pat
     found = gather(params, None, paths)
     assert next_step(found).startswith("type make submit DATA=path/to/toy.zip")
     write_toy_files(workspace / "data" / "raw")
-    assert digits("fetch", "prepare", "train").returncode == 0
+    assert digits("train").returncode == 0
     [folder] = paths.processed.iterdir()
     data = load_dataset(folder)
     without = replace(gather(params, data, paths), runs=())
     assert next_step(without).startswith("type make submit: it fits networks")
     assert "no blend of them yet" in next_step(gather(params, data, paths))
-    assert digits("ensemble", "submit").returncode == 0
+    assert digits("submit").returncode == 0
     done = gather(params, data, paths)
     assert "nothing was uploaded yet" in next_step(done)
     [line] = done.submissions
@@ -181,7 +181,7 @@ def test_a_run_of_one_fold_has_no_spread_and_its_loss_is_explained_where_it_lear
     digits: Digits, workspace: Path
 ) -> None:
     write_toy_files(workspace / "data" / "raw")
-    assert digits("fetch", "prepare", "train").returncode == 0
+    assert digits("train").returncode == 0
     [folder] = (workspace / "data" / "processed").iterdir()
     found = gather(load_params(ROOT / "params.yaml", TOY), load_dataset(folder), Paths(workspace))
     [run] = found.runs
