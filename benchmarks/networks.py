@@ -35,11 +35,11 @@ def measure(context: Context) -> dict[str, Any]:
     overhead_share: what is no training step (start-up, tracing, input, looking, judging, saving) in a fit of 3 minutes.
     frontier: accuracy on the holdout for each network, fitted from several seeds on everything else.
     """
-    spec = context.device.settle(context.params.train.spec)
-    context.console.say(context.device.line(spec.model_dump()))
+    spec = context.device.resolve(context.params.train.spec)
+    context.console.say(context.device.description(spec.model_dump()))
     known = {name: context.params.network(name) for name in context.params.networks}
     names = sorted(filter(lambda name: context.params.fits(known[name]), known), key=lambda name: known[name].epochs)
-    networks = {name: context.device.settle(known[name]) for name in names}
+    networks = {name: context.device.resolve(known[name]) for name in names}
     with context.console.bar("bench", ROUNDS + len(SEEDS) * len(names), "measurements") as bar:
         speeds = _speeds(spec, bar)
         fits = {name: [] for name in names}  # type: dict[str, list[dict[str, float]]]

@@ -10,7 +10,7 @@ from digits.data.dataset import Dataset
 from digits.ensemble.members import Members, blend_name, members
 from digits.training.budget import Part, Plan
 from digits.training.candidates import baseline_runs
-from digits.training.fitting import fit_refit, fit_unit
+from digits.training.fitting import fit_fold_unit, fit_refit_unit
 from digits.training.runs import RunFolder, RunSpec, run_spec
 from digits.training.schedule import Fit, Goal, Sizes, Timing
 from toys import ROOT, TOY
@@ -34,7 +34,7 @@ def specs(toy_data: Dataset) -> dict[str, RunSpec]:
 
 
 def found(params: Params, specs: dict[str, RunSpec], names: str, data: Dataset, paths: Paths) -> Members:
-    goal = Goal(folds=2, epochs=2, seed=0, fits=1)
+    goal = Goal(folds=2, epochs=2, seed=0, refits=1)
     parts = tuple(Part(name, specs[name], goal, Timing(1, 1, 1), 60) for name in names.split())
     return members(params, Plan(parts, tuple(specs.values()), Sizes(1, 1, 1), workers=2, minutes=1), data, paths)
 
@@ -44,11 +44,11 @@ def test_members_are_all_runs_that_have_the_folds_of_the_planned_one(
 ) -> None:
     small = baseline_runs(toy_params, toy_data, paths.studies)[0]
     for fold in range(3):
-        fit_unit(toy_data, paths.runs, small, fold)
+        fit_fold_unit(toy_data, paths.runs, small, fold)
     assert [run.spec.name for run in found(toy_params, specs, "some", toy_data, paths).runs] == ["small"]
-    fit_unit(toy_data, paths.runs, specs["some"], 0)
-    fit_unit(toy_data, paths.runs, specs["some"], 1)
-    fit_unit(toy_data, paths.runs, specs["looks"], 0)
+    fit_fold_unit(toy_data, paths.runs, specs["some"], 0)
+    fit_fold_unit(toy_data, paths.runs, specs["some"], 1)
+    fit_fold_unit(toy_data, paths.runs, specs["looks"], 0)
     two = found(toy_params, specs, "some", toy_data, paths)
     assert ([run.spec for run in two.runs], two.folds) == ([specs["some"], small], (0, 1))
     three = found(toy_params, specs, "looks", toy_data, paths)
@@ -60,7 +60,7 @@ def test_variants_differ_in_the_members_that_have_views(
     toy_params: Params, toy_data: Dataset, specs: dict[str, RunSpec], paths: Paths
 ) -> None:
     for name in ("some", "looks"):
-        fit_unit(toy_data, paths.runs, specs[name], 0)
+        fit_fold_unit(toy_data, paths.runs, specs[name], 0)
     (some,) = [RunFolder(paths.runs, specs["some"])]
     assert [*Members((some,), (0,)).variants(toy_data)] == [""]
     variants = found(toy_params, specs, "some", toy_data, paths).variants(toy_data)
@@ -75,9 +75,9 @@ def test_variants_differ_in_the_members_that_have_views(
 def test_another_fit_on_all_images_is_another_blend(
     toy_params: Params, toy_data: Dataset, specs: dict[str, RunSpec], paths: Paths
 ) -> None:
-    fit_unit(toy_data, paths.runs, specs["some"], 0)
+    fit_fold_unit(toy_data, paths.runs, specs["some"], 0)
     before = blend_name(toy_params, found(toy_params, specs, "some", toy_data, paths))
-    fit_refit(toy_data, paths.runs, specs["some"], Fit(None, 1, 5))
+    fit_refit_unit(toy_data, paths.runs, specs["some"], Fit(None, 1, 5))
     chosen = found(toy_params, specs, "some", toy_data, paths)
     assert blend_name(toy_params, chosen) != before
     [member] = chosen.variants(toy_data)[""]
@@ -88,10 +88,10 @@ def test_networks_beside_the_first_are_judged_on_the_folds_that_all_have(
     toy_params: Params, toy_data: Dataset, specs: dict[str, RunSpec], paths: Paths
 ) -> None:
     for fold in range(3):
-        fit_unit(toy_data, paths.runs, specs["some"], fold)
-    fit_unit(toy_data, paths.runs, specs["looks"], 0)
+        fit_fold_unit(toy_data, paths.runs, specs["some"], fold)
+    fit_fold_unit(toy_data, paths.runs, specs["looks"], 0)
     alone = found(toy_params, specs, "some looks", toy_data, paths)
     assert ([run.spec for run in alone.runs], alone.folds) == ([specs["some"]], (0, 1, 2)), "one of three is too few"
-    fit_unit(toy_data, paths.runs, specs["looks"], 2)
+    fit_fold_unit(toy_data, paths.runs, specs["looks"], 2)
     both = found(toy_params, specs, "some looks", toy_data, paths)
     assert ([run.spec for run in both.runs], both.folds) == ([specs["some"], specs["looks"]], (0, 2))
