@@ -8,8 +8,10 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
+import pytest
 
-from digits.config import KaggleParams
+from digits.common.errors import UserError
+from digits.config import KaggleParams, load_params
 from digits.data.dataset import Dataset, load_dataset, save_dataset
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +54,13 @@ TOY = (
 )
 
 MINUTES = "train.budget=10"
+
+
+def params_faults(*overrides: str) -> list[str]:
+    """Faults, a line each, of params.yaml with overrides."""
+    with pytest.raises(UserError) as caught:
+        load_params(ROOT / "params.yaml", overrides)
+    return str(caught.value).splitlines()
 
 
 def toy_images(count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -114,13 +114,13 @@ def test_interrupted_it_makes_the_best_of_what_is_finished_and_goes_on_later(toy
     assert process.returncode == 130
     assert "the same command goes on from there" in told and "Traceback" not in told
     assert "predictions" in shown
-    assert not list((toy / "runs").glob("cnn-*/whole-*"))
+    assert not list((toy / "runs").glob("cnn-*/refit-*"))
     done = tree(next((toy / "runs").glob("cnn-*/fold-0")))
     assert len(pd.read_csv(submission(toy))) == 30
     again = digits("submit", also=also)
     assert again.returncode == 0, again.stderr
     [run] = (toy / "runs").glob("cnn-*")
-    assert len([*run.glob("fold-*")]) == 3 and len([*run.glob("whole-*")]) == 2
+    assert len([*run.glob("fold-*")]) == 3 and len([*run.glob("refit-*")]) == 2
     assert tree(next((toy / "runs").glob("cnn-*/fold-0"))) == done
     assert "Nothing to do" in digits("submit", also=also).stdout
 
@@ -132,9 +132,9 @@ def test_more_minutes_go_on_from_what_less_have_left(toy: Path, digits: Digits) 
     before = tree(run)
     assert "Nothing to do" in digits("train", also=(one, "train.budget=0.0005")).stdout
     more = digits("train", also=(one, MINUTES, "train.refits=2"))
-    assert more.returncode == 0 and len([*run.glob("whole-*")]) == 2
+    assert more.returncode == 0 and len([*run.glob("refit-*")]) == 2
     after = tree(run)
-    kept = {name for name in before if name.startswith(("fold-", "whole-"))}
+    kept = {name for name in before if name.startswith(("fold-", "refit-"))}
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
 
 
@@ -148,7 +148,7 @@ def test_many_minutes_are_shared_by_networks_that_are_blended(toy: Path, digits:
     assert all("accuracy not known yet" in line for line in planned)
     runs = sorted((toy / "runs").glob("cnn-*"))
     assert [len([*run.glob("fold-*")]) for run in runs] == [3, 3]
-    assert [len([*run.glob("whole-*")]) for run in runs] == [1, 1]
+    assert [len([*run.glob("refit-*")]) for run in runs] == [1, 1]
     report = (toy / "reports" / "ensemble.md").read_text()
     assert all(run.name in report for run in runs)
     assert "Nothing to do" in digits("submit", also=also).stdout
@@ -171,7 +171,7 @@ def test_baselines_never_import_tensorflow_and_are_blended_in(toy: Path, digits:
     for name in ("tensorflow", "keras"):
         (blocked / f"{name}.py").write_text("raise ImportError('this command must do without')\n")
     command = digits_command("baseline")
-    environment = os.environ | {"PYTHONPATH": str(blocked)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(blocked), os.environ.get("PYTHONPATH", "")])}
     light = subprocess.run(command, cwd=toy, env=environment, capture_output=True, text=True, check=False)
     assert light.returncode == 0, light.stderr
     heavy = subprocess.run(
@@ -253,8 +253,9 @@ def test_what_tune_finds_train_takes(toy: Path, digits: Digits) -> None:
     assert "Nothing to do" in digits("tune", also=also).stdout
     assert tree(toy / "runs") == before
     found = yaml.safe_load(best.read_text())["train"]
-    assert 0.5 < found["measured"]["toy"]["tuned"] <= 1
-    assert f"accuracy of one about {found['measured']['toy']['tuned']:.4f}" in digits("train", also=also).stdout
+    accuracy = found["measured_accuracy"]["toy"]["tuned"]
+    assert 0.5 < accuracy <= 1
+    assert f"accuracy of one about {accuracy:.4f}" in digits("train", also=also).stdout
     comments = [line for line in best.read_text().splitlines() if line.startswith("#")]
     best.write_text("\n".join([*comments, "train:", "  layers: 2C3 MP2 4"]))
     assert "  tuned, 2C3 MP2 4: 1 fold" in digits("train", also=also).stdout
@@ -356,8 +357,8 @@ def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits
     (workspace / "params.shapes.yaml").write_text(
         "extends: params.yaml\ncompetition: {slug: shapes, image_shape: [20, 20], classes: 4, label_column: kind,"
         " class_names: [north, east, south, west], test_id_column: key, pixel_prefix: px, first_pixel: 1,"
-        " submission_id: key, submission_label: kind, first_id: 0, train_rows: null, test_rows: 30}\n"
-        "data: {folds: 2}\ntrain: {fits: 1, layers: MP2 4C3 MP2 16, epochs: 30, min_steps: 0, learning_rate: 0.02,"
+        " submission_id_column: key, submission_label_column: kind, first_id: 0, train_rows: null, test_rows: 30}\n"
+        "data: {folds: 2}\ntrain: {refits: 1, layers: MP2 4C3 MP2 16, epochs: 30, min_steps: 0, learning_rate: 0.02,"
         " batch_size: 16, augment: {rotation: 0.0, shift: 0.0, zoom: 0.0}}\n"
     )
     made = digits("submit", "--params", "params.shapes.yaml", "--data", "files", toy=False)

@@ -38,7 +38,7 @@ def test_every_drawn_network_is_one_and_every_choice_occurs(params: Params) -> N
         drawn = draw(Dice(seed), SPACES["cnn"])
         overrides = parameters("cnn", drawn)
         normalise = overrides.pop("normalise")
-        spec = CnnSpec.model_validate(overlay(params.train.spec.model_dump(), overrides, ("optimizer", "schedule")))
+        spec = CnnSpec.model_validate(overlay(params.train.spec.model_dump(), overrides))
         output_size(parse_layers(spec.layers), (28, 28))
         assert normalise in ("/255", "standard", "minmax")
         assert spec.optimizer.name == drawn["optimizer"] and spec.activation == drawn["activation"]
@@ -52,7 +52,7 @@ def test_every_drawn_network_is_one_and_every_choice_occurs(params: Params) -> N
 
 def test_layers_say_what_was_drawn() -> None:
     drawn = {
-        "blocks": 2, "convolutions": 2, "filters": 16, "growth": 1.5, "kernel": 3, "downsampling": "stride",
+        "blocks": 2, "convolutions": 2, "filters": 16, "growth": 1.5, "kernel_size": 3, "downsampling": "stride",
         "batch_norm": True, "block_dropout": 0.2, "head": "flatten", "dense_layers": 1, "units": 64, "dropout": 0.5,
     }  # fmt: skip
     rest = draw(Dice(0), SPACES["cnn"])
@@ -87,7 +87,7 @@ def test_narrowed_and_frozen_dimensions_hold() -> None:
     wanted = {
         "blocks": [2, 3],
         "optimizer": ["adam", "sgd"],
-        "kernel": 3,
+        "kernel_size": 3,
         "dropout": 0.25,
         "learning_rate": [1e-3, 2e-3],
     }
@@ -96,15 +96,15 @@ def test_narrowed_and_frozen_dimensions_hold() -> None:
         dice = Dice(seed)
         drawn = draw(dice, space)
         assert 2 <= drawn["blocks"] <= 3 and drawn["optimizer"] in ("adam", "sgd")
-        assert drawn["kernel"] == 3 and drawn["dropout"] == 0.25
-        assert not {"kernel", "dropout"} & dice.asked.keys(), "what is frozen is not drawn"
+        assert drawn["kernel_size"] == 3 and drawn["dropout"] == 0.25
+        assert not {"kernel_size", "dropout"} & dice.asked.keys(), "what is frozen is not drawn"
         assert 1e-3 <= drawn.get("learning_rate", 1e-3) <= 2e-3
 
 
 def test_only_what_lies_in_a_narrowed_space_is_set_out_from(params: Params) -> None:
     assert within(SPACES["cnn"], params.tune.initial_point) == params.tune.initial_point
-    space = narrowed("cnn", {"blocks": 3, "kernel": 5, "optimizer": ["adam", "sgd"], "zoom": [0.0, 0.05]})
-    outside = {"blocks", "kernel", "zoom"}
+    space = narrowed("cnn", {"blocks": 3, "kernel_size": 5, "optimizer": ["adam", "sgd"], "zoom": [0.0, 0.05]})
+    outside = {"blocks", "kernel_size", "zoom"}
     assert within(space, params.tune.initial_point).keys() == params.tune.initial_point.keys() - outside
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from digits.common.matching import nearest_or_all
+from digits.common.matching import hint
 
 
 class Draws(Protocol):
@@ -100,7 +100,7 @@ _NETWORK: Space = {
     "convolutions": Dimension(Span(1, 3)),  # of a block
     "filters": Dimension(Choice((16, 32, 48, 64))),  # of the first block; multiples of 16 suit matrix units
     "growth": Dimension(Choice((1.0, 1.5, 2.0))),  # of the filters, from block to block
-    "kernel": Dimension(Choice((3, 5))),
+    "kernel_size": Dimension(Choice((3, 5))),
     "downsampling": Dimension(Choice(("max-pooling", "average-pooling", "stride"))),  # at the end of a block
     "batch_norm": Dimension(Choice((False, True))),  # behind each convolution
     "block_dropout": Dimension(Span(0.0, 0.4, step=0.1)),  # behind each block
@@ -155,7 +155,7 @@ def narrowed(kind: str, wanted: Mapping[str, Any]) -> Space:
     space = dict(SPACES[kind])
     for name, values in wanted.items():
         if name not in space:
-            raise ValueError(f"{name}: there is nothing of that name to search{nearest_or_all(name, space)}")
+            raise ValueError(f"{name}: there is nothing of that name to search{hint(name, space)}")
         try:
             space[name] = Dimension(space[name].range.narrowed(values), space[name].needs)
         except ValueError as error:
@@ -214,7 +214,7 @@ def _layers(drawn: Mapping[str, Any]) -> str:
     strided, normalised = drawn["downsampling"] == "stride", ["BN"] if drawn["batch_norm"] else []
     for block in range(drawn["blocks"]):
         filters = round(drawn["filters"] * drawn["growth"] ** block)
-        convolution = f"{filters}C{drawn['kernel']}"
+        convolution = f"{filters}C{drawn['kernel_size']}"
         words += [convolution, *normalised] * (drawn["convolutions"] - strided)
         words += [f"{convolution}s2", *normalised] if strided else [f"{drawn['downsampling'][0].upper()}P2"]
         words += _dropout(drawn["block_dropout"])

@@ -135,7 +135,7 @@ def _runs(data: Dataset, folder: Path) -> tuple[Run, ...]:
             continue
         folds = run.done(data.fold_count)
         result = run.result(data, folds)
-        histories = (unit / "history.jsonl" for unit in map(run.unit, folds))
+        histories = (unit / "history.jsonl" for unit in map(run.fold, folds))
         found.append(
             Run(
                 spec=spec,
@@ -144,8 +144,8 @@ def _runs(data: Dataset, folder: Path) -> tuple[Run, ...]:
                 histories=tuple(filter(None, map(_lines, histories))),
                 rows=result.rows,
                 oof=result.oof,
-                wholes=len(run.wholes()),
-                minutes=sum(map(run.unit_seconds, map(run.unit, folds))) / 60 / len(folds),
+                wholes=len(run.refits()),
+                minutes=sum(map(run.unit_seconds, map(run.fold, folds))) / 60 / len(folds),
             )
         )
     # a run of one fold may have met an easy one: those of most folds come first

@@ -5,7 +5,7 @@ import numpy as np
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
-from digits.common.matching import choose
+from digits.common.matching import select_names
 from digits.evaluation.ranking import NOTE, TITLES, Entry, cells, markdown, rank_runs
 from digits.training.candidates import baseline_runs
 from digits.training.fitting import fit_in_parallel
@@ -19,7 +19,7 @@ def run(context: Context) -> Outcome:
     """
     data = context.data
     specs = {spec.name: spec for spec in baseline_runs(context.params, data, context.paths.studies)}
-    chosen = [specs[name] for name in choose(context.only, list(specs), "baseline")]
+    chosen = [specs[name] for name in select_names(context.only, list(specs), "baseline")]
     work = fit_in_parallel(
         data, context.paths.runs, chosen, context.params.baseline.workers, context.console, "baseline"
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
-from digits.common.matching import choose
+from digits.common.matching import select_names
 from digits.data.dataset import Dataset, load_dataset
 from digits.replication.findings import ranks, sentences
 from digits.replication.fits import complete, units
@@ -32,7 +32,7 @@ def run(context: Context) -> Outcome:
     if context.params.competition.slug != _DIGITS:
         raise UserError(f"the recipes are for {_DIGITS}; type: make recipes, without PARAMS")
     recipes = load_recipes()
-    chosen = _with_predecessors(recipes, choose(context.only, [*recipes], "recipe"))
+    chosen = _with_predecessors(recipes, select_names(context.only, [*recipes], "recipe"))
     datasets = {"digits": context.data}
     if fashion := _fashion(context):
         datasets["fashion"] = fashion
