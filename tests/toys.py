@@ -121,9 +121,8 @@ Digits = Callable[..., Shown]
 
 
 def digits_arguments(*arguments: str, toy: bool = True, also: tuple[str, ...] = ()) -> list[str]:
-    """Arguments of the command, on the toy competition unless told otherwise; `also`: further overrides."""
-    overrides = (*(TOY if toy else ()), *also)
-    return [*arguments, *(["--set", " ".join(f"'{item}'" for item in overrides)] if overrides else [])]
+    """Arguments of the command line, on the toy competition unless `toy` is false; also: further overrides."""
+    return [*arguments, *(f"--set={override}" for override in (*(TOY if toy else ()), *also))]
 
 
 def digits_command(*arguments: str, also: tuple[str, ...] = ()) -> list[str]:

@@ -91,7 +91,7 @@ def test_a_probe_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_gpu_that_is_required_and_missing_stops_before_anything_is_fitted(workspace: Path, digits: Digits) -> None:
     write_toy_files(workspace / "data" / "raw")
-    shown = digits("fetch", "prepare", "train", "--require-gpu")
+    shown = digits("train", "--require-gpu")
     assert shown.returncode == 2
     assert "error: REQUIRE_GPU is set, but TensorFlow sees no GPU here" in shown.stderr
     assert not list((workspace / "runs").glob("cnn-*"))

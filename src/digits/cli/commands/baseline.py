@@ -40,11 +40,12 @@ def run(context: Context) -> Outcome:
         context.console.say(NOTE)
     if work.failures:
         raise UserError(
-            f"{len(work.failures)} of {work.fits} fits failed, the others are kept; the same command tries them again"
+            f"{len(work.failures)} of {work.fits} fits failed, the others are kept; "
+            "the same command repeats those that failed"
         )
     best = ranking.iloc[0]
     return Outcome(
         f"{len(entries)} models, best {best['name']}: CV accuracy {best['cv_accuracy']:.4f}; reports/baseline.csv, .md",
         work.fits > 0,
-        ("make submit   blends the baselines in",),
+        ("make submit   blends the baselines with the networks",),
     )
