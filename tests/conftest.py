@@ -8,10 +8,12 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from digits.cli.main import main
 from digits.common.console import Console
@@ -48,6 +50,19 @@ def params() -> Params:
 def toy_params() -> Params:
     """params.yaml, cut down to the toy competition."""
     return load_params(ROOT / "params.yaml", TOY)
+
+
+@pytest.fixture
+def one_blas_thread() -> Iterator[None]:
+    """For fits of milliseconds, whose threads would wait for each other for seconds on a busy machine."""
+    with threadpool_limits(1, "blas"):
+        yield
+
+
+@pytest.fixture
+def toy_spec(toy_params: Params) -> dict[str, Any]:
+    """Parameters of the toy network."""
+    return toy_params.train.spec.model_dump(mode="json")
 
 
 @pytest.fixture

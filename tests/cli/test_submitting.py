@@ -18,7 +18,6 @@ from digits.kaggle.upload import Uploader, tag
 from kaggle_server import KEY, TOKEN, USER, Fault, KaggleServer, token_in
 from toys import QUICK, Digits, Shown, digits_command, quick, write_toy_files
 
-SUBMIT = ("fetch", "prepare", "train", "ensemble", "submit")
 SOON = (
     "kaggle.timeout=120",
     "kaggle.retries=1",
@@ -75,7 +74,7 @@ def test_from_download_to_score(
     token_in(home)
     server.archive = toy_archive(tmp_path / "packed")
     server.faults["ListSubmissions"] = [Fault(status=503, message=f"no {TOKEN}")]
-    shown = connected(*SUBMIT)
+    shown = connected("submit")
     assert shown.returncode == 0, shown.stderr
     assert f"Kaggle: {USER}, by the token in ~/.kaggle/access_token" in shown.stdout
     assert "Kaggle: 2 submissions today, 5 more are allowed" in shown.stdout
@@ -90,9 +89,9 @@ def test_from_download_to_score(
         assert part in message
     assert [*server.blobs.values()] == [(workspace / "submissions" / lines[0]["file"]).read_bytes()]
 
-    count = len(server.requests)
-    again = connected(*SUBMIT)
-    assert "Nothing to do" in again.stdout and len(server.requests) == count, "what is done is not requested again"
+    asked = len(server.requests)
+    again = connected("submit")
+    assert "Nothing to do" in again.stdout and len(server.requests) == asked, "what is done is not asked for again"
 
     server.score = "0.00000"
     forced = command(workspace, "submit", "--force")
@@ -101,7 +100,7 @@ def test_from_download_to_score(
     assert len(server.submissions) == len({*server.messages()}) == 2
 
     server.score = "0.99500"
-    other = connected("train", "ensemble", "submit", also=("train.seed=5", "train.epochs=3"))
+    other = connected("submit", also=("train.seed=5", "train.epochs=3"))
     best = f"differs from the best so far, {lines[0]['file']} with 0.99500, in "
     assert best in words(other.stdout) and len(server.submissions) == 3
 
@@ -118,7 +117,7 @@ def test_from_download_to_score(
 
 def test_no_secret_is_in_what_is_refused_nor_in_a_traceback(server: KaggleServer, workspace: Path) -> None:
     server.faults["DownloadDataFiles"] = [Fault(status=400, message=f"{KEY} is wrong")]
-    shown = command(workspace, "fetch", "--debug")
+    shown = command(workspace, "data", "--debug")
     assert shown.returncode == 2 and "Kaggle refuses the request (*** is wrong)" in shown.stderr
     (workspace / "submissions" / "ledger.csv").mkdir(parents=True)  # no file, which nobody expects
     broken = command(workspace, "leaderboard", "--debug")
@@ -132,7 +131,7 @@ def test_what_is_refused_leaves_the_file_and_says_what_to_do(
     connected: Digits, server: KaggleServer, workspace: Path
 ) -> None:
     write_toy_files(workspace / "data" / "raw")
-    never = connected(*SUBMIT, "--upload", "never")
+    never = connected("submit", "--no-upload")
     assert never.returncode == 0 and "uploads it" in never.stdout and server.requests == []
     ledger = Ledger(workspace / "submissions" / "ledger.csv")
 
@@ -151,7 +150,7 @@ def test_what_is_refused_leaves_the_file_and_says_what_to_do(
     scored = connected("score")
     assert scored.returncode == 0 and "public score 0.99500" in words(scored.stdout)
 
-    assert connected("submit", "--force", "--upload", "never").returncode == 0
+    assert connected("submit", "--force", "--no-upload").returncode == 0
     server.allowed = 0
     assert connected("submit", "--force").returncode == 2
     server.allowed = 5
@@ -176,9 +175,9 @@ PRACTICE = (
 
 
 def test_practice_is_never_uploaded(connected: Digits, server: KaggleServer) -> None:
-    shown = connected(*SUBMIT, "--data", "practice", also=PRACTICE)
+    shown = connected("submit", "--data", "practice", also=PRACTICE)
     assert shown.returncode == 0 and "practice only" in words(shown.stdout), shown.stderr
-    insisted = connected("submit", "--data", "practice", "--upload", "always", also=PRACTICE)
+    insisted = connected("submit", "--data", "practice", "--upload", also=PRACTICE)
     assert insisted.returncode == 2 and "practice data is never uploaded" in insisted.stderr
     assert server.requests == []
 
@@ -191,15 +190,15 @@ def test_a_damaged_archive_is_refused_and_downloaded_anew(
     flipped = [whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :] for at in (middle, middle + 1, middle + 200)]
     for damaged in (whole[: len(whole) // 2], *flipped):
         server.archive = damaged
-        shown = connected("fetch")
-        assert shown.returncode == 2 and "no whole archive" in shown.stderr and "type the same again" in shown.stderr
+        shown = connected("data")
+        assert shown.returncode == 2 and "a damaged archive" in shown.stderr and "type the same again" in shown.stderr
     server.archive = whole
-    assert connected("fetch", "prepare").returncode == 0
+    assert connected("data").returncode == 0
 
 
 def test_rules_that_are_not_accepted_are_named_before_anything_is_fitted(server: KaggleServer, workspace: Path) -> None:
     server.faults["DownloadDataFiles"] = [Fault(status=403, message="You must accept this competition's rules")]
-    shown = command(workspace, *SUBMIT)
+    shown = command(workspace, "submit")
     assert shown.returncode == 2 and "kaggle.com/c/toy/rules" in shown.stderr
     assert not (workspace / "data" / "raw" / "kaggle" / "toy.zip").exists()
 

@@ -1,4 +1,4 @@
-"""Show the ledger."""
+"""List the submissions of the ledger."""
 
 from digits.cli.context import Context, Outcome
 
@@ -6,7 +6,7 @@ _EXPECTED = ("expected", "expected_low", "expected_high")
 
 
 def run(context: Context) -> Outcome:
-    """Print what has become of each submission, oldest first; asks nobody."""
+    """Print estimate, score and state of each submission, oldest first; sends no request to Kaggle."""
     lines = [*context.ledger.intents(context.params.competition.slug).values()]
     rows = [
         [
