@@ -1,4 +1,4 @@
-"""How fast this is, as ratios within one run: `make bench-data`, `make bench-baseline`.
+"""Benchmarks, as ratios within one run: `make bench`, `make bench-data`, `make bench-baseline`.
 
-Each module here measures one thing: `measure` takes a context and returns names and figures.
+`networks`, `data` and `baseline` each have a function `measure`, which takes a context and returns figures by name.
 """

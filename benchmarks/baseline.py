@@ -32,11 +32,11 @@ MODEL = {
 
 
 def measure(context: Context) -> dict[str, Any]:
-    """Medians over REPEATS rounds, in each of which one worker and one per core fit the same in turn.
+    """Medians over REPEATS rounds; in each, one worker and then one per core fit the same models.
 
-    A round fits every fold from one seed per core by each number of workers, so that all cores have the same to do,
-    through the same function as `make baseline`; loading the arrays, predicting and writing are counted, starting the
-    workers is not.
+    The models of a round are one per fold and per seed, with as many seeds as cores, so that all cores have the same
+    load. They are fitted by the function of `make baseline`: loading the arrays, predicting and writing are counted,
+    starting the workers is not.
     """
     data = context.data
     cores = joblib.cpu_count()
@@ -45,15 +45,15 @@ def measure(context: Context) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         for repeat in range(REPEATS + 1):
             specs = [run_spec("bench", MODEL, "/255", cores * repeat + core, data) for core in range(cores)]
-            for workers, found in speeds.items():
+            for workers, rounds in speeds.items():
                 started = perf_counter()
                 title = f"round {repeat + 1} of {REPEATS + 1}, WORKERS={workers}"
                 fit_in_parallel(data, Path(folder, str(workers)), specs, workers, context.console, title)
-                found.append(images / (perf_counter() - started))
+                rounds.append(images / (perf_counter() - started))
     # the first round starts the workers and loads the libraries
-    alone, beside = (found[1:] for found in speeds.values())
+    single, parallel = (rounds[1:] for rounds in speeds.values())
     return {
-        "WORKERS=1, images per second": round(median(alone)),
-        f"WORKERS={cores}, images per second": round(median(beside)),
-        "ratio": round(median(b / a for a, b in zip(alone, beside, strict=True)), 2),
+        "WORKERS=1, images per second": round(median(single)),
+        f"WORKERS={cores}, images per second": round(median(parallel)),
+        "ratio": round(median(b / a for a, b in zip(single, parallel, strict=True)), 2),
     }

@@ -1,10 +1,8 @@
-"""How fast and with how much memory the competition's files become arrays, beside plain pandas in the same run."""
+"""Time and memory of reading the competition's files into arrays, against plain pandas in the same run."""
 
 import json
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -12,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.measuring import run_module, seconds
 from digits.cli.context import Context
 from digits.common.host import peak_memory
 from digits.config import Competition
@@ -22,29 +21,29 @@ from digits.data.sources import find_source
 
 REPORT = "bench-data.json"
 REPEATS = 5
-MANY = 10  # times as many rows, to see how time and memory grow
+MANY = 10  # times as many rows, for how time and memory grow
 
 
 def measure(context: Context) -> dict[str, Any]:
-    """Medians over REPEATS, the two ways of reading in turn. Raises UserError where there are no prepared arrays."""
+    """Medians over REPEATS, pandas and ours in turn. Raises UserError where there are no prepared arrays."""
     params, source = context.params, context.source
-    load_dataset(context.data_folder)  # refuses where there is nothing to measure the cache with
-    train = Path(source.folder) / params.competition.train_file
+    load_dataset(context.data_folder)  # raises UserError where the cache is empty
+    train = (Path(source.folder) / params.competition.train_file).resolve()
 
     def cached() -> None:
-        found = find_source(params.competition, context.paths, context.named)
-        load_dataset(context.paths.processed / folder_name(params, found))
+        hashed = find_source(params.competition, context.paths, context.data_path)
+        load_dataset(context.paths.processed / folder_name(params, hashed))
 
     plain, ours, cache = [], [], []
     for _ in range(REPEATS):
-        plain.append(_seconds(lambda: pd.read_csv(train, dtype="uint8")))
-        ours.append(_seconds(lambda: read_train(train, params.competition, None)))
-        cache.append(_seconds(cached))
-    once = _in_process(train, params.competition)
+        plain.append(seconds(lambda: pd.read_csv(train, dtype="uint8")))
+        ours.append(seconds(lambda: read_train(train, params.competition, None)))
+        cache.append(seconds(cached))
+    once = _in_subprocess(train, params.competition)
     with tempfile.TemporaryDirectory() as folder:
         large = Path(folder) / "train.csv"
         _repeat_rows(train, large)
-        many = _in_process(large, params.competition)
+        many = _in_subprocess(large, params.competition)
     arrays = many["array_bytes"] / 1e6
     return {
         "file": f"{train.stat().st_size / 1e6:.0f} MB",
@@ -58,24 +57,17 @@ def measure(context: Context) -> dict[str, Any]:
     }
 
 
-def _seconds(work: Callable[[], object]) -> float:
-    started = perf_counter()
-    work()
-    return perf_counter() - started
-
-
-def _in_process(train: Path, competition: Competition) -> dict[str, float]:
-    """Time and memory of reading one file in a process of its own; the median time of three."""
-    command = [sys.executable, "-m", "benchmarks.data", str(train), competition.model_dump_json()]
-    runs = [json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout) for _ in range(3)]
+def _in_subprocess(train: Path, competition: Competition) -> dict[str, float]:
+    """Time and memory of reading one file in a process of its own; medians of three."""
+    runs = [json.loads(run_module("benchmarks.data", str(train), competition.model_dump_json())) for _ in range(3)]
     return {name: median(run[name] for run in runs) for name in runs[0]}
 
 
-def _read_alone(train: Path, competition: Competition) -> dict[str, float]:
+def _measure_read(train: Path, competition: Competition) -> dict[str, float]:
     started = perf_counter()
     table = read_train(train, competition, None)
-    seconds = perf_counter() - started
-    return {"seconds": seconds, "peak_mb": peak_memory(), "array_bytes": table.images.nbytes + 8 * len(table.images)}
+    elapsed = perf_counter() - started
+    return {"seconds": elapsed, "peak_mb": peak_memory(), "array_bytes": table.images.nbytes + 8 * len(table.images)}
 
 
 def _repeat_rows(train: Path, target: Path) -> None:
@@ -86,5 +78,5 @@ def _repeat_rows(train: Path, target: Path) -> None:
             large.write(body)
 
 
-if __name__ == "__main__":  # what _in_process starts
-    print(json.dumps(_read_alone(Path(sys.argv[1]), Competition.model_validate_json(sys.argv[2]))))
+if __name__ == "__main__":  # what _in_subprocess starts
+    print(json.dumps(_measure_read(Path(sys.argv[1]), Competition.model_validate_json(sys.argv[2]))))

@@ -1,19 +1,16 @@
-"""What the Keras device gets out of this machine: speed beside plain Keras, and accuracy for time.
+"""The Keras family on this machine: its speed against plain Keras, and accuracy by training time.
 
-Everything is measured in one run, in turns, so that a slow hour of the machine slows all of it.
+All is measured in one run, in turns, so that slow minutes of the machine slow all of it.
 """
 
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from statistics import mean, median, stdev
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring import run_module, seconds
 from digits.cli.context import Context
 from digits.common.console import Bar
 from digits.config import CnnSpec
@@ -22,28 +19,29 @@ from digits.models.architecture import parse_layers, training_operations
 REPORT = "bench.json"
 SEEDS = (0, 1, 2)
 ROUNDS = 5
-IMAGES = 12_800  # per round and way; a multiple of every batch size that the probe may choose
-OVERHEAD_MINUTES = 3.0  # of the fit whose overhead is shown
-MATRIX = 2048  # rows and columns of the product that is taken for the machine's peak
+IMAGES = 12_800  # per round and workload; a multiple of every batch size that the probe may choose
+OVERHEAD_MINUTES = 3.0  # length of the fit whose overhead is reported
+MATRIX = 2048  # rows and columns of the matrix product that defines the machine's peak
 
 
 def measure(context: Context) -> dict[str, Any]:
     """speedup, peak_share and overhead_share (medians), and the frontier of params.yaml's networks.
 
-    speedup: images per second of the default network beside the same in plain Keras layers, float32 and `fit`.
-    peak_share: floating-point operations per second in training, of those in the fastest matrix product.
-    overhead_share: what is no training step (start-up, tracing, input, looking, judging, saving) in a fit of 3 minutes.
-    frontier: accuracy on the holdout for each network, fitted from several seeds on everything else.
+    speedup: images per second of the default network, as a multiple of plain Keras layers, float32 and `fit`.
+    peak_share: floating-point operations per second in training, as a share of the fastest matrix product's.
+    overhead_share: share of a fit of 3 minutes that is no training step (start-up, tracing, input, validation,
+    prediction, saving). frontier: accuracy on the holdout of each network, fitted from several seeds on all other
+    images.
     """
-    spec = context.device.settle(context.params.train.spec)
-    context.console.say(context.device.line(spec.model_dump()))
-    known = {name: context.params.network(name) for name in context.params.networks}
-    names = sorted(filter(lambda name: context.params.fits(known[name]), known), key=lambda name: known[name].epochs)
-    networks = {name: context.device.settle(known[name]) for name in names}
+    spec = context.device.resolve(context.params.train.spec)
+    context.console.say(context.device.description(spec.model_dump()))
+    specs = {name: context.params.network(name) for name in context.params.networks}
+    names = sorted(filter(lambda name: context.params.fits(specs[name]), specs), key=lambda name: specs[name].epochs)
+    networks = {name: context.device.resolve(specs[name]) for name in names}
     with context.console.bar("bench", ROUNDS + len(SEEDS) * len(names), "measurements") as bar:
         speeds = _speeds(spec, bar)
         fits = {name: [] for name in names}  # type: dict[str, list[dict[str, float]]]
-        for seed in SEEDS:  # seed by seed, so that each network meets every hour of the machine
+        for seed in SEEDS:  # the outer loop, so that slow minutes of the machine meet all networks
             for name, network in networks.items():
                 fits[name].append(_fit(context, network, seed))
                 bar.advance(1, f"{name}: {fits[name][-1]['accuracy']:.4f}")
@@ -55,54 +53,46 @@ def measure(context: Context) -> dict[str, Any]:
 
 def _speeds(spec: CnnSpec, bar: Bar) -> dict[str, Any]:
     """Medians of the ratios within each round."""
-    from benchmarks import ways  # noqa: PLC0415 - loads TensorFlow
+    from benchmarks import workloads  # noqa: PLC0415 - loads TensorFlow
 
     size = spec.batch_size
     assert isinstance(size, int)
-    ours, plain = ways.ours(spec, IMAGES), ways.plain_keras(spec, IMAGES)
-    products = {dtype: ways.matrix_product(dtype, MATRIX) for dtype in ("float32", "bfloat16")}
-    found: dict[str, list[float]] = {name: [] for name in ("ours", "plain", *products)}
+    ours, plain = workloads.ours(spec, IMAGES), workloads.plain_keras(spec, IMAGES)
+    products = {dtype: workloads.matrix_product(dtype, MATRIX) for dtype in ("float32", "bfloat16")}
+    speeds: dict[str, list[float]] = {name: [] for name in ("ours", "plain", *products)}
     for _ in range(ROUNDS):
-        found["ours"].append(IMAGES / _seconds(ours))
-        found["plain"].append(IMAGES / _seconds(plain))
+        speeds["ours"].append(IMAGES / seconds(ours))
+        speeds["plain"].append(IMAGES / seconds(plain))
         for dtype, product in products.items():
-            found[dtype].append(2 * MATRIX**3 * ways.PRODUCTS / _seconds(product))
-        bar.advance(1, f"{found['ours'][-1]:,.0f} images per second, plain Keras {found['plain'][-1]:,.0f}")
-    peaks = [max(found[dtype][round_] for dtype in products) for round_ in range(ROUNDS)]
+            speeds[dtype].append(2 * MATRIX**3 * workloads.PRODUCTS / seconds(product))
+        bar.advance(1, f"{speeds['ours'][-1]:,.0f} images per second, plain Keras {speeds['plain'][-1]:,.0f}")
+    peaks = [max(speeds[dtype][round_] for dtype in products) for round_ in range(ROUNDS)]
     per_image = training_operations(parse_layers(spec.layers), (28, 28), 10)
     return {
-        "images_per_second": round(median(found["ours"])),
-        "plain_images_per_second": round(median(found["plain"])),
-        "speedup": round(median(a / b for a, b in zip(found["ours"], found["plain"], strict=True)), 2),
-        "peak_gflops": {dtype: round(median(found[dtype]) / 1e9) for dtype in products},
-        "peak_share": round(median(a * per_image / b for a, b in zip(found["ours"], peaks, strict=True)), 3),
+        "images_per_second": round(median(speeds["ours"])),
+        "plain_images_per_second": round(median(speeds["plain"])),
+        "speedup": round(median(a / b for a, b in zip(speeds["ours"], speeds["plain"], strict=True)), 2),
+        "peak_gflops": {dtype: round(median(speeds[dtype]) / 1e9) for dtype in products},
+        "peak_share": round(median(a * per_image / b for a, b in zip(speeds["ours"], peaks, strict=True)), 3),
     }
 
 
-def _seconds(work: Callable[[], None]) -> float:
-    started = perf_counter()
-    work()
-    return perf_counter() - started
-
-
 def _fit(context: Context, spec: CnnSpec, seed: int) -> dict[str, float]:
-    """One fit in a process of its own, on all images but the holdout."""
-    asked = {
+    """Figures of `benchmarks.one_fit`, in a process of its own."""
+    arguments = {
         "data_folder": str(context.data.folder),
         "spec": spec.model_dump(mode="json"),
         "normalise": context.params.data.normalise,
         "seed": seed,
         "started": time.time(),
     }
-    command = [sys.executable, "-m", "benchmarks.one_fit", json.dumps(asked)]
-    shown = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
-    found: dict[str, float] = json.loads(shown.splitlines()[-1])
-    return found
+    figures: dict[str, float] = json.loads(run_module("benchmarks.one_fit", json.dumps(arguments)).splitlines()[-1])
+    return figures
 
 
 def _overhead_share(fits: list[list[dict[str, float]]]) -> float:
-    """For a fit of OVERHEAD_MINUTES, from the medians over the seeds of the networks with more and with less time."""
-    points = sorted((_minutes(each), _overhead(each)) for each in fits)
+    """Of a fit of OVERHEAD_MINUTES, interpolated between the networks' medians over the seeds."""
+    points = sorted((_minutes(network), _overhead(network)) for network in fits)
     return float(np.interp(OVERHEAD_MINUTES, [minutes for minutes, _ in points], [share for _, share in points]))
 
 

@@ -1,52 +1,72 @@
-"""What the benchmark of the networks counts and concludes."""
+"""The benchmark of the networks: its figures and its report."""
 
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import networks
 from digits.common.files import read_json
-from toys import Digits, digits_arguments, write_toy_files
+from digits.config import CnnSpec, Params
+from digits.data.dataset import Dataset
+from toys import digits_arguments, write_toy_files
 
 
 def test_the_overhead_is_that_of_a_fit_of_three_minutes() -> None:
-    """On a line between the networks that take less and more time, or the nearest one's."""
+    """Interpolated between the networks that take less and more time, or the nearest one's."""
 
     def fits(minutes: float, share: float) -> list[dict[str, float]]:
-        return [{"seconds": 60 * minutes, "step_seconds": 60 * minutes * (1 - each)} for each in (share, 0.9, 0.0)]
+        return [{"seconds": 60 * minutes, "step_seconds": 60 * minutes * (1 - one)} for one in (share, 0.9, 0.0)]
 
     assert networks._overhead_share([fits(0.2, 0.5), fits(5, 0.02), fits(2, 0.08)]) == pytest.approx(0.06)
     assert networks._overhead_share([fits(4, 0.04), fits(10, 0.01)]) == pytest.approx(0.04)
 
 
-def test_the_report_has_what_was_measured(
-    workspace: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_network_is_fitted_in_a_process_of_its_own(
+    toy_data: Dataset, toy_params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole way, small: real fits in processes of their own, real plain Keras, one round."""
+    """From any folder."""
+    monkeypatch.chdir(tmp_path)
+    context: Any = SimpleNamespace(data=toy_data, params=toy_params)
+    figures = networks._fit(context, toy_params.train.spec.model_copy(update={"epochs": 4}), 0)
+    assert figures.keys() == {"accuracy", "seconds", "step_seconds"}
+    assert 0 <= figures["accuracy"] <= 1 and 0 < figures["step_seconds"] < figures["seconds"]
+
+
+def test_the_report_has_what_was_measured(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One round of our training and of plain Keras, with given figures of the fits."""
     write_toy_files(workspace / "data" / "raw")
+    monkeypatch.chdir(workspace)
     for name, value in {"ROUNDS": 1, "IMAGES": 512, "SEEDS": (0, 1), "MATRIX": 64}.items():
         monkeypatch.setattr(networks, name, value)
-    also = (
-        "networks={short: {epochs: 1, min_steps: 30}, long: {epochs: 30, tta: [{shift: [0, 1]}]}}",
+
+    def fit(_: Any, spec: CnnSpec, seed: int) -> dict[str, float]:
+        seconds = 60 * spec.epochs + 2 * seed
+        return {"accuracy": 0.9 + 0.02 * seed, "seconds": seconds, "step_seconds": 0.5 * seconds}
+
+    monkeypatch.setattr(networks, "_fit", fit)
+    changes = (
+        "networks={long: {epochs: 3, tta: [{shift: [0, 1]}]}, short: {epochs: 1}}",
         "train.candidates=[default]",
         "train.batch_size=64",
     )
-    overrides = digits_arguments(also=also)[-1]
-    assert digits("fetch", "prepare", also=also).returncode == 0
-    monkeypatch.setattr(sys, "argv", ["benchmarks", "networks", "--set", overrides])
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *digits_arguments("networks", also=changes)])
     assert command.main() == 0
     report: dict[str, Any] = read_json(workspace / "reports" / "bench.json")
-    assert {"machine", "speedup", "peak_share", "overhead_share", "frontier"} <= set(report)
-    assert report["speedup"] > 0 and report["peak_share"] > 0 and 0 < report["overhead_share"] < 1
+    assert report["machine"] and report["speedup"] > 0 and report["peak_share"] > 0
+    assert report["overhead_share"] == 0.5
     short, long = report["frontier"]
-    assert (short["name"], long["name"], short["n"], long["config"]["epochs"]) == ("short", "long", 2, 30)
+    assert (short["name"], long["name"], long["config"]["epochs"]) == ("short", "long", 3)
     for point in (short, long):
-        assert 0 < point["minutes"] < 2 and 0 <= point["accuracy_mean"] <= 1 and np.isfinite(point["accuracy_sd"])
-        assert point["config"]["precision"] == "float32" and 0 < point["overhead_share"] < 1
+        assert point["minutes"] == round(point["config"]["epochs"] + 1 / 60, 2)
+        assert (point["n"], point["accuracy_mean"]) == (2, 0.91)
+        assert point["accuracy_sd"] == pytest.approx(0.01414, abs=1e-5)
+        assert point["overhead_share"] == 0.5 and point["config"]["precision"] == "float32"
     shown = capsys.readouterr().out
     assert json.dumps(report["speedup"]) in shown and "accuracy_mean" in shown

@@ -11,7 +11,7 @@ from digits.data.dataset import Dataset
 from digits.ensemble.members import Members, blend_name, members
 from digits.training.budget import Part, Plan
 from digits.training.candidates import baseline_runs
-from digits.training.fitting import fit_refit, fit_unit
+from digits.training.fitting import fit_fold_unit, fit_refit_unit
 from digits.training.runs import RunFolder, RunSpec, run_spec
 from digits.training.schedule import Fit, Goal, Sizes, Timing
 from toys import ROOT, TOY
@@ -44,7 +44,7 @@ def networks(toy_data: Dataset) -> dict[str, RunSpec]:
 
 def found(params: Params, specs: dict[str, RunSpec], names: str, data: Dataset, paths: Paths) -> Members:
     """The members where the networks of these names are planned."""
-    goal = Goal(folds=2, epochs=2, seed=0, fits=1)
+    goal = Goal(folds=2, epochs=2, seed=0, refits=1)
     parts = tuple(Part(name, specs[name], goal, Timing(1, 1, 1), 60) for name in names.split())
     return members(params, Plan(parts, tuple(specs.values()), Sizes(1, 1, 1), workers=2, minutes=1), data, paths)
 
@@ -54,11 +54,11 @@ def test_members_are_all_runs_that_have_the_folds_of_the_planned_one(
 ) -> None:
     small = baseline_runs(toy_params, toy_data, paths.studies)[0]
     for fold in range(3):
-        fit_unit(toy_data, paths.runs, small, fold)
+        fit_fold_unit(toy_data, paths.runs, small, fold)
     assert [run.spec.name for run in found(toy_params, specs, "some", toy_data, paths).runs] == ["small"]
-    fit_unit(toy_data, paths.runs, specs["some"], 0)
-    fit_unit(toy_data, paths.runs, specs["some"], 1)
-    fit_unit(toy_data, paths.runs, specs["other"], 0)
+    fit_fold_unit(toy_data, paths.runs, specs["some"], 0)
+    fit_fold_unit(toy_data, paths.runs, specs["some"], 1)
+    fit_fold_unit(toy_data, paths.runs, specs["other"], 0)
     two = found(toy_params, specs, "some", toy_data, paths)
     assert ([run.spec for run in two.runs], two.folds) == ([specs["some"], small], (0, 1))
     three = found(toy_params, specs, "other", toy_data, paths)
@@ -71,7 +71,7 @@ def test_variants_differ_in_the_members_that_have_tta(
 ) -> None:
     all_specs = {"some": specs["some"], "tta": networks["tta"]}
     for spec in all_specs.values():
-        fit_unit(toy_data, paths.runs, spec, 0)
+        fit_fold_unit(toy_data, paths.runs, spec, 0)
     assert [*Members((RunFolder(paths.runs, specs["some"]),), (0,)).variants(toy_data)] == [""]
     variants = found(toy_params, all_specs, "some", toy_data, paths).variants(toy_data)
     assert [*variants] == ["without TTA", "with TTA"]
@@ -85,9 +85,9 @@ def test_variants_differ_in_the_members_that_have_tta(
 def test_another_refit_is_another_blend(
     toy_params: Params, toy_data: Dataset, networks: dict[str, RunSpec], paths: Paths
 ) -> None:
-    fit_unit(toy_data, paths.runs, networks["plain"], 0)
+    fit_fold_unit(toy_data, paths.runs, networks["plain"], 0)
     before = blend_name(toy_params, found(toy_params, networks, "plain", toy_data, paths))
-    fit_refit(toy_data, paths.runs, networks["plain"], Fit(None, 1, 5))
+    fit_refit_unit(toy_data, paths.runs, networks["plain"], Fit(None, 1, 5))
     chosen = found(toy_params, networks, "plain", toy_data, paths)
     assert blend_name(toy_params, chosen) != before
     [member] = chosen.variants(toy_data)[""]
@@ -98,10 +98,10 @@ def test_further_networks_are_judged_on_the_folds_that_all_have(
     toy_params: Params, toy_data: Dataset, specs: dict[str, RunSpec], paths: Paths
 ) -> None:
     for fold in range(3):
-        fit_unit(toy_data, paths.runs, specs["some"], fold)
-    fit_unit(toy_data, paths.runs, specs["other"], 0)
+        fit_fold_unit(toy_data, paths.runs, specs["some"], fold)
+    fit_fold_unit(toy_data, paths.runs, specs["other"], 0)
     first = found(toy_params, specs, "some other", toy_data, paths)
     assert ([run.spec for run in first.runs], first.folds) == ([specs["some"]], (0, 1, 2)), "one of three is too few"
-    fit_unit(toy_data, paths.runs, specs["other"], 2)
+    fit_fold_unit(toy_data, paths.runs, specs["other"], 2)
     both = found(toy_params, specs, "some other", toy_data, paths)
     assert ([run.spec for run in both.runs], both.folds) == ([specs["some"], specs["other"]], (0, 2))

@@ -1,31 +1,31 @@
-"""Distortions: identity at strength 0, within their ranges, drawn from the seed alone."""
+"""Augmentation: the identity at strength 0, within its ranges, drawn from the seed alone."""
 
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from digits.models.augmentation import affine_maps, elastic_fields, whole_shifts
+from digits.models.augmentation import affine_maps, elastic_fields, integer_shift_maps
 from digits.models.warping import warp
 
-STILL = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0}
+NO_AUGMENTATION = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0}
 
 
-def draw(**strengths: float) -> np.ndarray:
-    return affine_maps(np.random.default_rng(3), 2000, (28, 20), **(STILL | strengths))
+def draw_maps(**strengths: float) -> np.ndarray:
+    return affine_maps(np.random.default_rng(3), 2000, (28, 20), **(NO_AUGMENTATION | strengths))
 
 
 def test_no_strength_is_the_identity() -> None:
-    assert np.allclose(draw(), [1, 0, 0, 0, 1, 0, 0, 0], atol=1e-5)
+    assert np.allclose(draw_maps(), [1, 0, 0, 0, 1, 0, 0, 0], atol=1e-5)
 
 
-def test_maps_are_distinct_and_known_by_their_seed() -> None:
+def test_maps_are_distinct_and_follow_from_the_seed() -> None:
     strengths = {"rotation": 10.0, "zoom": 0.1, "shear": 5.0, "shift": 2.0}
-    assert np.array_equal(draw(**strengths), draw(**strengths))
-    assert len(np.unique(draw(**strengths), axis=0)) == 2000
+    assert np.array_equal(draw_maps(**strengths), draw_maps(**strengths))
+    assert len(np.unique(draw_maps(**strengths), axis=0)) == 2000
 
 
 def test_the_centre_moves_by_the_shift_alone() -> None:
-    maps = draw(rotation=30.0, zoom=0.2, shear=20.0, shift=2.0)
+    maps = draw_maps(rotation=30.0, zoom=0.2, shear=20.0, shift=2.0)
     x, y = (20 - 1) / 2, (28 - 1) / 2
     moved = np.stack(
         [maps[:, 0] * x + maps[:, 1] * y + maps[:, 2] - x, maps[:, 3] * x + maps[:, 4] * y + maps[:, 5] - y]
@@ -36,31 +36,31 @@ def test_the_centre_moves_by_the_shift_alone() -> None:
 
 
 def test_rotation_and_zoom_stay_within_their_ranges() -> None:
-    turned = draw(rotation=10.0)
-    angles = np.rad2deg(np.arctan2(turned[:, 3], turned[:, 0]))
+    rotated = draw_maps(rotation=10.0)
+    angles = np.rad2deg(np.arctan2(rotated[:, 3], rotated[:, 0]))
     assert 9.8 < np.abs(angles).max() <= 10.001
-    zoomed = 1 / draw(zoom=0.1)[:, 0] - 1
+    zoomed = 1 / draw_maps(zoom=0.1)[:, 0] - 1
     assert 0.098 < np.abs(zoomed).max() <= 0.1001
 
 
-def test_whole_shifts_move_every_image_and_blur_none() -> None:
+def test_integer_shifts_move_every_image_and_blur_none() -> None:
     """With room for the shift around the ink, each image is the same one rolled; a shift of 2.9 allows 2 pixels."""
     generator = np.random.default_rng(5)
     image = np.pad(generator.integers(1, 256, (6, 9)), 3).astype(np.float32)
-    moved = warp(np.repeat(image[None], 300, axis=0), whole_shifts(generator, 300, 2.9))
+    moved = warp(np.repeat(image[None], 300, axis=0), integer_shift_maps(generator, 300, 2.9))
     rolled = {(down, right): np.roll(image, (down, right), (0, 1)) for down in range(-2, 3) for right in range(-2, 3)}
     found = [next(shift for shift, at in rolled.items() if np.array_equal(at, each)) for each in moved]
     assert set(found) == set(rolled)
-    assert np.array_equal(whole_shifts(generator, 2, 0.9), np.tile([1, 0, 0, 0, 1, 0, 0, 0], (2, 1)))
+    assert np.array_equal(integer_shift_maps(generator, 2, 0.9), np.tile([1, 0, 0, 0, 1, 0, 0, 0], (2, 1)))
 
 
 def test_shear_keeps_areas_and_slants() -> None:
-    maps = draw(shear=20.0)
+    maps = draw_maps(shear=20.0)
     assert np.allclose(maps[:, 0] * maps[:, 4] - maps[:, 1] * maps[:, 3], 1, atol=1e-5)
     assert 19.5 < np.rad2deg(np.arctan(np.abs(maps[:, 1]).max())) <= 20.001
 
 
-def test_elastic_fields_are_as_strong_as_asked_and_smooth() -> None:
+def test_elastic_fields_are_smooth_and_as_strong_as_requested() -> None:
     fields = elastic_fields(np.random.default_rng(0), 4000, (28, 20), 1.5)
     assert fields.shape == (4000, 2, 28, 20) and fields.dtype == np.float32
     assert fields[:, :, 14, 10].std() == pytest.approx(1.5, rel=0.05)
@@ -78,7 +78,7 @@ def test_elastic_fields_are_filtered_noise() -> None:
     assert np.abs(ours - theirs).max() < 0.08
 
 
-def test_elastic_fields_are_distinct_and_known_by_their_seed() -> None:
+def test_elastic_fields_are_distinct_and_follow_from_the_seed() -> None:
     first, again = (elastic_fields(np.random.default_rng(7), 50, (12, 12), 1.0) for _ in range(2))
     assert np.array_equal(first, again)
     assert len(np.unique(first.reshape(100, -1), axis=0)) == 100

@@ -1,4 +1,4 @@
-"""Normalising and deskewing: fitted on what is given, the same for one image and for many."""
+"""Normalising and deskewing: fitted on the training part alone, the same for one image and for many."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def test_minmax_is_scikit_learns() -> None:
 
 
 @pytest.mark.parametrize("kind", ["/255", "/256", "standard", "minmax", "none"])
-def test_only_the_training_part_is_learned_from(kind: str) -> None:
+def test_only_the_training_part_is_fitted_on(kind: str) -> None:
     fitted = Normaliser(kind).fit(IMAGES[:25])
     assert fitted.transform(IMAGES[25:]).dtype == np.float32
     one_by_one = [fitted.transform(image[None])[0] for image in IMAGES[25:]]

@@ -1,4 +1,4 @@
-"""Whatever looks like a scikit-learn estimator keeps scikit-learn's contract."""
+"""The estimators pass scikit-learn's own checks."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from digits.models.baselines.augmented_mlp import AugmentedMLPClassifier
-from digits.models.preprocessing import Components, Deskewer, Normaliser
+from digits.models.preprocessing import CappedPCA, Deskewer, Normaliser
 
 ESTIMATORS = [
     Normaliser("standard"),
     Deskewer(),
-    Components(),
+    CappedPCA(),
     AugmentedMLPClassifier(MLPClassifier(learning_rate_init=0.01), epochs=60, averaged_fraction=0.1),
 ]
 

@@ -1,4 +1,4 @@
-"""The search space: whatever is drawn is a model, narrowing and freezing hold, nothing outside is taken."""
+"""The search space: all suggestions are models, narrowing and freezing hold, nothing outside is accepted."""
 
 import random
 from typing import Any
@@ -8,104 +8,104 @@ import pytest
 from digits.config import CnnSpec, MlpSpec, Params
 from digits.config.section import overlay
 from digits.models.architecture import output_size, parse_layers
-from digits.models.search_space import SPACES, draw, narrowed, parameters, within
+from digits.models.search_space import SPACES, narrow_space, suggest, to_params, values_inside
 
 
-class Dice:
-    """Draws at random, and remembers what it was asked for."""
+class RandomTrial:
+    """Suggests random values and records them."""
 
     def __init__(self, seed: int):
         self.random = random.Random(seed)
-        self.asked: dict[str, Any] = {}
+        self.suggested: dict[str, Any] = {}
 
     def suggest_categorical(self, name: str, choices: Any) -> Any:
-        self.asked[name] = self.random.choice(choices)
-        return self.asked[name]
+        self.suggested[name] = self.random.choice(choices)
+        return self.suggested[name]
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
-        self.asked[name] = self.random.randint(low, high)
-        return int(self.asked[name])
+        self.suggested[name] = self.random.randint(low, high)
+        return int(self.suggested[name])
 
     def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float:
         assert not (log and step)
-        self.asked[name] = self.random.uniform(low, high)
-        return float(self.asked[name])
+        self.suggested[name] = self.random.uniform(low, high)
+        return float(self.suggested[name])
 
 
-def test_every_drawn_network_is_one_and_every_choice_occurs(params: Params) -> None:
+def test_every_suggestion_is_a_network_and_every_choice_occurs(params: Params) -> None:
     seen: dict[str, set[Any]] = {}
     for seed in range(400):
-        drawn = draw(Dice(seed), SPACES["cnn"])
-        overrides = parameters("cnn", drawn)
+        values = suggest(RandomTrial(seed), SPACES["cnn"])
+        overrides = to_params("cnn", values)
         normalise = overrides.pop("normalise")
-        spec = CnnSpec.model_validate(overlay(params.train.spec.model_dump(), overrides, ("optimizer", "schedule")))
+        spec = CnnSpec.model_validate(overlay(params.train.spec.model_dump(), overrides))
         output_size(parse_layers(spec.layers), (28, 28))
         assert normalise in ("/255", "standard", "minmax")
-        assert spec.optimizer.name == drawn["optimizer"] and spec.activation == drawn["activation"]
-        for name, value in drawn.items():
+        assert spec.optimizer.name == values["optimizer"] and spec.activation == values["activation"]
+        for name, value in values.items():
             seen.setdefault(name, set()).add(value)
     assert seen.keys() == SPACES["cnn"].keys()
     for name, dimension in SPACES["cnn"].items():
-        if hasattr(dimension.range, "options"):
-            assert seen[name] == set(dimension.range.options)
+        if hasattr(dimension.distribution, "choices"):
+            assert seen[name] == set(dimension.distribution.choices)
 
 
-def test_layers_say_what_was_drawn() -> None:
-    drawn = {
-        "blocks": 2, "convolutions": 2, "filters": 16, "growth": 1.5, "kernel": 3, "downsampling": "stride",
+def test_layers_have_the_suggested_values() -> None:
+    values = {
+        "blocks": 2, "convolutions": 2, "filters": 16, "growth": 1.5, "kernel_size": 3, "downsampling": "stride",
         "batch_norm": True, "block_dropout": 0.2, "head": "flatten", "dense_layers": 1, "units": 64, "dropout": 0.5,
     }  # fmt: skip
-    rest = draw(Dice(0), SPACES["cnn"])
-    found = parameters("cnn", rest | drawn)["layers"]
+    rest = suggest(RandomTrial(0), SPACES["cnn"])
+    found = to_params("cnn", rest | values)["layers"]
     assert found == "16C3 BN 16C3s2 BN D0.2 24C3 BN 24C3s2 BN D0.2 D0.5 64"
-    pooled = drawn | {
+    pooled = values | {
         "downsampling": "average-pooling",
         "batch_norm": False,
         "dense_layers": 0,
         "head": "global-pooling",
     }
-    assert parameters("cnn", rest | pooled)["layers"] == "16C3 16C3 AP2 D0.2 24C3 24C3 AP2 D0.2 GAP D0.5"
+    assert to_params("cnn", rest | pooled)["layers"] == "16C3 16C3 AP2 D0.2 24C3 24C3 AP2 D0.2 GAP D0.5"
 
 
-def test_every_drawn_perceptron_is_one(params: Params) -> None:
+def test_every_suggestion_is_an_mlp(params: Params) -> None:
     default = params.baseline.models["mlp-256-128"].model_dump()
     for seed in range(100):
-        drawn = draw(Dice(seed), SPACES["mlp"])
-        spec = MlpSpec.model_validate(default | parameters("mlp", drawn))
-        assert len(spec.hidden_layer_sizes) == drawn["hidden_layers"]
+        values = suggest(RandomTrial(seed), SPACES["mlp"])
+        spec = MlpSpec.model_validate(default | to_params("mlp", values))
+        assert len(spec.hidden_layer_sizes) == values["hidden_layers"]
 
 
-def test_what_makes_no_sense_is_not_drawn() -> None:
+def test_conditional_dimensions_are_suggested_where_they_apply() -> None:
     for seed in range(50):
-        drawn = draw(Dice(seed), SPACES["cnn"])
-        assert ("momentum" in drawn) == ("sgd_learning_rate" in drawn) == (drawn["optimizer"] == "sgd")
-        assert ("units" in drawn) == (drawn["dense_layers"] > 0)
-        assert ("warmup" in drawn) == (drawn["schedule"] == "one-cycle")
+        values = suggest(RandomTrial(seed), SPACES["cnn"])
+        assert ("momentum" in values) == ("sgd_learning_rate" in values) == (values["optimizer"] == "sgd")
+        assert ("units" in values) == (values["dense_layers"] > 0)
+        assert ("warmup" in values) == (values["schedule"] == "one-cycle")
 
 
 def test_narrowed_and_frozen_dimensions_hold() -> None:
     wanted = {
         "blocks": [2, 3],
         "optimizer": ["adam", "sgd"],
-        "kernel": 3,
+        "kernel_size": 3,
         "dropout": 0.25,
         "learning_rate": [1e-3, 2e-3],
     }
-    space = narrowed("cnn", wanted)
+    space = narrow_space("cnn", wanted)
     for seed in range(60):
-        dice = Dice(seed)
-        drawn = draw(dice, space)
-        assert 2 <= drawn["blocks"] <= 3 and drawn["optimizer"] in ("adam", "sgd")
-        assert drawn["kernel"] == 3 and drawn["dropout"] == 0.25
-        assert not {"kernel", "dropout"} & dice.asked.keys(), "what is frozen is not drawn"
-        assert 1e-3 <= drawn.get("learning_rate", 1e-3) <= 2e-3
+        trial = RandomTrial(seed)
+        values = suggest(trial, space)
+        assert 2 <= values["blocks"] <= 3 and values["optimizer"] in ("adam", "sgd")
+        assert values["kernel_size"] == 3 and values["dropout"] == 0.25
+        assert not {"kernel_size", "dropout"} & trial.suggested.keys(), "frozen dimensions are not suggested"
+        assert 1e-3 <= values.get("learning_rate", 1e-3) <= 2e-3
 
 
-def test_only_what_lies_in_a_narrowed_space_is_set_out_from(params: Params) -> None:
-    assert within(SPACES["cnn"], params.tune.initial_point) == params.tune.initial_point
-    space = narrowed("cnn", {"blocks": 3, "kernel": 5, "optimizer": ["adam", "sgd"], "zoom": [0.0, 0.05]})
-    outside = {"blocks", "kernel", "zoom"}
-    assert within(space, params.tune.initial_point).keys() == params.tune.initial_point.keys() - outside
+def test_the_initial_point_keeps_the_values_inside_a_narrowed_space(params: Params) -> None:
+    assert values_inside(SPACES["cnn"], params.tune.initial_point) == params.tune.initial_point
+    space = narrow_space("cnn", {"blocks": 3, "kernel_size": 5, "optimizer": ["adam", "sgd"], "zoom": [0.0, 0.05]})
+    outside = {"blocks", "kernel_size", "zoom"}
+    assert values_inside(space, params.tune.initial_point).keys() == params.tune.initial_point.keys() - outside
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,6 @@ def test_only_what_lies_in_a_narrowed_space_is_set_out_from(params: Params) -> N
         ({"drop": 0.1}, "drop: there is nothing of that name to search; did you mean dropout"),
     ],
 )
-def test_what_lies_outside_is_refused_by_name(wanted: dict[str, Any], message: str) -> None:
+def test_values_outside_are_refused_by_name(wanted: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        narrowed("cnn", wanted)
+        narrow_space("cnn", wanted)

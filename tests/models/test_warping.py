@@ -1,4 +1,4 @@
-"""Warping: the identity, what TensorFlow and SciPy mean by the same map, nothing from outside the frame."""
+"""Warping: the identity, SciPy's and TensorFlow's results for the same map, zeros from outside the frame."""
 
 import numpy as np
 import pytest
@@ -22,13 +22,13 @@ def maps() -> np.ndarray:
 
 
 def test_the_identity_changes_nothing(images: np.ndarray) -> None:
-    still = np.repeat(IDENTITY, len(images), axis=0)
-    assert np.abs(warp(images, still) - images).max() <= 1e-5
-    assert np.abs(warp(images, still, np.zeros((150, 2, *SHAPE), np.float32)) - images).max() <= 1e-5
-    assert warp(images, still).dtype == np.float32
+    identity = np.repeat(IDENTITY, len(images), axis=0)
+    assert np.abs(warp(images, identity) - images).max() <= 1e-5
+    assert np.abs(warp(images, identity, np.zeros((150, 2, *SHAPE), np.float32)) - images).max() <= 1e-5
+    assert warp(images, identity).dtype == np.float32
 
 
-def test_scipy_means_the_same(images: np.ndarray, maps: np.ndarray) -> None:
+def test_scipy_warps_alike(images: np.ndarray, maps: np.ndarray) -> None:
     """Every image by its own map and its own field."""
     fields = elastic_fields(np.random.default_rng(2), 150, SHAPE, 3.0)
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
@@ -41,7 +41,7 @@ def test_scipy_means_the_same(images: np.ndarray, maps: np.ndarray) -> None:
         assert np.abs(warped - expected).max() < 0.02  # of 255; float32 has seven digits
 
 
-def test_tensorflow_means_the_same(images: np.ndarray, maps: np.ndarray) -> None:
+def test_tensorflow_warps_alike(images: np.ndarray, maps: np.ndarray) -> None:
     from digits.models.cnn.libraries import tf
 
     theirs = tf.raw_ops.ImageProjectiveTransformV3(

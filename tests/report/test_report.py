@@ -27,7 +27,7 @@ from digits.report.page import render
 from digits.report.sections import runs, status, training
 from digits.report.sections.status import next_step
 from digits.training.candidates import baseline_runs
-from digits.training.fitting import fit_refit, fit_unit
+from digits.training.fitting import fit_fold_unit, fit_refit_unit
 from digits.training.runs import RunFolder, run_spec
 from digits.training.schedule import Fit
 from digits.training.tuned import study_of
@@ -106,8 +106,8 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Content:
     network = run_spec("cnn", params.train.spec.model_dump(mode="json"), "/255", 0, data)
     for spec, folds in ((network, 2), (small, 3), (nearest, 3), (one_fold, 1)):
         for fold in range(folds):
-            fit_unit(data, paths.runs, spec, fold)
-    fit_refit(data, paths.runs, network, Fit(None, 2, 1))
+            fit_fold_unit(data, paths.runs, spec, fold)
+    fit_refit_unit(data, paths.runs, network, Fit(None, 2, 1))
     members = Members(tuple(RunFolder(paths.runs, spec) for spec in (network, small, nearest)), (0, 1))
     variants, labels = members.variants(data), np.asarray(data.labels)
     rows = variants[""][0].rows

@@ -9,12 +9,12 @@ from digits.common.errors import UserError
 from digits.config import Params, load_params
 from digits.data.dataset import Dataset
 from digits.models.architecture import parse_layers
-from digits.models.cnn.network import Style, build_network
+from digits.models.cnn.network import LayerSettings, build_network
 from digits.training.candidates import accuracies, baseline_runs, networks
 from digits.training.tuned import study_of
 from toys import ROOT
 
-STYLE = Style("relu", "glorot_uniform", 0.0, 0.0, 0.0, "float32")
+STYLE = LayerSettings("relu", "glorot_uniform", 0.0, 0.0, 0.0, "float32")
 
 
 def changed(params: Params, section: str, **values: object) -> Params:
@@ -33,6 +33,9 @@ def test_what_was_found_is_a_fragment_that_train_takes(toy_params: Params, toy_d
     assert networks(changed(toy_params, "train", use_tuned=False), study) == (default, {})
     study.save({"epoch": 3}, "edited by hand")
     with pytest.raises(UserError, match=r"best.yaml: unknown key epoch; did you mean epochs\?"):
+        networks(toy_params, study)
+    study.save({"clip_norm": 1.0}, "found before the key had its name of today")
+    with pytest.raises(UserError, match=r"best.yaml: train.clip_norm is called train.clipnorm now$"):
         networks(toy_params, study)
     study.save({}, "kept")
     assert study.fragment == {} and networks(toy_params, study) == (default, {})
@@ -123,7 +126,7 @@ def test_a_changed_space_objective_or_data_is_another_study(
         {"workers": 7},
         {"storage": "postgresql://somewhere"},
         {"n_trials": 1},
-        {"timeout": 1.0},
+        {"trial_timeout": 1.0},
     ]
     assert {name(changed(toy_params, "tune", **each)) for each in same} == {name(toy_params)}
     others = [

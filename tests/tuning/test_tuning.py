@@ -23,7 +23,7 @@ from digits.common.processes import ProcessDiedError, ProcessStoppedError
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy
-from digits.models.search_space import narrowed
+from digits.models.search_space import narrow_space
 from digits.training.crossval import fit
 from digits.tuning.confirmation import Unit, confirm, confirmed, gain, leader, next_units, open_confirmation
 from digits.tuning.report import best_of, furthest, saved_share
@@ -38,7 +38,7 @@ FIRST = {"default": {}, "wide": {"hidden_layer_sizes": [512]}}
 def plan(space: dict[str, Any] | None = None, **changes: Any) -> Plan:
     made: dict[str, Any] = {
         "kind": "mlp",
-        "space": narrowed("mlp", space or {}),
+        "space": narrow_space("mlp", space or {}),
         "first": FIRST,
         "start": {},
         "lengths": (1, 4, 16),

@@ -46,7 +46,7 @@ def members(params: Params, plan: Plan, data: Dataset, paths: Paths) -> Members:
     first = next(iter(done.values()))
     enough = [own for own in done.values() if len(own & first) > len(first) / 2]
     folds = sorted(set.intersection(*enough)) if enough else [*range(data.fold_count)]
-    specs = [*plan.others, *baseline_runs(params, data, paths.studies)]
+    specs = [*plan.alternatives, *baseline_runs(params, data, paths.studies)]
     # the planned ones first, and none twice
     runs = planned | {
         spec.folder_name: RunFolder(paths.runs, spec) for spec in specs if spec.folder_name not in planned

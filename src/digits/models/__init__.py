@@ -1,7 +1,7 @@
-"""Families of models behind one door: a spec, a setting and a seed -> an object with `fit` and `predict_proba`.
+"""Registry of model families: a spec, a task and a seed -> a classifier with `fit` and `predict_proba`.
 
-A family is a module with `build` and `save` for one or more kinds; it is imported when one of its models is built, so
-that what needs scikit-learn alone never waits for TensorFlow.
+A family is a module with `build` and `save` for one or more kinds. It is imported when one of its models is built, so
+that scikit-learn's models never load TensorFlow.
 """
 
 from collections.abc import Callable
@@ -23,18 +23,16 @@ FAMILIES = {
     "cnn": "digits.models.cnn",
 }
 
-WATCHING = frozenset({"cnn"})  # kinds whose `fit` also takes X_valid and y_valid, to look at after each epoch
-UNWATCHED = {
-    "early_stopping_patience": None,
-    "restore_best_weights": False,
-}  # what a fit of theirs must say where there is nothing to look at
+KINDS_WITH_VALIDATION = frozenset({"cnn"})  # their `fit` also takes X_valid and y_valid
+# parameters of these kinds for a fit without validation images, such as a refit
+NO_EARLY_STOPPING = {"early_stopping_patience": None, "restore_best_weights": False}
 
-# epoch from 1, epochs in all, loss, learning_rate and, where it is known, accuracy
+# (epoch from 1, number of epochs, record): the record has loss, learning_rate and, where it is known, accuracy
 OnEpoch = Callable[[int, int, dict[str, float]], None]
 
 
 class Classifier(Protocol):
-    """What the fold loop needs of a model. Images are uint8 (n, pixels), labels int64 (n,)."""
+    """What cross-validation needs of a model. Images are uint8 (n, pixels), labels int64 (n,)."""
 
     def fit(self, X: NDArray[np.uint8], y: NDArray[np.int64]) -> Any:
         """Learn from images and their labels."""
@@ -44,16 +42,19 @@ class Classifier(Protocol):
 
 
 @runtime_checkable
-class UsesTta(Protocol):
-    """A model that looks at several tta of an image."""
+class SupportsTta(Protocol):
+    """A classifier with TTA (test-time augmentation): the mean probabilities of an image and transformed copies."""
 
     def predict_with_and_without_tta(self, X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities, (n, classes) each: `predict_proba`'s, and those of the image as it is alone."""
+        """Probabilities, (n, classes) float32 each: those of `predict_proba`, and those of the image alone."""
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What a model must know of the competition."""
+class TaskSpec:
+    """What a model must know of the competition.
+
+    image_shape: (height, width), pixels. normalise: kind of `digits.models.preprocessing.Normaliser`.
+    """
 
     image_shape: tuple[int, int]
     classes: int
@@ -65,13 +66,13 @@ def family(kind: str) -> Any:
     return import_module(FAMILIES[kind])
 
 
-def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch | None = None) -> Classifier:
+def build(spec: dict[str, Any], task: TaskSpec, seed: int, on_epoch: OnEpoch | None = None) -> Classifier:
     """An unfitted model.
 
-    spec: a model's resolved parameters, `kind` among them, as in params.yaml. on_epoch: called after each epoch by the
+    spec: a model's resolved parameters as in params.yaml, `kind` included. on_epoch: called after each epoch by the
     families that train epoch by epoch.
     """
-    return cast(Classifier, family(spec["kind"]).build(spec, setting, seed, on_epoch))
+    return cast(Classifier, family(spec["kind"]).build(spec, task, seed, on_epoch))
 
 
 def save(spec: dict[str, Any], model: Classifier, folder: Path) -> None:

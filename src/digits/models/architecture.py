@@ -1,4 +1,4 @@
-r"""The notation in which networks are written: `16C3 16C3 MP2 D0.3 128`, one word per layer, input to output.
+r"""The notation of networks in params.yaml: `16C3 16C3 MP2 D0.3 128`, one word per layer, input to output.
 
 | word      | layer                                                                 |
 |-----------|-----------------------------------------------------------------------|
@@ -7,14 +7,14 @@ r"""The notation in which networks are written: `16C3 16C3 MP2 D0.3 128`, one wo
 | `32C5v`   | the same with padding `valid`; both: `32C5s2v`                        |
 | `MP2`     | max-pooling over 2x2                                                  |
 | `AP2`     | average pooling over 2x2                                              |
-| `GAP`     | mean over the whole image, one number per filter                      |
+| `GAP`     | global average pooling: mean over the image, one number per filter    |
 | `BN`      | batch normalisation                                                   |
 | `D0.3`    | dropout of 30 % of the values                                         |
 | `128`     | fully connected, 128 units, then the activation; flattens where needed |
 | `RELU`    | as the last word: a relu of the final layer, before the softmax       |
 
 The final layer, one unit per class, is not written: it follows from the competition. A relu of its outputs is a mistake
-that has been published (`make study`): a class whose unit is never above 0 is never learned.
+in published recipes (`make recipes`): a class whose unit is never above 0 is never learned.
 """
 
 import re
@@ -66,7 +66,7 @@ class Dense:
 
 @dataclass(frozen=True)
 class FinalRelu:
-    """Of the final layer's outputs, before the softmax."""
+    """A relu of the final layer's outputs, before the softmax."""
 
 
 Layer = Conv | Pool | GlobalPool | BatchNorm | Dropout | Dense | FinalRelu
@@ -82,14 +82,14 @@ def parse_layers(text: str) -> tuple[Layer, ...]:
     """Layers of a network written as `text`.
 
     Raises ValueError, naming the word and its position, for a word that is no layer, a size of 0, a convolution or
-    pooling after the image has been flattened, and whatever follows RELU.
+    pooling after the image has been flattened, and any layer after RELU.
     """
     layers: list[Layer] = []
     flat = False
     for position, word in enumerate(text.split(), start=1):
         layer = _parse_word(word, position)
         if layers and layers[-1] == FinalRelu():
-            raise ValueError(f"layer {position}, {word!r}, comes after RELU, which is about the final layer")
+            raise ValueError(f"layer {position}, {word!r}, comes after RELU, which must be the last word")
         if flat and isinstance(layer, Conv | Pool | GlobalPool):
             raise ValueError(f"layer {position}, {word!r}, needs an image, but the layers before it have flattened it")
         flat = flat or isinstance(layer, Dense | GlobalPool)
@@ -98,7 +98,7 @@ def parse_layers(text: str) -> tuple[Layer, ...]:
 
 
 def output_size(layers: tuple[Layer, ...], image_shape: tuple[int, int]) -> tuple[int, int]:
-    """Height and width, in pixels, that are left of an image after all convolutions and poolings.
+    """Height and width, in pixels, of an image after all convolutions and poolings.
 
     Raises ValueError, naming the layer, where nothing would be left.
     """
@@ -117,10 +117,10 @@ def output_size(layers: tuple[Layer, ...], image_shape: tuple[int, int]) -> tupl
 
 
 def training_operations(layers: tuple[Layer, ...], image_shape: tuple[int, int], classes: int) -> int:
-    """Floating-point operations, two per multiplication, that convolutions and products need to learn from one image.
+    """Floating-point operations of convolutions and dense layers per training image, two per multiplication.
 
-    Forward, by the weights and by the input, but for the first layer's input, of which no gradient is asked. Biases,
-    activations, normalisation and the optimizer are not counted.
+    Counted are the forward pass and the gradients of weights and inputs, but for the gradient of the image itself,
+    which is not needed. Biases, activations, normalisation and the optimizer are not counted.
     """
     (height, width), channels, flat, forward = image_shape, 1, 0, []
     for layer in layers:

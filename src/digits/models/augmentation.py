@@ -1,4 +1,4 @@
-"""Random small distortions of images: one affine map and one smooth field of displacements per image."""
+"""Data augmentation with NumPy: one random affine map and one elastic displacement field per image."""
 
 from functools import cache
 
@@ -8,14 +8,14 @@ from scipy.ndimage import gaussian_filter1d
 
 from digits.models.warping import warp
 
-_SMOOTHNESS = 4.0  # pixels; standard deviation of the Gaussian that smooths the fields (Simard et al.)
-_NEGLIGIBLE = 0.03  # share of the strongest wave's amplitude below which a wave is left out of the fields
+_SIGMA = 4.0  # pixels; standard deviation of the Gaussian filter of elastic fields (Simard et al.)
+_MIN_SINGULAR_VALUE = 0.03  # share of the filter's largest; the basis leaves out vectors below it
 
 
-def distort(
+def augment_images(
     generator: np.random.Generator, images: NDArray[np.number], *, elastic: float, **affine: float
 ) -> NDArray[np.float32]:
-    """Images, (n, height, width), each distorted in its own way; float32, zero outside the frame.
+    """Augmented copies of images, (n, height, width) of any number type, as float32; 0 outside the frame.
 
     elastic: strength of `elastic_fields`. affine: strengths of `affine_maps`.
     """
@@ -38,27 +38,27 @@ def affine_maps(
     """Draw `count` maps from output to input pixels, (count, 8) float32, as `warp` takes them.
 
     Each strength is drawn uniformly between minus and plus its value: `rotation` and `shear` in degrees, `zoom` as a
-    share of the size, `shift` in pixels along each axis. The centre of the image stays in place but for the shift;
-    strengths of 0 give the identity.
+    share of the size, `shift` in pixels along each axis. The centre of the image moves by the shift alone; strengths of
+    0 give the identity.
     """
-    turned, sheared = generator.uniform(-1, 1, (2, count)) * [[rotation], [shear]]
-    zoomed = generator.uniform(-zoom, zoom, count)
-    shift_y, shift_x = generator.uniform(-shift, shift, (2, count))
-    return _maps(image_shape, turned, zoomed, sheared, shift_y, shift_x)
+    rotations, shears = generator.uniform(-1, 1, (2, count)) * [[rotation], [shear]]
+    zooms = generator.uniform(-zoom, zoom, count)
+    shifts_y, shifts_x = generator.uniform(-shift, shift, (2, count))
+    return _to_maps(image_shape, rotations, zooms, shears, shifts_y, shifts_x)
 
 
-def whole_shifts(generator: np.random.Generator, count: int, shift: float) -> NDArray[np.float32]:
-    """Draw `count` maps, as `affine_maps` does, that shift by whole pixels alone, up to `shift` along each axis.
+def integer_shift_maps(generator: np.random.Generator, count: int, shift: float) -> NDArray[np.float32]:
+    """Draw `count` maps, as `affine_maps` does, that shift by integer pixels alone, up to `shift` along each axis.
 
-    Interpolation changes no value then, where every other map blurs the image a little.
+    They need no interpolation, which blurs the image a little.
     """
-    furthest = int(shift)
+    limit = int(shift)
     maps = np.tile(np.array([1, 0, 0, 0, 1, 0, 0, 0], np.float32), (count, 1))
-    maps[:, [2, 5]] = generator.integers(-furthest, furthest, (count, 2), endpoint=True)
+    maps[:, [2, 5]] = generator.integers(-limit, limit, (count, 2), endpoint=True)
     return maps
 
 
-def view(
+def transform_images(
     images: NDArray[np.number],
     *,
     rotation: float = 0.0,
@@ -66,16 +66,16 @@ def view(
     shear: float = 0.0,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> NDArray[np.float32]:
-    """All images, (n, height, width), moved alike; float32, zero outside the frame.
+    """All images, (n, height, width), after the same affine transform, float32; 0 outside the frame.
 
     rotation and shear in degrees, zoom as a share of the size, shift in pixels down and right.
     """
     count = len(images)
-    moves = (np.full(count, value) for value in (rotation, zoom, shear, -shift[0], -shift[1]))
-    return warp(images, _maps((images.shape[1], images.shape[2]), *moves))
+    parameters = (np.full(count, value) for value in (rotation, zoom, shear, -shift[0], -shift[1]))
+    return warp(images, _to_maps((images.shape[1], images.shape[2]), *parameters))
 
 
-def _maps(
+def _to_maps(
     image_shape: tuple[int, int],
     rotation: NDArray[np.float64],
     zoom: NDArray[np.float64],
@@ -83,7 +83,7 @@ def _maps(
     shift_y: NDArray[np.float64],
     shift_x: NDArray[np.float64],
 ) -> NDArray[np.float32]:
-    """Maps from output to input pixels, (n, 8), that turn by `rotation` and so on, (n,) each, about the centre."""
+    """Affine maps about the image's centre, (n, 8), from output to input pixels; all parameters are (n,)."""
     angle, slant, scale = np.deg2rad(rotation), np.deg2rad(shear), 1 / (1 + zoom)
     centre_y, centre_x = (image_shape[0] - 1) / 2, (image_shape[1] - 1) / 2
     a, b = np.cos(angle) * scale, (np.cos(angle) * np.tan(slant) - np.sin(angle)) * scale
@@ -97,36 +97,40 @@ def _maps(
 def elastic_fields(
     generator: np.random.Generator, count: int, image_shape: tuple[int, int], strength: float
 ) -> NDArray[np.float32]:
-    """Draw `count` smooth random fields, (count, 2, height, width) float32: pixels to add to x and to y.
+    """Draw `count` elastic displacement fields, (count, 2, height, width) float32: pixels to add to x and to y.
 
     White noise behind a Gaussian filter, as by P. Simard, D. Steinkraus and J. Platt (2003), Best practices for
-    convolutional neural networks applied to visual document analysis, ICDAR, section 2, but drawn directly as a sum of
-    the few waves that the filter lets pass. strength: standard deviation at the centre of the image, in pixels.
+    convolutional neural networks applied to visual document analysis, ICDAR, section 2, but drawn directly in the
+    filter's basis of leading singular vectors. strength: standard deviation at the image's centre, in pixels.
     """
-    fields: NDArray[np.float32] = elastic_noise(generator, count, image_shape, strength) @ smooth_waves(image_shape)
+    coefficients = elastic_coefficients(generator, count, image_shape, strength)
+    fields: NDArray[np.float32] = coefficients @ elastic_basis(image_shape)
     return fields.reshape(count, 2, *image_shape)
 
 
-def elastic_noise(
+def elastic_coefficients(
     generator: np.random.Generator, count: int, image_shape: tuple[int, int], strength: float
 ) -> NDArray[np.float32]:
-    """Draw what `elastic_fields` multiplies the waves by, (2 * count, waves): in turns for x and for y."""
-    shape = (2 * count, len(smooth_waves(image_shape)))
+    """Draw the coefficients of `count` fields, (2 * count, basis vectors) float32, alternately for x and for y."""
+    shape = (2 * count, len(elastic_basis(image_shape)))
     return np.float32(strength) * generator.standard_normal(shape, dtype=np.float32)
 
 
 @cache
-def smooth_waves(image_shape: tuple[int, int]) -> NDArray[np.float32]:
-    """(waves, height * width): all products of a wave down and a wave across, to draw many images by one product."""
+def elastic_basis(image_shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Basis of elastic fields, (basis vectors, height * width): products of a vertical and a horizontal vector."""
     height, width = image_shape
-    return np.kron(_smooth_lines(height), _smooth_lines(width)).T
+    return np.kron(_filter_basis(height), _filter_basis(width)).T
 
 
-def _smooth_lines(size: int) -> NDArray[np.float32]:
-    """(size, waves): random numbers times these waves are filtered white noise, of deviation 1 in the middle."""
-    filtered = gaussian_filter1d(np.eye(size), _SMOOTHNESS, axis=0, mode="constant")
-    waves, amplitudes, _ = np.linalg.svd(filtered)
-    kept = amplitudes > _NEGLIGIBLE * amplitudes[0]
-    scaled = waves[:, kept] * amplitudes[kept]
+def _filter_basis(size: int) -> NDArray[np.float32]:
+    """Scaled singular vectors of the Gaussian filter, (size, vectors).
+
+    Their product with standard normal coefficients is filtered white noise of standard deviation 1 at the centre.
+    """
+    filtered = gaussian_filter1d(np.eye(size), _SIGMA, axis=0, mode="constant")
+    vectors, singular_values, _ = np.linalg.svd(filtered)
+    kept = singular_values > _MIN_SINGULAR_VALUE * singular_values[0]
+    scaled = vectors[:, kept] * singular_values[kept]
     deviation = np.sqrt((scaled[size // 2] ** 2).sum())
     return np.asarray(scaled / deviation, dtype=np.float32)

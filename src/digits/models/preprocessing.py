@@ -1,4 +1,4 @@
-"""What happens to images before a classifier sees them: slant taken away, pixels made small numbers."""
+"""Preprocessing as scikit-learn transformers: deskewing, normalisation, principal components."""
 
 from typing import Any, Self
 
@@ -11,32 +11,32 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from digits.models.warping import warp
 
-_FLAT = 1e-3  # rows squared; ink within one row has no slant
-_STEEPEST = 1.0  # columns per row, 45 degrees; a steeper slant is no handwriting but a dot or a bar
+_MIN_ROW_VARIANCE = 1e-3  # rows squared; ink within one row has no slant
+_MAX_SLANT = 1.0  # columns per row, 45 degrees; steeper is no handwriting but a dot or a bar
 
 
 class Deskewer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Centres the ink of an image and shears it until rows lie on average over one another.
+    """Centres the ink (pixel values) of an image and shears it upright.
 
     The slant is the slope of column on row by least squares, weighted by ink: the second moments that Y. LeCun et al.
     (1998), Gradient-based learning applied to document recognition, Proc. IEEE 86, section III-A, deslant digits by.
-    Learns nothing from the data. image_shape: (height, width); None takes each example as one row of pixels.
+    Nothing but the number of pixels is fitted. image_shape: (height, width); None takes each example as one row.
     """
 
     def __init__(self, image_shape: tuple[int, int] | None = None):
         self.image_shape = image_shape
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Note the number of pixels of X, (n, pixels)."""
+        """Check X, (n, pixels), and remember the number of pixels."""
         validate_data(self, X)
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """X, (n, pixels), upright and centred, in the same units, float32."""
+        """X, (n, pixels), deskewed and centred, in the same units, float32."""
         check_is_fitted(self)
         ink = validate_data(self, X, reset=False)
         images = ink.reshape(-1, *(self.image_shape or (1, ink.shape[1])))
-        return warp(images, upright_maps(images)).reshape(ink.shape)
+        return warp(images, deskew_maps(images)).reshape(ink.shape)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "n_features_in_")
@@ -45,8 +45,8 @@ class Deskewer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return _float32_tags(super().__sklearn_tags__())
 
 
-def upright_maps(images: NDArray[np.number]) -> NDArray[np.float32]:
-    """Maps as `warp` takes them, (n, 8), that centre and deskew images, (n, height, width); an empty one stays."""
+def deskew_maps(images: NDArray[np.number]) -> NDArray[np.float32]:
+    """Maps as `warp` takes them, (n, 8), that centre and deskew images, (n, height, width); empty ones stay."""
     count, height, width = images.shape
     ink = np.clip(images.reshape(count, -1), 0, None).astype(np.float32)
     mass = ink.sum(axis=1)
@@ -56,39 +56,38 @@ def upright_maps(images: NDArray[np.number]) -> NDArray[np.float32]:
     mean_row, mean_column = ink @ row, ink @ column
     row_variance = ink @ row**2 - mean_row**2
     covariance = ink @ (row * column) - mean_row * mean_column
-    flat = row_variance < _FLAT
-    slant = np.clip(covariance / np.where(flat, 1, row_variance), -_STEEPEST, _STEEPEST)
+    flat = row_variance < _MIN_ROW_VARIANCE
+    slant = np.clip(covariance / np.where(flat, 1, row_variance), -_MAX_SLANT, _MAX_SLANT)
     empty = mass == 0
-    move_row = np.where(empty, 0, mean_row - middle_row)
-    move_column = np.where(empty, 0, mean_column - middle_column)
+    shift_row = np.where(empty, 0, mean_row - middle_row)
+    shift_column = np.where(empty, 0, mean_column - middle_column)
     zero, one = np.zeros(count), np.ones(count)
-    maps = [one, slant, move_column - slant * middle_row, zero, one, move_row, zero, zero]
+    maps = [one, slant, shift_column - slant * middle_row, zero, one, shift_row, zero, zero]
     return np.stack(maps, axis=1).astype(np.float32)
 
 
-class Components(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Principal components, as many as `count` says, but no more than there are images and pixels to find them in.
+class CappedPCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """scikit-learn's PCA with `n_components` capped at the number of training images and of pixels.
 
-    Fitted: pca_, scikit-learn's.
+    Fitted: pca_, the PCA itself.
     """
 
-    def __init__(self, count: int = 50):
-        self.count = count
+    def __init__(self, n_components: int = 50):
+        self.n_components = n_components
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Find them in X, (n, pixels)."""
+        """Fit the components on X, (n, pixels)."""
         pixels = validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
         # this solver works in float32 and in seconds where there are far more images than pixels
-        self.pca_ = PCA(min(self.count, *pixels.shape), svd_solver="covariance_eigh").fit(pixels)
+        self.pca_ = PCA(min(self.n_components, *pixels.shape), svd_solver="covariance_eigh").fit(pixels)
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
-        """X, (n, pixels), as components, (n, count or fewer)."""
+        """X, (n, pixels), in components, (n, n_components or fewer), float64 or float32 as X."""
         check_is_fitted(self)
-        found: NDArray[np.floating] = self.pca_.transform(
-            validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
-        )
-        return found
+        pixels = validate_data(self, X, dtype=(np.float64, np.float32), reset=False)
+        components: NDArray[np.floating] = self.pca_.transform(pixels)
+        return components
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -99,8 +98,8 @@ class Components(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 class Normaliser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """(pixels - offset) * scale, with offset and scale fitted on the training part alone.
 
-    scikit-learn's scalers do the same for arrays; here the two numbers are wanted as well, because Keras applies them
-    to images that are still to be distorted.
+    scikit-learn's scalers do the same for arrays. Here offset and scale are attributes, because the Keras family
+    applies them in TensorFlow, after augmentation.
 
     kind: `/255`, `/256`, `standard` (mean 0, standard deviation 1 over all pixels), `minmax` (each pixel 0 to 1),
     `none`. Fitted: offset_ and scale_, float32, () or (pixels,).
@@ -120,7 +119,7 @@ class Normaliser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             offset, scale = pixels.mean(dtype=np.float64), 1 / (pixels.std(dtype=np.float64) or 1)
         elif self.kind == "minmax":
             low, high = pixels.min(axis=0).astype(float), pixels.max(axis=0).astype(float)
-            # a pixel that never changes says nothing; dividing by 255 keeps an unusual test value small
+            # a constant pixel carries no information; dividing by 255 keeps an unusual test value small
             offset, scale = low, 1 / np.where(high > low, high - low, 255)
         elif self.kind == "none":
             offset, scale = 0.0, 1.0
@@ -143,6 +142,6 @@ class Normaliser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _float32_tags(tags: Tags) -> Tags:
-    """Tell scikit-learn that what comes out is float32 whatever goes in."""
+    """Declare to scikit-learn that the output is float32 for every input dtype."""
     tags.transformer_tags.preserves_dtype = ["float32"]
     return tags

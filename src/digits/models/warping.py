@@ -1,9 +1,9 @@
-"""Move the pixels of many images at once, each image by a map of its own."""
+"""Warp images by affine maps and displacement fields, with bilinear interpolation."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 16  # images worked on at a time, so that the temporary arrays stay in the processor's cache
+_BLOCK = 16  # images per block: the temporary arrays stay in the processor's cache
 
 
 def warp(
@@ -11,7 +11,7 @@ def warp(
     maps: NDArray[np.float32],
     displacements: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
-    """Images seen through affine maps, with linear interpolation; zero outside the frame.
+    """Images after an affine map each, with bilinear interpolation; 0 outside the frame.
 
     images: (n, height, width). maps: (n, 8), from output to input pixels: (a, b, c, d, e, f, 0, 0) takes the output
     pixel (x, y) from the input at (ax + by + c, dx + ey + f), the layout of TensorFlow's ImageProjectiveTransformV3.
@@ -34,14 +34,14 @@ def warp(
 
 
 def _interpolate(padded: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Values at (x, y), (n, points) each, of images that have one row and column of zeros before and two after.
+    """Values at (x, y), (n, points) each, of images padded by one row and column of zeros before and two after.
 
     Overwrites x and y: every further temporary array costs a tenth of the time.
     """
     count, rows, columns = padded.shape
     x += 1
     y += 1
-    # the border is zero, so a point far outside is as good on it
+    # a point far outside has the value of one on the border: 0
     np.clip(x, 0, columns - 2, out=x)
     np.clip(y, 0, rows - 2, out=y)
     column, row = x.astype(np.int32), y.astype(np.int32)
@@ -50,11 +50,11 @@ def _interpolate(padded: NDArray[np.float32], x: NDArray[np.float32], y: NDArray
     row *= columns
     row += column
     row += np.arange(count, dtype=np.int32)[:, None] * (rows * columns)
-    place = row.astype(np.intp)  # once; `take` would do it each time
+    index = row.astype(np.intp)  # once; `take` would do it each time
     values = padded.ravel()
-    # all places exist, and `clip` looks them up in half the time of the mode that would refuse others
+    # all indices exist, and mode `clip` takes half the time of the one that checks them
     upper, upper_right, lower, lower_right = (
-        values[first:].take(place, mode="clip") for first in (0, 1, columns, columns + 1)
+        values[first:].take(index, mode="clip") for first in (0, 1, columns, columns + 1)
     )
     _move_towards(upper_right, upper, x)
     _move_towards(lower_right, lower, x)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from digits.common.code_version import code_version
 from digits.common.files import fingerprint, read_json, write_json
-from digits.common.processes import Ask, run_in_subprocess
-from digits.models import FAMILIES, Setting, build
+from digits.common.processes import Send, run_in_subprocess
+from digits.models import FAMILIES, TaskSpec, build
 from digits.replication.recipe import base_model
 
 EIGHT = np.array([[1, 2, 1], [1, 3, 2], [1, 3, 4], [1, 5, 5], [1, 7, 5], [1, 2, 5], [1, 6, 6], [1, 7, 7]], np.uint8)
@@ -46,9 +46,9 @@ def eight_rows_kept(folder: Path, rates: Sequence[float]) -> dict[str, tuple[lis
     return {rate: (losses, right) for rate, (losses, right) in found.items()}
 
 
-def _tell_of_eight_rows(rates: list[float], ask: Ask) -> None:
+def _tell_of_eight_rows(rates: list[float], send: Send) -> None:
     for rate in rates:
-        ask({f"{rate:g}": eight_rows(rate, seed=0)})
+        send({f"{rate:g}": eight_rows(rate, seed=0)})
 
 
 def eight_rows(rate: float, seed: int, threads: int = 1) -> tuple[list[float], float]:
@@ -60,7 +60,7 @@ def eight_rows(rate: float, seed: int, threads: int = 1) -> tuple[list[float], f
         "batch_size": len(EIGHT),
         "threads": threads,
     }
-    model: Any = build(spec, Setting((1, 3), 3, "none"), seed)
+    model: Any = build(spec, TaskSpec((1, 3), 3, "none"), seed)
     model.fit(EIGHT, EIGHT_CLASSES)
     right = model.predict_proba(ASKED).argmax(axis=1) == 2
     return [epoch["loss"] for epoch in model.history_], float(right.mean())

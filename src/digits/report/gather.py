@@ -146,7 +146,7 @@ def _runs(data: Dataset, folder: Path) -> tuple[Run, ...]:
             continue
         folds = run.done(data.fold_count)
         result = run.result(data, folds)
-        histories = (unit / "history.jsonl" for unit in map(run.unit, folds))
+        histories = (unit / "history.jsonl" for unit in map(run.fold, folds))
         runs.append(
             Run(
                 spec=spec,
@@ -155,8 +155,8 @@ def _runs(data: Dataset, folder: Path) -> tuple[Run, ...]:
                 histories=tuple(filter(None, map(_lines, histories))),
                 rows=result.rows,
                 oof=result.oof,
-                refits=len(run.wholes()),
-                minutes=sum(map(run.unit_seconds, map(run.unit, folds))) / 60 / len(folds),
+                refits=len(run.refits()),
+                minutes=sum(map(run.unit_seconds, map(run.fold, folds))) / 60 / len(folds),
             )
         )
     # those of most folds first: a single fold may be an easy one

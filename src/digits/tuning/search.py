@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from digits.common.errors import UserError
 from digits.common.processes import ProcessDiedError, ProcessStoppedError
-from digits.models.search_space import Space, draw, parameters
+from digits.models.search_space import Space, suggest, to_params
 from digits.tuning.storage import give_up_stale, queue_again
 
 MOST_FAILURES = 5  # in a row, after which something other than the parameters is wrong
@@ -210,7 +210,7 @@ def search(
 
 def _objective(study: optuna.Study, trial: Trial, plan: Plan, judge: Judge, left: Callable[[], float]) -> float:
     trial.set_user_attr("driver", driver())
-    text = trial.user_attrs.get("overrides") or _written(parameters(plan.kind, draw(trial, plan.space)))
+    text = trial.user_attrs.get("overrides") or _written(to_params(plan.kind, suggest(trial, plan.space)))
     trial.set_user_attr("overrides", text)
     if (earlier := _same(study, trial.number, text)) is not None:
         return _repeat(trial, earlier)

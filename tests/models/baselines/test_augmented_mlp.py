@@ -1,4 +1,4 @@
-"""The augmented MLP: what is said of its schedule, its average and its distortions holds in the fitted network."""
+"""The augmented MLP: its schedule, averaged weights and augmentation, in the fitted network."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from sklearn.pipeline import Pipeline
 from digits.config import validate
 from digits.config.baselines import AugmentedMlpSpec
 from digits.data.dataset import Dataset
-from digits.models import Setting, build
+from digits.models import TaskSpec, build
 from digits.models.baselines.augmented_mlp import AugmentedMLPClassifier
 
-STILL = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0}
+NO_AUGMENTATION = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0}
 SPEC: dict[str, Any] = {
     "kind": "augmented-mlp",
     "deskew": False,
@@ -25,11 +25,11 @@ SPEC: dict[str, Any] = {
     "batch_size": 16,
     "learning_rate_init": 0.1,
     "final_learning_rate_fraction": 0.0,
-    "averaged": 0.0,
+    "averaged_fraction": 0.0,
     "epochs": 6,
-    "augment": STILL,
+    "augment": NO_AUGMENTATION,
 }
-SETTING = Setting((12, 12), 3, "/255")
+TASK = TaskSpec((12, 12), 3, "/255")
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def test_the_spec_of_the_test_is_one_that_params_may_hold() -> None:
     assert validate(AugmentedMlpSpec, SPEC, "test").epochs == 6
 
 
-def test_every_pass_of_still_images_is_partial_fit_of_all(images: tuple[np.ndarray, np.ndarray]) -> None:
-    """Without distortion and decay, with one batch of all images, nothing is left but MLPClassifier itself."""
+def test_an_epoch_without_augmentation_is_partial_fit_of_all(images: tuple[np.ndarray, np.ndarray]) -> None:
+    """Without augmentation and decay, with one batch of all images, it is MLPClassifier itself."""
     X, y = images[0][:, :50] / 255, images[1]
     mlp = MLPClassifier((8,), solver="sgd", batch_size=160, learning_rate_init=0.1)
     ours = network(mlp, epochs=5, final_learning_rate_fraction=1.0).fit(X, y)
@@ -62,21 +62,21 @@ def test_every_pass_of_still_images_is_partial_fit_of_all(images: tuple[np.ndarr
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 def test_the_learning_rate_reaches_the_weights(solver: str, images: tuple[np.ndarray, np.ndarray]) -> None:
-    """Where the rate falls to nothing, the last step of Adam or of SGD without momentum is nothing too."""
+    """Where the rate falls to 0, the last step of Adam or of SGD without momentum is about 0 too."""
     changes = {}
     for left in (0.0, 1.0):
         mlp = MLPClassifier((8,), solver=solver, batch_size=160, momentum=0.0, learning_rate_init=0.01)
-        seen = weights_by_epoch(network(mlp, epochs=100, final_learning_rate_fraction=left), images)
-        changes[left] = np.abs(seen[-1] - seen[-2]).max()
+        weights = weights_by_epoch(network(mlp, epochs=100, final_learning_rate_fraction=left), images)
+        changes[left] = np.abs(weights[-1] - weights[-2]).max()
     assert changes[0.0] < 0.01 * changes[1.0]
 
 
 def weights_by_epoch(model: AugmentedMLPClassifier, images: tuple[np.ndarray, np.ndarray]) -> list[np.ndarray]:
     """First-layer weights after each epoch of a fit."""
-    seen: list[np.ndarray] = []
-    model.set_params(on_epoch=lambda *_: seen.append(model.mlp_.coefs_[0].copy()))
+    weights: list[np.ndarray] = []
+    model.set_params(on_epoch=lambda *_: weights.append(model.mlp_.coefs_[0].copy()))
     model.fit(images[0] / 255, images[1])
-    return seen
+    return weights
 
 
 def test_the_rate_falls_along_half_a_cosine(images: tuple[np.ndarray, np.ndarray]) -> None:
@@ -89,28 +89,28 @@ def test_the_rate_falls_along_half_a_cosine(images: tuple[np.ndarray, np.ndarray
 
 def test_averaged_weights_are_the_mean_over_the_last_share(images: tuple[np.ndarray, np.ndarray]) -> None:
     model = network(MLPClassifier((8,), batch_size=160), epochs=10, averaged_fraction=0.3)
-    seen = weights_by_epoch(model, images)
-    assert np.allclose(model.mlp_.coefs_[0], np.mean(seen[-3:], axis=0), atol=1e-6)
-    assert not np.allclose(model.mlp_.coefs_[0], seen[-1], atol=1e-6)
+    weights = weights_by_epoch(model, images)
+    assert np.allclose(model.mlp_.coefs_[0], np.mean(weights[-3:], axis=0), atol=1e-6)
+    assert not np.allclose(model.mlp_.coefs_[0], weights[-1], atol=1e-6)
 
 
 @pytest.mark.parametrize(
     "augment", [{"shift": 0.4}, {"elastic": 0.3}, {"rotation": 4.0}, {"zoom": 0.05}, {"shear": 4.0}]
 )
-def test_every_epoch_distorts_anew_and_labels_stay_with_their_images(
+def test_every_epoch_augments_anew_and_labels_stay_with_their_images(
     augment: dict[str, float], images: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever is learned from is a distorted image of the class whose label stands beside it."""
+    """The training images are augmented images of the class of their label."""
     X, y = images
     batches: list[tuple[np.ndarray, np.ndarray]] = []
     plain = MLPClassifier.partial_fit
 
-    def watched(self: Any, features: np.ndarray, labels: np.ndarray, **classes: Any) -> Any:
+    def recorded(self: Any, features: np.ndarray, labels: np.ndarray, **classes: Any) -> Any:
         batches.append((features, labels))
         return plain(self, features, labels, **classes)
 
-    monkeypatch.setattr(MLPClassifier, "partial_fit", watched)
-    network(MLPClassifier((8,), batch_size=160), image_shape=(12, 12), epochs=3, **STILL | augment).fit(X, y)
+    monkeypatch.setattr(MLPClassifier, "partial_fit", recorded)
+    network(MLPClassifier((8,), batch_size=160), image_shape=(12, 12), epochs=3, **NO_AUGMENTATION | augment).fit(X, y)
     rows = np.concatenate([features for features, _ in batches])
     assert len(np.unique(rows, axis=0)) == 3 * 160
     assert not np.array_equal(batches[0][1], batches[1][1])
@@ -121,19 +121,19 @@ def test_every_epoch_distorts_anew_and_labels_stay_with_their_images(
 
 
 def test_the_same_seed_is_the_same_network(images: tuple[np.ndarray, np.ndarray]) -> None:
-    spec = SPEC | {"augment": STILL | {"rotation": 5.0, "elastic": 0.3}}
-    first, again, other = (build(spec, SETTING, seed).fit(*images).predict_proba(images[0]) for seed in (1, 1, 2))
+    spec = SPEC | {"augment": NO_AUGMENTATION | {"rotation": 5.0, "elastic": 0.3}}
+    first, again, other = (build(spec, TASK, seed).fit(*images).predict_proba(images[0]) for seed in (1, 1, 2))
     assert np.array_equal(first, again) and not np.allclose(first, other)
 
 
-def test_the_projection_is_fitted_on_undistorted_images_and_used_for_both(
+def test_the_projection_is_fitted_on_original_images_and_used_for_both(
     images: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    model = build(SPEC | {"n_components": 5, "deskew": True}, SETTING, 0)
+    model = build(SPEC | {"n_components": 5, "deskew": True}, TASK, 0)
     assert isinstance(model, Pipeline)
     model.fit(*images)
     classifier = model["classifier"]
     assert classifier.mlp_.n_features_in_ == 5
     upright = model["deskew"].transform(images[0])
-    assert np.allclose(classifier.features_["n_components"].pca_.mean_, upright.mean(axis=0) / 255, atol=1e-5)
+    assert np.allclose(classifier.features_["pca"].pca_.mean_, upright.mean(axis=0) / 255, atol=1e-5)
     assert (model.predict(images[0]) == images[1]).mean() > 0.9

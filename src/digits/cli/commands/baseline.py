@@ -6,7 +6,7 @@ from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
 from digits.common.markdown import table
-from digits.common.matching import choose
+from digits.common.matching import select_names
 from digits.evaluation.ranking import NOTE, TITLES, Entry, cells, rank_runs
 from digits.training.candidates import baseline_runs
 from digits.training.fitting import fit_in_parallel
@@ -20,7 +20,7 @@ def run(context: Context) -> Outcome:
     """
     data = context.data
     specs = {spec.name: spec for spec in baseline_runs(context.params, data, context.paths.studies)}
-    chosen = [specs[name] for name in choose(context.only, list(specs), "baseline")]
+    chosen = [specs[name] for name in select_names(context.only, list(specs), "baseline")]
     work = fit_in_parallel(
         data, context.paths.runs, chosen, context.params.baseline.workers, context.console, "baseline"
     )
@@ -40,11 +40,12 @@ def run(context: Context) -> Outcome:
         context.console.say(NOTE)
     if work.failures:
         raise UserError(
-            f"{len(work.failures)} of {work.fits} fits failed, the others are kept; the same command tries them again"
+            f"{len(work.failures)} of {work.fits} fits failed, the others are kept; "
+            "the same command repeats those that failed"
         )
     best = ranking.iloc[0]
     return Outcome(
         f"{len(entries)} models, best {best['name']}: CV accuracy {best['cv_accuracy']:.4f}; reports/baseline.csv, .md",
         work.fits > 0,
-        ("make submit   blends the baselines in",),
+        ("make submit   blends the baselines with the networks",),
     )

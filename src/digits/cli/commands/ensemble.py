@@ -1,4 +1,4 @@
-"""Blend the finished runs, and estimate how good the blend is."""
+"""Blend the finished runs and estimate the blend's accuracy."""
 
 import numpy as np
 
@@ -33,6 +33,7 @@ def run(context: Context) -> Outcome:
 
 
 def _composition(blend: Blend) -> str:
+    """The method and the members with their weights, in a line."""
     if len(blend.weights) == 1:
         return f"{next(iter(blend.weights))} {blend.method}"
     parts = [

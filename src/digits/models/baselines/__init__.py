@@ -1,1 +1,1 @@
-"""Classifiers of scikit-learn behind one interface."""
+"""scikit-learn classifiers as pipelines from images to probabilities."""

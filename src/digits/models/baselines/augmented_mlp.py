@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier on images that are distorted anew in every epoch."""
+"""scikit-learn's MLPClassifier with data augmentation, anew in every epoch."""
 
 from typing import Any, Self
 
@@ -11,21 +11,21 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from digits.models import OnEpoch, Setting
-from digits.models.augmentation import distort
+from digits.models import OnEpoch, TaskSpec
+from digits.models.augmentation import augment_images
 from digits.models.baselines.pipelines import feature_steps, image_steps, save
 
 __all__ = ["AugmentedMLPClassifier", "build", "save"]
 
-_BATCHES_AT_ONCE = 8  # distorted and learned from between two changes of the learning rate
+_BATCHES_PER_CHUNK = 8  # augmented and learned from at one learning rate
 
 
 class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """An MLPClassifier fed through `partial_fit`, with a learning rate that falls and weights that may be averaged.
+    """An MLPClassifier fitted by `partial_fit`, with augmentation, cosine decay and averaged weights.
 
     mlp: unfitted MLPClassifier with a stochastic solver; None: one with scikit-learn's defaults. features: transformer
-    between the distorted images and mlp, fitted on the undistorted ones; None: the pixels as they are. image_shape:
-    (height, width); None takes each example as one row of pixels. epochs: passes over the images, each distorted anew.
+    between the augmented images and mlp, fitted on the original ones; None: the pixels as they are. image_shape:
+    (height, width); None takes each example as one row of pixels. epochs: passes over the images, each augmented anew.
     final_learning_rate_fraction: share of mlp's learning_rate_init at the end of half a cosine (I. Loshchilov and F.
     Hutter, 2017, SGDR, arXiv:1608.03983, equation 5); 1: a constant rate. averaged_fraction: last share of the training
     whose weights are averaged (B. T. Polyak and A. B. Juditsky, 1992, SIAM J. Control Optim. 30, p. 838); 0: the last
@@ -78,22 +78,22 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         self.mlp_.set_params(batch_size=batch, shuffle=False, random_state=int(seeds[1]))
         self.history_: list[dict[str, float]] = []
         weights = _MeanWeights()
-        used = len(X) // batch * batch  # a smaller last batch would weigh its images more
+        used = len(X) // batch * batch  # images in a smaller last batch would have more weight
         for epoch in range(self.epochs):
             order = generator.permutation(len(X))[:used]
             loss = 0.0
-            for first in range(0, used, batch * _BATCHES_AT_ONCE):
-                rows = order[first : first + batch * _BATCHES_AT_ONCE]
-                done = (epoch + first / used) / self.epochs
-                rate = self._learning_rate(done)
+            for first in range(0, used, batch * _BATCHES_PER_CHUNK):
+                rows = order[first : first + batch * _BATCHES_PER_CHUNK]
+                progress = (epoch + first / used) / self.epochs
+                rate = self._learning_rate(progress)
                 _set_learning_rate(self.mlp_, rate)
-                distorted = self._to_features(self._distort(X[rows], generator))
-                self.mlp_.partial_fit(distorted, y[rows], classes=self.classes_)
+                features = self._to_features(self._augment(X[rows], generator))
+                self.mlp_.partial_fit(features, y[rows], classes=self.classes_)
                 loss += self.mlp_.loss_ * len(rows) / used
-                if done >= 1 - self.averaged_fraction:
+                if progress >= 1 - self.averaged_fraction:
                     weights.add(self.mlp_)
             self._report(epoch + 1, {"loss": float(loss), "learning_rate": rate})
-        weights.put_into(self.mlp_)
+        weights.copy_to(self.mlp_)
         return self
 
     def predict_proba(self, X: NDArray[np.number]) -> NDArray[np.floating]:
@@ -110,11 +110,11 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        return state | {"on_epoch": None}  # who was told of the epochs is no part of the model
+        return state | {"on_epoch": None}  # a callback is no part of the model, and may not be picklable
 
-    def _distort(self, X: NDArray[np.number], generator: np.random.Generator) -> NDArray[np.float32]:
+    def _augment(self, X: NDArray[np.number], generator: np.random.Generator) -> NDArray[np.float32]:
         shape = self.image_shape or (1, X.shape[1])
-        distorted = distort(
+        augmented = augment_images(
             generator,
             X.reshape(-1, *shape),
             rotation=self.rotation,
@@ -123,18 +123,15 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
             shift=self.shift,
             elastic=self.elastic,
         )
-        return distorted.reshape(X.shape)
+        return augmented.reshape(X.shape)
 
     def _to_features(self, X: NDArray[np.number]) -> NDArray[np.floating]:
         features: NDArray[Any] = X if self.features_ is None else self.features_.transform(X)
         return features
 
-    def _learning_rate(self, done: float) -> float:
-        falling = 0.5 * (1 + np.cos(np.pi * done))
-        return float(
-            self.mlp_.learning_rate_init
-            * (self.final_learning_rate_fraction + (1 - self.final_learning_rate_fraction) * falling)
-        )
+    def _learning_rate(self, progress: float) -> float:
+        final, cosine = self.final_learning_rate_fraction, 0.5 * (1 + np.cos(np.pi * progress))
+        return float(self.mlp_.learning_rate_init * (final + (1 - final) * cosine))
 
     def _report(self, epoch: int, record: dict[str, float]) -> None:
         self.history_.append(record)
@@ -143,7 +140,7 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
 
 class _MeanWeights:
-    """Mean of a network's weights over time, kept in float64."""
+    """Running mean of a network's weights, in float64."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -157,8 +154,8 @@ class _MeanWeights:
         for mean, array in zip(self._means, arrays, strict=True):
             np.add(mean, (array - mean) / self._count, out=mean)
 
-    def put_into(self, mlp: MLPClassifier) -> None:
-        """Overwrite the weights by their mean, if anything was added."""
+    def copy_to(self, mlp: MLPClassifier) -> None:
+        """Overwrite the weights by their mean, if any were added."""
         for mean, array in zip(self._means, [*mlp.coefs_, *mlp.intercepts_], strict=bool(self._count)):
             array[...] = mean
 
@@ -166,20 +163,20 @@ class _MeanWeights:
 def _set_learning_rate(mlp: MLPClassifier, rate: float) -> None:
     """Change the learning rate between two calls of partial_fit; before the first, it is learning_rate_init.
 
-    scikit-learn has no schedule that ends at a given time, and no public place for the rate: it stands in the optimizer
-    that partial_fit keeps. Adam takes `learning_rate_init` anew in each step; SGD keeps `learning_rate`.
+    scikit-learn has no schedule that ends at a given time and no public attribute for the rate: it is in the optimizer
+    that partial_fit keeps. Adam reads `learning_rate_init` in each step; SGD keeps `learning_rate`.
     """
     if optimizer := getattr(mlp, "_optimizer", None):
         setattr(optimizer, {"sgd": "learning_rate", "adam": "learning_rate_init"}[mlp.solver], rate)
 
 
-def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch | None) -> Pipeline:
-    """Unfitted pipeline; the distorted images are normalised and projected as those of any other model."""
+def build(spec: dict[str, Any], task: TaskSpec, seed: int, on_epoch: OnEpoch | None) -> Pipeline:
+    """Unfitted pipeline; images are deskewed, then augmented, normalised and projected in every epoch."""
     network = ("hidden_layer_sizes", "activation", "solver", "alpha", "batch_size", "learning_rate_init")
     classifier = AugmentedMLPClassifier(
         MLPClassifier(**{name: spec[name] for name in network}),
-        Pipeline(feature_steps(spec, setting)),
-        image_shape=setting.image_shape,
+        Pipeline(feature_steps(spec, task)),
+        image_shape=task.image_shape,
         epochs=spec["epochs"],
         final_learning_rate_fraction=spec["final_learning_rate_fraction"],
         averaged_fraction=spec["averaged_fraction"],
@@ -187,4 +184,4 @@ def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch |
         random_state=seed,
         on_epoch=on_epoch,
     )
-    return Pipeline([*image_steps(spec, setting), ("classifier", classifier)])
+    return Pipeline([*image_steps(spec, task), ("classifier", classifier)])

@@ -1,4 +1,4 @@
-"""The classifiers that people expect beside a network: scikit-learn's own, each behind the same steps."""
+"""scikit-learn's classical classifiers, each behind the same preprocessing steps."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
-from digits.models import OnEpoch, Setting
+from digits.models import OnEpoch, TaskSpec
 from digits.models.baselines.pipelines import classifier_params, pipeline, save
 
 __all__ = ["build", "save"]
@@ -27,13 +27,13 @@ def _knn(params: dict[str, Any], _: int) -> KNeighborsClassifier:
 
 
 def _svm(params: dict[str, Any], seed: int) -> CalibratedClassifierCV:
-    """SVC's decisions as probabilities, by one temperature fitted on the share `calibration_fraction` of the images.
+    """SVC with probabilities by temperature scaling, fitted on the share `calibration_fraction` of the images.
 
-    SVC's own probabilities would cost five more fits. The temperature is that of C. Guo et al. (2017), On calibration
-    of modern neural networks, ICML, section 4.2; it leaves the predicted classes as they are.
+    SVC's own probabilities would cost five more fits. Temperature scaling (C. Guo et al., 2017, On calibration of
+    modern neural networks, ICML, section 4.2) leaves the predicted classes as they are.
     """
-    kept_aside = StratifiedShuffleSplit(n_splits=1, test_size=params.pop("calibration_fraction"), random_state=seed)
-    return CalibratedClassifierCV(SVC(**params, random_state=seed), method="temperature", cv=kept_aside)
+    split = StratifiedShuffleSplit(n_splits=1, test_size=params.pop("calibration_fraction"), random_state=seed)
+    return CalibratedClassifierCV(SVC(**params, random_state=seed), method="temperature", cv=split)
 
 
 def _extra_trees(params: dict[str, Any], seed: int) -> ExtraTreesClassifier:
@@ -48,6 +48,6 @@ _CLASSIFIERS: dict[str, Callable[[dict[str, Any], int], ClassifierMixin]] = {
 }
 
 
-def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch | None) -> Pipeline:
-    """Unfitted pipeline of a spec whose `kind` is one of the above; these fits have no epochs to report."""
-    return pipeline(spec, setting, _CLASSIFIERS[spec["kind"]](classifier_params(spec), seed))
+def build(spec: dict[str, Any], task: TaskSpec, seed: int, on_epoch: OnEpoch | None) -> Pipeline:
+    """Unfitted pipeline of a spec whose `kind` is one of the above; `on_epoch` is not called."""
+    return pipeline(spec, task, _CLASSIFIERS[spec["kind"]](classifier_params(spec), seed))

@@ -1,4 +1,4 @@
-"""The Keras family: networks of digits.models.architecture, trained on distorted images by one loop."""
+"""The Keras family: convolutional networks, trained on augmented images by one loop."""
 
 from digits.models.cnn.classifier import CnnClassifier, build, save
 

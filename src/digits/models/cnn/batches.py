@@ -1,4 +1,4 @@
-"""The stream of distorted, normalised batches that a network learns from."""
+"""The stream of augmented, normalised batches that a network is trained on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.models.augmentation import affine_maps, elastic_noise, smooth_waves, whole_shifts
-from digits.models.cnn.augmentation import distorted, frame
+from digits.models.augmentation import affine_maps, elastic_basis, elastic_coefficients, integer_shift_maps
+from digits.models.cnn.augmentation import augment_rows, pad_images
 from digits.models.cnn.libraries import tf
 from digits.models.preprocessing import Normaliser
 
-_AT_ONCE = 1024  # images made before the next steps are taken; with 128 at once each takes twice as long
-_SAMPLE = 2**40  # in place of a step's number; no fit has so many
+_CHUNK = 1024  # images augmented per call; with 128 each takes twice as long
+_SAMPLE_STEP = 2**40  # seeds `sample` in place of a step's number; no fit has so many steps
 
 
 @dataclass(frozen=True)
 class Batches:
-    """Batches of a fit, whose order and distortions follow from the seed and the number of the step alone.
+    """Batches of a fit; their order and augmentation depend on the seed and the step's number alone.
 
     images: uint8 (n, pixels). labels: (n,), 0 to classes - 1. augment: strengths as in models.augmentation. shift_only:
-    share of each batch that is shifted by whole pixels alone.
+    share of each batch that is shifted by integer pixels alone.
     """
 
     images: NDArray[np.uint8]
@@ -37,11 +37,11 @@ class Batches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Whole batches in an epoch; a partial one would be traced and compiled anew."""
+        """Full batches in an epoch; a partial one would be traced and compiled anew."""
         return len(self.images) // self.batch_size
 
     def rows(self, epochs: int) -> NDArray[np.int64]:
-        """Which images each step takes, (steps, batch); every epoch in an order of its own."""
+        """Rows of the images of each step, (steps, batch); every epoch is shuffled anew."""
         generator = np.random.default_rng(self.seed)
         used = self.steps_per_epoch * self.batch_size
         order = [generator.permutation(len(self.images))[:used] for _ in range(epochs)]
@@ -50,47 +50,47 @@ class Batches:
     def stream(self, epochs: int) -> Iterator[tuple[Any, NDArray[np.float32]]]:
         """All batches of `epochs` epochs in order: (batch, height, width, 1) float32, (batch, classes) float32.
 
-        Some are made at once, by all cores, while whoever takes them waits. Made beside a training step on the same
-        cores they would cost it twice their time: each of its operations ends when its slowest thread does.
+        A chunk of them is augmented on all cores while training waits. In parallel with a training step on the same
+        cores it would cost twice its time: each operation of a step ends when its slowest thread does.
         """
         rows = self.rows(epochs)
         one_hot = np.eye(self.classes, dtype=np.float32)[self.labels]
-        at_once = max(1, _AT_ONCE // self.batch_size)
-        for first in range(0, len(rows), at_once):
-            wanted = range(first, min(first + at_once, len(rows)))
-            # the last group is filled up with its last step: one of another size would be compiled anew
-            steps = [*wanted, *[wanted[-1]] * (at_once - len(wanted))]
-            made = tf.split(self._make(rows[steps].ravel(), steps), at_once)
-            yield from ((batch, one_hot[rows[step]]) for batch, step in zip(made, wanted, strict=False))
+        chunk = max(1, _CHUNK // self.batch_size)
+        for first in range(0, len(rows), chunk):
+            steps = range(first, min(first + chunk, len(rows)))
+            # the last chunk is filled up with its last step: one of another size would be compiled anew
+            filled = [*steps, *[steps[-1]] * (chunk - len(steps))]
+            batches = tf.split(self._augment(rows[filled].ravel(), filled), chunk)
+            yield from ((batch, one_hot[rows[step]]) for batch, step in zip(batches, steps, strict=False))
 
     def sample(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Up to `count` images, distorted and normalised as for training but as in no step of it, and their labels."""
-        generator = np.random.default_rng((self.seed, _SAMPLE))
+        """Up to `count` random training images, augmented as in no step of the training, and their labels."""
+        generator = np.random.default_rng((self.seed, _SAMPLE_STEP))
         rows = generator.permutation(len(self.images))[:count]
-        return self._make(rows, [_SAMPLE]).numpy(), np.asarray(self.labels)[rows]
+        return self._augment(rows, [_SAMPLE_STEP]).numpy(), np.asarray(self.labels)[rows]
 
     @cached_property
-    def _framed(self) -> tf.Tensor:
-        return frame(np.asarray(self.images).reshape(-1, *self.image_shape))
+    def _padded(self) -> tf.Tensor:
+        return pad_images(np.asarray(self.images).reshape(-1, *self.image_shape))
 
-    def _make(self, rows: NDArray[np.int64], steps: list[int]) -> Any:
-        """The images of `rows`, distorted and normalised; as many of them belong to each step."""
+    def _augment(self, rows: NDArray[np.int64], steps: list[int]) -> Any:
+        """The images of `rows`, augmented and normalised; each step seeds the same number of them."""
         affine = {name: strength for name, strength in self.augment.items() if name != "elastic"}
         elastic, size = self.augment["elastic"], len(rows) // len(steps)
         generators = [np.random.default_rng((self.seed, step)) for step in steps]
         maps = [affine_maps(generator, size, self.image_shape, **affine) for generator in generators]
-        shift_only = round(self.shift_only * size)  # the first; which images these are is as random as their order
-        for generator, drawn in zip(generators, maps, strict=True):
-            drawn[:shift_only] = whole_shifts(generator, shift_only, self.augment["shift"])
+        shift_only = round(self.shift_only * size)  # the first of a batch; its order is random
+        for generator, batch_maps in zip(generators, maps, strict=True):
+            batch_maps[:shift_only] = integer_shift_maps(generator, shift_only, self.augment["shift"])
         field = None
         if elastic:
-            noise = [elastic_noise(generator, size, self.image_shape, elastic) for generator in generators]
-            for drawn in noise:
-                drawn[: 2 * shift_only] = 0
-            field = np.concatenate(noise), smooth_waves(self.image_shape)
+            coefficients = [elastic_coefficients(rng, size, self.image_shape, elastic) for rng in generators]
+            for batch_coefficients in coefficients:
+                batch_coefficients[: 2 * shift_only] = 0
+            field = np.concatenate(coefficients), elastic_basis(self.image_shape)
         normaliser = self.normaliser
-        return distorted(
-            self._framed,
+        return augment_rows(
+            self._padded,
             rows.astype(np.int32),
             np.concatenate(maps),
             field,

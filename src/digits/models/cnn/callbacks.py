@@ -1,4 +1,4 @@
-"""What happens after each epoch of a fit: looking at images kept aside, telling, stopping."""
+"""Keras callbacks of a fit: validation, history, learning-rate plateau, early stopping."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from digits.models.cnn.libraries import keras
 if TYPE_CHECKING:
     from digits.models.cnn.classifier import CnnClassifier
 
-_LOOKS = 5  # at images kept aside, at most, where nothing follows from them: each costs a twentieth of an epoch
+_VALIDATIONS = 5  # per fit at most, where nothing depends on them: each costs a twentieth of an epoch
 
 
-def callbacks(
+def make_callbacks(
     classifier: CnnClassifier, epochs: int, X_valid: NDArray[np.uint8] | None, y_valid: NDArray[np.int64] | None
 ) -> list[keras.callbacks.Callback]:
-    """Keras callbacks for one fit, in the order in which they must run.
+    """Keras callbacks of one fit, in the order in which they must run.
 
-    A plateau is one of the loss in training where there are no images to look at. Raises ValueError where the
-    classifier's other parameters need some.
+    Without validation images, the schedule `plateau` monitors the training loss. Raises ValueError where
+    early_stopping_patience or restore_best_weights need validation images and there are none.
     """
     plateau = classifier.schedule["kind"] == "plateau"
-    made: list[keras.callbacks.Callback] = []
+    callbacks: list[keras.callbacks.Callback] = []
     stops = classifier.restore_best_weights or classifier.early_stopping_patience is not None
-    looks = X_valid is not None and y_valid is not None
+    validates = X_valid is not None and y_valid is not None
     if X_valid is not None and y_valid is not None:
-        every = 1 if stops or plateau else -(-epochs // _LOOKS)
-        made.append(_Validate(classifier, X_valid, y_valid, [*range(epochs - 1, -1, -every)]))
+        every = 1 if stops or plateau else -(-epochs // _VALIDATIONS)
+        callbacks.append(_Validate(classifier, X_valid, y_valid, [*range(epochs - 1, -1, -every)]))
     elif stops:
-        raise ValueError("patience and restore_best_weights need images to look at after each epoch")
-    made.append(_Watch(classifier, epochs))
+        raise ValueError("early_stopping_patience and restore_best_weights need validation images, X_valid and y_valid")
+    callbacks.append(_RecordHistory(classifier, epochs))
     if plateau:
-        made.append(
+        callbacks.append(
             keras.callbacks.ReduceLROnPlateau(
-                "valid_loss" if looks else "loss",
+                "valid_loss" if validates else "loss",
                 factor=classifier.schedule["factor"],
                 patience=classifier.schedule["patience"],
                 mode="min",
             )
         )
     if stops:
-        made.append(
+        callbacks.append(
             keras.callbacks.EarlyStopping(
                 "valid_loss",
                 patience=epochs if classifier.early_stopping_patience is None else classifier.early_stopping_patience,
@@ -52,11 +52,11 @@ def callbacks(
                 mode="min",
             )
         )
-    return made
+    return callbacks
 
 
 class _Validate(keras.callbacks.Callback):  # type: ignore[misc]
-    """Adds valid_loss (log loss in nats) and valid_accuracy to what the later callbacks see of some epochs."""
+    """Adds valid_loss (log loss in nats) and valid_accuracy to the logs of some epochs, counted from 0."""
 
     def __init__(self, classifier: CnnClassifier, X: NDArray[np.uint8], y: NDArray[np.int64], epochs: list[int]):
         super().__init__()
@@ -66,7 +66,7 @@ class _Validate(keras.callbacks.Callback):  # type: ignore[misc]
         self.labels = y
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Predict all images."""
+        """Predict all validation images, without TTA."""
         if epoch not in self.epochs:
             return
         probabilities = self.classifier.probabilities(self.images)
@@ -75,8 +75,8 @@ class _Validate(keras.callbacks.Callback):  # type: ignore[misc]
             logs["valid_accuracy"] = accuracy(probabilities, self.labels).value
 
 
-class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Keeps the history and tells who wants to know."""
+class _RecordHistory(keras.callbacks.Callback):  # type: ignore[misc]
+    """Appends to the classifier's history_ and calls its on_epoch."""
 
     def __init__(self, classifier: CnnClassifier, epochs: int):
         super().__init__()
@@ -84,7 +84,7 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]
         self.epochs = epochs
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Note loss, accuracy and learning rate."""
+        """Record the logs and the learning rate."""
         record = logs | {"learning_rate": float(self.model.optimizer.learning_rate)}
         self.classifier.history_.append(record)
         if self.classifier.on_epoch:

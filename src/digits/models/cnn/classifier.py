@@ -10,18 +10,18 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from digits.common.logs import log
 from digits.evaluation.calibration import at_temperature, best_temperature
-from digits.models import OnEpoch, Setting
+from digits.models import OnEpoch, TaskSpec
 from digits.models.architecture import parse_layers
-from digits.models.augmentation import view
+from digits.models.augmentation import transform_images
 from digits.models.cnn.batches import Batches
-from digits.models.cnn.callbacks import callbacks
-from digits.models.cnn.libraries import hold_to_threads, keras, tf
+from digits.models.cnn.callbacks import make_callbacks
+from digits.models.cnn.libraries import keras, set_threads, tf
 from digits.models.cnn.loop import train
-from digits.models.cnn.network import Style, build_network
+from digits.models.cnn.network import LayerSettings, build_network
 from digits.models.cnn.optimization import make_optimizer, make_schedule
 from digits.models.preprocessing import Normaliser
 
-_CALIBRATED_ON = 4000  # training images; distorted anew, they are as hard as new ones for a network that knows them
+_CALIBRATION_IMAGES = 4000  # of the training set; augmented anew, they are as hard for the network as new images
 _WEIGHTS = "model.weights.h5"
 PREDICT_BATCH = 1000  # images; large enough to keep two cores busy, small enough for the caches
 
@@ -31,10 +31,11 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Images are uint8 (n, pixels) with `image_shape` rows and columns, labels are integers from 0 to classes - 1. The
     parameters are those of params.yaml's `train`. The same parameters, data and random_state give the same bits on the
-    same machine, whatever was fitted before in the process. Fitted: model_ (keras.Model), normaliser_, history_ (one
-    dictionary per epoch: loss, accuracy, learning_rate, and valid_loss, valid_accuracy where there are such images),
-    temperature_ (of the network's probabilities, see evaluation.calibration; chosen on training images, distorted anew)
-    and step_seconds_ (of the fit's time, what the training steps alone took; see digits.models.cnn.loop).
+    same machine, whatever was fitted before in the process.
+
+    Fitted: model_ (keras.Model), normaliser_, history_ (one dictionary per epoch: loss, accuracy, learning_rate, and
+    valid_loss, valid_accuracy after epochs with validation), temperature_ (of evaluation.calibration, fitted on
+    augmented training images) and step_seconds_ (time of the training steps alone; see digits.models.cnn.loop).
     """
 
     def __init__(
@@ -107,20 +108,20 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y_valid: NDArray[np.int64] | None = None,
         start: Path | None = None,
     ) -> Self:
-        """Train from fresh weights, or from those that `save` has left in the folder `start` for the same layers.
+        """Train from new weights, or from those that `save` has written to the folder `start` for the same layers.
 
-        X_valid, y_valid: images that are predicted after some epochs, and after each where `early_stopping_patience`,
-        `restore_best_weights` or the schedule `plateau` need them. Raises UserError where the loss is no longer a
-        number, ValueError where they are missing.
+        X_valid, y_valid: validation images, predicted after some epochs, and after each where
+        `early_stopping_patience`, `restore_best_weights` or the schedule `plateau` depend on it. Raises DivergedError
+        where the loss is not finite, ValueError where early stopping has no validation images.
         """
-        hold_to_threads(self.threads)
+        set_threads(self.threads)
         keras.backend.clear_session()  # frees the networks fitted before and restarts Keras' name counters
         keras.utils.set_random_seed(self.random_state)
         tf.config.experimental.enable_op_determinism()
         self.classes_ = np.arange(self.classes)
         self.normaliser_ = Normaliser(self.normalise).fit(X)
         self.history_: list[dict[str, float]] = []
-        self.temperature_ = 1.0  # until the end, when it is known
+        self.temperature_ = 1.0  # of validation; fitted after training
         batches = Batches(
             images=np.asarray(X),
             labels=np.asarray(y),
@@ -133,8 +134,10 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed=self.random_state,
         )
         epochs = max(self.epochs, -(-self.min_steps // batches.steps_per_epoch))
-        style = Style(self.activation, self.kernel_initializer, self.l1, self.l2, self.activity_l1, self.precision)
-        self.model_ = build_network(parse_layers(self.layers), style, self.image_shape, self.classes)
+        settings = LayerSettings(
+            self.activation, self.kernel_initializer, self.l1, self.l2, self.activity_l1, self.precision
+        )
+        self.model_ = build_network(parse_layers(self.layers), settings, self.image_shape, self.classes)
         if start is not None:
             self.model_.load_weights(start / _WEIGHTS)
         self.model_.summary(line_length=100, print_fn=lambda table: log.info("the network:\n%s", table))
@@ -152,61 +155,61 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             batches.stream(epochs),
             batches.steps_per_epoch,
             label_smoothing=self.label_smoothing,
-            callbacks=callbacks(self, epochs, X_valid, y_valid),
+            callbacks=make_callbacks(self, epochs, X_valid, y_valid),
         )
-        shown, right = batches.sample(_CALIBRATED_ON)
-        self.temperature_ = best_temperature(self._predict(shown), right)
+        images, labels = batches.sample(_CALIBRATION_IMAGES)
+        self.temperature_ = best_temperature(self._predict(images), labels)
         return self
 
     def predict_proba(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Probabilities, (n, classes) float32; their mean over the image itself and `tta` of it."""
+        """Probabilities, (n, classes) float32: their mean over the image and its `tta` transforms."""
         return self.probabilities(X, [{}, *self.tta])
 
     def predict_with_and_without_tta(self, X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """What `predict_proba` says, and what the image as it is would say alone, in the time of the first."""
-        found = self._by_view(X, [{}, *self.tta])
-        return at_temperature(found.mean(axis=0), self.temperature_), at_temperature(found[0], self.temperature_)
+        """Probabilities of `predict_proba` and those without TTA, in the time of the first."""
+        stacked = self._predict_transforms(X, [{}, *self.tta])
+        return at_temperature(stacked.mean(axis=0), self.temperature_), at_temperature(stacked[0], self.temperature_)
 
-    def probabilities(self, X: NDArray[np.uint8], tta: Sequence[dict[str, Any]] = ({},)) -> NDArray[np.float32]:
-        """Mean of the probabilities over the named `tta` alone, {} being the image as it is; (n, classes) float32."""
-        return at_temperature(self._by_view(X, tta).mean(axis=0), self.temperature_)
+    def probabilities(self, X: NDArray[np.uint8], transforms: Sequence[dict[str, Any]] = ({},)) -> NDArray[np.float32]:
+        """Mean probabilities over these transforms of an image, {} being the image itself; (n, classes) float32."""
+        return at_temperature(self._predict_transforms(X, transforms).mean(axis=0), self.temperature_)
 
-    def _by_view(self, X: NDArray[np.uint8], tta: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
-        """The network's own probabilities, (tta, n, classes)."""
-        found = np.empty((len(tta), len(X), self.classes), np.float32)
+    def _predict_transforms(self, X: NDArray[np.uint8], transforms: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
+        """Probabilities at temperature 1, (transforms, n, classes)."""
+        probabilities = np.empty((len(transforms), len(X), self.classes), np.float32)
         for first in range(0, len(X), PREDICT_BATCH):
             images = np.asarray(X[first : first + PREDICT_BATCH]).reshape(-1, *self.image_shape)
-            for place, moves in enumerate(tta):
-                seen = view(images, **moves) if moves else images
-                normalised = self.normaliser_.transform(seen.reshape(len(seen), -1))
-                found[place, first : first + PREDICT_BATCH] = self._predict(normalised)
-        return found
+            for number, transform in enumerate(transforms):
+                transformed = transform_images(images, **transform) if transform else images
+                normalised = self.normaliser_.transform(transformed.reshape(len(images), -1))
+                probabilities[number, first : first + PREDICT_BATCH] = self._predict(normalised)
+        return probabilities
 
     def _predict(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The network's own probabilities, (n, classes), of normalised images, n times any shape."""
+        """Probabilities at temperature 1, (n, classes), of normalised images, (n, ...)."""
         padded = np.zeros((PREDICT_BATCH, *self.image_shape, 1), np.float32)  # a partial batch would be traced anew
-        found = []
+        probabilities = []
         for first in range(0, len(normalised), PREDICT_BATCH):
             part = normalised[first : first + PREDICT_BATCH]
             padded[: len(part)] = part.reshape(-1, *self.image_shape, 1)
-            found.append(tf.nn.softmax(self.model_.predict_on_batch(padded)[: len(part)]).numpy())
-        return np.concatenate(found)
+            probabilities.append(tf.nn.softmax(self.model_.predict_on_batch(padded)[: len(part)]).numpy())
+        return np.concatenate(probabilities)
 
 
-def build(spec: dict[str, Any], setting: Setting, seed: int, on_epoch: OnEpoch | None) -> CnnClassifier:
-    """An unfitted network for the competition's images."""
+def build(spec: dict[str, Any], task: TaskSpec, seed: int, on_epoch: OnEpoch | None) -> CnnClassifier:
+    """An unfitted network."""
     return CnnClassifier(
         **{name: value for name, value in spec.items() if name != "kind"},
-        image_shape=setting.image_shape,
-        classes=setting.classes,
-        normalise=setting.normalise,
+        image_shape=task.image_shape,
+        classes=task.classes,
+        normalise=task.normalise,
         random_state=seed,
         on_epoch=on_epoch,
     )
 
 
 def save(model: CnnClassifier, folder: Path) -> None:
-    """Write the weights, the fitted normalisation and the temperature; with the run's params they rebuild the model."""
+    """Write weights, normalisation and temperature; together with the run's params they rebuild the model."""
     model.model_.save_weights(folder / _WEIGHTS)
     normaliser = model.normaliser_
     np.savez(folder / "scales.npz", offset=normaliser.offset_, scale=normaliser.scale_, temperature=model.temperature_)

@@ -1,6 +1,6 @@
-"""Keras and TensorFlow, loaded without the page of notices that their libraries print.
+"""Keras and TensorFlow, imported without the notices that their libraries print.
 
-The rest of the family takes them from here, so that whichever module is imported first loads them quietly.
+All modules of the family import them from here, so that the first import is the quiet one.
 """
 
 import os
@@ -10,7 +10,7 @@ from digits.common.errors import UserError
 from digits.models.cnn.quiet import quiet_import
 
 if platform.machine().lower() in ("x86_64", "amd64"):
-    # By itself TensorFlow takes oneDNN's convolutions only from AVX512-VNNI on, but they are faster on AVX2 too
+    # TensorFlow's default takes oneDNN's convolutions only from AVX512-VNNI on, but they are faster on AVX2 too
     # (docs/experiments.md).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
@@ -18,13 +18,13 @@ with quiet_import():
     import keras
     import tensorflow as tf
 
-__all__ = ["hold_to_threads", "keras", "tf"]
+__all__ = ["keras", "set_threads", "tf"]
 
 
-def hold_to_threads(count: int) -> None:
-    """Let an operation of TensorFlow use `count` threads; the same number gives the same bits.
+def set_threads(count: int) -> None:
+    """Set the number of threads of a TensorFlow operation; the same number gives the same bits.
 
-    Raises UserError where this process already computes with another number: TensorFlow cannot change it.
+    Raises UserError where this process has already computed with another number: TensorFlow cannot change it.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if count == (tf.config.threading.get_intra_op_parallelism_threads() or cores):  # 0: one per core

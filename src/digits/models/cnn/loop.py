@@ -1,4 +1,4 @@
-"""The training loop: one compiled step, taken once per batch."""
+"""The training loop: one compiled step per batch."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -10,7 +10,7 @@ import numpy as np
 from digits.common.errors import DivergedError
 from digits.models.cnn.libraries import keras, tf
 
-_LOOK = 20  # steps between two looks at the losses: a look makes the processor or GPU wait for the last step
+_CHECK_EVERY = 20  # steps; reading the losses makes the CPU or GPU wait for the last step
 
 Batch = tuple[Any, Any]
 
@@ -26,37 +26,39 @@ def train(
 ) -> float:
     """Take a step for each of `batches`, until they end or a callback sets model.stop_training.
 
-    batches: images (batch, height, width, 1) float32 and labels (batch, classes) float32. `callbacks` hear of the end
-    of each epoch, with the mean loss (with penalties) and the accuracy over its steps. In place of Keras' `fit`, which
-    takes a tenth to a fifth longer for batches of 128, leaves four times as much memory behind and has no use here for
-    most of what it does. Returns the seconds that the steps took, but for the first _LOOK: they have the tracing in
-    them. Raises DivergedError within _LOOK steps after a loss that is no number.
+    batches: images (batch, height, width, 1) float32 and labels (batch, classes) float32. callbacks: called at the end
+    of each epoch with the mean loss (with penalties) and the accuracy over its steps. Returns the seconds of the steps
+    alone, without the first _CHECK_EVERY, which include the tracing. Raises DivergedError within _CHECK_EVERY steps
+    after a loss that is not finite.
+
+    Keras' `fit` takes a tenth to a fifth longer for batches of 128, leaks four times as much memory, and most of what
+    it does besides is not needed here.
     """
     step = compiled_step(model, optimizer, label_smoothing)
     model.optimizer, model.stop_training = optimizer, False
-    told = keras.callbacks.CallbackList(callbacks, model=model)
-    told.on_train_begin()
-    stream = _Timed(batches)
+    callback_list = keras.callbacks.CallbackList(callbacks, model=model)
+    callback_list.on_train_begin()
+    timed = _TimedBatches(batches)
     seconds: list[float] = []
     epoch = 0
     while not model.stop_training:
-        seen: list[np.ndarray] = []
-        for found, took in _steps(step, stream, steps_per_epoch):
-            _refuse_no_number(found, epoch * steps_per_epoch + len(seen), epoch, optimizer)
-            seen += list(found)
-            seconds.append(took)
-        if not seen:
+        results: list[np.ndarray] = []
+        for chunk, chunk_seconds in _run_steps(step, timed, steps_per_epoch):
+            _raise_if_diverged(chunk, epoch * steps_per_epoch + len(results), epoch, optimizer)
+            results += list(chunk)
+            seconds.append(chunk_seconds)
+        if not results:
             break
-        loss, accuracy = np.mean(seen, axis=0)
-        told.on_epoch_end(epoch, {"loss": float(loss), "accuracy": float(accuracy)})
+        loss, accuracy = np.mean(results, axis=0)
+        callback_list.on_epoch_end(epoch, {"loss": float(loss), "accuracy": float(accuracy)})
         epoch += 1
     optimizer.finalize_variable_values(model.trainable_variables)
-    told.on_train_end()
+    callback_list.on_train_end()
     return sum(seconds[1:])
 
 
 def compiled_step(model: keras.Model, optimizer: keras.optimizers.Optimizer, label_smoothing: float) -> tf.function:
-    """(images, labels) -> (2,) float32, loss and accuracy on the batch, after which the weights have moved."""
+    """A training step, compiled: (images, labels) -> (2,) float32, the batch's loss and accuracy before the update."""
     loss_of = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
     optimizer.build(model.trainable_variables)
 
@@ -67,14 +69,14 @@ def compiled_step(model: keras.Model, optimizer: keras.optimizers.Optimizer, lab
             logits = model(images, training=True)
             loss = loss_of(labels, logits) + sum(tf.cast(penalty, tf.float32) for penalty in model.losses)
         optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
-        right = tf.argmax(logits, axis=1) == tf.argmax(labels, axis=1)
-        return tf.stack([loss, tf.reduce_mean(tf.cast(right, tf.float32))])
+        correct = tf.argmax(logits, axis=1) == tf.argmax(labels, axis=1)
+        return tf.stack([loss, tf.reduce_mean(tf.cast(correct, tf.float32))])
 
     return step
 
 
-class _Timed:
-    """Passes batches on; `waited` is the seconds that they took to come."""
+class _TimedBatches:
+    """An iterator over batches; `waited` is the seconds that it took to make them."""
 
     def __init__(self, batches: Iterable[Batch]):
         self._batches = iter(batches)
@@ -91,24 +93,26 @@ class _Timed:
             self.waited += perf_counter() - started
 
 
-def _steps(step: tf.function, stream: _Timed, count: int) -> Iterator[tuple[np.ndarray, float]]:
-    """Loss and accuracy of the next `count` steps, (steps, 2), _LOOK at a time, with the seconds that these took."""
-    for taken in range(0, count, _LOOK):
-        started, waited = perf_counter(), stream.waited
-        ahead = [step(*batch) for batch in islice(stream, min(_LOOK, count - taken))]
-        if not ahead:
+def _run_steps(step: tf.function, timed: _TimedBatches, count: int) -> Iterator[tuple[np.ndarray, float]]:
+    """Take up to `count` steps; yields loss and accuracy of _CHECK_EVERY at a time, (steps, 2), and their seconds."""
+    for first in range(0, count, _CHECK_EVERY):
+        started, waited = perf_counter(), timed.waited
+        pending = [step(*batch) for batch in islice(timed, min(_CHECK_EVERY, count - first))]
+        if not pending:
             return
-        found = tf.stack(ahead).numpy()
-        yield found, perf_counter() - started - (stream.waited - waited)
+        results = tf.stack(pending).numpy()
+        yield results, perf_counter() - started - (timed.waited - waited)
 
 
-def _refuse_no_number(found: np.ndarray, before: int, epoch: int, optimizer: keras.optimizers.Optimizer) -> None:
-    """Raise UserError where a loss is none; `before`: steps that were taken before those of `found`."""
-    losses = found[:, 0]
+def _raise_if_diverged(
+    results: np.ndarray, steps_before: int, epoch: int, optimizer: keras.optimizers.Optimizer
+) -> None:
+    """Raise DivergedError where a loss in `results`, (steps, 2), is not finite; epoch: counted from 0."""
+    losses = results[:, 0]
     if not np.isfinite(losses).all():
-        at = int(np.isfinite(losses).argmin())
+        first = int(np.isfinite(losses).argmin())
         rate = float(optimizer.learning_rate)
         raise DivergedError(
-            f"the loss became {losses[at]} in epoch {epoch + 1}, step {before + at + 1}, at a learning rate of "
-            f'{rate:.3g}; try a lower one, as in SET="train.learning_rate={rate / 10:.2g}"'
+            f"the loss became {losses[first]} in epoch {epoch + 1}, step {steps_before + first + 1}, at a learning "
+            f'rate of {rate:.3g}; try a lower one, as in SET="train.learning_rate={rate / 10:.2g}"'
         )

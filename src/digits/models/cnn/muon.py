@@ -5,23 +5,23 @@ from typing import Any
 
 from digits.models.cnn.libraries import keras, tf
 
-OUTPUT = "logits"  # name of the layer that is left to AdamW
-_ITERATIONS = 3  # towards a step of the same length in every direction; quicker than Keras' five, not compared alone
-_WEIGHT_DECAY = 0.004  # of both kinds of steps; Keras' default
+OUTPUT = "logits"  # name of the final layer, which AdamW updates
+_NS_STEPS = 3  # Newton-Schulz iterations; faster than Keras' five, whose effect was not measured separately
+_WEIGHT_DECAY = 0.004  # of Muon's and AdamW's updates; Keras' default
 
 
 class Muon(keras.optimizers.Muon):  # type: ignore[misc]
-    """Keras' Muon, for which the kernel of a convolution is a matrix too: a row per pixel and channel that it sees.
+    """Keras' Muon, which also updates convolution kernels: as matrices, (kernel pixels * channels, filters).
 
     After K. Jordan et al. (2024), Muon: an optimizer for hidden layers in neural networks,
-    kellerjordan.github.io/posts/muon, with the length of a step of J. Liu et al. (2025), arXiv:2502.16982, section 2.2.
-    A step is about as long in every direction in which a layer can change. Keras' own leaves all convolutions to
-    AdamW; this one biases, a convolution of a single channel and the layer named OUTPUT, which are no hidden layers.
+    kellerjordan.github.io/posts/muon, with the step length of J. Liu et al. (2025), arXiv:2502.16982, section 2.2. The
+    singular values of an update are about equal. Keras' own leaves all convolutions to AdamW. This one leaves to it
+    what is no hidden layer: biases, convolutions of a single channel, and the layer named OUTPUT.
     """
 
     def __init__(self, learning_rate: Any, weight_decay: float = _WEIGHT_DECAY, **common: Any):
         decay = {"weight_decay": weight_decay, "adam_weight_decay": weight_decay}
-        super().__init__(learning_rate, exclude_layers=[OUTPUT], ns_steps=_ITERATIONS, **decay, **common)
+        super().__init__(learning_rate, exclude_layers=[OUTPUT], ns_steps=_NS_STEPS, **decay, **common)
 
     def _should_use_adamw(self, variable: Any) -> bool:
         if len(variable.shape) == 4:
@@ -31,7 +31,7 @@ class Muon(keras.optimizers.Muon):  # type: ignore[misc]
     def _muon_update_step(self, gradient: Any, variable: Any, lr: Any, m: Any) -> None:
         rows, columns = prod(variable.shape[:-1]), variable.shape[-1]
         m.assign(self.momentum * m + gradient)
-        moved = gradient + self.momentum * m if self.nesterov else m
-        update = self.zeropower_via_newtonschulz5(tf.reshape(moved, (rows, columns)), self.ns_steps)
+        direction = gradient + self.momentum * m if self.nesterov else m
+        update = self.zeropower_via_newtonschulz5(tf.reshape(direction, (rows, columns)), self.ns_steps)
         length = lr * self.rms_rate * sqrt(max(rows, columns))
         variable.assign_sub(length * tf.reshape(update, variable.shape))

@@ -1,4 +1,4 @@
-"""A list of layers -> a Keras network."""
+"""Keras networks from the layers of digits.models.architecture."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,15 +7,15 @@ from digits.models.architecture import BatchNorm, Conv, Dense, Dropout, FinalRel
 from digits.models.cnn.libraries import keras, tf
 from digits.models.cnn.muon import OUTPUT
 
-# Of the running statistics. They are those of the last 20 steps or so: with Keras' 0.99 they lag behind a network that
-# learns as fast as in an epoch or two, and the short fits of a search would be worth nothing.
-_MOMENTUM = 0.95
-_RISING = frozenset({"relu", "leaky_relu", "elu", "tanh", "sigmoid", "linear"})  # gelu and silu first fall
+# The running statistics are those of the last 20 steps or so. With Keras' 0.99 they lag behind a network trained for an
+# epoch or two, and predictions after the short fits of a search would be useless.
+_BATCH_NORM_MOMENTUM = 0.95
+_MONOTONIC = frozenset({"relu", "leaky_relu", "elu", "tanh", "sigmoid", "linear"})  # gelu and silu are not
 
 
 @dataclass(frozen=True)
-class Style:
-    """What all layers of a network have in common.
+class LayerSettings:
+    """Settings of all layers of a network.
 
     activation, kernel_initializer: Keras' names. l1, l2: strengths of the penalty on weights; activity_l1: on the
     activations of fully connected layers. precision: Keras' dtype policy of all layers but the last.
@@ -30,61 +30,63 @@ class Style:
 
 
 def build_network(
-    layers: tuple[Layer, ...], style: Style, image_shape: tuple[int, int], classes: int
+    layers: tuple[Layer, ...], settings: LayerSettings, image_shape: tuple[int, int], classes: int
 ) -> keras.Sequential:
-    """(batch, height, width, 1) float32 -> (batch, classes) float32 logits.
+    """A network (batch, height, width, 1) float32 -> (batch, classes) float32 logits.
 
-    A max-pooling right behind a convolution comes before its activation: the activation of the largest value is the
-    largest activation, where activations rise, and a quarter of the work.
+    A max-pooling right behind a convolution is put before its activation, where that is monotonic: the activation of
+    the maximum is the maximum of the activations, for a quarter of the work.
     """
     network: list[Any] = [keras.Input((*image_shape, 1))]
-    activation: list[Any] = []  # of a convolution, until it is known what follows
+    activation: list[Any] = []  # of the last convolution, not yet in the network
     flat = False
     hidden = [layer for layer in layers if not isinstance(layer, FinalRelu)]
     for layer in hidden:
-        overtakes = isinstance(layer, Pool) and layer.kind == "max" and style.activation in _RISING
-        made = [_keras_layer(layer, style)]
+        pool_first = isinstance(layer, Pool) and layer.kind == "max" and settings.activation in _MONOTONIC
+        added = [_keras_layer(layer, settings)]
         if isinstance(layer, Dense) and not flat:
-            made.insert(0, keras.layers.Flatten())
+            added.insert(0, keras.layers.Flatten())
         flat = flat or isinstance(layer, Dense | GlobalPool)
-        network += [*made, *activation] if overtakes else [*activation, *made]
+        network += [*added, *activation] if pool_first else [*activation, *added]
         activated = isinstance(layer, Conv)
-        activation = [keras.layers.Activation(style.activation, dtype=style.precision)] if activated else []
+        activation = [keras.layers.Activation(settings.activation, dtype=settings.precision)] if activated else []
     network += activation
     if not flat:
         network.append(keras.layers.Flatten())
-    # probabilities need more digits than bfloat16 has
-    network.append(keras.layers.Dense(classes, dtype="float32", name=OUTPUT, **_weights(style)))
+    # bfloat16 has too few digits for probabilities
+    network.append(keras.layers.Dense(classes, dtype="float32", name=OUTPUT, **_kernel_options(settings)))
     if len(hidden) < len(layers):
         network.append(keras.layers.ReLU(dtype="float32"))
     return keras.Sequential(network)
 
 
-def _keras_layer(layer: Conv | Pool | GlobalPool | BatchNorm | Dropout | Dense, style: Style) -> keras.layers.Layer:
-    common = {"dtype": style.precision, **_weights(style)}
+def _keras_layer(
+    layer: Conv | Pool | GlobalPool | BatchNorm | Dropout | Dense, settings: LayerSettings
+) -> keras.layers.Layer:
+    common = {"dtype": settings.precision, **_kernel_options(settings)}
     match layer:
         case Conv(filters, kernel, stride, padding):
             made = keras.layers.Conv2D(filters, kernel, strides=stride, padding=padding, **common)
         case Pool(size, "max"):
-            made = keras.layers.MaxPooling2D(size, dtype=style.precision)
+            made = keras.layers.MaxPooling2D(size, dtype=settings.precision)
         case Pool(size, _):
-            made = keras.layers.AveragePooling2D(size, dtype=style.precision)
+            made = keras.layers.AveragePooling2D(size, dtype=settings.precision)
         case GlobalPool():
-            made = keras.layers.GlobalAveragePooling2D(dtype=style.precision)
+            made = keras.layers.GlobalAveragePooling2D(dtype=settings.precision)
         case BatchNorm():
-            made = FusedBatchNormalization(momentum=_MOMENTUM, dtype=style.precision)
+            made = FusedBatchNormalization(momentum=_BATCH_NORM_MOMENTUM, dtype=settings.precision)
         case Dropout(rate):
-            made = ByteDropout(rate, dtype=style.precision)
+            made = ByteDropout(rate, dtype=settings.precision)
         case Dense(units):
-            activity = keras.regularizers.L1(style.activity_l1) if style.activity_l1 else None
-            made = keras.layers.Dense(units, activation=style.activation, activity_regularizer=activity, **common)
+            activity = keras.regularizers.L1(settings.activity_l1) if settings.activity_l1 else None
+            made = keras.layers.Dense(units, activation=settings.activation, activity_regularizer=activity, **common)
     return made
 
 
-def _weights(style: Style) -> dict[str, Any]:
-    """How kernels start and what they cost."""
-    penalty = keras.regularizers.L1L2(style.l1, style.l2) if style.l1 or style.l2 else None
-    return {"kernel_initializer": style.kernel_initializer, "kernel_regularizer": penalty}
+def _kernel_options(settings: LayerSettings) -> dict[str, Any]:
+    """Initializer and regularizer of a kernel."""
+    penalty = keras.regularizers.L1L2(settings.l1, settings.l2) if settings.l1 or settings.l2 else None
+    return {"kernel_initializer": settings.kernel_initializer, "kernel_regularizer": penalty}
 
 
 @keras.saving.register_keras_serializable("digits")
@@ -92,15 +94,15 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
     """Keras' BatchNormalization over the last axis, computed by TensorFlow's one fused operation.
 
     Keras' own makes several passes over the images, which costs a quarter of the training time on a CPU. The running
-    variance is that of the sample (divided by n - 1), as the operation gives it; Keras' divides by n.
+    variance is the sample variance (divided by n - 1), which the operation returns; Keras' divides by n.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """Normalise by the batch in training and by the running statistics else."""
+        """Normalise by the batch's statistics in training, by the running ones otherwise."""
         shape = tf.shape(inputs)
-        # the operation knows images only: (batch, units) is an image of one row
+        # the operation takes images only: (batch, units) becomes images of one pixel
         images = inputs if inputs.shape.rank == 4 else tf.reshape(inputs, (shape[0], 1, 1, inputs.shape[-1]))
-        learns = bool(training) and self.trainable
+        updates = bool(training) and self.trainable
         variables = (self.gamma, self.beta, self.moving_mean, self.moving_variance)
         gamma, beta, mean, variance = (tf.cast(variable.value, tf.float32) for variable in variables)
         empty = tf.zeros((0,), tf.float32)
@@ -108,12 +110,12 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
             x=images,
             scale=gamma,
             offset=beta,
-            mean=empty if learns else mean,
-            variance=empty if learns else variance,
+            mean=empty if updates else mean,
+            variance=empty if updates else variance,
             epsilon=self.epsilon,
-            is_training=learns,
+            is_training=updates,
         )
-        if learns:
+        if updates:
             for running, batch in ((self.moving_mean, batch_mean), (self.moving_variance, batch_variance)):
                 running.assign(running * self.momentum + tf.cast(batch, running.dtype) * (1 - self.momentum))
         return tf.reshape(normalised, shape)
@@ -121,9 +123,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
 
 @keras.saving.register_keras_serializable("digits")
 class ByteDropout(keras.layers.Layer):  # type: ignore[misc]
-    """Keras' Dropout with a random byte per value in place of a random number, which takes a third of the time.
+    """Keras' Dropout with a random byte per value in place of a random float, which takes a third of the time.
 
-    The rate is rounded to a multiple of 1/256, and what is kept is scaled by exactly what that takes away.
+    The rate is rounded to a multiple of 1/256, and the values kept are scaled by 1 / (1 - that rate).
     """
 
     def __init__(self, rate: float, **common: Any):
@@ -132,19 +134,19 @@ class ByteDropout(keras.layers.Layer):  # type: ignore[misc]
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Set a share of the values to 0 in training; change nothing else."""
+        """Set a share of the values to 0 and scale the others in training; the identity otherwise."""
         dropped = round(256 * self.rate)
         if not training or not dropped:
             return inputs
         shape = tf.shape(inputs)
         words = (tf.size(inputs) + 3) // 4  # of four bytes each
         seed = tf.cast(self.seed_generator.next(), tf.int32)
-        drawn = tf.random.stateless_uniform((words,), seed, minval=None, maxval=None, dtype=tf.uint32)
-        numbers = tf.reshape(tf.bitcast(drawn, tf.uint8), (-1,))[: tf.size(inputs)]
-        kept = tf.cast(tf.reshape(numbers >= dropped, shape), inputs.dtype)
+        random = tf.random.stateless_uniform((words,), seed, minval=None, maxval=None, dtype=tf.uint32)
+        random_bytes = tf.reshape(tf.bitcast(random, tf.uint8), (-1,))[: tf.size(inputs)]
+        kept = tf.cast(tf.reshape(random_bytes >= dropped, shape), inputs.dtype)
         return inputs * (kept * tf.cast(256 / (256 - dropped), inputs.dtype))
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments of the constructor, as Keras wants them."""
+        """Arguments of the constructor, for Keras' serialisation."""
         config: dict[str, Any] = super().get_config()
         return config | {"rate": self.rate}

@@ -1,4 +1,4 @@
-"""Optimizers and the course of their learning rate, as params.yaml names them."""
+"""Optimizers and learning-rate schedules, as params.yaml names them."""
 
 from typing import Any
 
@@ -33,21 +33,21 @@ def make_optimizer(
     clipvalue: float | None,
     ema_momentum: float | None,
 ) -> keras.optimizers.Optimizer:
-    """A Keras optimizer. `optimizer` has its `name` and its own parameters; those left out are Keras' defaults.
+    """A Keras optimizer.
 
-    learning_rate: a number or a schedule. ema_momentum: momentum of an average of the weights that replaces them at the
-    end.
+    optimizer: its `name` and its own parameters; those left out have Keras' defaults. learning_rate: a number or a
+    schedule. ema_momentum: of an exponential moving average of the weights, which replaces them at the end.
     """
-    own = {key: value for key, value in optimizer.items() if key != "name"}
+    options = {key: value for key, value in optimizer.items() if key != "name"}
     if weight_decay is not None:
-        own["weight_decay"] = weight_decay
-    averaging = {} if ema_momentum is None else {"use_ema": True, "ema_momentum": ema_momentum}
-    maker = _OPTIMIZERS[optimizer["name"]]
-    return maker(learning_rate, clipnorm=clipnorm, clipvalue=clipvalue, **own, **averaging)
+        options["weight_decay"] = weight_decay
+    if ema_momentum is not None:
+        options |= {"use_ema": True, "ema_momentum": ema_momentum}
+    return _OPTIMIZERS[optimizer["name"]](learning_rate, clipnorm=clipnorm, clipvalue=clipvalue, **options)
 
 
 def make_schedule(schedule: dict[str, Any], learning_rate: float, steps: int) -> Any:
-    """What an optimizer takes as its learning rate for a fit of `steps` steps.
+    """Learning rate of an optimizer for a fit of `steps` steps: a number or a Keras schedule.
 
     schedule: `kind` and its parameters. `plateau` starts as a constant; a callback lowers it.
     """
@@ -64,7 +64,7 @@ def make_schedule(schedule: dict[str, Any], learning_rate: float, steps: int) ->
 
 
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """Learning rate that rises in a line to its peak and falls along a half cosine to zero.
+    """Linear rise of the learning rate to its peak over the share `warmup` of the steps, then half a cosine to 0.
 
     After L. N. Smith and N. Topin (2018), Super-convergence, arXiv:1708.07120, section 2, with the cosine of
     I. Loshchilov and F. Hutter (2017), SGDR, arXiv:1608.03983, equation 5.
@@ -77,11 +77,11 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
 
     def __call__(self, step: Any) -> tf.Tensor:
         """Learning rate at a step, counted from 0."""
-        done = tf.cast(step, tf.float32) / self.steps
-        rising = START_SHARE + (1 - START_SHARE) * done / max(self.warmup, 1e-6)
-        falling = 0.5 * (1 + tf.cos(np.pi * (done - self.warmup) / (1 - self.warmup)))
-        return self.peak * tf.where(done < self.warmup, rising, falling)
+        progress = tf.cast(step, tf.float32) / self.steps
+        rising = START_SHARE + (1 - START_SHARE) * progress / max(self.warmup, 1e-6)
+        falling = 0.5 * (1 + tf.cos(np.pi * (progress - self.warmup) / (1 - self.warmup)))
+        return self.peak * tf.where(progress < self.warmup, rising, falling)
 
     def get_config(self) -> dict[str, Any]:
-        """Arguments of the constructor, as Keras wants them."""
+        """Arguments of the constructor, for Keras' serialisation."""
         return {"peak": self.peak, "warmup": self.warmup, "steps": self.steps}

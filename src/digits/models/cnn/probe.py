@@ -1,4 +1,4 @@
-"""What this machine trains networks with, measured: `python -m digits.models.cnn.probe THREADS` prints it as JSON."""
+"""Training speed of this machine: `python -m digits.models.cnn.probe THREADS` measures it and prints JSON."""
 
 import json
 import sys
@@ -9,39 +9,40 @@ from typing import Any
 import numpy as np
 
 from digits.models.architecture import parse_layers
-from digits.models.cnn.libraries import hold_to_threads, keras, tf
+from digits.models.cnn.libraries import keras, set_threads, tf
 from digits.models.cnn.loop import compiled_step
-from digits.models.cnn.network import Style, build_network
+from digits.models.cnn.network import LayerSettings, build_network
 
-NETWORK = "32C3 BN MP2 64C3 BN MP2 64C3 D0.3 128"  # a bit of everything, traced in half a second
-BATCHES = (128, 256, 512)  # images; the learning rates in params.yaml hold from the first to the last
+NETWORK = "32C3 BN MP2 64C3 BN MP2 64C3 D0.3 128"  # has most kinds of layers and is traced in half a second
+BATCH_SIZES = (128, 256, 512)  # images; the learning rates in params.yaml hold for all of them
 PRECISIONS = ("float32", "mixed_bfloat16")
-_REPEATS = 5
-_SECONDS = 0.1  # of steps at least, per repeat
-_WATCHED = 1.0  # seconds of repeats; a slow machine need not be watched for longer
-_HOPELESS = 0.5  # times the speed of another precision: one that is not even so fast is not timed any further
+_REPEATS = 5  # at most
+_REPEAT_SECONDS = 0.1  # at least
+_TOTAL_SECONDS = 1.0  # of repeats, at most
+_MIN_RELATIVE_SPEED = 0.5  # of the faster precision; a slower one is timed by a single step
 
 
 def measure(threads: int) -> dict[str, Any]:
-    """gpus: number that TensorFlow sees; device: name; images_per_second: by precision, then by batch size."""
-    hold_to_threads(threads)
+    """gpus: number that TensorFlow sees; device: its name; images_per_second: by precision, then by batch size."""
+    set_threads(threads)
     gpus = tf.config.list_physical_devices("GPU")
     name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else "CPU"
     speeds: dict[tuple[str, int], float] = {}
     for precision in PRECISIONS:
-        speeds[precision, BATCHES[0]] = _speed(precision, BATCHES[0], _HOPELESS * max(speeds.values(), default=0.0))
-    best, _ = max(speeds, key=lambda tried: speeds[tried])
-    speeds |= {(best, size): _speed(best, size) for size in BATCHES[1:]}
+        enough = _MIN_RELATIVE_SPEED * max(speeds.values(), default=0.0)
+        speeds[precision, BATCH_SIZES[0]] = _images_per_second(precision, BATCH_SIZES[0], enough)
+    best, _ = max(speeds, key=lambda key: speeds[key])
+    speeds |= {(best, size): _images_per_second(best, size) for size in BATCH_SIZES[1:]}
     table: dict[str, dict[int, float]] = {precision: {} for precision in PRECISIONS}
     for (precision, size), speed in speeds.items():
         table[precision][size] = round(speed)
     return {"gpus": len(gpus), "device": name, "images_per_second": table}
 
 
-def _speed(precision: str, batch_size: int, hopeless: float = 0.0) -> float:
-    """Images per second of a training step: the median of some repeats, or one below `hopeless`."""
-    style = Style("relu", "glorot_uniform", 0.0, 0.0, 0.0, precision)
-    model = build_network(parse_layers(NETWORK), style, (28, 28), 10)
+def _images_per_second(precision: str, batch_size: int, enough: float = 0.0) -> float:
+    """Speed of a training step: the median of some repeats, or that of a single step where it is below `enough`."""
+    settings = LayerSettings("relu", "glorot_uniform", 0.0, 0.0, 0.0, precision)
+    model = build_network(parse_layers(NETWORK), settings, (28, 28), 10)
     step = compiled_step(model, keras.optimizers.Adam(), 0.0)
     generator = np.random.default_rng(0)
     images = tf.constant(generator.random((batch_size, 28, 28, 1), np.float32))
@@ -56,10 +57,10 @@ def _speed(precision: str, batch_size: int, hopeless: float = 0.0) -> float:
 
     seconds(1)  # traces
     once = seconds(1)
-    if batch_size / once < hopeless:
+    if batch_size / once < enough:
         return batch_size / once
-    count = max(1, round(_SECONDS / once))
-    repeats = min(_REPEATS, max(1, round(_WATCHED / (once * count))))
+    count = max(1, round(_REPEAT_SECONDS / once))
+    repeats = min(_REPEATS, max(1, round(_TOTAL_SECONDS / (once * count))))
     return count * batch_size / median(seconds(count) for _ in range(repeats))
 
 

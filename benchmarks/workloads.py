@@ -1,4 +1,4 @@
-"""The pieces of work whose times `benchmarks.networks` compares; each is warm when it is returned."""
+"""The workloads that `benchmarks.networks` times. Each has run once, compiled and warm, when it is returned."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -10,18 +10,18 @@ from digits.models.architecture import BatchNorm, Conv, Dense, Dropout, GlobalPo
 from digits.models.cnn.batches import Batches
 from digits.models.cnn.libraries import keras, tf
 from digits.models.cnn.loop import compiled_step
-from digits.models.cnn.network import Style, build_network
+from digits.models.cnn.network import LayerSettings, build_network
 from digits.models.preprocessing import Normaliser
 
-PRODUCTS = 20  # matrix products in a piece of work
+PRODUCTS = 20  # matrix products per workload
 _SHAPE, _CLASSES = (28, 28), 10
-_ENDLESS = 1000  # epochs
+_EPOCHS = 1000  # of the stream of batches; more than are ever taken
 
-Work = Callable[[], None]
+Workload = Callable[[], None]
 
 
-def ours(spec: CnnSpec, images: int) -> Work:
-    """Training of the spec's network on `images` images: batches drawn and distorted, steps taken."""
+def ours(spec: CnnSpec, images: int) -> Workload:
+    """One epoch of our training on `images` images: augmentation and steps."""
     assert isinstance(spec.batch_size, int)
     X, y = _noise(images)
     batches = Batches(
@@ -35,10 +35,10 @@ def ours(spec: CnnSpec, images: int) -> Work:
         batch_size=spec.batch_size,
         seed=0,
     )
-    style = Style(spec.activation, spec.kernel_initializer, 0.0, 0.0, 0.0, spec.precision)
-    model = build_network(parse_layers(spec.layers), style, _SHAPE, _CLASSES)
+    settings = LayerSettings(spec.activation, spec.kernel_initializer, 0.0, 0.0, 0.0, spec.precision)
+    model = build_network(parse_layers(spec.layers), settings, _SHAPE, _CLASSES)
     step = compiled_step(model, keras.optimizers.Adam(), 0.0)
-    stream = batches.stream(_ENDLESS)
+    stream = batches.stream(_EPOCHS)
 
     def work() -> None:
         for batch in islice(stream, batches.steps_per_epoch):
@@ -49,8 +49,8 @@ def ours(spec: CnnSpec, images: int) -> Work:
     return work
 
 
-def plain_keras(spec: CnnSpec, images: int) -> Work:
-    """Training of the same network from Keras' own layers by `fit`, in float32, on images that nobody distorts."""
+def plain_keras(spec: CnnSpec, images: int) -> Workload:
+    """One epoch of the same network by Keras' own layers and `fit`, in float32, without augmentation."""
     X, y = _noise(images)
     X = X.reshape(-1, *_SHAPE, 1).astype(np.float32) / 255
     model = keras.Sequential([keras.Input((*_SHAPE, 1))])
@@ -84,7 +84,7 @@ def plain_keras(spec: CnnSpec, images: int) -> Work:
     return work
 
 
-def matrix_product(dtype: str, size: int) -> Work:
+def matrix_product(dtype: str, size: int) -> Workload:
     """PRODUCTS products of two square matrices of `size` rows."""
     generator = np.random.default_rng(0)
     left, right = (tf.cast(tf.constant(generator.random((size, size), np.float32)), dtype) for _ in range(2))
@@ -99,6 +99,7 @@ def matrix_product(dtype: str, size: int) -> Work:
 
 
 def _noise(images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random images, uint8 (images, pixels), and labels."""
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (images, _SHAPE[0] * _SHAPE[1]), dtype=np.uint8)
     return pixels, generator.integers(0, _CLASSES, images)

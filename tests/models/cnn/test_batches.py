@@ -1,0 +1,100 @@
+"""Batches: every image once per epoch, augmented by seed and step, in TensorFlow as in NumPy."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from digits.models import TaskSpec
+from digits.models.augmentation import augment_images
+from digits.models.cnn.batches import Batches
+from digits.models.preprocessing import Normaliser
+from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, fit_toy
+
+
+def batches(normalise: str = "/255", images: np.ndarray = IMAGES[:60], **changes: Any) -> Batches:
+    source = Batches(
+        images=images,
+        labels=LABELS[:60],
+        normaliser=Normaliser(normalise).fit(IMAGES),
+        image_shape=(12, 12),
+        classes=3,
+        augment=NO_AUGMENTATION,
+        shift_only=0.0,
+        batch_size=20,
+        seed=0,
+    )
+    return replace(source, **changes)
+
+
+@pytest.mark.parametrize("kind", ["/255", "standard", "minmax"])
+def test_training_and_prediction_normalise_alike(toy_spec: dict[str, Any], kind: str) -> None:
+    """Batches without augmentation are what the fitted normaliser makes of the images."""
+    source = batches(kind)
+    for (images, labels), rows in zip(source.stream(2), source.rows(2), strict=True):
+        assert images.shape == (20, 12, 12, 1) and images.dtype == np.float32
+        expected = source.normaliser.transform(IMAGES[rows])
+        assert np.allclose(images.numpy().reshape(20, -1), expected, atol=1e-5 * np.abs(expected).max())
+        assert np.array_equal(labels.argmax(axis=1), LABELS[rows]) and labels.sum() == 20
+    scores = fit_toy(toy_spec, task=TaskSpec((12, 12), 3, kind), epochs=6, learning_rate=0.02).predict_proba(IMAGES)
+    assert (scores.argmax(axis=1) == LABELS).mean() > 0.6
+
+
+def test_an_epoch_takes_every_image_once_shuffled_anew() -> None:
+    first, second = batches().rows(2).reshape(2, 60)
+    assert sorted(first) == sorted(second) == list(range(60))
+    assert not np.array_equal(first, second)
+    assert batches(batch_size=25).rows(3).shape == (6, 25)  # two full batches an epoch
+
+
+@pytest.mark.parametrize(
+    "augment", [{"rotation": 10.0}, {"zoom": 0.1}, {"shear": 9.0}, {"shift": 1.0}, {"elastic": 0.8}]
+)
+def test_every_image_of_a_batch_is_augmented_differently(augment: dict[str, float]) -> None:
+    source = batches(images=np.repeat(IMAGES[:1], 60, axis=0), augment=NO_AUGMENTATION | augment, batch_size=60)
+    augmented = np.concatenate([images.numpy().reshape(60, -1) for images, _ in source.stream(2)])
+    assert len(np.unique(augmented, axis=0)) == 120
+    assert augmented.min() >= 0 and augmented.max() <= 1
+
+
+@pytest.mark.parametrize("elastic", [0.0, 0.7])
+def test_shift_only_keeps_the_pixels_of_a_share_of_every_batch(elastic: float) -> None:
+    """Three images in ten have exactly the pixel values of an original, shifted; no other image has them."""
+    images = np.zeros((60, 12, 12), np.uint8)
+    images[:, 3:-3, 3:-3] = np.random.default_rng(1).integers(1, 256, (60, 6, 6))
+    augment = NO_AUGMENTATION | {"rotation": 10.0, "shift": 2.0, "elastic": elastic}
+    source = batches("none", images=images.reshape(60, -1), augment=augment, shift_only=0.3)
+    originals = {tuple(np.sort(image.ravel())) for image in images}
+    shifted = []
+    for step, _ in source.stream(2):
+        kept = [image for image in step.numpy() if tuple(np.sort(image.ravel()).astype(int)) in originals]
+        assert len(kept) == 6
+        shifted += kept
+    corners = {tuple(np.argwhere(image.squeeze())[0]) for image in shifted}
+    assert {row for row, _ in corners} == {column for _, column in corners} == {1, 2, 3, 4, 5}
+
+
+def test_a_batch_depends_on_seed_and_step_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not on the chunk it is made in; the last of 15 steps is in a chunk that it does not fill."""
+    source = batches(augment=NO_AUGMENTATION | {"rotation": 10.0, "elastic": 0.5})
+    once, again = ([images for images, _ in source.stream(5)] for _ in range(2))
+    monkeypatch.setattr("digits.models.cnn.batches._CHUNK", 80)
+    others = [images for images, _ in source.stream(5)]
+    assert len(once) == len(again) == len(others) == 15
+    assert all(np.array_equal(first, second) for first, second in zip(once, again, strict=True))
+    assert all(np.allclose(first, second, atol=1e-5) for first, second in zip(once, others, strict=True))
+    assert not np.allclose(once[0], replace(source, seed=1)._augment(source.rows(1)[0], [0]), atol=0.1)
+
+
+@pytest.mark.parametrize("elastic", [0.0, 3.0])
+def test_tensorflow_augments_as_numpy_does(elastic: float) -> None:
+    """Odd sizes, images partly outside the frame, other rows than the first; to 0.02 of 255."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 11 * 17), dtype=np.uint8)
+    augment = {"rotation": 40.0, "zoom": 0.4, "shear": 20.0, "shift": 9.0, "elastic": elastic}
+    source = batches(images=images, image_shape=(11, 17), augment=augment, normaliser=Normaliser("none").fit(images))
+    rows = np.arange(39, 9, -1)
+    found = source._augment(rows, [4])
+    expected = augment_images(np.random.default_rng((0, 4)), images[rows].reshape(-1, 11, 17), **augment)
+    assert np.abs(found.numpy()[..., 0] - expected).max() < 0.02
+    assert (expected == 0).mean() > 0.1

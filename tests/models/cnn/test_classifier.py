@@ -1,0 +1,99 @@
+"""The Keras classifier: it learns, the same seed gives the same bits, and what it saves rebuilds it."""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from digits.models import build, save
+from digits.models.architecture import parse_layers
+from digits.models.cnn.network import build_network
+from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, SETTINGS, TASK, fit_and_predict, fit_toy
+
+
+def test_it_learns_and_reports_every_epoch(toy_spec: dict[str, Any]) -> None:
+    reported: list[tuple[int, int]] = []
+    toy_spec |= {"epochs": 12, "augment": NO_AUGMENTATION, "learning_rate": 0.02}
+    model: Any = build(toy_spec, TASK, 0, lambda epoch, epochs, record: reported.append((epoch, epochs)))
+    probabilities = model.fit(IMAGES[:180], LABELS[:180]).predict_proba(IMAGES[180:])
+    assert probabilities.dtype == np.float32
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (probabilities.argmax(axis=1) == LABELS[180:]).mean() > 0.95
+    assert reported == [(epoch, 12) for epoch in range(1, 13)]
+    assert [set(record) for record in model.history_] == [{"loss", "accuracy", "learning_rate"}] * 12
+    assert model.history_[-1]["loss"] < model.history_[0]["loss"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_the_same_seed_gives_the_same_bits(toy_spec: dict[str, Any], precision: str) -> None:
+    """Another fit in between changes nothing."""
+    toy_spec |= {"layers": "4C3 BN MP2 D0.3 8", "precision": precision}
+    first, other, again = (fit_toy(toy_spec, seed).predict_proba(IMAGES) for seed in (0, 1, 0))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_parallel_processes_give_the_same_bits_as_one(toy_spec: dict[str, Any]) -> None:
+    """Two networks, fitted at the same time in processes of their own and here one after the other."""
+    specs = [toy_spec | {"layers": layers} for layers in ("4C3 BN MP2 D0.2 8", "6C3 8")]
+    context = multiprocessing.get_context("forkserver")
+    both_started = context.Barrier(2).wait
+    with ProcessPoolExecutor(2, context, initializer=both_started, max_tasks_per_child=1) as pool:
+        parallel = [*pool.map(fit_and_predict, specs)]
+    for one, found in zip(specs, parallel, strict=True):
+        assert np.array_equal(fit_and_predict(one), found)
+
+
+def test_a_prediction_does_not_depend_on_its_batch(toy_spec: dict[str, Any]) -> None:
+    model = fit_toy(toy_spec)
+    assert np.allclose(model.predict_proba(IMAGES[:7]), model.predict_proba(IMAGES)[:7], atol=1e-6)
+
+
+def test_the_log_has_the_network(toy_spec: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "digits"):
+        fit_toy(toy_spec, layers="4C3 MP2 8")
+    assert "conv2d" in caplog.text and "(None, 12, 12, 4)" in caplog.text and "Total params: 1," in caplog.text
+
+
+def test_min_steps_adds_epochs_to_small_sets(toy_spec: dict[str, Any]) -> None:
+    model = fit_toy(toy_spec, epochs=1, min_steps=50, batch_size=64)
+    assert len(model.history_) == 25  # 180 images are 2 full batches of 64
+
+
+def test_what_is_saved_rebuilds_the_network(toy_spec: dict[str, Any], tmp_path: Path) -> None:
+    model = fit_toy(toy_spec)
+    save(toy_spec, model, tmp_path)
+    network = build_network(parse_layers(toy_spec["layers"]), SETTINGS, (12, 12), 3)
+    network.load_weights(tmp_path / "model.weights.h5")
+    for fitted, loaded in zip(model.model_.get_weights(), network.get_weights(), strict=True):
+        assert np.array_equal(fitted, loaded)
+    with np.load(tmp_path / "scales.npz") as scales:
+        assert scales["scale"] == np.float32(1 / 255) and scales["temperature"] == model.temperature_
+
+
+def test_temperature_undoes_label_smoothing(toy_spec: dict[str, Any]) -> None:
+    """The classes are easy: probabilities are near 1, where those of the network itself are near the 0.7 it learned."""
+    model = fit_toy(toy_spec, layers="64", epochs=60, learning_rate=0.02, label_smoothing=0.45)
+    probabilities = model.predict_proba(IMAGES[180:])
+    assert (probabilities.argmax(axis=1) == LABELS[180:]).all()
+    assert probabilities.max(axis=1).mean() > 0.95
+    model.temperature_ = 1.0
+    assert model.predict_proba(IMAGES[180:]).max(axis=1).mean() == pytest.approx(0.7, abs=0.05)
+
+
+def test_tta_averages_over_the_image_and_its_transforms(toy_spec: dict[str, Any]) -> None:
+    tta: list[dict[str, Any]] = [{"shift": (0.0, 1.0)}, {"rotation": 10.0, "zoom": 0.1}]
+    model = fit_toy(toy_spec, tta=tta)
+    model.temperature_ = 1.0
+    single = [model.probabilities(IMAGES, [transform]) for transform in ({}, *tta)]
+    assert np.allclose(model.predict_proba(IMAGES), np.mean(single, axis=0), atol=1e-6)
+    with_tta, without = model.predict_with_and_without_tta(IMAGES)
+    assert np.array_equal(with_tta, model.predict_proba(IMAGES)) and np.array_equal(without, single[0])
+    # to the right by one pixel, done by hand
+    shifted = np.roll(IMAGES.reshape(-1, 12, 12), 1, axis=2)
+    shifted[:, :, 0] = 0
+    assert np.allclose(single[1], model.probabilities(shifted.reshape(-1, 144)), atol=1e-6)
+    assert not np.allclose(single[0], single[1], atol=1e-3)

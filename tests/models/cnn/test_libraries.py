@@ -1,0 +1,65 @@
+"""TensorFlow in a process: its convolutions, its threads, and the memory that fits leave behind."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from digits.common.errors import UserError
+from digits.config import load_params
+from toy_networks import fit_toy
+from toys import ROOT, TOY
+
+_WARM_UP, _FITS = 4, 12
+_NEW_PROCESS = """
+import gc, json, re, sys
+from pathlib import Path
+from digits.models.cnn import libraries
+from toy_networks import IMAGES, fit_validated
+gc.freeze()  # collections skip the libraries
+status, sizes = Path("/proc/self/status"), []
+for seed in range(int(sys.argv[2])):
+    fit_validated(json.loads(sys.argv[1]), seed).predict_proba(IMAGES)
+    if status.exists():
+        sizes.append(int(re.search(r"VmRSS:\\s+(\\d+)", status.read_text())[1]) / 1024)
+print(json.dumps(sizes))
+"""
+
+
+@pytest.fixture(scope="module")
+def new_process() -> tuple[str, list[float]]:
+    """Of some fits in a new process: what oneDNN printed, and the resident size after each fit, in MB."""
+    toy_spec = load_params(ROOT / "params.yaml", TOY).train.spec.model_dump(mode="json")
+    toy_spec |= {"layers": "4C3 BN MP2 D0.2 8", "epochs": 1}
+    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    path = os.pathsep.join([str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    shown = subprocess.run(
+        [sys.executable, "-c", _NEW_PROCESS, json.dumps(toy_spec), str(_FITS)],
+        env=environment | {"ONEDNN_VERBOSE": "1", "PYTHONPATH": path}, capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    verbose, sizes = shown.rstrip().rsplit("\n", 1)
+    return verbose, json.loads(sizes)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the resident size is read from Linux' /proc")
+def test_memory_does_not_grow_with_fits(new_process: tuple[str, list[float]]) -> None:
+    """Less than 3.2 MB per fit: TensorFlow keeps about 2.4 MB, and a training step that is not freed 2 MB more."""
+    sizes = new_process[1]
+    assert len(sizes) == _FITS
+    assert (sizes[-1] - sizes[_WARM_UP]) / (_FITS - 1 - _WARM_UP) < 3.2
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="others have libraries of their own")
+def test_convolutions_are_those_of_onednn_on_every_processor(new_process: tuple[str, list[float]]) -> None:
+    assert "exec,cpu,convolution," in new_process[0]
+
+
+def test_another_number_of_threads_in_the_same_process_is_refused(toy_spec: dict[str, Any]) -> None:
+    fit_toy(toy_spec, epochs=1)
+    with pytest.raises(UserError, match=r"train\.threads = 5, but TensorFlow computes with another number"):
+        fit_toy(toy_spec, threads=5)
