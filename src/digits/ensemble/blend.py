@@ -60,7 +60,7 @@ def make_blend(
     blend = Blend(
         name=name,
         method=selection.method,
-        weights={contribution.member: contribution.weight for contribution in selection.contributions},
+        weights={contribution.name: contribution.weight for contribution in selection.contributions},
         cv=accuracy(selection.oof, labels),
         holdout=accuracy(holdout, holdout_labels),
         expected=expected_score(
@@ -124,7 +124,7 @@ def markdown(blend: Blend) -> str:
     ]
     members = [
         [
-            f"`{member.member}`",
+            f"`{member.name}`",
             f"{member.accuracy:.5f}",
             f"{member.log_loss:.5f}",
             "" if member.weight is None else f"{member.weight:.0%}",
@@ -134,9 +134,9 @@ def markdown(blend: Blend) -> str:
     ]
     parts = [
         f"# The blend: {blend.method}" if len(members) > 1 else f"# One member {blend.method}",
-        f"Expected score {blend.expected}: the CV accuracy of {blend.cv}, and {blend.expected.gain:+.4f} for averaging "
-        f"the models of the folds, measured on the holdout. Accuracy on the holdout: {blend.holdout}; it is "
-        f"{_holdout_z(blend.expected.holdout_z)} for single models.",
+        f"Expected score: {blend.expected}. That is the CV accuracy, {blend.cv}, and {blend.expected.gain:+.4f} for "
+        f"averaging the models of the folds, measured on the holdout. The accuracy on the holdout is {blend.holdout}; "
+        f"for single models the holdout is {_holdout_z(blend.expected.holdout_z)}.",
         "## Methods of combining the members",
         "Each is judged on folds that it was not fitted on. The first one is taken that is within one standard error "
         "(in brackets) of the most accurate, in accuracy and, after temperature scaling of both, in log loss.",

@@ -56,11 +56,11 @@ class Candidate:
 class Contribution:
     """A member's scores alone, out of fold, and what it adds to the blend.
 
-    member: its name. weight: 0 to 1; None in a stack. gain, error: accuracy of the blend with the member minus that
+    name: of the member. weight: 0 to 1; None in a stack. gain, error: accuracy of the blend with the member minus that
     without it, and the standard error of that; None for the only member.
     """
 
-    member: str
+    name: str
     accuracy: float
     log_loss: float
     weight: float | None

@@ -49,7 +49,6 @@ def embedded(png: bytes) -> str:
 
 def _grid(data: Dataset, rows: NDArray[np.int64], titles: Sequence[str], columns: int = _COLUMNS) -> str:
     with drawing():
-        figure = plt.figure(figsize=(0.95 * columns, 1.25 * -(-len(rows) // columns)))
+        figure = plt.figure(figsize=(0.95 * columns, 1.25 * -(-len(rows) // columns)), layout="constrained")
         draw_images(figure, data.images[rows].reshape(-1, *data.image_shape), titles, columns)
-        figure.tight_layout(pad=0.3)
         return embedded(as_png(figure, dpi=100))

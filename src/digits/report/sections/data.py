@@ -11,7 +11,7 @@ from digits.report.layout import Figure, Section
 
 def section(content: Content) -> Section:
     """Counts, notices, examples of each class, and a chart of the classes."""
-    result = Section("data", "What is it made of?")
+    result = Section("data", "What are the images?")
     if content.data is None:
         result.missing = "No data is prepared; type make data."
         return result

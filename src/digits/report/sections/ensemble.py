@@ -31,11 +31,11 @@ def section(content: Content) -> Section:
         return result
     names = {run.folder: run.name for run in content.runs}
     result.sentences.append(
-        f"Method {blend.method}: {blend.cv} out of fold, {blend.holdout} on the holdout; "
-        f"averaging models adds {blend.expected.gain:+.4f}."
+        f"Its method: {blend.method}. Its accuracy: {blend.cv} out of fold, {blend.holdout} on the holdout; averaging "
+        f"the models of the folds adds {blend.expected.gain:+.4f}."
     )
     members = [
-        (names.get(member.member, member.member), member.accuracy, member.log_loss, member.weight, member.gain)
+        (names.get(member.name, member.name), member.accuracy, member.log_loss, member.weight, member.gain)
         for member in blend.contributions
     ]
     result.tables.append(Table("Members", _MEMBER_COLUMNS, members))
@@ -64,7 +64,7 @@ def gains_chart(blend: Blend, names: dict[str, str]) -> Figure | None:
     members = sorted(gains, key=lambda member: -gains[member])[:_SHOWN]
     if not members:
         return None
-    shown = [names.get(member.member, member.member) for member in members]
+    shown = [names.get(member.name, member.name) for member in members]
     most = gains[members[0]]
     title = (
         f"{shown[0]} adds most to the blend, {most:+.4f}"
@@ -77,11 +77,11 @@ def gains_chart(blend: Blend, names: dict[str, str]) -> Figure | None:
         left.barh(places, [member.weight or 0.0 for member in members])
         left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         left.set(xlabel="weight")
-        left.set_yticks(places, [name[:_LONGEST] for name in shown])
+        left.set_yticks(places, [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in shown])
         errors = [member.error for member in members]
         right.errorbar([gains[member] for member in members], places, xerr=errors, fmt="o")
         right.axvline(0, color=GREY, linewidth=1)
-        right.set(xlabel="gain in accuracy, one standard error")
+        right.set(xlabel="gain ± standard error", ylim=left.get_ylim())
         right.xaxis.set_major_locator(MaxNLocator(4))
         right.set_yticks(places, [""] * len(members))
         return as_chart(figure, "gains", title, text)

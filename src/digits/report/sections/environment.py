@@ -12,7 +12,7 @@ _LIBRARIES = ("tensorflow", "keras", "scikit-learn", "numpy", "pandas", "optuna"
 
 def section(content: Content, commit: str) -> Section:
     """A table of versions, and commands; commit: of the project, "" where it is not known."""
-    result = Section("environment", "Where was it made?")
+    result = Section("environment", "What was this made with?")
     rows = [
         ("Python", platform.python_version()),
         ("system", platform.system()),

@@ -44,7 +44,8 @@ def confusion_matrix(predicted: NDArray[np.int64], labels: NDArray[np.int64], na
     errors = shares * (1 - np.eye(classes))
     true, taken = divmod(int(wrong.argmax()), classes)
     title = (
-        f"{names[true]} is taken for {names[taken]} most often, {wrong[true, taken]} times"
+        f"The most frequent error: {names[true]} is taken for {names[taken]}, "
+        f"in {wrong[true, taken]:,} of {counts[true].sum():,} images"
         if wrong.any()
         else "No image is taken for another class"
     )

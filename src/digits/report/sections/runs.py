@@ -63,7 +63,7 @@ def accuracy_by_time_chart(runs: Sequence[Run]) -> Figure:
     for run in ordered:
         if not front or run.metrics["cv_accuracy"] > front[-1].metrics["cv_accuracy"]:
             front.append(run)
-    title = f"{len(front)} of {len(runs)} runs are beaten by none in both accuracy and time"
+    title = f"{len(front)} of {len(runs)} runs are the most accurate for their time"
     text = "; ".join(
         f"{run.name}: {run.metrics['cv_accuracy']:.4f} in {run.minutes:.1f} minutes, {run.metrics['folds']} folds"
         for run in ordered

@@ -24,7 +24,8 @@ def section(content: Content) -> Section:
         )
     if blend:
         result.sentences.append(
-            f"The newest blend has a CV accuracy of {blend.cv} and is expected to score {blend.expected} (95 %)."
+            f"The newest blend has a CV accuracy of {blend.cv} and an expected score of {blend.expected}, both with "
+            "their 95 % intervals."
         )
     scored = [line for line in lines if line["state"] == "scored"]
     if scored:
