@@ -1,4 +1,5 @@
-# Runs the pipeline; `make help` is made from the comments that stand behind two number signs.
+# Runs the pipeline. `make help` is made from the comments here: ##@ begins a group of targets, ## says what a target
+# or a variable is for. Which stages a command runs is known to `python -m digits`.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-print-directory --no-builtin-rules
@@ -6,9 +7,9 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## DATA=PATH            a zip or folder with the competition's files, or the word practice
 ## PARAMS=FILE          another params file instead of params.yaml
 ## SET="KEY=VALUE ..."  params that differ from the file, as in SET="train.epochs=3 train.seed=7"
-## ONLY="NAME ..."      baseline, study: what to fit, as in ONLY="mlp-128 svm*"
-## SEEDS=5              study: fits of every recipe, from as many seeds
-## WORKERS=2            baseline, tune: fits at the same time; without it, one per core, and two
+## ONLY="NAME ..."      baseline, recipes: what to fit, as in ONLY="mlp-128 svm*"
+## SEEDS=5              recipes: fits of every recipe, each from another seed
+## WORKERS=2            baseline, tune: fits in parallel; without it, one per core, and two
 ## BUDGET=30            tune, train, ensemble, submit: minutes for all fits together; without it, 30 and 5
 ## STORAGE=postgresql://USER:WORD@HOST/NAME   tune: a database in which several machines share a search and its budget
 ## UPLOAD=0             submit: write and check the file only; without it, it is sent to Kaggle, once, if there are credentials
@@ -17,7 +18,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## PYTHON=python3.12    the Python to set up with, 3.11 to 3.13
 ## DEBUG=1              tracebacks instead of one-line errors
 DATA ?=
-PARAMS ?= params.yaml
+PARAMS ?=
 SET ?=
 ONLY ?=
 SEEDS ?=
@@ -32,86 +33,83 @@ PYTHON ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
-NO := 0 n no No NO off Off OFF false False FALSE
 # of this folder, also where it is a copy of one, or was moved, with what was installed there
 export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
-# as environment variables they need no quoting
+
+# Which variable is an option of which target; an empty one is none. The values are environment variables to the shell,
+# where they need no quoting.
 export DATA PARAMS SET ONLY SEEDS WORKERS BUDGET STORAGE
-ALSO := $${WORKERS:+ baseline.workers=$$WORKERS tune.workers=$$WORKERS}$${BUDGET:+ tune.budget=$$BUDGET train.budget=$$BUDGET}$${STORAGE:+ tune.storage=$$STORAGE}
-OPTIONS := --params "$$PARAMS" --set "$$SET$(ALSO)" --data "$$DATA"
-DIGITS = $(BIN)/python -m digits $(OPTIONS) --only "$$ONLY" --seeds "$$SEEDS" $(if $(UPLOAD),--upload $(if $(filter-out $(NO),$(UPLOAD)),always,never)) $(if $(filter-out $(NO),$(FORCE)),--force) \
-	$(if $(filter-out $(NO),$(REQUIRE_GPU)),--require-gpu) $(if $(filter-out $(NO),$(DEBUG)),--debug)
+COMMANDS := data submit baseline tune train ensemble report tune-dashboard recipes score submissions leaderboard
+BENCHMARKS := bench bench-data bench-baseline
+yes = $(filter-out 0 n no No NO off Off OFF false False FALSE,$1)
+OPTIONS = $(if $(PARAMS),--params "$$PARAMS") $(if $(SET),--sets "$$SET")
+$(filter-out score submissions leaderboard,$(COMMANDS)) $(BENCHMARKS): OPTIONS += $(if $(DATA),--data "$$DATA")
+baseline recipes: OPTIONS += $(if $(ONLY),--only "$$ONLY")
+recipes: OPTIONS += $(if $(SEEDS),--seeds "$$SEEDS")
+baseline tune: OPTIONS += $(if $(WORKERS),--workers "$$WORKERS")
+tune train ensemble submit: OPTIONS += $(if $(BUDGET),--budget "$$BUDGET")
+tune tune-dashboard: OPTIONS += $(if $(STORAGE),--storage "$$STORAGE")
+submit: OPTIONS += $(if $(UPLOAD),$(if $(call yes,$(UPLOAD)),--upload,--no-upload)) $(if $(call yes,$(FORCE)),--force)
+tune train ensemble submit recipes: OPTIONS += $(if $(call yes,$(REQUIRE_GPU)),--require-gpu)
+$(COMMANDS): OPTIONS += $(if $(call yes,$(DEBUG)),--debug)
+bench: OPTIONS += --set data.holdout=0.2
 
-.PHONY: help setup data baseline tune tune-dashboard train ensemble submit score submissions leaderboard study report screenshot test fuzz bench bench-data bench-baseline lint lock clean
+.PHONY: help setup $(COMMANDS) study screenshot test fuzz $(BENCHMARKS) lint lock clean
 
+$(COMMANDS): setup
+	@$(BIN)/python -m digits $@ $(strip $(OPTIONS))
+
+##@ Start
 help: ## this page
-	@printf 'From a competition to a submission:\n\n'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
-	@printf '\nVariables:\n\n'
+	@sed -n 's/^##@ //p; s/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@printf '\nVariables\n'
 	@sed -n 's/^## /  /p' $(MAKEFILE_LIST)
 
 setup: ## a virtual environment with the locked packages; every other target does this by itself
 	@{ [ -z "$(PYTHON)" ] && cmp -s requirements.lock $(VENV)/installed; } || sh tools/setup.sh $(VENV) $(PYTHON)
 
-data: setup ## find or download the competition's files, check them, split them into folds and a holdout
-	@$(DIGITS) fetch prepare
+data: ## find or download the competition's files, check them, split them into folds and a holdout
+submit: ## fit networks, blend them, write and check the submission; with credentials, send it and get its score
 
-baseline: setup ## data, then scikit-learn models over the folds, ranked
-	@$(DIGITS) fetch prepare baseline
+##@ Improve
+baseline: ## fit scikit-learn models over the folds and rank them; submit blends them in
+tune: ## search for a better network; submit uses it
+train: ## fit Keras networks: over the folds first, then on all labelled images
+ensemble: ## blend all finished networks and baselines
 
-tune: setup ## data, then a search for a better network
-	@$(DIGITS) fetch prepare tune
+##@ Look
+report: ## write reports/index.html: where you stand, what was tried, what is wrong, in pictures
+tune-dashboard: ## look at the search in a browser, also while it runs (needs optuna-dashboard)
+recipes: ## fit published recipes and compare their accuracies with the published ones; half an hour for all
 
-tune-dashboard: setup ## look at the search in a browser, also while it runs (needs optuna-dashboard)
-	@$(DIGITS) fetch prepare dashboard
+##@ Kaggle
+score: ## get the scores that Kaggle had not computed yet
+submissions: ## list all submissions with their estimates and scores
+leaderboard: ## show where your Kaggle account stands
 
-train: setup ## data, then Keras networks for BUDGET minutes: folds first, then all labelled images
-	@$(DIGITS) fetch prepare train
-
-ensemble: setup ## data, train, then a blend of all finished networks and baselines
-	@$(DIGITS) fetch prepare train ensemble
-
-submit: setup ## data, train, ensemble, then the checked file, to Kaggle where there are credentials, and its score
-	@$(DIGITS) fetch prepare train ensemble submit
-
-score: setup ## ask Kaggle for the scores that are not there yet
-	@$(DIGITS) score
-
-submissions: setup ## what has become of each submission, with estimates and scores
-	@$(DIGITS) submissions
-
-leaderboard: setup ## where your Kaggle account stands
-	@$(DIGITS) leaderboard
-
-study: setup ## published recipes beside their figures: optimizers, first networks, demonstrations; half an hour, or ONLY=
-	@$(DIGITS) fetch prepare study
-
-report: setup ## reports/index.html: where you stand, what was tried, what is wrong, in pictures
-	@$(DIGITS) report
-
-screenshot: report ## docs/report.png, of the report's first part; needs Chromium
-	@sh tools/browser.sh && $(BIN)/python tools/screenshot.py reports/index.html docs/report.png
-
+##@ Develop
 test: setup ## the tests; those of the report in a browser need Chromium, which is installed where that is possible
 	@sh tools/browser.sh || true
 	@$(BIN)/python -m pytest -n 2 --dist worksteal
 
-fuzz: setup ## the data reader against an obvious parser on 60,000 mutated files; minutes
-	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/test_dataset.py -k mutated
-
-bench: export override SET := data.holdout=0.2 $(SET)
-bench: setup ## speed of the Keras networks beside plain Keras, and their accuracy by minutes; an hour with AMX, some hours without
-	@$(DIGITS) fetch prepare
-	@$(BIN)/python -m benchmarks networks $(OPTIONS)
-
-bench-data: setup ## how fast the competition's files are read, against plain pandas; needs DATA or data/raw
-	@$(BIN)/python -m benchmarks data $(OPTIONS)
-
-bench-baseline: setup ## images per second of scikit-learn fits, one at a time and one per core; after make data
-	@$(BIN)/python -m benchmarks baseline $(OPTIONS)
-
 lint: setup ## style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+fuzz: setup ## the data reader against an obvious parser on 60,000 mutated files; minutes
+	@$(BIN)/python -m pytest --hypothesis-profile=fuzz tests/data/test_csv_reader.py -k mutated
+
+bench: setup ## speed of the Keras networks beside plain Keras, and their accuracy by minutes; an hour with AMX, some hours without
+	@$(BIN)/python -m digits data $(strip $(OPTIONS))
+	@$(BIN)/python -m benchmarks networks $(strip $(OPTIONS))
+
+bench-data: setup ## how fast the competition's files are read, against plain pandas; needs DATA or data/raw
+	@$(BIN)/python -m benchmarks data $(strip $(OPTIONS))
+
+bench-baseline: setup ## images per second of scikit-learn fits, one at a time and one per core; after make data
+	@$(BIN)/python -m benchmarks baseline $(strip $(OPTIONS))
+
+screenshot: report ## docs/report.png, of the report's first part; needs Chromium
+	@sh tools/browser.sh && $(BIN)/python tools/screenshot.py reports/index.html docs/report.png
 
 lock: setup ## choose the packages' versions anew, within pyproject.toml's bounds (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
@@ -120,3 +118,6 @@ lock: setup ## choose the packages' versions anew, within pyproject.toml's bound
 clean: ## remove what can be made again: runs, arrays, reports, caches; data/raw, submissions and .venv stay
 	rm -rf runs reports data/processed data/practice .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+study:
+	@echo "error: make study is called make recipes now" >&2; exit 2

@@ -1,13 +1,14 @@
 """Run one benchmark, print its figures, and keep them in reports/bench-NAME.json."""
 
-import argparse
 import os
 import platform
-import shlex
 import sys
 from importlib import import_module
 from pathlib import Path
 
+import click
+
+from digits.cli import options
 from digits.cli.context import Context
 from digits.common.console import Console
 from digits.common.errors import UserError
@@ -15,21 +16,30 @@ from digits.common.files import write_json
 from digits.common.host import processor
 from digits.config import Paths, load_params
 
+_COMMAND = click.Command(
+    "benchmarks",
+    params=[
+        click.Argument(["name"], type=click.Choice(["baseline", "data", "networks"])),
+        options.DATA,
+        *options.PARAMS,
+    ],
+    callback=lambda **values: values,
+    help=__doc__,
+)
+
 
 def main() -> int:
-    """Measure with the files that DATA names or data/raw holds; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("baseline", "data", "networks"))
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    parser.add_argument("--set", default="")
-    parser.add_argument("--data", default="")
-    options = parser.parse_args()
+    """Measure with the files of --data or of data/raw; returns the exit status."""
     console, paths = Console(), Paths(Path.cwd())
     try:
-        context = Context(load_params(options.params, shlex.split(options.set)), paths, console, options.data or None)
+        values = options.parse(_COMMAND)
+        if isinstance(values, int):  # the help, which has been printed
+            return values
+        params = load_params(values["params"], options.overrides(_COMMAND.params, values))
+        context = Context(params, paths, console, values["data"] or None)
         if context.source.provenance == "practice":
-            raise UserError("the practice set is too small to measure with; name the real files with DATA=")
-        benchmark = import_module(f"benchmarks.{options.what}")
+            raise UserError("the practice set is too small to measure with; name the competition's files with DATA=")
+        benchmark = import_module(f"benchmarks.{values['name']}")
         figures = benchmark.measure(context)
     except UserError as error:
         console.error(str(error))
@@ -39,8 +49,8 @@ def main() -> int:
     write_json(paths.reports / benchmark.REPORT, result)
     for name, rows in result.items():
         if isinstance(rows, list):
-            shown = [[f"{value}" for value in row.values() if not isinstance(value, dict)] for row in rows]
-            console.table([key for key, value in rows[0].items() if not isinstance(value, dict)], shown, name)
+            cells = [[f"{value}" for value in row.values() if not isinstance(value, dict)] for row in rows]
+            console.table([key for key, value in rows[0].items() if not isinstance(value, dict)], cells, name)
     single = {name: value for name, value in result.items() if not isinstance(value, list)}
     console.table(["what", "measured"], [[name, str(value)] for name, value in single.items()])
     return 0

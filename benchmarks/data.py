@@ -31,7 +31,7 @@ def measure(context: Context) -> dict[str, Any]:
     train = (Path(source.folder) / params.competition.train_file).resolve()
 
     def cached() -> None:
-        hashed = find_source(params.competition, context.paths, context.named)
+        hashed = find_source(params.competition, context.paths, context.data_path)
         load_dataset(context.paths.processed / folder_name(params, hashed))
 
     plain, ours, cache = [], [], []

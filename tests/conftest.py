@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,20 @@ from typing import Any
 import pytest
 from filelock import FileLock
 from hypothesis import settings
+from threadpoolctl import threadpool_limits
 
 from digits.cli.main import main
 from digits.common.console import Console
 from digits.config import Params, load_params
 from digits.data.dataset import Dataset
+from digits.kaggle.api import CompetitionApi
 from digits.models import FAMILIES
 from digits.training.crossval import PRELOAD
 from digits.training.device import measured_device
 from digits.training.runs import run_spec
 from digits.training.timing import measured_timing
 from kaggle_server import KaggleServer, key_in, running
-from toys import ROOT, TOY, Digits, Shown, digits_arguments, prepare_toy, write_toy_files
+from toys import QUICK, ROOT, TOY, Digits, Shown, digits_arguments, prepare_toy, write_toy_files
 
 # whichever test is the first to need a process of its own: all of them have TensorFlow from its start
 multiprocessing.set_forkserver_preload([FAMILIES["cnn"], *PRELOAD])
@@ -47,6 +50,13 @@ def params() -> Params:
 def toy_params() -> Params:
     """params.yaml, cut down to the toy competition."""
     return load_params(ROOT / "params.yaml", TOY)
+
+
+@pytest.fixture
+def one_blas_thread() -> Iterator[None]:
+    """For fits of milliseconds, whose threads would wait for each other for seconds on a busy machine."""
+    with threadpool_limits(1, "blas"):
+        yield
 
 
 @pytest.fixture
@@ -132,3 +142,21 @@ def server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KaggleServer
         for name, value in found.environment.items():
             monkeypatch.setenv(name, value)
         yield found
+
+
+@pytest.fixture
+def limit(server: KaggleServer) -> float:
+    """Seconds: three times what a new client process takes for its first response here and now, at least 3.
+
+    So a test may wait for the end of a limit without depending on how fast or how busy the machine is.
+    """
+
+    def first_response() -> float:
+        started = time.monotonic()
+        CompetitionApi("toy", QUICK, Console(plain=True)).submissions()
+        return time.monotonic() - started
+
+    if (seconds := first_response()) > 3:  # it may have started the server that processes are forked from
+        seconds = min(seconds, first_response())
+    server.requests.clear()
+    return max(3.0, 3 * seconds)

@@ -1,4 +1,4 @@
-"""A server on this machine that speaks Kaggle's protocol, and misbehaves where it is told to."""
+"""A server on this machine that speaks Kaggle's protocol, with faults that a test sets."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ USER, KEY, TOKEN = "someone", "canary-of-a-key", "canary-of-a-token"
 
 @dataclass(frozen=True)
 class Fault:
-    """How one request goes wrong, or not: how none. status: answered instead. Otherwise `how`: see Handler."""
+    """How one request goes wrong. how: "none" (it does not), "status" (the status is answered), or see Handler."""
 
     how: str = "status"
     status: int = 500
@@ -26,13 +26,13 @@ class Fault:
     seconds: float = 0.0
 
 
-DROP = Fault("drop")  # the line is cut before anything is done
-LOSE = Fault("lose")  # all is done, and the line is cut before the answer
+DROP = Fault("drop")  # the connection is closed before anything is done
+LOSE = Fault("lose")  # all is done, and the connection is closed before the response
 PAGE = Fault("page")  # a page to log in at, in place of an answer
 
 
 class KaggleServer(ThreadingHTTPServer):
-    """What it has received, and how it answers. faults: by the last part of an address, for the next requests to it."""
+    """What was received, and how to answer. faults: for the next requests, by the last part of their address."""
 
     daemon_threads = True
 
@@ -40,14 +40,14 @@ class KaggleServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.lock = threading.Lock()
         self.faults: dict[str, list[Fault]] = defaultdict(list)
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.blobs: dict[str, bytes] = {}
         self.submissions: list[dict[str, Any]] = []
         self.late: list[dict[str, Any]] = []  # submissions that are listed from the third look on
         self.status, self.error, self.score = "COMPLETE", "", "0.99500"
         self.today, self.allowed, self.total = 2, 5, 3
         self.archive = b""
-        self.pieces: list[str] = []  # ranges that were asked for
+        self.ranges: list[str] = []  # ranges of the archive that were requested
 
     @property
     def environment(self) -> dict[str, str]:
@@ -82,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         name = self.path.partition("?")[0].rsplit("/", 1)[-1]
         with self.server.lock:
-            self.server.asked.append(name)
+            self.server.requests.append(name)
             fault = self.server.faults[name].pop(0) if self.server.faults[name] else None
         if fault and fault.how == "drop":
             self.close_connection = True
@@ -141,7 +141,7 @@ class Handler(BaseHTTPRequestHandler):
                     )
                     return {"message": "ok", "ref": 7}, 200, {}
                 case "ListSubmissions":
-                    if server.late and server.asked.count(name) > 2:
+                    if server.late and server.requests.count(name) > 2:
                         server.submissions.insert(0, server.late.pop())
                     state = {"status": server.status, "errorDescription": server.error}
                     score = {"publicScore": server.score} if server.status == "COMPLETE" else {}
@@ -166,7 +166,7 @@ class Handler(BaseHTTPRequestHandler):
         return signed in (f"Basic {basic}", f"Bearer {TOKEN}") or self.path.endswith("IntrospectToken")
 
     def file(self, fault: Fault | None) -> None:
-        """The archive, or the part of it that is asked for."""
+        """The archive, or the requested part of it."""
         content, status = self.server.archive, 200
         headers = {
             "Content-Type": "application/zip",
@@ -175,7 +175,7 @@ class Handler(BaseHTTPRequestHandler):
             "Accept-Ranges": "bytes",
         }
         if wanted := self.headers.get("Range"):
-            self.server.pieces.append(wanted)
+            self.server.ranges.append(wanted)
             content, status = content[int(wanted.removeprefix("bytes=").removesuffix("-")) :], 206
         self.send_response(status)
         for name, value in (headers | {"Content-Length": str(len(content))}).items():

@@ -7,18 +7,60 @@ from pathlib import Path
 
 import pytest
 
+from digits.cli.main import COMMANDS, GROUPS
 from toys import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
-TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
+VARIABLES = set(re.findall(r"^([A-Z_]+) \?=", MAKEFILE, re.MULTILINE))
 
 
 def test_help_is_the_default_and_names_every_target_and_variable() -> None:
     shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert shown == subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert set(re.findall(r"^  make ([a-z-]+) ", shown, re.MULTILINE)) == TARGETS
-    variables = set(re.findall(r"^([A-Z]+) \?=", MAKEFILE, re.MULTILINE))
-    assert variables == set(re.findall(r"^  ([A-Z]+)=", shown, re.MULTILINE))
+    assert TARGETS | {"study"} == set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    assert set(re.findall(r"^  ([A-Z_]+)=", shown, re.MULTILINE)) == VARIABLES
+    assert len(shown.splitlines()) <= 45
+
+
+def typed(*words: str) -> str:
+    """The shell commands of a target."""
+    command = ["make", "--dry-run", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_every_command_is_a_target_with_the_same_words_in_the_same_group() -> None:
+    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for title, group in GROUPS.items():
+        [lines] = re.findall(rf"^{title}\n((?:  .*\n)+)", shown, re.MULTILINE)
+        targets = dict(re.findall(r"^  make ([a-z-]+) +(.*)$", lines, re.MULTILINE))
+        assert {command.name: command.short_help for command in group}.items() <= targets.items()
+        assert targets.keys() - {command.name for command in group} <= {"help", "setup"}
+    for target in TARGETS:
+        ran = re.findall(r"-m digits ([a-z-]+)", typed(target))
+        assert ran == (
+            [target] if target in COMMANDS else {"screenshot": ["report"], "bench": ["data"]}.get(target, [])
+        )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_variable_is_an_option_of_the_commands_that_understand_it(name: str) -> None:
+    """SET is --sets. The options that take no value are given by 1; PYTHON is for the set-up alone."""
+    [line] = [
+        line
+        for line in typed(name, *(f"{each}=1" for each in VARIABLES - {"PYTHON"})).splitlines()
+        if "-m digits" in line
+    ]
+    options = {option for parameter in COMMANDS[name].params for option in parameter.opts} - {"--set"}
+    assert set(re.findall(r" (--[a-z-]+)", line)) == options
+    assert "--" not in typed(name, *(f"{each}=" for each in VARIABLES)).splitlines()[-1]
+
+
+def test_what_has_another_name_now_is_said() -> None:
+    refused = subprocess.run(["make", "study"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: make study is called make recipes now\n")
 
 
 def test_help_needs_no_python(tmp_path: Path) -> None:
@@ -71,21 +113,17 @@ def test_values_with_spaces_and_quotes_reach_the_program(tmp_path: Path) -> None
     values = ["SET=train.epochs=3 train.layers='8C3 MP2'", 'DATA=it\'s "my" data.zip']
     command = ["make", "train", *values]
     shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert shown[shown.index("<--set>") + 1] == f"<{values[0].removeprefix('SET=')}>"
+    assert shown[shown.index("<--sets>") + 1] == f"<{values[0].removeprefix('SET=')}>"
     assert shown[shown.index("<--data>") + 1] == f"<{values[1].removeprefix('DATA=')}>"
-    assert shown[-3:] == ["<fetch>", "<prepare>", "<train>"]
+    assert shown[:3] == ["<-m>", "<digits>", "<train>"]
 
 
 @pytest.mark.parametrize("word", ["0", "no", "off", "false", "No"])
 def test_no_means_no(word: str) -> None:
     """A file that is sent cannot be taken back."""
-
-    def typed(*values: str) -> str:
-        command = ["make", "--dry-run", "submit", *values]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-
-    assert "--upload never" in typed(f"UPLOAD={word}") and "--upload always" in typed("UPLOAD=1")
-    assert "--force" not in typed(f"FORCE={word}") and "--force" in typed("FORCE=1")
+    assert "--no-upload" in typed("submit", f"UPLOAD={word}") and "--upload" in typed("submit", "UPLOAD=1")
+    assert "upload" not in typed("submit") + typed("submit", "UPLOAD=")
+    assert "--force" not in typed("submit", f"FORCE={word}") and "--force" in typed("submit", "FORCE=1")
 
 
 def test_the_program_is_that_of_this_folder(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ MODELS = (
 )
 TRAINING = (
     ("schedule", "crossval"),
-    ("runs",),
+    ("allocation", "runs"),
     ("device", "tuned", "fitting"),
     ("timing", "candidates"),
     ("budget",),

@@ -8,8 +8,10 @@ from pathlib import Path
 import joblib
 import numpy as np
 import pandas as pd
+import pytest
 
-from digits.config import KaggleParams
+from digits.common.errors import UserError
+from digits.config import KaggleParams, load_params
 from digits.data.dataset import Dataset, load_dataset, save_dataset
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +54,13 @@ TOY = (
 )
 
 MINUTES = "train.budget=10"
+
+
+def params_faults(*overrides: str) -> list[str]:
+    """Faults, a line each, of params.yaml with overrides."""
+    with pytest.raises(UserError) as caught:
+        load_params(ROOT / "params.yaml", overrides)
+    return str(caught.value).splitlines()
 
 
 def toy_images(count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -112,9 +121,8 @@ Digits = Callable[..., Shown]
 
 
 def digits_arguments(*arguments: str, toy: bool = True, also: tuple[str, ...] = ()) -> list[str]:
-    """Arguments of the command, on the toy competition unless told otherwise; `also`: further overrides."""
-    overrides = (*(TOY if toy else ()), *also)
-    return [*arguments, *(["--set", " ".join(f"'{item}'" for item in overrides)] if overrides else [])]
+    """Arguments of the command line, on the toy competition unless `toy` is false; also: further overrides."""
+    return [*arguments, *(f"--set={override}" for override in (*(TOY if toy else ()), *also))]
 
 
 def digits_command(*arguments: str, also: tuple[str, ...] = ()) -> list[str]:
@@ -122,8 +130,13 @@ def digits_command(*arguments: str, also: tuple[str, ...] = ()) -> list[str]:
     return [sys.executable, "-m", "digits", *digits_arguments(*arguments, also=also)]
 
 
-# everything that Kaggle is waited for is over soon
-QUICK = KaggleParams(timeout=8, retries=2, backoff=0.05, listing_timeout=0.3, poll_interval=0.05, score_timeout=0.01)
+# What fails is tried again soon. The timeout is long, because only a fault ends in it: tests of it set their own.
+QUICK = KaggleParams(timeout=120, retries=2, backoff=0.05, listing_timeout=0.3, poll_interval=0.05, score_timeout=0.01)
+
+
+def quick(**changes: float) -> KaggleParams:
+    """QUICK with some values changed. Raises ValidationError where a name is unknown."""
+    return KaggleParams.model_validate(QUICK.model_dump() | changes)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Take a picture of the first part of a page: screenshot.py PAGE PNG."""
+"""Write a PNG of the first part of a page: screenshot.py PAGE PNG."""
 
 import shutil
 import sys
@@ -8,11 +8,11 @@ from playwright.sync_api import sync_playwright
 
 WIDTH, HEIGHT = 1000, 1150  # pixels
 
-page, picture = map(Path, sys.argv[1:])
-browser_path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
+source, target = map(Path, sys.argv[1:])
+executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
 with sync_playwright() as playwright:
-    browser = playwright.chromium.launch(executable_path=browser_path, args=["--no-sandbox"])
-    shown = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
-    shown.goto(page.resolve().as_uri())
-    shown.screenshot(path=picture)
+    browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+    page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+    page.goto(source.resolve().as_uri())
+    page.screenshot(path=target)
     browser.close()

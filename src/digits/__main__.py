@@ -1,4 +1,4 @@
-"""`python -m digits STAGE...` is the same as the `digits` command."""
+"""`python -m digits COMMAND` is the same as the `digits` command."""
 
 import sys
 

@@ -56,8 +56,7 @@ def test_the_report_has_what_was_measured(
         "train.candidates=[default]",
         "train.batch_size=64",
     )
-    overrides = digits_arguments(also=changes)[-1]
-    monkeypatch.setattr(sys, "argv", ["benchmarks", "networks", "--set", overrides])
+    monkeypatch.setattr(sys, "argv", ["benchmarks", *digits_arguments("networks", also=changes)])
     assert command.main() == 0
     report: dict[str, Any] = read_json(workspace / "reports" / "bench.json")
     assert report["machine"] and report["speedup"] > 0 and report["peak_share"] > 0

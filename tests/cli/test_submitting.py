@@ -12,15 +12,14 @@ from pathlib import Path
 import pytest
 
 from digits.common.console import Console
-from digits.kaggle.api import Kaggle
+from digits.kaggle.api import CompetitionApi
 from digits.kaggle.ledger import Ledger
-from digits.kaggle.upload import Uploader, mark
+from digits.kaggle.upload import Uploader, tag
 from kaggle_server import KEY, TOKEN, USER, Fault, KaggleServer, token_in
-from toys import QUICK, Digits, Shown, digits_command, write_toy_files
+from toys import QUICK, Digits, Shown, digits_command, quick, write_toy_files
 
-SUBMIT = ("fetch", "prepare", "train", "ensemble", "submit")
 SOON = (
-    "kaggle.timeout=20",
+    "kaggle.timeout=120",
     "kaggle.retries=1",
     "kaggle.backoff=0.1",
     "kaggle.poll_interval=0.1",
@@ -41,7 +40,7 @@ def toy_archive(folder: Path) -> bytes:
 def command(workspace: Path, *arguments: str, also: tuple[str, ...] = ()) -> "subprocess.CompletedProcess[str]":
     """Run it as a user would, in a process of its own with the environment as it is now."""
     given = digits_command(*arguments, also=(*SOON, *also))
-    return subprocess.run(given, cwd=workspace, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(given, cwd=workspace, capture_output=True, text=True, timeout=600, check=False)
 
 
 @pytest.fixture
@@ -75,7 +74,7 @@ def test_from_download_to_score(
     token_in(home)
     server.archive = toy_archive(tmp_path / "packed")
     server.faults["ListSubmissions"] = [Fault(status=503, message=f"no {TOKEN}")]
-    shown = connected(*SUBMIT)
+    shown = connected("submit")
     assert shown.returncode == 0, shown.stderr
     assert f"Kaggle: {USER}, by the token in ~/.kaggle/access_token" in shown.stdout
     assert "Kaggle: 2 submissions today, 5 more are allowed" in shown.stdout
@@ -86,13 +85,13 @@ def test_from_download_to_score(
     assert [line["state"] for line in lines] == ["written", "uploading", "uploaded", "scored"]
     assert {(line["provenance"], line["source"]) for line in lines} == {("kaggle", "toy.zip")}
     [message] = server.messages()
-    for part in ("blend-", f"expected {float(lines[0]['expected']):.4f}", mark(lines[0]["sha256"][:12])):
+    for part in ("blend-", f"expected {float(lines[0]['expected']):.4f}", tag(lines[0]["sha256"][:12])):
         assert part in message
     assert [*server.blobs.values()] == [(workspace / "submissions" / lines[0]["file"]).read_bytes()]
 
-    asked = len(server.asked)
-    again = connected(*SUBMIT)
-    assert "Nothing to do" in again.stdout and len(server.asked) == asked, "what is done is not asked for again"
+    asked = len(server.requests)
+    again = connected("submit")
+    assert "Nothing to do" in again.stdout and len(server.requests) == asked, "what is done is not asked for again"
 
     server.score = "0.00000"
     forced = command(workspace, "submit", "--force")
@@ -101,7 +100,7 @@ def test_from_download_to_score(
     assert len(server.submissions) == len({*server.messages()}) == 2
 
     server.score = "0.99500"
-    other = connected("train", "ensemble", "submit", also=("train.seed=5", "train.epochs=3"))
+    other = connected("submit", also=("train.seed=5", "train.epochs=3"))
     best = f"differs from the best so far, {lines[0]['file']} with 0.99500, in "
     assert best in words(other.stdout) and len(server.submissions) == 3
 
@@ -118,8 +117,8 @@ def test_from_download_to_score(
 
 def test_no_secret_is_in_what_is_refused_nor_in_a_traceback(server: KaggleServer, workspace: Path) -> None:
     server.faults["DownloadDataFiles"] = [Fault(status=400, message=f"{KEY} is wrong")]
-    shown = command(workspace, "fetch", "--debug")
-    assert shown.returncode == 2 and "Kaggle refuses (*** is wrong)" in shown.stderr
+    shown = command(workspace, "data", "--debug")
+    assert shown.returncode == 2 and "Kaggle refuses the request (*** is wrong)" in shown.stderr
     (workspace / "submissions" / "ledger.csv").mkdir(parents=True)  # no file, which nobody expects
     broken = command(workspace, "leaderboard", "--debug")
     assert broken.returncode == 1 and "Traceback" in broken.stderr
@@ -132,8 +131,8 @@ def test_what_is_refused_leaves_the_file_and_says_what_to_do(
     connected: Digits, server: KaggleServer, workspace: Path
 ) -> None:
     write_toy_files(workspace / "data" / "raw")
-    never = connected(*SUBMIT, "--upload", "never")
-    assert never.returncode == 0 and "uploads it" in never.stdout and server.asked == []
+    never = connected("submit", "--no-upload")
+    assert never.returncode == 0 and "uploads it" in never.stdout and server.requests == []
     ledger = Ledger(workspace / "submissions" / "ledger.csv")
 
     server.allowed = 0
@@ -151,7 +150,7 @@ def test_what_is_refused_leaves_the_file_and_says_what_to_do(
     scored = connected("score")
     assert scored.returncode == 0 and "public score 0.99500" in words(scored.stdout)
 
-    assert connected("submit", "--force", "--upload", "never").returncode == 0
+    assert connected("submit", "--force", "--no-upload").returncode == 0
     server.allowed = 0
     assert connected("submit", "--force").returncode == 2
     server.allowed = 5
@@ -176,11 +175,11 @@ PRACTICE = (
 
 
 def test_practice_is_never_uploaded(connected: Digits, server: KaggleServer) -> None:
-    shown = connected(*SUBMIT, "--data", "practice", also=PRACTICE)
+    shown = connected("submit", "--data", "practice", also=PRACTICE)
     assert shown.returncode == 0 and "practice only" in words(shown.stdout), shown.stderr
-    insisted = connected("submit", "--data", "practice", "--upload", "always", also=PRACTICE)
+    insisted = connected("submit", "--data", "practice", "--upload", also=PRACTICE)
     assert insisted.returncode == 2 and "practice data is never uploaded" in insisted.stderr
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_a_damaged_archive_is_refused_and_downloaded_anew(
@@ -191,15 +190,15 @@ def test_a_damaged_archive_is_refused_and_downloaded_anew(
     flipped = [whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :] for at in (middle, middle + 1, middle + 200)]
     for damaged in (whole[: len(whole) // 2], *flipped):
         server.archive = damaged
-        shown = connected("fetch")
-        assert shown.returncode == 2 and "no whole archive" in shown.stderr and "type the same again" in shown.stderr
+        shown = connected("data")
+        assert shown.returncode == 2 and "a damaged archive" in shown.stderr and "type the same again" in shown.stderr
     server.archive = whole
-    assert connected("fetch", "prepare").returncode == 0
+    assert connected("data").returncode == 0
 
 
 def test_rules_that_are_not_accepted_are_named_before_anything_is_fitted(server: KaggleServer, workspace: Path) -> None:
     server.faults["DownloadDataFiles"] = [Fault(status=403, message="You must accept this competition's rules")]
-    shown = command(workspace, *SUBMIT)
+    shown = command(workspace, "submit")
     assert shown.returncode == 2 and "kaggle.com/c/toy/rules" in shown.stderr
     assert not (workspace / "data" / "raw" / "kaggle" / "toy.zip").exists()
 
@@ -207,7 +206,7 @@ def test_rules_that_are_not_accepted_are_named_before_anything_is_fitted(server:
 DELIVER = """
 import sys
 from pathlib import Path
-from digits.kaggle.api import Kaggle
+from digits.kaggle.api import CompetitionApi
 from digits.config import KaggleParams
 from digits.common.console import Console
 from digits.kaggle.upload import Uploader
@@ -216,7 +215,7 @@ folder, params = Path(sys.argv[1]), KaggleParams.model_validate_json(sys.argv[2]
 console = Console(plain=True)
 if __name__ == "__main__":
     ledger = Ledger(folder / "ledger.csv")
-    Uploader(Kaggle("toy", params, console), ledger, params, console).deliver("abc", folder / "toy.csv")
+    Uploader(CompetitionApi("toy", params, console), ledger, params, console).submit_once("abc", folder / "toy.csv")
 """
 
 
@@ -224,7 +223,7 @@ def begin(folder: Path, **params: float) -> "subprocess.Popen[bytes]":
     """A command that submits folder/toy.csv as the intent abc."""
     script = folder / "deliver.py"
     script.write_text(DELIVER)
-    given = QUICK.model_copy(update=params).model_dump_json()
+    given = quick(**params).model_dump_json()
     return subprocess.Popen([sys.executable, str(script), str(folder), given], stdout=subprocess.DEVNULL)
 
 
@@ -233,18 +232,18 @@ def intent(tmp_path: Path) -> Ledger:
     """A file that is to be submitted, and its ledger."""
     (tmp_path / "toy.csv").write_bytes(b"ImageId,Label\n1,2\n")
     ledger = Ledger(tmp_path / "ledger.csv")
-    ledger.append({"intent": "abc", "competition": "toy", "message": f"one {mark('abc')}"}, "written", "1")
+    ledger.append({"intent": "abc", "competition": "toy", "message": f"one {tag('abc')}"}, "written", "1")
     return ledger
 
 
 def test_two_commands_at_once_submit_once(server: KaggleServer, intent: Ledger, tmp_path: Path) -> None:
     server.faults["CreateSubmission"] = [Fault("stall", seconds=0.5)]
-    both = [begin(tmp_path, wait=1) for _ in range(2)]
-    while "CreateSubmission" not in server.asked:
+    both = [begin(tmp_path, score_timeout=1) for _ in range(2)]
+    while "CreateSubmission" not in server.requests:
         assert all(process.poll() is None for process in both)
     running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
     assert any(b"deliver.py" in line for line in running) and not any(KEY.encode() in line for line in running)
-    assert [process.wait(60) for process in both] == [0, 0]
+    assert [process.wait(600) for process in both] == [0, 0]
     assert server.messages() == ["one [abc]"]
     assert [line["state"] for line in intent.lines()] == ["written", "uploading", "uploaded", "scored"]
 
@@ -259,15 +258,16 @@ def test_killed_at_any_moment_and_typed_again_it_submits_once(
     for name in ("ListSubmissions", "GetSubmissionLimits", "StartSubmissionUpload", "blob1", "CreateSubmission"):
         server.faults[name] = [Fault("stall", seconds=0.1)]
     process = begin(tmp_path)
-    deadline = time.monotonic() + 60
-    while len(server.asked) < last:
+    deadline = time.monotonic() + 600
+    while len(server.requests) < last:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.002)
     time.sleep(generator.random() * 0.2)
     process.kill()
     process.wait()
     console = Console(plain=True)
-    done = Uploader(Kaggle("toy", QUICK, console), intent, QUICK, console).deliver("abc", tmp_path / "toy.csv")
+    uploader = Uploader(CompetitionApi("toy", QUICK, console), intent, QUICK, console)
+    done = uploader.submit_once("abc", tmp_path / "toy.csv")
     assert done["state"] == "scored"
     time.sleep(0.3)  # what the killed command had on its way would be there by now
     assert server.messages() == ["one [abc]"], [line["state"] for line in intent.lines()]

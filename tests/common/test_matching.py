@@ -3,7 +3,7 @@
 import pytest
 
 from digits.common.errors import UserError
-from digits.common.matching import choose
+from digits.common.matching import select_names
 
 KNOWN = ["mlp-64", "mlp-512", "svm", "svm-deskewed"]
 
@@ -19,11 +19,11 @@ KNOWN = ["mlp-64", "mlp-512", "svm", "svm-deskewed"]
     ],
 )
 def test_what_is_wanted_is_chosen_in_the_known_order(wanted: list[str], chosen: list[str]) -> None:
-    assert choose(wanted, KNOWN, "baseline") == chosen
+    assert select_names(wanted, KNOWN, "baseline") == chosen
 
 
 def test_an_unknown_name_names_the_nearest() -> None:
     with pytest.raises(UserError, match=r"^ONLY: there is no baseline 'mlp-513'; did you mean mlp-512\?$"):
-        choose(["svm", "mlp-513"], KNOWN, "baseline")
+        select_names(["svm", "mlp-513"], KNOWN, "baseline")
     with pytest.raises(UserError, match=r"'forest'; known here: mlp-64, mlp-512, svm, svm-deskewed$"):
-        choose(["forest"], KNOWN, "baseline")
+        select_names(["forest"], KNOWN, "baseline")

@@ -1,10 +1,11 @@
-"""Pictures are drawn so that all readers tell curves apart, and are shown of what they were drawn of alone."""
+"""Curves that all readers can tell apart, images as they are, and pictures that belong to the data they show."""
 
 from pathlib import Path
 
+import numpy as np
 from matplotlib import pyplot as plt
 
-from digits.common.plots import drawing, read_pictures, write_pictures
+from digits.common.plots import draw_images, drawing, read_pictures, write_pictures
 
 
 def test_twelve_curves_look_different() -> None:
@@ -15,12 +16,23 @@ def test_twelve_curves_look_different() -> None:
     assert plt.get_fignums() == []
 
 
+def test_images_are_drawn_as_they_are_each_under_its_title() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 4, 6)).astype(np.uint8)
+    with drawing():
+        figure = plt.figure()
+        draw_images(figure, images, [*"abcde"], columns=3)
+        assert len(figure.axes) == 6
+        for part, image, title in zip(figure.axes, images, "abcde", strict=False):
+            [shown] = part.images
+            assert np.array_equal(np.asarray(shown.get_array()), image) and part.get_title() == title
+
+
 def _line() -> str:
     plt.subplots()[1].plot([0, 1])
     return "It rises"
 
 
-def test_pictures_are_of_one_thing_and_replace_those_before(tmp_path: Path) -> None:
+def test_pictures_belong_to_their_data_and_replace_those_before(tmp_path: Path) -> None:
     assert read_pictures(tmp_path, "a") == {}
     written = write_pictures(tmp_path, "a", {"line": _line, "more": _line, "nothing": lambda: None})
     assert [*written] == ["line", "more"] and read_pictures(tmp_path, "a") == written

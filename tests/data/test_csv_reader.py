@@ -70,7 +70,7 @@ def test_shuffled_pixel_columns_are_put_in_order_with_a_notice(read: Read) -> No
     [
         ("", ["is empty"]),
         (HEADER, ["has a header but no rows"]),
-        (HEADER.strip(), ["header is cut"]),
+        (HEADER.strip(), ["ends in its header"]),
         ("PK\x03\x04xx\n", ["is an archive"]),
         ("<!DOCTYPE html>\n<html>", ["is a web page"]),
         ((HEADER + ROWS).encode("utf-16"), ["UTF-16"]),
@@ -78,7 +78,7 @@ def test_shuffled_pixel_columns_are_put_in_order_with_a_notice(read: Read) -> No
         ((HEADER + ROWS).replace(",", ";"), ["separated by semicolons"]),
         ((HEADER + ROWS).replace(",", "\t"), ["separated by tabs"]),
         (HEADER.replace("label,", "") + "1,2,3,4\n", ["no column 'label'", "are train and test swapped?"]),
-        (HEADER.replace("pixel1", "pixel0") + ROWS, ["'pixel0' stands 2 times", "the first is 'pixel1'"]),
+        (HEADER.replace("pixel1", "pixel0") + ROWS, ["'pixel0' occurs 2 times", "the first is 'pixel1'"]),
         (HEADER.replace("\n", ",hue\n") + "0,1,2,3,4,5\n", ["1 unknown columns ('hue')"]),
         ("label,pixel0,pixel1\n0,1,2\n", ["2 pixel columns, but 2x2 images have 4", "image_shape"]),
         ("label,pixel0,pixel2,pixel3\n0,1,2,3\n", ["1 of the 4 pixel columns are missing, the first is 'pixel1'"]),
@@ -120,8 +120,8 @@ def test_faults_are_named_with_their_place(read: Read, content: str | bytes, com
     assert all(line.startswith("train.csv") for line in str(caught.value).splitlines())
 
 
-def test_rows_are_counted_across_pieces(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("digits.data.csv_reader.PIECE_BYTES", 64)
+def test_rows_are_counted_across_chunks(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("digits.data.csv_reader.CHUNK_BYTES", 64)
     with pytest.raises(UserError) as caught:
         read(HEADER + "0,1,2,3,4\n" * 100 + "0,1,x,3,4\n" + "0,1,2,3,4\n" * 100 + "0,1\n")
     lines = str(caught.value).splitlines()
@@ -150,13 +150,13 @@ def test_a_training_file_in_place_of_the_test_file_is_recognised(tmp_path: Path,
         read_test(tmp_path / "train.csv", toy_params.competition, None)
 
 
-def test_pieces_join_without_a_seam(tmp_path: Path, toy_params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_join_without_a_seam(tmp_path: Path, toy_params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     write_toy_files(tmp_path)
     whole = read_train(tmp_path / "train.csv", toy_params.competition, 180)
-    monkeypatch.setattr("digits.data.csv_reader.PIECE_BYTES", 1000)
-    pieces = read_train(tmp_path / "train.csv", toy_params.competition, 180)
-    assert np.array_equal(whole.images, pieces.images)
-    assert np.array_equal(whole.extra, pieces.extra)  # type: ignore[arg-type]
+    monkeypatch.setattr("digits.data.csv_reader.CHUNK_BYTES", 1000)
+    chunks = read_train(tmp_path / "train.csv", toy_params.competition, 180)
+    assert np.array_equal(whole.images, chunks.images)
+    assert np.array_equal(whole.extra, chunks.extra)  # type: ignore[arg-type]
 
 
 def test_ids_of_the_test_file(tmp_path: Path, competition: Competition) -> None:
@@ -172,7 +172,7 @@ def test_sample_ids(tmp_path: Path, competition: Competition) -> None:
     path.write_text("ImageId,Label\r\n3,0\r\n1,0\r\n")
     assert read_sample_ids(path, competition).tolist() == [3, 1]
     path.write_text("ImageId,Label\n3,0\n3,0\n")
-    with pytest.raises(UserError, match="id 3 stands more than once"):
+    with pytest.raises(UserError, match="id 3 occurs more than once"):
         read_sample_ids(path, competition)
     path.write_text("id,Label\n3,0\n")
     with pytest.raises(UserError, match="ImageId"):

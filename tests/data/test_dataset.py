@@ -20,6 +20,12 @@ def test_rows_partition(toy_data: Dataset) -> None:
     assert set(toy_data.working_rows) == everything - held_out
 
 
+def test_a_refit_uses_all_rows_and_judges_none(toy_data: Dataset) -> None:
+    assert toy_data.train_rows(None).tolist() == [*range(180)]
+    assert toy_data.valid_rows(None).tolist() == []
+    assert {rows.dtype for rows in (toy_data.train_rows(None), toy_data.valid_rows(None))} == {np.dtype("int64")}
+
+
 def test_arrays_are_mapped_not_copied(toy_data: Dataset) -> None:
     assert isinstance(toy_data.images, np.memmap)
 

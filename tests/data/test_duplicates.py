@@ -1,4 +1,4 @@
-"""Images that stand more than once are found."""
+"""Images that occur more than once are found."""
 
 import numpy as np
 

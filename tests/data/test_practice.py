@@ -39,7 +39,7 @@ def test_other_shapes_classes_and_ids(params: Params, tmp_path: Path) -> None:
 
 
 def test_what_it_cannot_stand_in_for(params: Params) -> None:
-    with pytest.raises(UserError, match="cannot stand in"):
+    with pytest.raises(UserError, match="cannot replace"):
         practice_files(params.competition.model_copy(update={"classes": 26}))
-    with pytest.raises(UserError, match="cannot stand in"):
+    with pytest.raises(UserError, match="cannot replace"):
         practice_files(params.competition.model_copy(update={"image_shape": (6, 28)}))

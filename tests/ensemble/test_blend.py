@@ -1,4 +1,4 @@
-"""A finished blend remembers how it came about, and how good it is."""
+"""A blend's scores are those of its probabilities, and it is read back as it was written."""
 
 from pathlib import Path
 
@@ -6,20 +6,21 @@ import numpy as np
 import pytest
 
 from digits.common.files import read_json, write_json
-from digits.ensemble.blend import finished, load_blend, load_blended, markdown, save_blend
+from digits.ensemble.blend import load_blend, load_predictions, make_blend, markdown, save_blend
 from digits.ensemble.combine import methods
-from digits.ensemble.selection import Member, Selection, select
+from digits.ensemble.selection import Member, Selection, select_method
 from digits.evaluation.metrics import accuracy
 
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
 LABELS = np.random.default_rng(0).permutation(np.arange(600) % 3)
 FOLDS = (np.arange(600) % 3).astype(np.int8)
 HOLDOUT = np.arange(90) % 3
 
 
-def says(labels: np.ndarray, skill: float, generator: np.random.Generator) -> np.ndarray:
+def predict(labels: np.ndarray, skill: float, generator: np.random.Generator) -> np.ndarray:
     logits = generator.normal(size=(len(labels), 3)) + skill * np.eye(3)[labels]
-    found: np.ndarray = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    return found
+    probabilities: np.ndarray = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def member(name: str, seed: int, models: int = 3) -> Member:
@@ -27,48 +28,48 @@ def member(name: str, seed: int, models: int = 3) -> Member:
     return Member(
         name,
         np.arange(600),
-        says(LABELS, 1.5, generator),
-        np.stack([says(HOLDOUT, 1.5, generator) for _ in range(3)]),
-        np.stack([says(np.zeros(40, int), 1.5, generator) for _ in range(models)]),
+        predict(LABELS, 1.5, generator),
+        np.stack([predict(HOLDOUT, 1.5, generator) for _ in range(3)]),
+        np.stack([predict(np.zeros(40, int), 1.5, generator) for _ in range(models)]),
     )
 
 
 def selected(*members: Member) -> Selection:
-    return select({"": members}, methods(len(members), 20, 0.1), LABELS, FOLDS)
+    return select_method({"": members}, methods(len(members), 20, 0.1), LABELS, FOLDS)
 
 
-def test_what_a_blend_says_of_itself_is_so() -> None:
+def test_its_scores_are_those_of_its_probabilities() -> None:
     selection = selected(member("a", 1), member("b", 2))
-    blend, blended = finished("blend-x", selection, LABELS, HOLDOUT)
+    blend, predictions = make_blend("blend-x", selection, LABELS, HOLDOUT)
     assert blend.cv == accuracy(selection.oof, LABELS)
-    assert blend.holdout == accuracy(blended.holdout, HOLDOUT)
-    assert np.array_equal(blended.oof, selection.oof) and blended.test.shape == (40, 3)
-    singles = [selection.combination([each.holdout[fold] for each in selection.members]) for fold in range(3)]
+    assert blend.holdout == accuracy(predictions.holdout, HOLDOUT)
+    assert np.array_equal(predictions.oof, selection.oof) and predictions.test.shape == (40, 3)
+    singles = [selection.combination([member.holdout[fold] for member in selection.members]) for fold in range(3)]
     gain = blend.holdout.value - np.mean([accuracy(single, HOLDOUT).value for single in singles])
     assert blend.expected.gain == pytest.approx(gain)
     assert blend.expected.value == pytest.approx(blend.cv.value + gain)
 
 
 def test_test_images_are_predicted_by_all_models_and_the_estimate_knows() -> None:
-    few, blended_few = finished("blend-x", selected(member("a", 1)), LABELS, HOLDOUT)
-    many, blended_many = finished("blend-x", selected(member("a", 1, models=12)), LABELS, HOLDOUT)
+    few, of_few = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT)
+    many, of_many = make_blend("blend-x", selected(member("a", 1, models=12)), LABELS, HOLDOUT)
     assert few.expected.gain != 0
     assert many.expected.gain == pytest.approx(few.expected.gain * (1 - 1 / 12) / (1 - 1 / 3))
-    assert np.allclose(blended_many.test, member("a", 1, models=12).test.mean(axis=0))
-    assert not np.array_equal(blended_few.test, blended_many.test)
+    assert np.allclose(of_many.test, member("a", 1, models=12).test.mean(axis=0))
+    assert not np.array_equal(of_few.test, of_many.test)
 
 
 def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    blend, blended = finished("blend-x", selected(member("a", 1), member("b", 2)), LABELS, HOLDOUT)
+    blend, predictions = make_blend("blend-x", selected(member("a", 1), member("b", 2)), LABELS, HOLDOUT)
     assert load_blend(tmp_path, "blend-x") is None
-    save_blend(tmp_path, blend, blended, b"a picture")
+    save_blend(tmp_path, blend, predictions, b"a picture")
     assert load_blend(tmp_path, "blend-x") == blend
-    assert np.array_equal(load_blended(tmp_path, blend).test, blended.test)
+    assert np.array_equal(load_predictions(tmp_path, blend).test, predictions.test)
 
 
 def test_one_of_another_version_is_refused(tmp_path: Path) -> None:
-    blend, blended = finished("blend-x", selected(member("a", 1)), LABELS, HOLDOUT)
-    save_blend(tmp_path, blend, blended, b"a picture")
+    blend, predictions = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT)
+    save_blend(tmp_path, blend, predictions, b"a picture")
     content = read_json(tmp_path / "blend-x" / "blend.json")
     del content["candidates"][0]["loss_gap"]
     write_json(tmp_path / "blend-x" / "blend.json", content)
@@ -76,8 +77,8 @@ def test_one_of_another_version_is_refused(tmp_path: Path) -> None:
         load_blend(tmp_path, "blend-x")
 
 
-def test_its_page_shows_every_way_and_every_member() -> None:
-    blend, _ = finished("blend-x", selected(member("a", 1), member("b", 2)), LABELS, HOLDOUT)
+def test_its_page_shows_every_method_and_every_member() -> None:
+    blend, _ = make_blend("blend-x", selected(member("a", 1), member("b", 2)), LABELS, HOLDOUT)
     page = markdown(blend)
     lines = page.splitlines()
     for method in methods(2, 20, 0.1):
@@ -86,5 +87,5 @@ def test_its_page_shows_every_way_and_every_member() -> None:
     for name in ("a", "b"):
         assert sum(line.startswith(f"| `{name}` |") for line in lines) == 1
     assert str(blend.expected) in page and "nan" not in page.lower()
-    alone = markdown(finished("blend-x", selected(member("a", 1)), LABELS, HOLDOUT)[0])
+    alone = markdown(make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT)[0])
     assert alone.startswith("# One member alone\n")

@@ -1,13 +1,24 @@
-"""What must hold of every method to combine members, on random ones."""
+"""What must hold of every method of combining members, on random ones."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digits.ensemble.combine import LOGITS, PROBABILITIES, Space, Weighted, climb, cross_fitted, mean, methods, stack
+from digits.ensemble.combine import (
+    LOGITS,
+    PROBABILITIES,
+    Space,
+    WeightedMean,
+    cross_fitted,
+    greedy_selection,
+    mean,
+    methods,
+    stacking,
+)
 from digits.evaluation.metrics import accuracy, log_loss
 
+pytestmark = pytest.mark.usefixtures("one_blas_thread")
 SPACES = pytest.mark.parametrize("space", [PROBABILITIES, LOGITS], ids=lambda space: space.name)
 
 
@@ -24,10 +35,10 @@ def members_and_labels(seed: int, members: int, count: int = 120) -> tuple[list[
 @SPACES
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 10_000), st.integers(1, 5))
-def test_a_climbed_blend_is_never_worse_than_its_best_member(space: Space, seed: int, count: int) -> None:
+def test_a_greedy_blend_is_never_worse_than_its_best_member(space: Space, seed: int, count: int) -> None:
     members, labels = members_and_labels(seed, count)
-    found = climb(space, 20)(members, labels)
-    assert isinstance(found, Weighted)
+    found = greedy_selection(space, 20)(members, labels)
+    assert isinstance(found, WeightedMean)
     assert (found.weights >= 0).all() and found.weights.sum() == pytest.approx(1)
     best = min(log_loss(member, labels) for member in members)
     assert log_loss(found(members), labels) <= best + 1e-9
@@ -59,19 +70,19 @@ def test_one_member_is_taken_as_it_is() -> None:
     assert np.array_equal(methods(1, 20, 0.1)["alone"]([member], labels)([member]), member)
 
 
-def test_the_best_mean_met_on_the_way_is_kept() -> None:
+def test_the_best_of_all_rounds_is_kept() -> None:
     """Two members that are right on one half each are best in equal parts, which three draws cannot end in."""
     labels = np.zeros(4, dtype=int)
     sure, unsure = [0.9, 0.1], [0.2, 0.8]
     members = [np.array([sure, sure, unsure, unsure]), np.array([unsure, unsure, sure, sure])]
-    found = climb(PROBABILITIES, 3)(members, labels)
-    assert isinstance(found, Weighted) and found.weights.tolist() == [0.5, 0.5]
+    found = greedy_selection(PROBABILITIES, 3)(members, labels)
+    assert isinstance(found, WeightedMean) and found.weights.tolist() == [0.5, 0.5]
 
 
 @SPACES
 def test_identical_members_blend_to_themselves(space: Space) -> None:
     (member,), labels = members_and_labels(1, 1)
-    for method in (mean(space), climb(space, 10)):
+    for method in (mean(space), greedy_selection(space, 10)):
         assert np.allclose(method([member, member, member], labels)([member] * 3), member)
 
 
@@ -83,7 +94,7 @@ def test_the_mean_of_logits_is_the_geometric_mean() -> None:
 
 
 def test_blend_refuses_what_does_not_match() -> None:
-    half = Weighted(np.array([0.5, 0.5]), PROBABILITIES)
+    half = WeightedMean(np.array([0.5, 0.5]), PROBABILITIES)
     with pytest.raises(ValueError, match=r"\(2, 3\), \(3, 3\)"):
         half([np.ones((3, 3)), np.ones((2, 3))])
     with pytest.raises(ValueError, match=r"1 members of shapes .* with 2 weights"):
@@ -99,8 +110,8 @@ def test_a_stack_learns_which_member_to_trust_for_which_class() -> None:
         member[:] = 0.1 + 0.6 * truth
         member[ignorant] = 0.25
     members[0][np.isin(labels, [2, 3])] = [0.7, 0.1, 0.1, 0.1]  # sure where it knows nothing
-    found = cross_fitted(stack(1.0), members, labels, (np.arange(4000) % 4).astype(np.int8))
-    plain = cross_fitted(climb(PROBABILITIES, 20), members, labels, (np.arange(4000) % 4).astype(np.int8))
+    found = cross_fitted(stacking(1.0), members, labels, (np.arange(4000) % 4).astype(np.int8))
+    plain = cross_fitted(greedy_selection(PROBABILITIES, 20), members, labels, (np.arange(4000) % 4).astype(np.int8))
     assert log_loss(found, labels) < log_loss(plain, labels)
 
 
@@ -108,7 +119,7 @@ def test_a_stack_learns_which_member_to_trust_for_which_class() -> None:
 def test_a_class_that_a_stack_has_not_seen_has_hardly_any_probability(known: list[int]) -> None:
     members, labels = members_and_labels(2, 2)
     seen = np.isin(labels, known)
-    found = stack(1.0)([member[seen] for member in members], labels[seen])(members)
+    found = stacking(1.0)([member[seen] for member in members], labels[seen])(members)
     assert found.shape == (120, 4) and found.sum(axis=1) == pytest.approx(np.ones(120))
     assert (found > 0).all() and np.delete(found, known, axis=1).max() < 1e-6
     assert (found.argmax(axis=1) == labels)[seen].mean() > 0.5
@@ -135,5 +146,5 @@ def test_a_single_fold_is_judged_by_halves() -> None:
     members, labels = members_and_labels(4, 3)
     one = np.zeros(120, np.int8)
     halves = (np.arange(120) % 2).astype(np.int8)
-    method = climb(PROBABILITIES, 20)
+    method = greedy_selection(PROBABILITIES, 20)
     assert np.array_equal(cross_fitted(method, members, labels, one), cross_fitted(method, members, labels, halves))

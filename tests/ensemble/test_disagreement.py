@@ -1,4 +1,4 @@
-"""What is shown as disputed, or as wrong, is so."""
+"""The images that are drawn as uncertain are those that the models disagree on, or are confidently wrong about."""
 
 import io
 from collections.abc import Callable
@@ -8,34 +8,33 @@ import pytest
 from matplotlib import image as matplotlib_image
 
 from digits.data.dataset import Dataset
-from digits.ensemble.blend import Blended
+from digits.ensemble.blend import BlendPredictions
 from digits.ensemble.combine import PROBABILITIES, mean
-from digits.ensemble.disagreement import disagreement, draw_uncertain, most_disputed, surest_errors
-from digits.ensemble.selection import Member, Selection, select
+from digits.ensemble.disagreement import disagreement, draw_uncertain, most_confident_errors, most_disagreed
+from digits.ensemble.selection import Member, Selection, select_method
+
+Selected = Callable[[int], tuple[Selection, BlendPredictions]]
 
 
 def one_hot(classes: list[int], sure: float = 0.9) -> np.ndarray:
-    found: np.ndarray = np.eye(3)[classes] * (sure - (1 - sure) / 2) + (1 - sure) / 2
-    return found
+    probabilities: np.ndarray = np.eye(3)[classes] * (sure - (1 - sure) / 2) + (1 - sure) / 2
+    return probabilities
 
 
-def test_disagreement_is_between_nothing_and_that_of_certain_opposites() -> None:
-    same, apart = one_hot([0, 1]), one_hot([1, 1])
+def test_disagreement_is_between_zero_and_that_of_certain_opposites() -> None:
+    same, other = one_hot([0, 1]), one_hot([1, 1])
     assert disagreement(np.stack([same, same])) == pytest.approx([0, 0], abs=1e-12)
-    found = disagreement(np.stack([same, apart]))
+    found = disagreement(np.stack([same, other]))
     assert found[0] > 0.1 and found[1] == pytest.approx(0, abs=1e-12)
-    sure = disagreement(np.stack([np.eye(3)[[0]], np.eye(3)[[1]]]))
-    assert sure == pytest.approx([np.log(2)])
-
-
-Selected = Callable[[int], tuple[Selection, Blended]]
+    certain = disagreement(np.stack([np.eye(3)[[0]], np.eye(3)[[1]]]))
+    assert certain == pytest.approx([np.log(2)])
 
 
 @pytest.fixture
 def selected(toy_data: Dataset) -> Selected:
-    """Right everywhere, but for row 5, surely wrong, and row 9, unsurely; two models differ on test image 7 alone."""
+    """Right everywhere but for row 5, surely wrong, and row 9, unsurely; two models differ on test image 7 alone."""
 
-    def make(models: int) -> tuple[Selection, Blended]:
+    def make(models: int) -> tuple[Selection, BlendPredictions]:
         rows = toy_data.working_rows
         labels = np.asarray(toy_data.labels)
         oof = one_hot([*labels[rows]])
@@ -45,27 +44,26 @@ def selected(toy_data: Dataset) -> Selected:
         test[-1, 7] = one_hot([2], 0.7)[0]
         holdout = np.stack([one_hot([*labels[toy_data.holdout_rows]])] * models)
         member = Member("some", rows, oof, holdout, test)
-        selection = select(
-            {"": [member]}, {"alone": mean(PROBABILITIES)}, labels[rows], np.asarray(toy_data.folds)[rows]
-        )
-        return selection, Blended(selection.oof, holdout.mean(axis=0), test.mean(axis=0))
+        folds = np.asarray(toy_data.folds)[rows]
+        selection = select_method({"": [member]}, {"alone": mean(PROBABILITIES)}, labels[rows], folds)
+        return selection, BlendPredictions(selection.oof, holdout.mean(axis=0), test.mean(axis=0))
 
     return make
 
 
 @pytest.mark.parametrize("models", [1, 2])
-def test_the_most_disputed_images_come_first(selected: Selected, models: int) -> None:
-    found = most_disputed(*selected(models), count=4)
+def test_the_images_of_most_disagreement_come_first(selected: Selected, models: int) -> None:
+    found = most_disagreed(*selected(models), count=4)
     assert found[0] == 7 and len(found) == 4
 
 
-def test_the_surest_errors_come_first_and_nothing_else(selected: Selected, toy_data: Dataset) -> None:
-    labels = np.asarray(toy_data.labels)[toy_data.working_rows]
-    assert surest_errors(selected(2)[0], labels, 10).tolist() == [5, 9]
-    assert surest_errors(selected(2)[0], labels, 1).tolist() == [5]
+def test_the_most_confident_errors_come_first_and_nothing_else(selected: Selected, toy_data: Dataset) -> None:
+    labels, oof = np.asarray(toy_data.labels)[toy_data.working_rows], selected(2)[0].oof
+    assert most_confident_errors(oof, labels, 10).tolist() == [5, 9]
+    assert most_confident_errors(oof, labels, 1).tolist() == [5]
 
 
-def test_the_picture_shows_the_images_themselves(toy_data: Dataset, selected: Selected) -> None:
+def test_the_picture_has_the_titles_of_the_classes(toy_data: Dataset, selected: Selected) -> None:
     drawn = matplotlib_image.imread(io.BytesIO(draw_uncertain(toy_data, "abc", *selected(2))), format="png")
     assert drawn.shape[1] > 800 and drawn.std() > 0.05
     other = matplotlib_image.imread(io.BytesIO(draw_uncertain(toy_data, "xyz", *selected(2))), format="png")

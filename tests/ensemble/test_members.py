@@ -1,5 +1,6 @@
 """Whatever is finished on the same folds is blended, once."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from digits.data.dataset import Dataset
 from digits.ensemble.members import Members, blend_name, members
 from digits.training.budget import Part, Plan
 from digits.training.candidates import baseline_runs
-from digits.training.fitting import fit_refit, fit_unit
+from digits.training.fitting import fit_fold_unit, fit_refit_unit
 from digits.training.runs import RunFolder, RunSpec, run_spec
 from digits.training.schedule import Fit, Goal, Sizes, Timing
 from toys import ROOT, TOY
@@ -22,19 +23,28 @@ def paths(tmp_path: Path) -> Paths:
 
 
 @pytest.fixture
-def specs(toy_data: Dataset) -> dict[str, RunSpec]:
-    """Two networks, one of them with tta, and a third that is the first by another name."""
-    looks = load_params(ROOT / "params.yaml", [*TOY, "train.tta=[{rotation: 20.0}]"])
-    plain = load_params(ROOT / "params.yaml", TOY)
+def specs(toy_params: Params, toy_data: Dataset) -> dict[str, RunSpec]:
+    """Two models that are fitted at once, in place of networks; a third that is the first by another name."""
+    [nearest] = [spec for spec in baseline_runs(toy_params, toy_data, Path()) if spec.name == "nearest"]
+    other = replace(nearest, model=nearest.model | {"n_neighbors": 5})
+    some = replace(nearest, model=nearest.model | {"n_neighbors": 1})
+    return {"some": some, "other": other, "same": some}
 
-    def spec(params: Params) -> RunSpec:
-        return run_spec("cnn", params.train.spec.model_dump(mode="json"), "/255", 0, toy_data)
 
-    return {"some": spec(plain), "looks": spec(looks), "same": spec(plain)}
+@pytest.fixture
+def networks(toy_data: Dataset) -> dict[str, RunSpec]:
+    """A network without TTA, and the same with it."""
+
+    def spec(*overrides: str) -> RunSpec:
+        model = load_params(ROOT / "params.yaml", [*TOY, *overrides]).train.spec
+        return run_spec("cnn", model.model_dump(mode="json"), "/255", 0, toy_data)
+
+    return {"plain": spec(), "tta": spec("train.tta=[{rotation: 20.0}]")}
 
 
 def found(params: Params, specs: dict[str, RunSpec], names: str, data: Dataset, paths: Paths) -> Members:
-    goal = Goal(folds=2, epochs=2, seed=0, fits=1)
+    """The members where the networks of these names are planned."""
+    goal = Goal(folds=2, epochs=2, seed=0, refits=1)
     parts = tuple(Part(name, specs[name], goal, Timing(1, 1, 1), 60) for name in names.split())
     return members(params, Plan(parts, tuple(specs.values()), Sizes(1, 1, 1), workers=2, minutes=1), data, paths)
 
@@ -44,27 +54,27 @@ def test_members_are_all_runs_that_have_the_folds_of_the_planned_one(
 ) -> None:
     small = baseline_runs(toy_params, toy_data, paths.studies)[0]
     for fold in range(3):
-        fit_unit(toy_data, paths.runs, small, fold)
+        fit_fold_unit(toy_data, paths.runs, small, fold)
     assert [run.spec.name for run in found(toy_params, specs, "some", toy_data, paths).runs] == ["small"]
-    fit_unit(toy_data, paths.runs, specs["some"], 0)
-    fit_unit(toy_data, paths.runs, specs["some"], 1)
-    fit_unit(toy_data, paths.runs, specs["looks"], 0)
+    fit_fold_unit(toy_data, paths.runs, specs["some"], 0)
+    fit_fold_unit(toy_data, paths.runs, specs["some"], 1)
+    fit_fold_unit(toy_data, paths.runs, specs["other"], 0)
     two = found(toy_params, specs, "some", toy_data, paths)
     assert ([run.spec for run in two.runs], two.folds) == ([specs["some"], small], (0, 1))
-    three = found(toy_params, specs, "looks", toy_data, paths)
-    assert ([run.spec for run in three.runs], three.folds) == ([specs["looks"], specs["some"], small], (0,))
+    three = found(toy_params, specs, "other", toy_data, paths)
+    assert ([run.spec for run in three.runs], three.folds) == ([specs["other"], specs["some"], small], (0,))
     assert blend_name(toy_params, two) != blend_name(toy_params, three)
 
 
-def test_variants_differ_in_the_members_that_have_views(
-    toy_params: Params, toy_data: Dataset, specs: dict[str, RunSpec], paths: Paths
+def test_variants_differ_in_the_members_that_have_tta(
+    toy_params: Params, toy_data: Dataset, specs: dict[str, RunSpec], networks: dict[str, RunSpec], paths: Paths
 ) -> None:
-    for name in ("some", "looks"):
-        fit_unit(toy_data, paths.runs, specs[name], 0)
-    (some,) = [RunFolder(paths.runs, specs["some"])]
-    assert [*Members((some,), (0,)).variants(toy_data)] == [""]
-    variants = found(toy_params, specs, "some", toy_data, paths).variants(toy_data)
-    assert [*variants] == ["without tta", "with tta"]
+    all_specs = {"some": specs["some"], "tta": networks["tta"]}
+    for spec in all_specs.values():
+        fit_fold_unit(toy_data, paths.runs, spec, 0)
+    assert [*Members((RunFolder(paths.runs, specs["some"]),), (0,)).variants(toy_data)] == [""]
+    variants = found(toy_params, all_specs, "some", toy_data, paths).variants(toy_data)
+    assert [*variants] == ["without TTA", "with TTA"]
     for part in ("oof", "holdout", "test"):
         same, other = (
             np.array_equal(*(getattr(variant[place], part) for variant in variants.values())) for place in (0, 1)
@@ -72,26 +82,26 @@ def test_variants_differ_in_the_members_that_have_views(
         assert same and not other
 
 
-def test_another_fit_on_all_images_is_another_blend(
-    toy_params: Params, toy_data: Dataset, specs: dict[str, RunSpec], paths: Paths
+def test_another_refit_is_another_blend(
+    toy_params: Params, toy_data: Dataset, networks: dict[str, RunSpec], paths: Paths
 ) -> None:
-    fit_unit(toy_data, paths.runs, specs["some"], 0)
-    before = blend_name(toy_params, found(toy_params, specs, "some", toy_data, paths))
-    fit_refit(toy_data, paths.runs, specs["some"], Fit(None, 1, 5))
-    chosen = found(toy_params, specs, "some", toy_data, paths)
+    fit_fold_unit(toy_data, paths.runs, networks["plain"], 0)
+    before = blend_name(toy_params, found(toy_params, networks, "plain", toy_data, paths))
+    fit_refit_unit(toy_data, paths.runs, networks["plain"], Fit(None, 1, 5))
+    chosen = found(toy_params, networks, "plain", toy_data, paths)
     assert blend_name(toy_params, chosen) != before
     [member] = chosen.variants(toy_data)[""]
     assert (len(member.test), len(member.holdout)) == (2, 1)
 
 
-def test_networks_beside_the_first_are_judged_on_the_folds_that_all_have(
+def test_further_networks_are_judged_on_the_folds_that_all_have(
     toy_params: Params, toy_data: Dataset, specs: dict[str, RunSpec], paths: Paths
 ) -> None:
     for fold in range(3):
-        fit_unit(toy_data, paths.runs, specs["some"], fold)
-    fit_unit(toy_data, paths.runs, specs["looks"], 0)
-    alone = found(toy_params, specs, "some looks", toy_data, paths)
-    assert ([run.spec for run in alone.runs], alone.folds) == ([specs["some"]], (0, 1, 2)), "one of three is too few"
-    fit_unit(toy_data, paths.runs, specs["looks"], 2)
-    both = found(toy_params, specs, "some looks", toy_data, paths)
-    assert ([run.spec for run in both.runs], both.folds) == ([specs["some"], specs["looks"]], (0, 2))
+        fit_fold_unit(toy_data, paths.runs, specs["some"], fold)
+    fit_fold_unit(toy_data, paths.runs, specs["other"], 0)
+    first = found(toy_params, specs, "some other", toy_data, paths)
+    assert ([run.spec for run in first.runs], first.folds) == ([specs["some"]], (0, 1, 2)), "one of three is too few"
+    fit_fold_unit(toy_data, paths.runs, specs["other"], 2)
+    both = found(toy_params, specs, "some other", toy_data, paths)
+    assert ([run.spec for run in both.runs], both.folds) == ([specs["some"], specs["other"]], (0, 2))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss as sklearn_log_loss
 
-from digits.evaluation.metrics import accuracy, log_loss, paired_gain, paired_saving
+from digits.evaluation.metrics import accuracy, log_loss, paired_gain, paired_loss_reduction
 
 
 def one_hot(classes: list[int]) -> np.ndarray:
@@ -24,7 +24,7 @@ def test_interval_of_a_perfect_score_does_not_claim_certainty() -> None:
     assert result.low == pytest.approx(100 / (100 + 1.96**2), abs=1e-4)
 
 
-def test_log_loss_is_the_mean_surprise() -> None:
+def test_log_loss_is_the_mean_negative_log_probability() -> None:
     probabilities = np.array([[0.5, 0.25, 0.25], [0.1, 0.8, 0.1]], dtype=np.float32)
     assert log_loss(probabilities, np.array([0, 1])) == pytest.approx(-(np.log(0.5) + np.log(0.8)) / 2, abs=1e-6)
 
@@ -47,15 +47,15 @@ def test_log_loss_is_scikit_learns() -> None:
     assert log_loss(3 * probabilities, labels) == pytest.approx(log_loss(probabilities, labels))
 
 
-def test_paired_saving_is_the_difference_and_its_error() -> None:
+def test_paired_loss_reduction_is_the_difference_and_its_error() -> None:
     """The error as by drawing the images anew (B. Efron, 1979, Annals of statistics 7, p. 1)."""
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 3, 500)
     old = generator.dirichlet(np.ones(3), 500)
     new = 0.9 * old + 0.1 * np.eye(3)[labels]
-    saving, error = paired_saving(new, old, labels)
-    assert saving == pytest.approx(log_loss(old, labels) - log_loss(new, labels)) and saving > 0
+    reduction, error = paired_loss_reduction(new, old, labels)
+    assert reduction == pytest.approx(log_loss(old, labels) - log_loss(new, labels)) and reduction > 0
     drawn = [generator.integers(0, 500, 500) for _ in range(2000)]
     again = [log_loss(old[rows], labels[rows]) - log_loss(new[rows], labels[rows]) for rows in drawn]
     assert error == pytest.approx(np.std(again), rel=0.1)
-    assert paired_saving(old, old, labels) == (0, 0)
+    assert paired_loss_reduction(old, old, labels) == (0, 0)

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import time
 import zipfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,18 +11,19 @@ import pytest
 
 from digits.common.console import Console
 from digits.config import KaggleParams
-from digits.kaggle.api import Kaggle, KaggleError
-from digits.kaggle.client import Limits, Standing
+from digits.kaggle.api import CompetitionApi
+from digits.kaggle.failures import KaggleError
+from digits.kaggle.messages import Limits, Standing
 from kaggle_server import DROP, KEY, PAGE, TOKEN, USER, Fault, KaggleServer, token_in
-from toys import QUICK
+from toys import QUICK, quick
 
 
 def words(text: str) -> str:
     return " ".join(text.split())
 
 
-def kaggle(params: KaggleParams = QUICK) -> Kaggle:
-    return Kaggle("toy", params, Console(plain=True))
+def api(params: KaggleParams = QUICK) -> CompetitionApi:
+    return CompetitionApi("toy", params, Console(plain=True))
 
 
 def archive() -> bytes:
@@ -34,22 +34,22 @@ def archive() -> bytes:
 
 
 def test_questions_are_answered(server: KaggleServer, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = kaggle()
-    assert asked.limits() == Limits(today=2, allowed=5, ever=False)
-    assert asked.submissions() == []
-    assert asked.standing() == Standing(56, 1234, (("team 0", "0.9999"), ("team 1", "0.9998"), ("team 2", "0.9997")))
-    said = capsys.readouterr().out
-    assert said.count("Kaggle: someone, by the key in ~/.kaggle/kaggle.json") == 1, "said once, and what was used"
-    assert KEY not in said
+    kaggle = api()
+    assert kaggle.limits() == Limits(today=2, allowed=5, limited_by_total=False)
+    assert kaggle.submissions() == []
+    assert kaggle.standing() == Standing(56, 1234, (("team 0", "0.9999"), ("team 1", "0.9998"), ("team 2", "0.9997")))
+    printed = capsys.readouterr().out
+    assert printed.count("Kaggle: someone, by the key in ~/.kaggle/kaggle.json") == 1, "printed once, and what was used"
+    assert KEY not in printed
 
 
 def test_before_the_first_submission_the_limit_is_not_known(server: KaggleServer) -> None:
     server.today = server.allowed = server.total = 0
-    assert kaggle().limits() == Limits(today=0, allowed=None, ever=False)
+    assert api().limits() == Limits(today=0, allowed=None, limited_by_total=False)
 
 
 @pytest.mark.parametrize("kind", ["file", "variable", "path in a variable", "key in variables", "login"])
-def test_every_kind_of_credentials_is_used_and_said(
+def test_every_kind_of_credentials_is_used_and_printed(
     server: KaggleServer, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     (home / ".kaggle" / "kaggle.json").unlink()
@@ -66,29 +66,29 @@ def test_every_kind_of_credentials_is_used_and_said(
         left = {"refresh_token": "canary-to-refresh", "access_token": TOKEN, "username": USER, "scopes": []}
         expires = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
         (home / ".kaggle" / "credentials.json").write_text(json.dumps(left | {"access_token_expiration": expires}))
-        shown = "what `kaggle auth login` has left in ~/.kaggle/credentials.json"
+        shown = "the login of `kaggle auth login` in ~/.kaggle/credentials.json"
     else:
         monkeypatch.setenv("KAGGLE_USERNAME", USER)
         monkeypatch.setenv("KAGGLE_KEY", KEY)
         shown = f"KAGGLE_USERNAME ({USER}) and KAGGLE_KEY"
-    assert kaggle().submissions() == []
-    said = capsys.readouterr().out
-    assert f"Kaggle: {USER}, by {shown}\n" in said and TOKEN not in said and KEY not in said
+    assert api().submissions() == []
+    printed = capsys.readouterr().out
+    assert f"Kaggle: {USER}, by {shown}\n" in printed and TOKEN not in printed and KEY not in printed
 
 
-def test_without_credentials_the_remedy_is_said(server: KaggleServer, home: Path) -> None:
+def test_without_credentials_the_remedy_is_printed(server: KaggleServer, home: Path) -> None:
     (home / ".kaggle" / "kaggle.json").unlink()
     with pytest.raises(KaggleError, match=r"^no Kaggle credentials; make a token at .* ~/.kaggle/access_token$"):
-        kaggle().submissions()
+        api().submissions()
 
 
 def test_a_token_that_kaggle_does_not_know_is_named(server: KaggleServer, home: Path) -> None:
     (home / ".kaggle" / "kaggle.json").unlink()
     token_in(home, "canary-of-an-old-token")
     with pytest.raises(
-        KaggleError, match=r"does not accept the token in ~/.kaggle/access_token: it is not valid"
+        KaggleError, match=r"does not accept the token in ~/.kaggle/access_token: it is invalid"
     ) as found:
-        kaggle().submissions()
+        api().submissions()
     assert "canary" not in str(found.value)
 
 
@@ -97,7 +97,7 @@ def test_a_long_token_is_not_shown(server: KaggleServer, home: Path, monkeypatch
     (home / ".kaggle" / "kaggle.json").unlink()
     monkeypatch.setenv("KAGGLE_API_TOKEN", "canary" * 60)
     with pytest.raises(KaggleError) as found:
-        kaggle().submissions()
+        api().submissions()
     assert "canary" not in str(found.value)
 
 
@@ -107,19 +107,19 @@ def test_a_token_that_is_in_the_way_of_a_key_is_named(
     """The client signs in by the key, and then sends the token all the same."""
     token_in(home, "canary-of-an-old-token")
     with pytest.raises(KaggleError):
-        kaggle().submissions()
+        api().submissions()
     assert "does not accept the token in ~/.kaggle/access_token; remove it" in words(capsys.readouterr().out)
 
 
 def test_a_login_that_has_expired_is_named(server: KaggleServer, home: Path) -> None:
-    """The client removes it before anything can be said about it."""
+    """The client removes it before anything can be printed about it."""
     (home / ".kaggle" / "kaggle.json").unlink()
     left = {"refresh_token": "canary", "access_token": "canary", "username": USER, "scopes": []}
     expired = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     (home / ".kaggle" / "credentials.json").write_text(json.dumps(left | {"access_token_expiration": expired}))
     server.faults["GenerateAccessToken"] = [Fault(status=401)] * 4
-    with pytest.raises(KaggleError, match=r"`kaggle auth login` has left .* type: .venv/bin/kaggle auth login"):
-        kaggle().submissions()
+    with pytest.raises(KaggleError, match=r"the login of `kaggle auth login` .* type: .venv/bin/kaggle auth login"):
+        api().submissions()
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs a folder that nobody can write to")
@@ -129,110 +129,112 @@ def test_a_file_here_that_cannot_be_used_is_not_called_the_network(
     monkeypatch.setenv("KAGGLE_USERNAME", USER)
     monkeypatch.setenv("KAGGLE_KEY", KEY)
     monkeypatch.setenv("HOME", "/proc/none")
-    with pytest.raises(KaggleError, match=r"cannot use a file here \(/proc/none.*: No such file or directory\)"):
-        kaggle().submissions()
+    with pytest.raises(KaggleError, match=r"cannot use a file \(/proc/none.*: No such file or directory\)"):
+        api().submissions()
 
 
-def test_a_file_that_others_can_read_is_told(
+def test_a_file_that_others_can_read_is_reported(
     server: KaggleServer, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = home / ".kaggle" / "kaggle.json"
     path.chmod(0o644)
-    kaggle().submissions()
+    api().submissions()
     assert f"type: chmod 600 {path}" in "".join(capsys.readouterr().out.split("\n"))
 
 
 @pytest.mark.parametrize(
     ("fault", "remedy"),
     [
-        (Fault(status=401), "it is not valid, or expired"),
+        (Fault(status=401), "it is invalid or has expired"),
         (Fault(status=403), "kaggle.com/c/toy/rules"),
         (Fault(status=404), "competition.slug"),
         (
             Fault(status=400, message=f"a  reason of {KEY}\nin two lines"),
-            r"refuses \(a reason of \*\*\* in two lines\)",
+            r"refuses the request \(a reason of \*\*\* in two lines\)",
         ),
     ],
 )
 def test_refusals_are_explained_in_a_line_and_not_repeated(server: KaggleServer, fault: Fault, remedy: str) -> None:
     server.faults["ListSubmissions"] = [fault] * 2
     with pytest.raises(KaggleError, match=remedy) as found:
-        kaggle().submissions()
+        api().submissions()
     assert len(str(found.value).splitlines()) == 1 and KEY not in str(found.value)
-    assert server.asked.count("ListSubmissions") == 1
+    assert server.requests.count("ListSubmissions") == 1
 
 
 def test_what_passes_is_tried_again_and_then_given_up(server: KaggleServer, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = kaggle()
+    kaggle = api()
     server.faults["ListSubmissions"] = [Fault(status=429, headers={"Retry-After": "0.2"}), Fault(status=503)]
-    assert asked.submissions() == []
+    assert kaggle.submissions() == []
     assert "trying again in 0.2 s" in capsys.readouterr().out
     server.faults["ListSubmissions"] = [PAGE, DROP]
-    assert asked.submissions() == []
+    assert kaggle.submissions() == []
     for faults, reason in (
-        ([Fault(status=502)] * 3, "a fault of its own"),
+        ([Fault(status=502)] * 3, "an internal error"),
         ([PAGE] * 3, "a page in place of data"),
         ([DROP] * 3, "no connection to Kaggle"),
     ):
         server.faults["ListSubmissions"] = [*faults]
         with pytest.raises(KaggleError, match=reason):
-            asked.submissions()
+            kaggle.submissions()
         assert server.faults["ListSubmissions"] == []
     server.faults["ListSubmissions"] = [Fault(status=429, headers={"Retry-After": "3600"})]
-    with pytest.raises(KaggleError, match="asked too often"):
-        asked.submissions()
+    with pytest.raises(KaggleError, match="too many requests"):
+        kaggle.submissions()
 
 
-def test_a_server_that_never_answers_is_not_waited_for(server: KaggleServer) -> None:
-    server.faults["ListSubmissions"] = [Fault("stall", seconds=30)]
-    asked, started = kaggle(QUICK.model_copy(update={"timeout": 4.0, "retries": 0})), time.monotonic()
-    with pytest.raises(KaggleError, match=r"takes too long \(it has said nothing for 4 s\)"):
-        asked.submissions()
-    assert time.monotonic() - started < 15
-    assert asked.submissions() == [], "the next question has an answer of its own"
+def test_a_server_that_never_answers_is_not_waited_for(
+    server: KaggleServer, monkeypatch: pytest.MonkeyPatch, limit: float
+) -> None:
+    server.faults["ListSubmissions"] = [Fault("stall", seconds=3600)]
+    kaggle = api(quick(timeout=limit, retries=0))
+    with pytest.raises(KaggleError, match=rf"takes too long \(no answer for {limit:g} s\)"):
+        kaggle.submissions()
+    monkeypatch.setattr(kaggle, "_params", QUICK)
+    assert kaggle.submissions() == [], "the next request has a response of its own"
 
 
 def test_no_network_is_not_taken_for_bad_credentials(server: KaggleServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with pytest.raises(KaggleError, match=r"no connection to Kaggle \(connection refused\)"):
-        kaggle(QUICK.model_copy(update={"retries": 0})).submissions()
+        api(quick(retries=0)).submissions()
 
 
 def test_the_archive_is_downloaded_whole(server: KaggleServer, tmp_path: Path) -> None:
     server.archive = archive()
-    found = kaggle().download(tmp_path / "there")
+    found = api().download(tmp_path / "there")
     assert found == tmp_path / "there" / "toy.zip" and found.read_bytes() == server.archive
-    assert server.pieces == []
+    assert server.ranges == []
 
 
 def test_a_download_that_is_cut_goes_on_where_it_was(server: KaggleServer, tmp_path: Path) -> None:
     server.archive = archive()
     server.faults["toy.zip"] = [Fault("half")]
-    assert kaggle().download(tmp_path).read_bytes() == server.archive
-    [piece] = server.pieces
+    assert api().download(tmp_path).read_bytes() == server.archive
+    [piece] = server.ranges
     assert 0 < int(piece.removeprefix("bytes=").removesuffix("-")) < len(server.archive)
 
 
-def test_a_download_that_stalls_is_ended_and_goes_on(server: KaggleServer, tmp_path: Path) -> None:
+def test_a_download_that_stalls_is_ended_and_goes_on(server: KaggleServer, tmp_path: Path, limit: float) -> None:
     server.archive = archive()
-    server.faults["toy.zip"] = [Fault("hang", seconds=60)]
-    server.faults["DownloadDataFiles"] = [Fault("none"), Fault("stall", seconds=1.5)]  # the next try needs time too
-    started = time.monotonic()
-    found = kaggle(QUICK.model_copy(update={"timeout": 3.0})).download(tmp_path)
-    assert found.read_bytes() == server.archive and time.monotonic() - started < 30
-    assert server.asked.count("DownloadDataFiles") == 2
-    assert len(server.pieces) == 1, "what had come by then is not asked for again"
+    server.faults["toy.zip"] = [Fault("hang", seconds=3600)]
+    # the next try needs time too
+    server.faults["DownloadDataFiles"] = [Fault("none"), Fault("stall", seconds=limit / 2)]
+    found = api(quick(timeout=limit, retries=20)).download(tmp_path)
+    assert found.read_bytes() == server.archive
+    assert server.requests.count("DownloadDataFiles") == 2
+    assert len(server.ranges) == 1, "what had arrived is not requested again"
 
 
-def test_a_page_does_not_cost_what_has_come_before(server: KaggleServer, tmp_path: Path) -> None:
+def test_a_page_does_not_cost_what_has_come_before(server: KaggleServer, tmp_path: Path, limit: float) -> None:
     server.archive = archive()
-    server.faults["toy.zip"] = [Fault("hang", seconds=60)]
+    server.faults["toy.zip"] = [Fault("hang", seconds=3600)]
     server.faults["DownloadDataFiles"] = [Fault("none"), PAGE]
-    found = kaggle(QUICK.model_copy(update={"timeout": 3.0})).download(tmp_path)
-    assert found.read_bytes() == server.archive and len(server.pieces) == 1
+    found = api(quick(timeout=limit, retries=20)).download(tmp_path)
+    assert found.read_bytes() == server.archive and len(server.ranges) == 1
 
 
 def test_a_page_in_place_of_the_archive_is_refused(server: KaggleServer, tmp_path: Path) -> None:
     server.faults["DownloadDataFiles"] = [PAGE] * 3
     with pytest.raises(KaggleError, match="a page in place of the archive"):
-        kaggle().download(tmp_path)
+        api().download(tmp_path)

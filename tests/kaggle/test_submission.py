@@ -1,4 +1,4 @@
-"""Only what Kaggle would accept passes; what is odd about it is said."""
+"""Only what Kaggle would accept passes; what is unusual about it is reported."""
 
 import numpy as np
 import pandas as pd

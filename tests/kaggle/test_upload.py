@@ -6,11 +6,12 @@ import pytest
 
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.kaggle.api import Kaggle, KaggleError
+from digits.kaggle.api import CompetitionApi
+from digits.kaggle.failures import KaggleError
 from digits.kaggle.ledger import Ledger
-from digits.kaggle.upload import Uploader, mark
+from digits.kaggle.upload import Uploader, tag
 from kaggle_server import DROP, LOSE, PAGE, Fault, KaggleServer
-from toys import QUICK
+from toys import quick
 
 CONTENT = b"ImageId,Label\n1,2\n"
 ENTRY = {"competition": "toy", "file": "toy.csv", "expected_low": "0.99", "expected_high": "0.999"}
@@ -21,7 +22,7 @@ def ledger(tmp_path: Path) -> Ledger:
     """With two intents, one of whose names begins as the other's."""
     found = Ledger(tmp_path / "ledger.csv")
     for intent in ("abc", "abc-2"):
-        found.append(ENTRY | {"intent": intent, "message": f"expected 0.99 {mark(intent)}"}, "written", "1")
+        found.append(ENTRY | {"intent": intent, "message": f"expected 0.99 {tag(intent)}"}, "written", "1")
     return found
 
 
@@ -32,9 +33,9 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def delivery(ledger: Ledger, **params: float) -> Uploader:
-    patience, console = QUICK.model_copy(update=params), Console(plain=True)
-    return Uploader(Kaggle("toy", patience, console), ledger, patience, console)
+def uploader(ledger: Ledger, **params: float) -> Uploader:
+    kaggle_params, console = quick(**params), Console(plain=True)
+    return Uploader(CompetitionApi("toy", kaggle_params, console), ledger, kaggle_params, console)
 
 
 def states(ledger: Ledger, intent: str = "abc") -> list[str]:
@@ -42,34 +43,36 @@ def states(ledger: Ledger, intent: str = "abc") -> list[str]:
 
 
 def test_a_file_is_sent_listed_and_scored(server: KaggleServer, ledger: Ledger, file: Path) -> None:
-    done = delivery(ledger)
-    assert done.deliver("abc", file)["state"] == "scored"
-    line = done.score("abc")
+    done = uploader(ledger)
+    assert done.submit_once("abc", file)["state"] == "scored"
+    line = done.wait_for_score("abc")
     assert (line["state"], line["public_score"], line["ref"]) == ("scored", "0.99500", "7")
     assert states(ledger) == ["written", "uploading", "uploaded", "scored"]
     assert [*server.blobs.values()] == [CONTENT] and server.messages() == ["expected 0.99 [abc]"]
-    assert server.asked.index("GetSubmissionLimits") < server.asked.index("StartSubmissionUpload")
-    asked = len(server.asked)
-    assert done.deliver("abc", file) == line and len(server.asked) == asked, "what is done is not asked for again"
-    done.deliver("abc-2", file)
+    assert server.requests.index("GetSubmissionLimits") < server.requests.index("StartSubmissionUpload")
+    count = len(server.requests)
+    assert done.submit_once("abc", file) == line and len(server.requests) == count, (
+        "what is done is not requested again"
+    )
+    done.submit_once("abc-2", file)
     assert server.messages() == ["expected 0.99 [abc-2]", "expected 0.99 [abc]"]
 
 
 def test_what_another_machine_has_sent_is_not_sent_again(server: KaggleServer, ledger: Ledger, file: Path) -> None:
     server.submissions.append({"ref": 3, "description": "from elsewhere [abc]"})
-    assert delivery(ledger).deliver("abc", file)["ref"] == "3"
+    assert uploader(ledger).submit_once("abc", file)["ref"] == "3"
     assert server.blobs == {} and states(ledger) == ["written", "uploaded", "scored"]
 
 
 def test_beyond_the_limit_nothing_is_sent(server: KaggleServer, ledger: Ledger, file: Path) -> None:
     server.allowed = 0
     with pytest.raises(
-        UserError, match=r"no more submissions today \(2 were made\); the next day begins in \d+\.\d hours"
+        UserError, match=r"no more submissions today \(2 were made\); type the same again in \d+\.\d hours"
     ):
-        delivery(ledger).deliver("abc", file)
+        uploader(ledger).submit_once("abc", file)
     assert states(ledger) == ["written"] and server.blobs == {}
     server.allowed = 1
-    assert delivery(ledger).deliver("abc", file)["state"] == "scored"
+    assert uploader(ledger).submit_once("abc", file)["state"] == "scored"
 
 
 # what goes wrong, at which request; and whether the same command gets over it by itself
@@ -81,7 +84,7 @@ FAULTS = {
     "busy": ("CreateSubmission", [Fault(status=429, headers={"Retry-After": "0"}), Fault(status=503)], True),
     "a page": ("StartSubmissionUpload", [PAGE], True),
     "upload refused": ("blob1", [Fault(status=403)], True),
-    "asked too often": ("CreateSubmission", [Fault(status=429, headers={"Retry-After": "86400"})], False),
+    "too many requests": ("CreateSubmission", [Fault(status=429, headers={"Retry-After": "86400"})], False),
     "rules": ("CreateSubmission", [Fault(status=403)], False),
     "refused": ("CreateSubmission", [Fault(status=400, message="Your team has used its submissions")], False),
 }
@@ -94,17 +97,17 @@ def test_after_any_fault_there_is_one_submission_and_the_ledger_is_true(
     where, faults, recovers = FAULTS[name]
     server.faults[where] = [*faults]
     if recovers:
-        assert delivery(ledger).deliver("abc", file)["state"] == "scored"
+        assert uploader(ledger).submit_once("abc", file)["state"] == "scored"
     else:
         with pytest.raises(KaggleError) as found:
-            delivery(ledger).deliver("abc", file)
+            uploader(ledger).submit_once("abc", file)
         assert server.submissions == [] and states(ledger)[-1] == "failed"
         assert ledger.intents("toy")["abc"]["reason"] == str(found.value)
         assert len(str(found.value).splitlines()) == 1
-        assert delivery(ledger).deliver("abc", file)["state"] == "scored"
+        assert uploader(ledger).submit_once("abc", file)["state"] == "scored"
     assert server.messages() == ["expected 0.99 [abc]"], "one, and no other"
     assert server.blobs[server.submissions[0]["blob"]] == CONTENT
-    delivery(ledger).deliver("abc", file)
+    uploader(ledger).submit_once("abc", file)
     assert len(server.submissions) == 1
 
 
@@ -112,13 +115,13 @@ def test_when_it_is_not_known_whether_a_file_has_arrived_the_next_command_looks(
     server: KaggleServer, ledger: Ledger, file: Path
 ) -> None:
     server.faults["CreateSubmission"] = [LOSE]
-    done = delivery(ledger, retries=0)
-    # the list is asked before, and can be had; after the upload it cannot
+    done = uploader(ledger, retries=0)
+    # the list can be read before the upload, and cannot after it
     server.faults["ListSubmissions"] = [Fault("none"), DROP]
     with pytest.raises(KaggleError, match="whether the file has arrived is not known; the same command looks"):
-        done.deliver("abc", file)
+        done.submit_once("abc", file)
     assert states(ledger) == ["written", "uploading"] and len(server.submissions) == 1
-    assert delivery(ledger).deliver("abc", file)["state"] == "scored"
+    assert uploader(ledger).submit_once("abc", file)["state"] == "scored"
     assert len(server.submissions) == 1
 
 
@@ -127,46 +130,46 @@ def test_what_may_have_arrived_has_not_failed(server: KaggleServer, ledger: Ledg
     """Not even where a later try is refused for certain: the first may be on its way."""
     server.faults["CreateSubmission"] = [Fault(status=500), Fault(status=500), last]
     with pytest.raises(KaggleError) as found:
-        delivery(ledger).deliver("abc", file)
+        uploader(ledger).submit_once("abc", file)
     line = ledger.intents("toy")["abc"]
     assert (line["state"], line["reason"]) == ("uploading", str(found.value))
-    server.late, server.asked = [{"ref": 5, "description": "expected 0.99 [abc]"}], []
-    assert delivery(ledger, listed=5).deliver("abc", file)["ref"] == "5"
+    server.late, server.requests = [{"ref": 5, "description": "expected 0.99 [abc]"}], []
+    assert uploader(ledger, listing_timeout=60).submit_once("abc", file)["ref"] == "5"
 
 
 def test_a_reply_that_takes_too_long_is_looked_for_and_not_sent_again(
-    server: KaggleServer, ledger: Ledger, file: Path
+    server: KaggleServer, ledger: Ledger, file: Path, limit: float
 ) -> None:
-    server.faults["CreateSubmission"] = [Fault("stall", seconds=4.5)]
-    done = delivery(ledger, timeout=3.0, listed=10)
-    assert done.deliver("abc", file)["state"] == "scored"
-    assert server.messages() == ["expected 0.99 [abc]"] and server.asked.count("CreateSubmission") == 1
+    server.faults["CreateSubmission"] = [Fault("stall", seconds=1.5 * limit)]
+    done = uploader(ledger, timeout=limit, listing_timeout=600, retries=20)
+    assert done.submit_once("abc", file)["state"] == "scored"
+    assert server.messages() == ["expected 0.99 [abc]"] and server.requests.count("CreateSubmission") == 1
 
 
 def test_what_was_being_sent_and_never_arrived_is_settled(server: KaggleServer, ledger: Ledger) -> None:
     ledger.append(ledger.intents("toy")["abc"], "uploading", "2")
-    assert delivery(ledger).settle("abc")["state"] == "failed"
+    assert uploader(ledger).refresh("abc")["state"] == "failed"
     assert "has not arrived" in ledger.intents("toy")["abc"]["reason"]
 
 
 def test_a_score_that_is_no_number_is_waited_for(server: KaggleServer, ledger: Ledger, file: Path) -> None:
     server.score = ""
-    assert delivery(ledger).deliver("abc", file)["state"] == "uploaded"
+    assert uploader(ledger).submit_once("abc", file)["state"] == "uploaded"
     server.score = "0.9"
-    assert delivery(ledger).score("abc")["public_score"] == "0.9"
+    assert uploader(ledger).wait_for_score("abc")["public_score"] == "0.9"
 
 
 def test_what_is_listed_late_is_waited_for(server: KaggleServer, ledger: Ledger, file: Path) -> None:
     """As after a kill: the submission was on its way, and turns up while the next command looks for it."""
     ledger.append(ledger.intents("toy")["abc"], "uploading", "2")
     server.late = [{"ref": 5, "description": "expected 0.99 [abc]"}]
-    assert delivery(ledger, listed=5).deliver("abc", file)["ref"] == "5"
+    assert uploader(ledger, listing_timeout=60).submit_once("abc", file)["ref"] == "5"
     assert server.blobs == {}
 
 
 def test_what_was_interrupted_before_it_was_sent_is_sent(server: KaggleServer, ledger: Ledger, file: Path) -> None:
     ledger.append(ledger.intents("toy")["abc"], "uploading", "2")
-    assert delivery(ledger).deliver("abc", file)["state"] == "scored"
+    assert uploader(ledger).submit_once("abc", file)["state"] == "scored"
     assert len(server.submissions) == 1
 
 
@@ -176,16 +179,16 @@ def test_what_kaggle_cannot_score_is_told_with_its_reason(server: KaggleServer, 
         with pytest.raises(
             UserError, match=r"toy.csv: Kaggle could not score it: Submission must have 28000 rows; FORCE=1"
         ):
-            delivery(ledger).deliver("abc", file)
+            uploader(ledger).submit_once("abc", file)
     assert states(ledger) == ["written", "uploading", "failed"] and len(server.submissions) == 1
 
 
-def test_a_score_is_waited_for_and_asked_for_later(server: KaggleServer, ledger: Ledger, file: Path) -> None:
+def test_a_score_is_waited_for_and_requested_later(server: KaggleServer, ledger: Ledger, file: Path) -> None:
     server.status = "PENDING"
-    done = delivery(ledger)
-    assert done.deliver("abc", file)["state"] == done.score("abc")["state"] == "uploaded"
-    assert done.settle("abc")["state"] == "uploaded"
+    done = uploader(ledger)
+    assert done.submit_once("abc", file)["state"] == done.wait_for_score("abc")["state"] == "uploaded"
+    assert done.refresh("abc")["state"] == "uploaded"
     server.status = "COMPLETE"
-    assert done.settle("abc")["public_score"] == "0.99500"
+    assert done.refresh("abc")["public_score"] == "0.99500"
     assert states(ledger) == ["written", "uploading", "uploaded", "scored"]
-    assert done.settle("abc-2")["state"] == "written"
+    assert done.refresh("abc-2")["state"] == "written"

@@ -38,7 +38,7 @@ def test_every_suggestion_is_a_network_and_every_choice_occurs(params: Params) -
         values = suggest(RandomTrial(seed), SPACES["cnn"])
         overrides = to_params("cnn", values)
         normalise = overrides.pop("normalise")
-        spec = CnnSpec.model_validate(overlay(params.train.spec.model_dump(), overrides, ("optimizer", "schedule")))
+        spec = CnnSpec.model_validate(overlay(params.train.spec.model_dump(), overrides))
         output_size(parse_layers(spec.layers), (28, 28))
         assert normalise in ("/255", "standard", "minmax")
         assert spec.optimizer.name == values["optimizer"] and spec.activation == values["activation"]
@@ -52,7 +52,7 @@ def test_every_suggestion_is_a_network_and_every_choice_occurs(params: Params) -
 
 def test_layers_have_the_suggested_values() -> None:
     values = {
-        "blocks": 2, "convolutions": 2, "filters": 16, "growth": 1.5, "kernel": 3, "downsampling": "stride",
+        "blocks": 2, "convolutions": 2, "filters": 16, "growth": 1.5, "kernel_size": 3, "downsampling": "stride",
         "batch_norm": True, "block_dropout": 0.2, "head": "flatten", "dense_layers": 1, "units": 64, "dropout": 0.5,
     }  # fmt: skip
     rest = suggest(RandomTrial(0), SPACES["cnn"])
@@ -87,7 +87,7 @@ def test_narrowed_and_frozen_dimensions_hold() -> None:
     wanted = {
         "blocks": [2, 3],
         "optimizer": ["adam", "sgd"],
-        "kernel": 3,
+        "kernel_size": 3,
         "dropout": 0.25,
         "learning_rate": [1e-3, 2e-3],
     }
@@ -96,15 +96,15 @@ def test_narrowed_and_frozen_dimensions_hold() -> None:
         trial = RandomTrial(seed)
         values = suggest(trial, space)
         assert 2 <= values["blocks"] <= 3 and values["optimizer"] in ("adam", "sgd")
-        assert values["kernel"] == 3 and values["dropout"] == 0.25
-        assert not {"kernel", "dropout"} & trial.suggested.keys(), "frozen dimensions are not suggested"
+        assert values["kernel_size"] == 3 and values["dropout"] == 0.25
+        assert not {"kernel_size", "dropout"} & trial.suggested.keys(), "frozen dimensions are not suggested"
         assert 1e-3 <= values.get("learning_rate", 1e-3) <= 2e-3
 
 
 def test_the_initial_point_keeps_the_values_inside_a_narrowed_space(params: Params) -> None:
     assert values_inside(SPACES["cnn"], params.tune.initial_point) == params.tune.initial_point
-    space = narrow_space("cnn", {"blocks": 3, "kernel": 5, "optimizer": ["adam", "sgd"], "zoom": [0.0, 0.05]})
-    outside = {"blocks", "kernel", "zoom"}
+    space = narrow_space("cnn", {"blocks": 3, "kernel_size": 5, "optimizer": ["adam", "sgd"], "zoom": [0.0, 0.05]})
+    outside = {"blocks", "kernel_size", "zoom"}
     assert values_inside(space, params.tune.initial_point).keys() == params.tune.initial_point.keys() - outside
 
 

@@ -80,7 +80,7 @@ def test_the_fast_precision_moves_no_figure_beyond_its_spread(
     """Of a slow recipe, on the practice set: the difference of means lies within two standard errors of fits."""
     if measured_device(probed, Console(plain=True)).precision == "float32":
         pytest.skip("float32 is the fast precision here; the other would take sixteen times as long, and is never used")
-    assert digits("fetch", "prepare", "--data", "practice", toy=False).returncode == 0
+    assert digits("data", "--data", "practice", toy=False).returncode == 0
     [folder] = (workspace / "data" / "processed").iterdir()
     found: dict[str, list[float]] = {}
     for each in ("float32", "mixed_bfloat16"):
@@ -247,18 +247,18 @@ def test_without_scaling_linear_regression_diverges_as_published() -> None:
 
 def test_three_cheap_recipes_run_on_the_practice_set(digits: Digits, workspace: Path) -> None:
     only = ("--data", "practice", "--only", "first-nn fashion-sgd mlp-1", "--seeds", "1")
-    shown = digits("fetch", "prepare", "study", *only, toy=False)
+    shown = digits("recipes", *only, toy=False)
     assert shown.returncode == 0, shown.stderr
     assert "Fashion-MNIST is not prepared here" in shown.stdout
-    report = (workspace / "reports" / "study.md").read_text()
+    report = (workspace / "reports" / "recipes.md").read_text()
     assert "**Practice images: these figures mean nothing.**" in report
-    lines = (workspace / "reports" / "study.csv").read_text().splitlines()
+    lines = (workspace / "reports" / "recipes.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines[1:]] == ["mlp-1", "mlp-1", "first-nn", "first-nn"]
     for name in ("published", "eight-rows", "scaling"):
-        assert (workspace / "reports" / "study" / f"{name}.png").stat().st_size > 5000
-    again = digits("fetch", "prepare", "study", *only, toy=False)
+        assert (workspace / "reports" / "recipes" / f"{name}.png").stat().st_size > 5000
+    again = digits("recipes", *only, toy=False)
     assert "Nothing to do" in again.stdout
-    refused = digits("study", "--data", "practice", "--only", "first-nnn", toy=False)
+    refused = digits("recipes", "--data", "practice", "--only", "first-nnn", toy=False)
     assert refused.returncode == 2 and "there is no recipe 'first-nnn'; did you mean first-nn?" in refused.stderr
 
 

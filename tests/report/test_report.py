@@ -10,20 +10,30 @@ import numpy as np
 import pandas as pd
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from matplotlib import pyplot as plt
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from digits.common.files import read_json, write_json
+from digits.common.plots import write_pictures
 from digits.config import Paths, load_params
-from digits.data.dataset import load_dataset
-from digits.evaluation.reliability import reliability
+from digits.ensemble.blend import make_blend, save_blend
+from digits.ensemble.combine import methods
+from digits.ensemble.disagreement import draw_uncertain
+from digits.ensemble.members import Members
+from digits.ensemble.selection import select_method
 from digits.kaggle.ledger import Ledger
-from digits.report.gather import gather
-from digits.report.layout import Section
-from digits.report.sections import next_step, sections
+from digits.replication.table import COLUMNS
+from digits.report.gather import Content, gather
+from digits.report.page import render
+from digits.report.sections import runs, status, training
+from digits.report.sections.status import next_step
+from digits.training.candidates import baseline_runs
+from digits.training.fitting import fit_fold_unit, fit_refit_unit
+from digits.training.runs import RunFolder, run_spec
+from digits.training.schedule import Fit
 from digits.training.tuned import study_of
-from toys import MINUTES, ROOT, SMALL, TOY, Digits, write_toy_files
+from toys import ROOT, TOY, Digits, prepare_toy
 
-SECTIONS = ("where", "tried", "training", "wrong", "tuning", "ensemble", "study", "data", "environment")
+SECTIONS = ("status", "runs", "training", "errors", "tuning", "ensemble", "recipes", "data", "environment")
 PLANTED = "<script>window.planted = true</script>"
 
 
@@ -33,37 +43,37 @@ def browser() -> Iterator[Browser]:
     if path is None:
         pytest.skip("there is no Chromium, and tools/browser.sh could not install it")
     with sync_playwright() as playwright:
-        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield found
-        found.close()
+        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield launched
+        launched.close()
 
 
 @pytest.fixture
 def opened(browser: Browser) -> Iterator[Any]:
-    """Opens a page, and looks that it asks nobody for anything and complains of nothing."""
-    heard: list[str] = []
+    """Opens a page, and checks at the end that it has loaded nothing else and logged nothing."""
+    events: list[str] = []
     page = browser.new_page(viewport={"width": 1100, "height": 900})
-    page.on("console", lambda message: heard.append(message.text))
-    page.on("pageerror", lambda error: heard.append(str(error)))
-    page.on("request", lambda request: heard.append(request.url))
+    page.on("console", lambda message: events.append(message.text))
+    page.on("pageerror", lambda error: events.append(str(error)))
+    page.on("request", lambda request: events.append(request.url))
 
-    def look(path: Path) -> Page:
+    def open_page(path: Path) -> Page:
         page.goto(path.resolve().as_uri())
         return page
 
-    yield look
-    assert [text for text in heard if not text.startswith(("file://", "data:"))] == []
-    assert len([text for text in heard if text.startswith("file://")]) == 1
+    yield open_page
+    assert [text for text in events if not text.startswith(("file://", "data:"))] == []
+    assert len([text for text in events if text.startswith("file://")]) == 1
     page.close()
 
 
-def no_way_is_barred(page: Page) -> None:
-    """No violation of accessibility that axe calls serious, in light and dark, wide and narrow."""
+def is_accessible(page: Page) -> None:
+    """axe finds no serious violation, in light and dark colours; a narrow screen shows the whole width."""
     for colours in ("light", "dark"):
         page.emulate_media(color_scheme=colours)
-        found = Axe().run(page).response["violations"]
-        serious = [each for each in found if each["impact"] in ("serious", "critical")]
-        assert [(each["id"], each["nodes"][0]["html"][:200]) for each in serious] == []
+        violations = Axe().run(page).response["violations"]
+        serious = [violation for violation in violations if violation["impact"] in ("serious", "critical")]
+        assert [(violation["id"], violation["nodes"][0]["html"][:200]) for violation in serious] == []
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.set_viewport_size({"width": 1100, "height": 900})
@@ -73,72 +83,84 @@ def test_a_page_of_nothing_says_what_to_type(digits: Digits, workspace: Path, op
     made = digits("report")
     assert made.returncode == 0, made.stderr
     page = opened(workspace / "reports" / "index.html")
-    assert [each.get_attribute("id") for each in page.locator("main > section").all()] == [*SECTIONS]
-    for name in ("tried", "training", "wrong", "tuning", "ensemble", "study", "data"):
+    assert [section.get_attribute("id") for section in page.locator("main > section").all()] == [*SECTIONS]
+    for name in ("runs", "training", "errors", "tuning", "ensemble", "recipes", "data"):
         assert "type make" in page.locator(f"#{name} .missing").inner_text()
-    assert "What to do next: type make submit DATA=" in page.locator("#where").inner_text()
-    no_way_is_barred(page)
+    assert "What to do next: type make submit DATA=" in page.locator("#status").inner_text()
+    is_accessible(page)
 
 
-@pytest.fixture
-def full(digits: Digits, workspace: Path) -> Path:
-    """The page of a whole practice run, from baselines to a study, and a score; with markup in every name."""
-    names = ", ".join(f'"{PLANTED}{number}"' for number in range(10))
-    planted = (f"submit.message={PLANTED.replace(' ', '')}", f"competition.class_names=[{names}]")
-    also = (*SMALL, "data.folds=2", "tune.n_trials=3", "tune.seeds=1", MINUTES, *planted)
-    for stages in (
-        ("fetch", "prepare", "baseline", "--data", "practice"),
-        ("train", "ensemble", "submit"),
-        ("tune",),
-        ("study", "--only", "opt-simple rate-0.1 rate-1"),
-    ):
-        shown = digits(*stages, toy=False, also=also)
-        assert shown.returncode == 0, shown.stderr
-    ledger = Ledger(workspace / "submissions" / "ledger.csv")
-    [line] = ledger.lines()
-    ledger.append(line | {"file": PLANTED, "public_score": "0.5", "ref": "7"}, "scored", line["time"])
-    reports = workspace / "reports"
-    titles = read_json(reports / "study" / "titles.json")
-    titles["titles"]["rates"] += PLANTED
-    write_json(reports / "study" / "titles.json", titles)
-    study = pd.read_csv(reports / "study.csv")
-    study["recipe"] += PLANTED
-    study.to_csv(reports / "study.csv", index=False)
-    [folder] = (workspace / "data" / "processed").iterdir()
-    params = load_params(workspace / "params.yaml", also)
-    found = study_of(params, load_dataset(folder), workspace / "runs" / "tune", "train")
-    found.save({"learning_rate": 0.004, "initializer": PLANTED}, "found")
-    for path in (workspace / "runs").glob("knn-*/run.json"):
-        write_json(path, read_json(path) | {"name": PLANTED})
-    made = digits("report", toy=False, also=also)
-    assert made.returncode == 0, made.stderr
-    return reports / "index.html"
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> Content:
+    """Of a practice run with baselines, networks, a search, recipes and a score; with markup in every name.
+
+    The network is fitted on two of three folds and all images, one of the baselines on a single fold.
+    """
+    paths = Paths(tmp_path_factory.mktemp("project"))
+    names = ", ".join(f'"{PLANTED}{number}"' for number in range(3))
+    params = load_params(ROOT / "params.yaml", (*TOY, f"competition.class_names=[{names}]"))
+    data = prepare_toy(paths.processed / "toy")
+    data = replace(data, about=data.about | {"provenance": "practice", "source": PLANTED, "notices": [PLANTED]})
+    small, nearest = baseline_runs(params, data, paths.studies)
+    one_fold = replace(nearest, name="one-fold", model=nearest.model | {"n_neighbors": 1})
+    network = run_spec("cnn", params.train.spec.model_dump(mode="json"), "/255", 0, data)
+    for spec, folds in ((network, 2), (small, 3), (nearest, 3), (one_fold, 1)):
+        for fold in range(folds):
+            fit_fold_unit(data, paths.runs, spec, fold)
+    fit_refit_unit(data, paths.runs, network, Fit(None, 2, 1))
+    members = Members(tuple(RunFolder(paths.runs, spec) for spec in (network, small, nearest)), (0, 1))
+    variants, labels = members.variants(data), np.asarray(data.labels)
+    rows = variants[""][0].rows
+    selection = select_method(variants, methods(3, 20, 0.1), labels[rows], np.asarray(data.folds)[rows])
+    blend, predictions = make_blend("blend-toy", selection, labels[rows], labels[data.holdout_rows])
+    save_blend(paths.runs, blend, predictions, draw_uncertain(data, "abc", selection, predictions))
+    expected = {"expected": 0.9, "expected_low": 0.8, "expected_high": 0.95, "public_score": "0.5", "ref": "7"}
+    line = {"intent": "one", "competition": "toy", "provenance": "practice", "file": PLANTED, **expected}
+    Ledger(paths.ledger).append(line, "scored", "2026-01-01T00:00:00+00:00")
+    study = study_of(params, data, paths.studies, "train")
+    study.save({"learning_rate": 0.004, "kernel_initializer": PLANTED}, "found")
+    write_pictures(paths.reports / "tune", study.folder.name, {"history": lambda: draw("history")})
+    pictures = {name: lambda name=name: draw(name) for name in ("race", "rates")}
+    write_pictures(paths.reports / "recipes", data.hash, pictures)
+    recipe = {"id": "one", "recipe": PLANTED, "published": 0.9, "measured": 0.91, "count": 1, "within": "yes"}
+    pd.DataFrame([recipe], columns=COLUMNS).to_csv(paths.reports / "recipes.csv", index=False)
+    gathered = gather(params, data, paths)
+    planted = {run.folder: f"{run.spec.name} {PLANTED}" for run in gathered.runs if run.spec == nearest}
+    runs = (replace(run, spec=replace(run.spec, name=planted.get(run.folder, run.spec.name))) for run in gathered.runs)
+    return replace(gathered, runs=tuple(runs))
 
 
-def test_a_full_page_answers_every_question(full: Path, opened: Any) -> None:
-    assert full.stat().st_size < 5e6
-    page = opened(full)
-    assert page.locator(".missing").count() == 0
+def draw(name: str) -> str:
+    plt.subplots()[1].plot([0, 1])
+    return f"{name} {PLANTED}"
+
+
+def test_a_full_page_answers_every_question(content: Content, opened: Any, tmp_path: Path) -> None:
+    file = tmp_path / "index.html"
+    file.write_text(render(content, PLANTED, "now"), encoding="utf-8")
+    assert file.stat().st_size < 5e6
+    page = opened(file)
+    assert page.locator(".missing").count() == 0 and page.locator(".practice").count() == 1
     for name in SECTIONS[:-1]:
         assert page.locator(f"#{name} figure").count() >= 1, name
     for figure in page.locator("figure").all():
         assert len(figure.locator("figcaption").inner_text()) > 10
-        told = figure.locator("[role=img]").or_(figure.locator("img"))
-        assert told.get_attribute("aria-label") or told.get_attribute("alt")
+        described = figure.locator("[role=img]").or_(figure.locator("img"))
+        assert described.get_attribute("aria-label") or described.get_attribute("alt")
     assert page.evaluate("window.planted") is None and PLANTED in page.locator("body").inner_text()
-    assert "0.5, " in page.locator("#where table").inner_text()
-    assert "learning rate: 0.004 in place of 0.003" in page.locator("#tuning").inner_text()
-    no_way_is_barred(page)
+    assert "0.5, " in page.locator("#status table").inner_text()
+    assert "learning rate: 0.004 instead of 0.003" in page.locator("#tuning").inner_text()
+    is_accessible(page)
     tables_are_sorted_and_filtered_by_clicking(page)
 
 
 def tables_are_sorted_and_filtered_by_clicking(page: Page) -> None:
-    table = page.locator("#tried table")
+    table = page.locator("#runs table")
 
     def column(place: int) -> list[str]:
         return [row.locator("td").nth(place).inner_text() for row in table.locator("tbody tr:not([hidden])").all()]
 
-    assert len(column(0)) == 3 and "small" in column(0)
+    assert len(column(0)) == 4 and "small" in column(0)
     kinds: tuple[tuple[int, Any], ...] = ((0, str), (2, float))
     for place, kind in kinds:
         button = table.locator("th button").nth(place)
@@ -155,56 +177,40 @@ def tables_are_sorted_and_filtered_by_clicking(page: Page) -> None:
     assert 0 < shown.count() < before
 
 
-def test_the_next_step_follows_from_what_there_is(digits: Digits, workspace: Path) -> None:
-    paths, params = Paths(workspace), load_params(ROOT / "params.yaml", TOY)
-    found = gather(params, None, paths)
-    assert next_step(found).startswith("type make submit DATA=path/to/toy.zip")
-    write_toy_files(workspace / "data" / "raw")
-    assert digits("fetch", "prepare", "train").returncode == 0
-    [folder] = paths.processed.iterdir()
-    data = load_dataset(folder)
-    without = replace(gather(params, data, paths), runs=())
-    assert next_step(without).startswith("type make submit: it fits networks")
-    assert "no blend of them yet" in next_step(gather(params, data, paths))
-    assert digits("ensemble", "submit").returncode == 0
-    done = gather(params, data, paths)
-    assert "nothing was uploaded yet" in next_step(done)
-    [line] = done.submissions
-    assert "make score" in next_step(replace(done, submissions=(line | {"state": "uploaded", "ref": "7"},)))
-    sent = replace(done, submissions=(line | {"state": "scored", "ref": "7"},))
-    assert "make baseline" in next_step(sent)
-    assert digits("baseline").returncode == 0
-    assert "BUDGET=" in next_step(replace(gather(params, data, paths), submissions=sent.submissions))
+def test_the_next_step_follows_from_what_there_is(content: Content) -> None:
+    [line] = content.submissions
+    sent, waiting, local = line, line | {"state": "uploaded"}, line | {"state": "written", "ref": ""}
+    networks = tuple(run for run in content.runs if run.is_network)
+    assert content.data is not None
+    real = replace(content, data=replace(content.data, about=content.data.about | {"provenance": "local"}))
+    assert next_step(replace(content, data=None)).startswith("type make submit DATA=path/to/toy.zip")
+    assert next_step(content).startswith("type make submit DATA=path/to/toy.zip")
+    assert next_step(replace(real, runs=())).startswith("type make submit: it fits networks")
+    assert "no blend of them yet" in next_step(replace(real, blend=None))
+    assert "nothing was uploaded yet" in next_step(replace(real, submissions=(local,)))
+    assert "make score" in next_step(replace(real, submissions=(waiting,)))
+    assert "make baseline" in next_step(replace(real, submissions=(sent,), runs=networks))
+    assert "BUDGET=30" in next_step(replace(real, submissions=(sent,)))
+    assert "BUDGET=40" in next_step(replace(real, submissions=(sent,), budget=10.0))
 
 
-def test_a_run_of_one_fold_has_no_spread_and_its_loss_is_explained_where_it_learned_from_harder_images(
-    digits: Digits, workspace: Path
-) -> None:
-    write_toy_files(workspace / "data" / "raw")
-    assert digits("fetch", "prepare", "train").returncode == 0
-    [folder] = (workspace / "data" / "processed").iterdir()
-    found = gather(load_params(ROOT / "params.yaml", TOY), load_dataset(folder), Paths(workspace))
-    [run] = found.runs
-
-    def shown(**changed: Any) -> dict[str, Section]:
-        changed_run = replace(run, spec=replace(run.spec, model=run.spec.model | changed))
-        return {each.id: each for each in sections(replace(found, runs=(changed_run,)), "")}
-
-    plain = shown(label_smoothing=0.0, augment=dict.fromkeys(run.spec.model["augment"], 0.0))
-    assert "(1 fold)" in plain["where"].sentences[0]
-    [table] = plain["tried"].tables
-    assert dict(zip(table.columns, table.rows[0], strict=True))["spread"] is None
-    for harder in (shown(label_smoothing=0.1), shown(label_smoothing=0.0, augment={"shift": 1.0})):
-        assert "their loss is above" in " ".join(harder["training"].sentences)
-    assert "their loss is above" not in " ".join(plain["training"].sentences)
+def test_a_run_of_one_fold_has_no_standard_deviation(content: Content) -> None:
+    one = {run.metrics["folds"]: run for run in content.runs}[1]
+    assert "(1 fold)" in status.section(replace(content, runs=(one,))).sentences[0]
+    [table] = runs.section(content).tables
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert {row["folds"]: row["sd"] is None for row in rows} == {1: True, 2: False, 3: False}
+    assert {row["folds"]: row["refits"] for row in rows} == {1: 0, 2: 1, 3: 0}
 
 
-def test_confidence_is_held_against_being_right() -> None:
-    labels = np.zeros(1000, np.int64)
-    sure = np.tile([0.9, 0.1], (1000, 1))
-    sure[:100] = [0.1, 0.9]  # a tenth is wrong, as said
-    found = reliability(sure, labels)
-    assert found.error == pytest.approx(0.18) and found.count.sum() == 1000  # bins of equal confidence are not alike
-    mixed = reliability(np.random.default_rng(0).permutation(sure), labels)
-    assert mixed.error < 0.05 and mixed.confidence == pytest.approx(np.full(10, 0.9))
-    assert reliability(np.eye(2)[labels], labels).error == 0
+def test_a_loss_on_harder_images_is_explained(content: Content) -> None:
+    run = next(run for run in content.runs if run.is_network)
+
+    def sentences(**model: Any) -> str:
+        changed = replace(run, spec=replace(run.spec, model=run.spec.model | model))
+        return " ".join(training.section(replace(content, runs=(changed,))).sentences)
+
+    unchanged = dict.fromkeys(run.spec.model["augment"], 0.0)
+    assert "their loss is above" not in sentences(label_smoothing=0.0, augment=unchanged)
+    assert "their loss is above" in sentences(label_smoothing=0.1, augment=unchanged)
+    assert "their loss is above" in sentences(label_smoothing=0.0, augment={"shift": 1.0})

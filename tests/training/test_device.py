@@ -34,29 +34,29 @@ def test_the_fastest_precision_and_the_smallest_batch_that_is_fast_enough_are_ta
 
 def test_fits_beside_each_other_share_the_cores(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     device = Device("CPU", 0, "float32", 128, 6, 1.0)
-    assert [device.settle(params.train, beside).threads for beside in (1, 2, 4, 9)] == [6, 3, 1, 1]
-    assert device.at_once == min(2, joblib.cpu_count())
+    assert [device.resolve(params.train, beside).threads for beside in (1, 2, 4, 9)] == [6, 3, 1, 1]
+    assert device.parallel_fits == min(2, joblib.cpu_count())
     three = Device("H100", 3, "float32", 128, 6, 1.0)
-    assert three.at_once == 3
+    assert three.parallel_fits == 3
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     one = Device("H100", 1, "float32", 128, 6, 1.0)
-    assert (three.places, one.places, device.places) == (["0", "1", "2"], ["0"], [None] * device.at_once)
+    assert (three.workers, one.workers, device.workers) == (["0", "1", "2"], ["0"], [None] * device.parallel_fits)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5,7")
-    assert (three.places, one.places) == (["2", "5", "7"], ["2"])
+    assert (three.workers, one.workers) == (["2", "5", "7"], ["2"])
 
 
 def test_only_what_is_auto_is_settled(params: Params) -> None:
     device = Device("CPU", 0, "mixed_bfloat16", 256, 3, 2.0)
-    settled = device.settle(params.train)
+    settled = device.resolve(params.train)
     assert (settled.precision, settled.batch_size, settled.threads) == ("mixed_bfloat16", 256, 3)
     said = {"precision": "float32", "batch_size": 77, "threads": 1}
     own = params.train.model_copy(update=said)
-    assert device.settle(own) == own
-    assert "mixed_bfloat16 (2.0 times as fast as float32 here), 256 images per step" in device.line(
+    assert device.resolve(own) == own
+    assert "mixed_bfloat16 (2.0 times as fast as float32 here), 256 images per step" in device.description(
         settled.model_dump()
     )
-    assert "on CPU, 1 thread, in float32 (as params.yaml says), 77 images" in device.line(own.model_dump())
-    assert "on 2 x H100" in Device("H100", 2, "mixed_bfloat16", 256, 3, 2.0).line(settled.model_dump())
+    assert "on CPU, 1 thread, in float32 (as params.yaml says), 77 images" in device.description(own.model_dump())
+    assert "on 2 x H100" in Device("H100", 2, "mixed_bfloat16", 256, 3, 2.0).description(settled.model_dump())
 
 
 def test_the_machine_is_measured_once(probed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,14 +84,14 @@ def test_the_probe_tries_every_precision_and_batch(probed: Path) -> None:
 def test_a_probe_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("digits.training.device._PROBE", "digits.no_such_module")
     monkeypatch.setattr("digits.training.device.code_version", lambda *_: "any")
-    with pytest.raises(UserError, match=r"TensorFlow does not run here: .*no_such_module.*; rm -r \.venv, then"):
+    with pytest.raises(UserError, match=r"TensorFlow does not run here: .*no_such_module.*; type rm -r \.venv, then"):
         measured_device(tmp_path, Console(plain=True))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_gpu_that_is_required_and_missing_stops_before_anything_is_fitted(workspace: Path, digits: Digits) -> None:
     write_toy_files(workspace / "data" / "raw")
-    shown = digits("fetch", "prepare", "train", "--require-gpu")
+    shown = digits("train", "--require-gpu")
     assert shown.returncode == 2
     assert "error: REQUIRE_GPU is set, but TensorFlow sees no GPU here" in shown.stderr
     assert not list((workspace / "runs").glob("cnn-*"))

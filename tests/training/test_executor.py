@@ -18,12 +18,12 @@ from digits.data.dataset import Dataset
 from digits.models import FAMILIES
 from digits.training.budget import Part
 from digits.training.crossval import PRELOAD
-from digits.training.executor import Spent, spend
+from digits.training.executor import Executed, execute
 from digits.training.runs import RunFolder, RunSpec, run_spec
 from digits.training.schedule import Fit, Goal, Sizes, Timing
 
-SIZES = Sizes(fold=108, whole=180, shown=102)
-TIMING = Timing(start=1.0, image=1e-3, look=1e-4)
+SIZES = Sizes(fold=108, refit=180, predicted=102)
+TIMING = Timing(start=1.0, per_image=1e-3, per_prediction=1e-4)
 
 
 @pytest.fixture
@@ -39,19 +39,19 @@ def spent(
     latest: float = 700,
     places: Sequence[str | None] = (None, None),
     timing: Timing = TIMING,
-) -> Spent:
+) -> Executed:
     part = Part("some", folder.spec, goal, timing, left)
-    return spend(data, part, SIZES, folder.path.parent, left, latest, places, Console(plain=True))
+    return execute(data, part, SIZES, folder.path.parent, left, latest, places, Console(plain=True))
 
 
 def test_two_workers_give_the_same_bits_as_one(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:
-    goal = Goal(folds=2, epochs=2, seed=0, fits=1)
+    goal = Goal(folds=2, epochs=2, seed=0, refits=1)
     folders = [RunFolder(tmp_path / name, spec) for name in ("one", "two")]
     for workers, folder in enumerate(folders, 1):
-        assert spent(toy_data, folder, goal, places=[None] * workers) == Spent(3, interrupted=False)
-        assert spent(toy_data, folder, goal, places=[None] * workers) == Spent(0, interrupted=False)
+        assert spent(toy_data, folder, goal, places=[None] * workers) == Executed(3, interrupted=False)
+        assert spent(toy_data, folder, goal, places=[None] * workers) == Executed(0, interrupted=False)
     one, two = folders
-    assert [fit.seed for fit in one.wholes()] == [fit.seed for fit in two.wholes()] == [1]
+    assert [fit.seed for fit in one.refits()] == [fit.seed for fit in two.refits()] == [1]
     results = [folder.result(toy_data, [0, 1]) for folder in folders]
     assert (results[0].oof == results[1].oof).all()
     assert (results[0].test[:2] == results[1].test[:2]).all()
@@ -61,18 +61,18 @@ def test_what_would_end_too_late_is_given_up_but_for_the_first_fold(
     toy_data: Dataset, spec: RunSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = RunFolder(tmp_path, spec)
-    goal = Goal(folds=1, epochs=2, seed=0, fits=5)
+    goal = Goal(folds=1, epochs=2, seed=0, refits=5)
     # the timing promises that fits end at once, and they do not
     found = spent(toy_data, folder, goal, left=0.5, latest=0.6, timing=Timing(0.01, 1e-6, 1e-6))
-    assert found == Spent(1, interrupted=False)
-    assert (folder.done(3), folder.wholes()) == ([0], [])
-    assert "all images, seed 1: given up, it would have ended too late" in capsys.readouterr().out
+    assert found == Executed(1, interrupted=False)
+    assert (folder.done(3), folder.refits()) == ([0], [])
+    assert "refit, seed 1: stopped, it would have ended too late" in capsys.readouterr().out
 
 
 def test_a_gpu_is_named_to_the_fit_that_has_it(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:
     """With GPUs that are not there, TensorFlow takes the processor; two fits beside each other do not mind."""
     folder = RunFolder(tmp_path, spec)
-    goal = Goal(folds=2, epochs=1, seed=0, fits=0)
+    goal = Goal(folds=2, epochs=1, seed=0, refits=0)
     assert spent(toy_data, folder, goal, places=["5", "7"]).fits == 2
     assert folder.done(3) == [0, 1]
 
@@ -95,7 +95,7 @@ def test_nothing_has_looked_for_gpus_before_a_fit_is_forked() -> None:
 def test_a_fit_that_fails_ends_the_others_and_says_why(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:
     broken = RunSpec(spec.name, spec.model | {"learning_rate": 1e30}, "/255", 0, spec.data, spec.code)
     with pytest.raises(UserError, match=r"train: fold \d: the loss became .* the same command goes on"):
-        spent(toy_data, RunFolder(tmp_path, broken), Goal(folds=2, epochs=400, seed=0, fits=0))
+        spent(toy_data, RunFolder(tmp_path, broken), Goal(folds=2, epochs=400, seed=0, refits=0))
 
 
 def test_an_interruption_keeps_what_is_finished(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:
@@ -108,6 +108,6 @@ def test_an_interruption_keeps_what_is_finished(toy_data: Dataset, spec: RunSpec
 
     threading.Thread(target=interrupt, daemon=True).start()
     started = time.monotonic()
-    found = spent(toy_data, folder, Goal(folds=1, epochs=2, seed=0, fits=1000), left=600, latest=700)
+    found = spent(toy_data, folder, Goal(folds=1, epochs=2, seed=0, refits=1000), left=600, latest=700)
     assert found.interrupted and time.monotonic() - started < 60
-    assert Fit(None, 2, 0) not in folder.wholes()
+    assert Fit(None, 2, 0) not in folder.refits()

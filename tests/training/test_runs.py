@@ -16,7 +16,7 @@ from digits.common.console import Console
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy, log_loss
-from digits.training.fitting import Work, fit_in_parallel, fit_refit, fit_unit
+from digits.training.fitting import Work, fit_fold_unit, fit_in_parallel, fit_refit_unit
 from digits.training.runs import PROBABILITIES, WITHOUT_TTA, RunFolder, RunSpec, run_spec
 from digits.training.schedule import Fit
 
@@ -61,7 +61,8 @@ def test_a_fit_beside_others_has_one_thread(
 ) -> None:
     threads: list[int] = []
     monkeypatch.setattr(
-        "digits.training.fitting.fit_unit", lambda *_: threads.extend(pool["num_threads"] for pool in threadpool_info())
+        "digits.training.fitting.fit_fold_unit",
+        lambda *_: threads.extend(pool["num_threads"] for pool in threadpool_info()),
     )
     fit_in_parallel(toy_data, tmp_path, [spec], 1, Console(plain=True), "baseline")
     assert set(threads) == {1}
@@ -77,7 +78,7 @@ from digits.data.dataset import load_dataset
 from digits.training.runs import run_spec
 from threadpoolctl import threadpool_info
 threads = lambda *_: print(sorted((pool["user_api"], pool["num_threads"]) for pool in threadpool_info()))
-fitting.fit_unit = threads
+fitting.fit_fold_unit = threads
 data = load_dataset(Path({str(toy_data.folder)!r}))
 spec = run_spec("nearest", {{"kind": "knn"}}, "/255", 0, data)
 fitting.fit_in_parallel(data, Path({str(tmp_path)!r}), [spec], 1, Console(plain=True), "baseline")
@@ -95,7 +96,7 @@ fitting.fit_in_parallel(data, Path({str(tmp_path)!r}), [spec], 1, Console(plain=
 
 def test_a_finished_run_says_how_good_it_is(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:
     for fold in range(3):
-        fit_unit(toy_data, tmp_path, spec, fold)
+        fit_fold_unit(toy_data, tmp_path, spec, fold)
     folder = RunFolder(tmp_path, spec)
     metrics = folder.finish(toy_data)
     result = folder.result(toy_data, range(3))
@@ -104,7 +105,7 @@ def test_a_finished_run_says_how_good_it_is(toy_data: Dataset, spec: RunSpec, tm
     assert metrics["holdout_accuracy"] == held.value
     assert metrics["log_loss"] == log_loss(result.oof, toy_data.labels[toy_data.working_rows])
     assert metrics["cv_low"] < metrics["cv_accuracy"] <= metrics["cv_high"]
-    tests = [np.load(folder.unit(fold) / "probabilities.npz")["test"] for fold in range(3)]
+    tests = [np.load(folder.fold(fold) / "probabilities.npz")["test"] for fold in range(3)]
     assert np.array_equal(result.test, tests)
     assert {"run.json", "metrics.json", "log.txt", "fold-0", "fold-1", "fold-2"} == {
         path.name for path in folder.path.iterdir()
@@ -113,12 +114,12 @@ def test_a_finished_run_says_how_good_it_is(toy_data: Dataset, spec: RunSpec, tm
 
 def test_metrics_are_of_the_folds_that_are_fitted(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, spec)
-    fit_unit(toy_data, tmp_path, spec, 1)
+    fit_fold_unit(toy_data, tmp_path, spec, 1)
     assert (folder.done(3), folder.missing(3)) == ([1], [0, 2])
     one = folder.finish(toy_data)
     assert (one["folds"], one["cv_sd"]) == (1, 0)
-    assert one["cv_accuracy"] == folder.unit_metrics(folder.unit(1))["accuracy"]
-    fit_unit(toy_data, tmp_path, spec, 0)
+    assert one["cv_accuracy"] == folder.unit_metrics(folder.fold(1))["accuracy"]
+    fit_fold_unit(toy_data, tmp_path, spec, 0)
     both = folder.finish(toy_data)
     assert both["folds"] == 2 and both["fit_seconds"] > one["fit_seconds"]
 
@@ -127,11 +128,11 @@ def test_a_fit_on_all_images_neither_stops_early_nor_needs_what_it_cannot_look_a
     toy_data: Dataset, toy_params: Params, tmp_path: Path
 ) -> None:
     plateau = {"kind": "plateau", "factor": 0.5, "patience": 0}
-    also = {"patience": 0, "restore_best_weights": True, "schedule": plateau, "learning_rate": 1e-12}
+    also = {"early_stopping_patience": 0, "restore_best_weights": True, "schedule": plateau, "learning_rate": 1e-12}
     spec = run_spec("cnn", toy_params.train.spec.model_dump(mode="json") | also, "/255", 0, toy_data)
     folder, fit = RunFolder(tmp_path, spec), Fit(None, 4, 1)
-    fit_refit(toy_data, tmp_path, spec, fit)
-    rates = [json.loads(line)["learning_rate"] for line in (folder.whole(fit) / "history.jsonl").open()]
+    fit_refit_unit(toy_data, tmp_path, spec, fit)
+    rates = [json.loads(line)["learning_rate"] for line in (folder.refit(fit) / "history.jsonl").open()]
     assert len(rates) == 4 and rates[-1] < rates[0], "it goes by the loss in training"
 
 
@@ -143,22 +144,22 @@ def test_a_fit_on_all_images_predicts_the_test_images_alone(
     }
     spec = run_spec("cnn", model, "/255", 0, toy_data)
     folder = RunFolder(tmp_path, spec)
-    fit_unit(toy_data, tmp_path, spec, 0)
+    fit_fold_unit(toy_data, tmp_path, spec, 0)
     alone = folder.result(toy_data, [0])
     fits = [Fit(None, epochs, seed) for seed, epochs in ((1, 1), (2, 3))]
     for fit in fits:
-        fit_refit(toy_data, tmp_path, spec, fit)
-    assert folder.wholes() == fits
+        fit_refit_unit(toy_data, tmp_path, spec, fit)
+    assert folder.refits() == fits
     for file in (PROBABILITIES, WITHOUT_TTA):
         result = folder.result(toy_data, [0], file)
         assert (result.test.shape, result.holdout.shape) == ((3, 30, 3), (1, 18, 3))
         assert len({model.tobytes() for model in result.test}) == 3
     assert np.array_equal(folder.result(toy_data, [0]).oof, alone.oof)
-    fit_unit(toy_data, tmp_path, spec, 2)
+    fit_fold_unit(toy_data, tmp_path, spec, 2)
     more = folder.result(toy_data, [0])
     assert np.array_equal(more.oof, alone.oof) and len(more.holdout) == 1
     assert len(more.test) == 4, "a fold that others do not have is worth as much for the test images"
     assert not np.array_equal(folder.result(toy_data, [0], WITHOUT_TTA).oof, alone.oof)
-    metrics = folder.unit_metrics(folder.whole(fits[0]))
-    assert "accuracy" not in metrics and folder.unit_seconds(folder.whole(fits[0])) > 0
-    assert len((folder.whole(fits[1]) / "history.jsonl").read_text().splitlines()) == 3
+    metrics = folder.unit_metrics(folder.refit(fits[0]))
+    assert "accuracy" not in metrics and folder.unit_seconds(folder.refit(fits[0])) > 0
+    assert len((folder.refit(fits[1]) / "history.jsonl").read_text().splitlines()) == 3

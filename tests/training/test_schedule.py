@@ -7,19 +7,30 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from digits.training.schedule import Fit, Goal, Sizes, Timing, allot, choose, foresee, next_fit, seconds
+from digits.training.allocation import Budget, Option, allocate, best_option
+from digits.training.schedule import Fit, Goal, Sizes, Timing, fit_seconds, next_fit, simulate
 
-SIZES = Sizes(fold=30_240, whole=42_000, shown=40_000)
-TIMING = Timing(start=6, image=1 / 3000, look=1 / 20_000)
+SIZES = Sizes(fold=30_240, refit=42_000, predicted=40_000)
+TIMING = Timing(start=6, per_image=1 / 3000, per_prediction=1 / 20_000)
 NETWORKS = {"quick": 6, "middle": 13, "long": 22}  # epochs
-AT_TIMING = {name: (epochs, TIMING) for name, epochs in NETWORKS.items()}
-WANTED = Goal(folds=5, epochs=0, seed=42, fits=1000)
 
 
-def chosen(networks: dict[str, tuple[int, Timing]], left: float, workers: int) -> tuple[str, Goal]:
-    """The one network that is fitted, and what is done with it."""
-    name = choose([{name: network} for name, network in networks.items()], SIZES, left, workers, WANTED)
-    return name, allot({name: networks[name]}, SIZES, left, workers, WANTED)[name].goal
+def budget(left: float, workers: int, folds: int = 5) -> Budget:
+    return Budget(seconds=left, workers=workers, sizes=SIZES, folds=folds, refits=1000, seed=42)
+
+
+def option(name: str, epochs: int, timing: Timing = TIMING) -> Option:
+    return Option(name, epochs, epochs, timing)
+
+
+ALL = [option(name, epochs) for name, epochs in NETWORKS.items()]
+
+
+def chosen(options: list[Option], left: float, workers: int) -> tuple[str, Goal]:
+    """The one network that is fitted, and the goal of its fits."""
+    best = best_option([[each] for each in options], budget(left, workers))
+    [share] = allocate([best], budget(left, workers))
+    return best.network, share.goal
 
 
 @dataclass
@@ -31,7 +42,7 @@ class Machine:
     noise: float  # of each fit
     seed: int
 
-    def spend(self, goal: Goal, timing: Timing, left: float) -> tuple[list[Fit], float]:
+    def execute(self, goal: Goal, timing: Timing, left: float) -> tuple[list[Fit], float]:
         """Fits and the time at which the last of them ends."""
         generator = np.random.default_rng(self.seed)
         free, begun, seen = [0.0] * self.workers, list[Fit](), timing
@@ -41,8 +52,8 @@ class Machine:
             free.remove(at)
             if fit := next_fit(goal, begun, seen, SIZES, left - at):
                 begun.append(fit)
-                took = seconds(fit, timing, SIZES) * self.factor * np.exp(self.noise * generator.normal())
-                seen = seen.times(took / seconds(fit, seen, SIZES))
+                took = fit_seconds(fit, timing, SIZES) * self.factor * np.exp(self.noise * generator.normal())
+                seen = seen.slower(took / fit_seconds(fit, seen, SIZES))
                 free.append(at + took)
                 ends.append(at + took)
         return begun, max(ends)
@@ -62,11 +73,11 @@ def test_a_budget_is_used_up_and_kept(
 ) -> None:
     timing = Timing(6, 1 / per_second, 1 / (7 * per_second))
     left = minutes * 60
-    networks = {name: (epochs, timing) for name, epochs in NETWORKS.items()}
-    fold, whole = (seconds(Fit(which, epochs, 42), timing, SIZES) for which, epochs in ((0, 6), (None, 4)))
+    options = [option(name, epochs, timing) for name, epochs in NETWORKS.items()]
+    fold, whole = (fit_seconds(Fit(which, epochs, 42), timing, SIZES) for which, epochs in ((0, 6), (None, 4)))
     assume(1.15 * max(fold, whole) <= left and 1.15 * (fold + whole) <= workers * left)
-    _, goal = chosen(networks, left, workers)
-    begun, end = Machine(workers, factor, 0.02, seed).spend(goal, timing, left)
+    _, goal = chosen(options, left, workers)
+    begun, end = Machine(workers, factor, 0.02, seed).execute(goal, timing, left)
     assert 0.8 * left <= end <= 1.17 * left
     assert [fit.fold for fit in begun if fit.fold is not None] == [*range(goal.folds)] or factor > 1
     assert len(set(begun)) == len(begun)
@@ -75,84 +86,84 @@ def test_a_budget_is_used_up_and_kept(
 
 
 def test_what_is_foreseen_is_what_is_done() -> None:
-    _, goal = chosen(AT_TIMING, 1700, 2)
-    slots = foresee(goal, [], TIMING, SIZES, 1700, 2)
-    begun, end = Machine(2, 1.0, 0.0, 0).spend(goal, TIMING, 1700)
-    assert [slot.fit for slot in slots] == begun
-    assert max(slot.end for slot in slots) == pytest.approx(end)
+    _, goal = chosen(ALL, 1700, 2)
+    schedule = simulate(goal, [], TIMING, SIZES, 1700, 2)
+    begun, end = Machine(2, 1.0, 0.0, 0).execute(goal, TIMING, 1700)
+    assert [each.fit for each in schedule] == begun
+    assert max(each.end for each in schedule) == pytest.approx(end)
     assert end <= 1700
 
 
 def test_more_time_goes_on_where_less_has_ended() -> None:
-    goal = Goal(folds=2, epochs=13, seed=0, fits=1000)
-    short = [slot.fit for slot in foresee(goal, [], TIMING, SIZES, 600, 2)]
-    more = [slot.fit for slot in foresee(goal, short, TIMING, SIZES, 600, 2)]
+    goal = Goal(folds=2, epochs=13, seed=0, refits=1000)
+    short = [each.fit for each in simulate(goal, [], TIMING, SIZES, 600, 2)]
+    more = [each.fit for each in simulate(goal, short, TIMING, SIZES, 600, 2)]
     assert not set(short) & set(more)
     assert {fit.fold for fit in short} >= {0, 1} and {fit.fold for fit in more} == {None}
 
 
 @pytest.mark.parametrize(("minutes", "expected"), [(1.3, "quick"), (3, "middle"), (5, "long"), (120, "long")])
 def test_longer_budgets_have_time_for_longer_fits(minutes: float, expected: str) -> None:
-    name, goal = chosen(AT_TIMING, minutes * 60, 2)
+    name, goal = chosen(ALL, minutes * 60, 2)
     assert name == expected
     assert goal.epochs == NETWORKS[expected] and 1 <= goal.folds <= 5
     assert goal.folds == 5 or minutes < 120
 
 
 def test_a_better_network_is_taken_though_a_plainer_one_takes_longer() -> None:
-    longer, shorter = (22, TIMING.times(2)), (13, TIMING)
-    assert chosen({"plain": longer, "good": shorter}, 3600, 2)[0] == "good"
-    assert chosen({"plain": shorter, "good": longer}, 3600, 2)[0] == "good"
-    assert chosen({"plain": shorter, "good": longer}, 420, 2)[0] == "plain"
+    longer, shorter = (22, TIMING.slower(2)), (13, TIMING)
+    assert chosen([option("plain", *longer), option("good", *shorter)], 3600, 2)[0] == "good"
+    assert chosen([option("plain", *shorter), option("good", *longer)], 3600, 2)[0] == "good"
+    assert chosen([option("plain", *shorter), option("good", *longer)], 420, 2)[0] == "plain"
 
 
 def test_fits_are_as_long_as_can_be_without_leaving_workers_idle() -> None:
-    lengths = {epochs: (epochs, TIMING) for epochs in (23, 28, 33)}
-    fold = seconds(Fit(0, 33, 0), TIMING, SIZES)
-    assert choose([lengths], SIZES, 10 * fold, 2, WANTED) == 33
-    # beside one long fit on all images there is time for a fold, and for nothing behind it unless it is shorter
-    assert choose([lengths], SIZES, 1.75 * fold, 2, WANTED) == 28
+    lengths = [option("any", epochs) for epochs in (23, 28, 33)]
+    fold = fit_seconds(Fit(0, 33, 0), TIMING, SIZES)
+    assert best_option([lengths], budget(10 * fold, 2)).epochs == 33
+    # in parallel with one long refit there is time for a fold, and for nothing after it unless it is shorter
+    assert best_option([lengths], budget(1.75 * fold, 2)).epochs == 28
 
 
 def test_without_any_time_the_first_fold_is_fitted_all_the_same() -> None:
-    name, goal = chosen(AT_TIMING, 1, 2)
+    name, goal = chosen(ALL, 1, 2)
     assert (name, goal.folds) == ("quick", 1)
-    assert [slot.fit.fold for slot in foresee(goal, [], TIMING, SIZES, 1, 2)] == [0]
+    assert [each.fit.fold for each in simulate(goal, [], TIMING, SIZES, 1, 2)] == [0]
 
 
 def test_the_first_fold_is_fitted_though_others_have_used_up_the_time() -> None:
     """As where a command was killed between the end of a fit on all images and that of the fold beside it."""
-    goal = Goal(folds=1, epochs=13, seed=0, fits=5)
+    goal = Goal(folds=1, epochs=13, seed=0, refits=5)
     assert next_fit(goal, [Fit(None, 9, 1)], TIMING, SIZES, 1) == Fit(0, 13, 0)
     assert next_fit(goal, [Fit(None, 9, 1), Fit(0, 13, 0)], TIMING, SIZES, 1) is None
-    assert next_fit(replace(goal, certain=False), [Fit(None, 9, 1)], TIMING, SIZES, 1) is None
+    assert next_fit(replace(goal, required=False), [Fit(None, 9, 1)], TIMING, SIZES, 1) is None
 
 
 def test_a_fold_that_cannot_end_in_time_gives_way_to_what_can() -> None:
-    goal = Goal(folds=3, epochs=22, seed=0, fits=1000)
+    goal = Goal(folds=3, epochs=22, seed=0, refits=1000)
     assert next_fit(goal, [Fit(0, 22, 0)], TIMING, SIZES, 100) is None
-    half = seconds(Fit(None, 14, 1), TIMING, SIZES)
+    half = fit_seconds(Fit(None, 14, 1), TIMING, SIZES)
     found = next_fit(goal, [Fit(0, 22, 0), Fit(1, 22, 0), Fit(2, 22, 0)], TIMING, SIZES, half + 0.1)
     assert found == Fit(None, 14, 1)
 
 
 def test_there_are_no_more_fits_on_all_images_than_are_wanted() -> None:
-    goal = Goal(folds=2, epochs=6, seed=0, fits=3)
-    slots = foresee(goal, [], TIMING, SIZES, 7200, 2)
-    assert [slot.fit.fold for slot in slots] == [0, 1, None, None, None]
+    goal = Goal(folds=2, epochs=6, seed=0, refits=3)
+    schedule = simulate(goal, [], TIMING, SIZES, 7200, 2)
+    assert [each.fit.fold for each in schedule] == [0, 1, None, None, None]
 
 
 def test_fits_that_take_longer_to_start_than_to_learn_are_begun_all_the_same() -> None:
-    goal = Goal(folds=1, epochs=2, seed=0, fits=5)
+    goal = Goal(folds=1, epochs=2, seed=0, refits=5)
     for left in np.linspace(30, 600, 200):
-        slow_to_start = Timing(start=20, image=1e-5, look=0)
-        found = next_fit(goal, [goal.on(0)], slow_to_start, Sizes(10_000, 20_000, 10), left)
+        slow_to_start = Timing(start=20, per_image=1e-5, per_prediction=0)
+        found = next_fit(goal, [goal.fold_fit(0)], slow_to_start, Sizes(10_000, 20_000, 10), left)
         assert found and found.epochs in (2, 3)
 
 
 def test_no_seed_is_used_twice_where_a_fit_is_missing_in_between() -> None:
-    goal = Goal(folds=1, epochs=6, seed=42, fits=10)
-    killed = [goal.on(0), Fit(None, 6, 44)]  # 43 was running beside it
+    goal = Goal(folds=1, epochs=6, seed=42, refits=10)
+    killed = [goal.fold_fit(0), Fit(None, 6, 44)]  # 43 was running beside it
     found = next_fit(goal, killed, TIMING, SIZES, 600)
     assert found and found.seed == 45
 
@@ -161,21 +172,26 @@ def test_no_seed_is_used_twice_where_a_fit_is_missing_in_between() -> None:
 @example(left=380.91116462341546, workers=8, folds=10)  # the folds alone would take all workers to the end
 @given(left=st.floats(1, 20_000), workers=st.integers(1, 8), folds=st.integers(2, 10))
 def test_time_is_shared_out_whole_and_alike(left: float, workers: int, folds: int) -> None:
-    shares = allot(AT_TIMING, SIZES, left, workers, replace(WANTED, folds=folds))
-    assert [*shares] == [*NETWORKS][: len(shares)]
-    assert sum(share.seconds for share in shares.values()) == pytest.approx(left)
-    [fitted] = {share.goal.folds for share in shares.values()}
+    shares = allocate(ALL, budget(left, workers, folds))
+    assert [share.option for share in shares] == ALL[: len(shares)]
+    assert sum(share.seconds for share in shares) == pytest.approx(left)
+    [fitted] = {share.goal.folds for share in shares}
     assert 1 <= fitted <= folds and (len(shares) == 1 or fitted >= min(5, folds))
-    assert [share.goal.certain for share in shares.values()] == [True] + [False] * (len(shares) - 1)
-    for name, share in shares.items():
-        slots = foresee(share.goal, [], TIMING, SIZES, share.seconds, workers)
-        late = [slot.fit.fold for slot in slots if slot.end > share.seconds + 1e-6]
-        assert late == [] or (name == "quick" and late == [0]), "the first fold alone is begun without time for it"
-        assert len(shares) == 1 or [slot.fit.fold for slot in slots].count(None) >= 1
+    assert [share.goal.required for share in shares] == [True] + [False] * (len(shares) - 1)
+    for share in shares:
+        schedule = simulate(share.goal, [], TIMING, SIZES, share.seconds, workers)
+        late = [each.fit.fold for each in schedule if each.end > share.seconds + 1e-6]
+        first = share.option.network == "quick"
+        assert late == [] or (first and late == [0]), "the first fold alone is started without time for it"
+        assert len(shares) == 1 or [each.fit.fold for each in schedule].count(None) >= 1
 
 
-def test_a_network_beside_others_is_left_out_where_its_folds_would_have_no_time() -> None:
-    costly = AT_TIMING | {"huge": (22, TIMING.times(10))}
-    assert [*allot(costly, SIZES, 3000, 2, WANTED)] == ["quick", "middle", "long"]
-    assert [*allot(costly, SIZES, 30_000, 2, WANTED)] == ["quick", "middle", "long", "huge"]
-    assert next_fit(Goal(folds=3, epochs=22, seed=0, fits=9, certain=False), [], TIMING, SIZES, 100) is None
+def test_a_further_network_is_left_out_where_its_folds_would_have_no_time() -> None:
+    costly = [*ALL, option("huge", 22, TIMING.slower(10))]
+
+    def taken(left: float) -> list[str]:
+        return [share.option.network for share in allocate(costly, budget(left, 2))]
+
+    assert taken(3000) == ["quick", "middle", "long"]
+    assert taken(30_000) == ["quick", "middle", "long", "huge"]
+    assert next_fit(Goal(folds=3, epochs=22, seed=0, refits=9, required=False), [], TIMING, SIZES, 100) is None

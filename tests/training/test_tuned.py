@@ -34,6 +34,9 @@ def test_what_was_found_is_a_fragment_that_train_takes(toy_params: Params, toy_d
     study.save({"epoch": 3}, "edited by hand")
     with pytest.raises(UserError, match=r"best.yaml: unknown key epoch; did you mean epochs\?"):
         networks(toy_params, study)
+    study.save({"clip_norm": 1.0}, "found before the key had its name of today")
+    with pytest.raises(UserError, match=r"best.yaml: train.clip_norm is called train.clipnorm now$"):
+        networks(toy_params, study)
     study.save({}, "kept")
     assert study.fragment == {} and networks(toy_params, study) == (default, {})
 
@@ -123,7 +126,7 @@ def test_a_changed_space_objective_or_data_is_another_study(
         {"workers": 7},
         {"storage": "postgresql://somewhere"},
         {"n_trials": 1},
-        {"timeout": 1.0},
+        {"trial_timeout": 1.0},
     ]
     assert {name(changed(toy_params, "tune", **each)) for each in same} == {name(toy_params)}
     others = [

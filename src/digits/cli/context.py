@@ -1,4 +1,4 @@
-"""What a stage is given, and what it gives back."""
+"""What a stage is given, and what it returns."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +11,7 @@ from digits.data.cache import folder_name
 from digits.data.dataset import Dataset, load_dataset
 from digits.data.sources import Source, find_source
 from digits.ensemble.members import Members, blend_name, members
-from digits.kaggle.api import Kaggle
+from digits.kaggle.api import CompetitionApi
 from digits.kaggle.ledger import Ledger
 from digits.kaggle.upload import Uploader
 from digits.training.budget import Plan, make_plan
@@ -21,19 +21,21 @@ from digits.training.tuned import study_of
 
 @dataclass(frozen=True)
 class Context:
-    """One command of the user.
+    """The params and options of one command, and what all its stages derive from them.
 
-    Everything that its stages share follows from the params and the files, found once; so commands that run side by
-    side with other params or data do not meet. named: what DATA= names, if anything. upload: whether to send the
-    submission to Kaggle; None: where there are credentials. force: whether to send it once more, where Kaggle has it
-    already. only: names or wildcards that choose among what a stage would do; none: all of it. require_gpu: whether to
-    refuse to train networks without one. seeds: of every recipe of the study; None: as many as each needs.
+    Everything cached here follows from the params and the files and is computed once per command. So commands with
+    other params or data can run at the same time.
+
+    data_path: zip or folder of the competition's files, or "practice"; None: those of data/raw, else Kaggle's.
+    upload: whether to send the submission to Kaggle; None: if there are credentials. force: whether to send it once
+    more, though Kaggle has it. only: names or wildcards of what to fit; empty: all. require_gpu: whether to refuse to
+    fit networks without a GPU. seeds: fits per recipe; None: as many as each recipe says.
     """
 
     params: Params
     paths: Paths
     console: Console
-    named: str | None = None
+    data_path: str | None = None
     upload: bool | None = None
     force: bool = False
     only: tuple[str, ...] = ()
@@ -43,38 +45,38 @@ class Context:
     @cached_property
     def source(self) -> Source:
         """The competition's files."""
-        return find_source(self.params.competition, self.paths, self.named)
+        return find_source(self.params.competition, self.paths, self.data_path)
 
     @cached_property
-    def kaggle(self) -> Kaggle:
-        """The competition on Kaggle."""
-        return Kaggle(self.params.competition.slug, self.params.kaggle, self.console)
+    def kaggle(self) -> CompetitionApi:
+        """Kaggle's API for this competition."""
+        return CompetitionApi(self.params.competition.slug, self.params.kaggle, self.console)
 
     @property
     def ledger(self) -> Ledger:
-        """What has become of the submissions."""
+        """The ledger of all submissions."""
         return Ledger(self.paths.ledger)
 
     @property
-    def delivery(self) -> Uploader:
-        """What sends submissions, and asks for their scores."""
+    def uploader(self) -> Uploader:
+        """Sends submissions and fetches their scores."""
         return Uploader(self.kaggle, self.ledger, self.params.kaggle, self.console)
 
     @cached_property
     def data_folder(self) -> Path:
-        """Where the arrays made of these files with these params lie, or will lie."""
+        """Folder of the arrays that `prepare` makes of these files with these params; it need not exist yet."""
         return self.paths.processed / folder_name(self.params, self.source)
 
     @cached_property
     def data(self) -> Dataset:
-        """The arrays. Raises UserError where they are still to be made."""
+        """The prepared arrays. Raises UserError where `prepare` has not made them yet."""
         if not self.data_folder.is_dir():
             raise UserError("the data is not prepared for these params; type: make data")
         return load_dataset(self.data_folder)
 
     @cached_property
     def device(self) -> Device:
-        """What this machine trains networks with. Raises UserError where a GPU is required and there is none."""
+        """The device that networks are fitted on. Raises UserError where a GPU is required and there is none."""
         device = measured_device(self.paths.runs / "machines", self.console)
         if self.require_gpu and not device.gpus:
             raise UserError(
@@ -85,13 +87,13 @@ class Context:
 
     @cached_property
     def plan(self) -> Plan:
-        """What the minutes of `train` are spent on."""
+        """The fits of `train`: how its minutes are spent."""
         study = study_of(self.params, self.data, self.paths.studies, "train")
         return make_plan(self.params, study, self.data, self.device, self.paths, self.console)
 
     @cached_property
     def members(self) -> Members:
-        """The runs to be blended; as they are when they are first asked for, whatever another command adds later."""
+        """The finished runs to blend. Runs that another command finishes later are not added to them."""
         return members(self.params, self.plan, self.data, self.paths)
 
     @cached_property
@@ -102,9 +104,10 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a stage made, in a line; whether it had anything to do; what the user may type next.
+    """The result of a stage.
 
-    interrupted: whether the user ended it before its time, so that the rest goes on with what there is.
+    summary: what it made, in a line. worked: whether there was anything to do. next_steps: commands that the user may
+    type next, one per line. interrupted: whether the user ended the stage early; later stages use what is finished.
     """
 
     summary: str

@@ -1,65 +1,176 @@
-"""The command line: run the named stages in order, tell what came of it.
+"""The command line: which commands there are, which stages each runs, and what is printed about them.
 
-`make` is the face of this; see `make help`.
+`make` is the face of this: `make submit BUDGET=30` is `python -m digits submit --budget 30`.
 """
 
-import argparse
 import logging
-import shlex
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
-from digits.cli.context import Context, Outcome
+import click
+
+from digits.cli import options
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.config import Paths, load_params
 
-# imported when run, so that the light ones stay light
-STAGES = (
-    "fetch",
-    "prepare",
-    "baseline",
-    "tune",
-    "dashboard",
-    "train",
-    "ensemble",
-    "submit",
-    "score",
-    "submissions",
-    "leaderboard",
-    "study",
-    "report",
-)
-UPLOAD = {"auto": None, "always": True, "never": False}
+if TYPE_CHECKING:
+    from digits.cli.context import Context, Outcome
 
 USER_FAULT, OUR_FAULT, INTERRUPTED = 2, 1, 130  # exit statuses
 
 
+class Command(click.Command):
+    """A command, the stages that it runs in order, and its options.
+
+    A stage is a module of digits.cli.commands; it does only what is not done yet.
+    """
+
+    def __init__(self, name: str, text: str, stages: str, *own: click.Option):
+        self.stages = tuple(stages.split())
+        described = f"{text[0].upper()}{text[1:]}."
+        if len(self.stages) > 1:
+            described += f"\n\nStages: {', '.join(self.stages)}; what is done already is skipped."
+        super().__init__(name, params=[*own, *options.PARAMS, options.DEBUG], help=described, short_help=text)
+
+    def invoke(self, ctx: click.Context) -> tuple["Command", dict[str, Any]]:
+        """The command and the values of its options; `main` runs it, as click handles interruptions in its own way."""
+        return self, ctx.params
+
+
+_NETWORKS = (options.DATA, options.budget("train", 5), options.REQUIRE_GPU)
+
+# by what people want, in the order of the help
+GROUPS = {
+    "Start": (
+        Command(
+            "data",
+            "find or download the competition's files, check them, split them into folds and a holdout",
+            "fetch prepare",
+            options.DATA,
+        ),
+        Command(
+            "submit",
+            "fit networks, blend them, write and check the submission; with credentials, send it and get its score",
+            "fetch prepare train ensemble submit",
+            *_NETWORKS,
+            options.UPLOAD,
+            options.FORCE,
+        ),
+    ),
+    "Improve": (
+        Command(
+            "baseline",
+            "fit scikit-learn models over the folds and rank them; submit blends them in",
+            "fetch prepare baseline",
+            options.DATA,
+            options.ONLY,
+            options.workers("baseline", "one per core"),
+        ),
+        Command(
+            "tune",
+            "search for a better network; submit uses it",
+            "fetch prepare tune",
+            options.DATA,
+            options.budget("tune", 30),
+            options.workers("tune", "two, or one with a GPU or a single core"),
+            options.STORAGE,
+            options.REQUIRE_GPU,
+        ),
+        Command(
+            "train",
+            "fit Keras networks: over the folds first, then on all labelled images",
+            "fetch prepare train",
+            *_NETWORKS,
+        ),
+        Command(
+            "ensemble",
+            "blend all finished networks and baselines",
+            "fetch prepare train ensemble",
+            *_NETWORKS,
+        ),
+    ),
+    "Look": (
+        Command(
+            "report",
+            "write reports/index.html: where you stand, what was tried, what is wrong, in pictures",
+            "report",
+            options.DATA,
+        ),
+        Command(
+            "tune-dashboard",
+            "look at the search in a browser, also while it runs (needs optuna-dashboard)",
+            "fetch prepare dashboard",
+            options.DATA,
+            options.STORAGE,
+        ),
+        Command(
+            "recipes",
+            "fit published recipes and compare their accuracies with the published ones; half an hour for all",
+            "fetch prepare recipes",
+            options.DATA,
+            options.ONLY,
+            options.SEEDS,
+            options.REQUIRE_GPU,
+        ),
+    ),
+    "Kaggle": (
+        Command("score", "get the scores that Kaggle had not computed yet", "score"),
+        Command("submissions", "list all submissions with their estimates and scores", "submissions"),
+        Command("leaderboard", "show where your Kaggle account stands", "leaderboard"),
+    ),
+}
+COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
+_RENAMED = {"study": "recipes"}
+
+
+class _CommandLine(click.Group):
+    """Lists its commands by group, and says where one has another name now."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, group in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(command.name or "", command.short_help or "") for command in group])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if new := _RENAMED.get(cmd_name):
+            ctx.fail(f"{cmd_name} is called {new} now; type: {ctx.command_path} {new}")
+        return super().get_command(ctx, cmd_name)
+
+
+_COMMAND_LINE = _CommandLine(
+    "digits",
+    commands=[*COMMANDS.values()],
+    help="From a Kaggle competition's CSVs of images to a scored submission that can be trusted.",
+    epilog="COMMAND --help lists the options of a command; make help lists the same commands for make.",
+    options_metavar="",
+    context_settings={"max_content_width": 110},
+    subcommand_metavar="COMMAND [OPTIONS]",
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    typed = [*(sys.argv[1:] if arguments is None else arguments)]
     console = Console()
+    try:
+        parsed = options.parse(_COMMAND_LINE, typed or ["--help"])
+    except UserError as error:
+        console.error(str(error))
+        return USER_FAULT
+    return parsed if isinstance(parsed, int) else _execute(console, *parsed)
+
+
+def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
+    """Run a command with these values of its options; returns the exit status."""
     logging.getLogger("digits").setLevel(logging.INFO)
     logging.getLogger("digits").propagate = False
     try:
-        params = load_params(options.params, _words("SET", options.set))
-        only = _words("ONLY", options.only)
-        context = Context(
-            params=params,
-            paths=Paths(Path.cwd()),
-            console=console,
-            named=options.data or None,
-            upload=UPLOAD[options.upload],
-            force=options.force,
-            only=only,
-            require_gpu=options.require_gpu,
-            seeds=options.seeds,
-        )
-        interrupted = _run(context, options.stages)
+        interrupted = _run(_context(command, values, console), command.stages)
     except UserError as error:
         console.error(str(error))
         return USER_FAULT
@@ -67,9 +178,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.error("interrupted; every finished fit is kept, the same command goes on from there")
         return INTERRUPTED
     except Exception as error:
-        if options.debug:
+        if values["debug"]:
             traceback.print_exc()
-        hint = "" if options.debug else "; type the same with DEBUG=1 for the details"
+        hint = "" if values["debug"] else "; the same command with DEBUG=1 (or --debug) shows the details"
         console.error(f"{type(error).__name__}: {' '.join(str(error).split())}{hint}")
         return OUR_FAULT
     if interrupted:
@@ -78,46 +189,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _words(name: str, text: str) -> tuple[str, ...]:
-    """The words of a variable, which a shell's quotes may hold together."""
-    try:
-        return tuple(shlex.split(text))
-    except ValueError as error:
-        raise UserError(f"{name}: {text!r} cannot be taken apart: {error}") from None
+def _context(command: Command, values: dict[str, Any], console: Console) -> "Context":
+    """What the stages are given. Raises UserError where the params cannot be used."""
+    # imported here, so that the help and refused options wait for none of the rooms
+    from digits.cli.context import Context  # noqa: PLC0415
+    from digits.config import Paths, load_params  # noqa: PLC0415
 
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="digits", description=__doc__)
-    parser.add_argument("stages", nargs="+", choices=STAGES, metavar="STAGE", help=", ".join(STAGES))
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="params file")
-    parser.add_argument("--set", default="", metavar="'KEY=VALUE ...'", help="params that differ from the file")
-    parser.add_argument("--data", help="zip or folder of the competition's files, or the word practice")
-    parser.add_argument("--only", default="", metavar="'NAME ...'", help="baselines or recipes; * and ? are wildcards")
-    parser.add_argument(
-        "--upload", choices=UPLOAD, default="auto", help="send the submission to Kaggle; auto: if there are credentials"
+    return Context(
+        params=load_params(values["params"], options.overrides(command.params, values)),
+        paths=Paths(Path.cwd()),
+        console=console,
+        data_path=values.get("data") or None,
+        upload=values.get("upload"),
+        force=values.get("force", False),
+        only=values.get("only", ()),
+        require_gpu=values.get("require_gpu", False),
+        seeds=values.get("seeds"),
     )
-    parser.add_argument("--force", action="store_true", help="send it once more, though Kaggle has it")
-    parser.add_argument("--require-gpu", action="store_true", help="refuse to train networks without a GPU")
-    parser.add_argument("--seeds", type=_seeds, help="study: fits of every recipe, from as many seeds")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    return parser
 
 
-def _seeds(text: str) -> int | None:
-    if text and not (text.isdecimal() and 0 < int(text) <= 100):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 100")
-    return int(text) if text else None
+def _run(context: "Context", stages: Sequence[str]) -> bool:
+    """Run the stages in order; print what each made, how long it took, and what to type next.
 
-
-def _run(context: Context, stages: Sequence[str]) -> bool:
-    """Run the stages in order and print what each made, how long it took, and what to do next.
-
-    Returns whether the user ended one of them before its time.
+    Returns whether the user interrupted one of them.
     """
     rows: list[list[str]] = []
     outcomes: list[Outcome] = []
     for stage in stages:
         started = perf_counter()
+        # imported when it runs, so that light commands stay light
         outcome: Outcome = import_module(f"digits.cli.commands.{stage}").run(context)
         seconds = f"{perf_counter() - started:.1f} s" if outcome.worked else "unchanged"
         rows.append([stage, outcome.summary, seconds])

@@ -1,6 +1,6 @@
-"""What the person at the terminal sees: lines, warnings, bars, tables.
+"""Output for the user: lines, warnings, errors, tables, progress bars.
 
-On a terminal bars move; elsewhere (a file, CI) they become a plain line now and then.
+On a terminal bars move; in a file or in CI they are a plain line every some seconds.
 """
 
 import time
@@ -14,14 +14,14 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 
-PLAIN_SECONDS = 10.0  # between two plain lines of one bar
+PLAIN_SECONDS = 10.0  # at least, between two plain lines of one bar
 
 
 class Bar(Protocol):
-    """Progress of a piece of work."""
+    """A progress bar."""
 
     def advance(self, steps: float = 1, note: str = "") -> None:
-        """Count steps as done; `note` says what is being done now."""
+        """Count `steps` units as done. note: a few words on the present step."""
 
 
 class _TerminalBar:
@@ -36,15 +36,15 @@ class _TerminalBar:
 class _PlainBar:
     def __init__(self, console: RichConsole, title: str, total: float, unit: str):
         self._console, self._title, self._total, self._unit = console, title, total, unit
-        self._started = self._said = time.monotonic()
+        self._started = self._printed = time.monotonic()
         self._done = 0.0
 
     def advance(self, steps: float = 1, note: str = "") -> None:
         self._done += steps
         now = time.monotonic()
-        if now - self._said < PLAIN_SECONDS or self._done <= 0:
+        if now - self._printed < PLAIN_SECONDS or self._done <= 0:
             return
-        self._said = now
+        self._printed = now
         elapsed = now - self._started
         left = elapsed / self._done * (self._total - self._done)
         self._console.print(
@@ -54,7 +54,7 @@ class _PlainBar:
 
 
 class Console:
-    """Everything that is printed goes through here; `plain` forces lines instead of moving bars."""
+    """Prints everything that the user sees. plain: lines instead of moving bars, also on a terminal."""
 
     def __init__(self, plain: bool = False):
         self._out = RichConsole(highlight=False, soft_wrap=True)
@@ -64,19 +64,19 @@ class Console:
         self._plain = plain or not self._out.is_terminal
 
     def say(self, text: str) -> None:
-        """A line for the reader."""
+        """Print text to standard output."""
         self._out.print(text, markup=False)
 
     def warn(self, text: str) -> None:
-        """A line that must not be overlooked."""
+        """Print a warning to standard output, in bold."""
         self._out.print(text, style="bold yellow", markup=False)
 
     def error(self, text: str) -> None:
-        """What went wrong, to standard error."""
+        """Print an error to standard error."""
         self._err.print(f"error: {text}", style="bold red", markup=False)
 
     def table(self, columns: list[str], rows: list[list[str]], title: str = "") -> None:
-        """A small table."""
+        """Print a table; cells are plain text."""
         table = Table(
             *columns, title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False
         )
@@ -85,18 +85,18 @@ class Console:
         self._out.print(table)
 
     @contextmanager
-    def waiting(self, what: str) -> Iterator[None]:
-        """Show that something beyond this program is waited for."""
+    def waiting(self, subject: str) -> Iterator[None]:
+        """Show `waiting for <subject>` until the end of the block."""
         if self._plain:
-            self.say(f"waiting for {what}")
+            self.say(f"waiting for {subject}")
             yield
             return
-        with self._out.status(f"waiting for {what}"):
+        with self._out.status(f"waiting for {subject}"):
             yield
 
     @contextmanager
     def bar(self, title: str, total: float, unit: str) -> Iterator[Bar]:
-        """A progress bar with the time left."""
+        """Show a progress bar with the time left until the end of the block. total: of the steps, in `unit`."""
         if self._plain:
             yield _PlainBar(self._out, title, total, unit)
             return
@@ -110,6 +110,6 @@ class Console:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        # an hour: some pieces of work report once in minutes
+        # an hour: some tasks advance only every few minutes
         with RichProgress(*columns, console=self._out, speed_estimate_period=3600) as progress:
             yield _TerminalBar(progress, title, total)

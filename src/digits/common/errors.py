@@ -1,9 +1,9 @@
-"""The exceptions that are written for the person at the keyboard."""
+"""Exceptions whose text is written for the user."""
 
 
 class UserError(Exception):
-    """A fault that the user can mend: what is wrong, where, and the next command, in one line (or one line each)."""
+    """An error that the user can correct. Its text has one line per fault: where, the cause, the next command."""
 
 
 class DivergedError(UserError):
-    """The loss of a fit is no number any more."""
+    """The loss of a fit has become nan or infinite."""

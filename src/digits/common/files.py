@@ -1,7 +1,7 @@
-"""Files that are either whole or absent, and the fingerprints that tell whether they are still right.
+"""Atomic writes of files and folders, hashes of their content, and locks between processes.
 
-Everything is written under a temporary name beside its target, flushed to disk and renamed, so a kill at any
-moment leaves the old content or the new, never half of one.
+Everything is written under a temporary name in the target's folder, flushed to disk and renamed: a kill at any moment
+leaves the old content or the new one.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ from filelock import FileLock, Timeout
 
 from digits.common.errors import UserError
 
-_MOMENT = 1.0  # seconds that nobody need be told of
-FINGERPRINT_LENGTH = 12  # hex digits; 48 bits: a clash among a million runs has a chance of 0.2 %
+_SILENT = 1.0  # seconds of waiting for a lock that are not shown
+FINGERPRINT_LENGTH = 12  # hex digits, 48 bits: a collision among a million runs has a probability of 0.2 %
 
 
 def fingerprint(value: Any) -> str:
-    """Short hash of a JSON-like value; the same for the same content whatever the order of its keys."""
+    """Short SHA-256 of a JSON-like value; the order of keys does not matter. Raises ValueError for nan and infinity."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:FINGERPRINT_LENGTH]
 
@@ -35,7 +35,7 @@ def file_sha256(path: Path) -> str:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Replace `path` by `content` (text as UTF-8, line ends as given), making its folder where needed."""
+    """Replace the file `path` by `content` (text as UTF-8, line ends unchanged); makes its folder where needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
@@ -53,7 +53,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replace `path` by `value` as indented JSON."""
+    """Replace the file `path` by `value` as indented JSON."""
     write_atomic(path, json.dumps(value, indent=2) + "\n")
 
 
@@ -67,10 +67,10 @@ def read_json(path: Path) -> Any:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; at the end it becomes `target`, complete on disk.
+    """Yield an empty folder to fill; at the end of the block it is flushed to disk and renamed to `target`.
 
-    Where `target` exists by then, it stays and the new one is dropped: folders are named after what decides their
-    content, so another process was first with the same. After an exception nothing of the new folder is left.
+    Where `target` exists by then, it stays and the new folder is removed: folders are named after what decides their
+    content, so another process has made the same. After an exception nothing of the new folder is left.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -93,32 +93,31 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder that is not seen half empty at any moment."""
+    """Remove a folder; other processes see it complete or not at all."""
     doomed = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    with suppress(FileNotFoundError):  # another command was first
+    with suppress(FileNotFoundError):  # another command has removed it
         folder.rename(doomed / folder.name)
     shutil.rmtree(doomed, ignore_errors=True)
 
 
 @contextmanager
-def alone(
-    lock: Path, seconds: float, otherwise: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
+def exclusive(
+    lock: Path, timeout: float, message: str, waiting: Callable[[], AbstractContextManager[None]] = nullcontext
 ) -> Iterator[None]:
-    """Only one process at a time holds `lock`, a file that is made; waits so long, then raises UserError(otherwise).
+    """Hold a lock file that only one process at a time can hold; raises UserError(message) after `timeout` seconds.
 
-    waiting: entered while it waits for longer than a moment. The lock ends with the process that holds it, however that
-    ends.
+    waiting: entered while it waits for longer than a second. The system releases the lock of a process that ends.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock)
     try:
         try:
-            held.acquire(timeout=min(seconds, _MOMENT))
+            held.acquire(timeout=min(timeout, _SILENT))
         except Timeout:
             with waiting():
-                held.acquire(timeout=max(0.0, seconds - _MOMENT))
+                held.acquire(timeout=max(0.0, timeout - _SILENT))
     except Timeout:
-        raise UserError(otherwise) from None
+        raise UserError(message) from None
     try:
         yield
     finally:
@@ -126,7 +125,7 @@ def alone(
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flush a folder's entries, so that a rename in it survives a power cut."""
+    """Flush a folder's entries, so that a rename in it survives a power failure."""
     if os.name == "nt":  # Windows cannot open a folder for this
         return
     handle = os.open(folder, os.O_RDONLY)

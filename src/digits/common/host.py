@@ -1,4 +1,4 @@
-"""What the machine says of this process."""
+"""The model of this machine's processor, and the peak memory of this process."""
 
 import platform
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def peak_memory() -> float:
-    """Largest memory that this process has had so far, in MB (10^6 bytes); nan where the system does not tell."""
+    """Peak resident memory of this process so far, in MB (10^6 bytes); nan where the system does not report it."""
     status = Path("/proc/self/status")
     if status.exists():  # Linux; its getrusage would report the parent's memory where that is larger
         found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text())
@@ -20,7 +20,7 @@ def peak_memory() -> float:
 
 
 def processor() -> str:
-    """The processor's name and which of the instructions it has that matter for networks."""
+    """The processor's model, and which of the instruction sets it has that speed up networks."""
     try:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""The log file of whatever takes long."""
+"""The package's logger, and log files of commands that take long."""
 
 import logging
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ log = logging.getLogger("digits")
 
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
-    """Send the package's log to the end of a file meanwhile."""
+    """Append the package's log messages to a file until the end of the block."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))

@@ -1,4 +1,4 @@
-"""Which names are meant: the nearest valid one, and those that wildcards choose."""
+"""Names that a user types: selected by wildcards, and corrected by the nearest valid name."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -8,24 +8,27 @@ from typing import Any
 from digits.common.errors import UserError
 
 
-def nearest(name: str, known: Iterable[Any], section: Sequence[str] = ()) -> str:
-    """Words to put behind a fault, "; did you mean ...?" with the nearest valid name, or none where none is near."""
-    close = difflib.get_close_matches(name, [str(each) for each in known], n=1, cutoff=0.5)
-    return f"; did you mean {'.'.join([*section, close[0]])}?" if close else ""
+def did_you_mean(name: str, valid: Iterable[Any], section: Sequence[str] = ()) -> str:
+    """The end of a message, "; did you mean ...?" with the valid name nearest to `name`; "" where none is near.
 
-
-def nearest_or_all(name: str, known: Iterable[Any], section: Sequence[str] = ()) -> str:
-    """As `nearest`, but all valid names where none is near."""
-    names = [str(each) for each in known]
-    return nearest(name, names, section) or (f"; known here: {', '.join(names)}" if names else "")
-
-
-def choose(wanted: Sequence[str], known: Sequence[str], what: str) -> list[str]:
-    """Names among `known` that the names and wildcards (* and ?) in `wanted` mean; all where nothing is wanted.
-
-    Raises UserError for a word that means none; `what` says what the names are names of.
+    section: keys that lead to the valid names; they are put before the name that is suggested.
     """
-    for word in wanted:
-        if not any(fnmatchcase(name, word) for name in known):
-            raise UserError(f"ONLY: there is no {what} {word!r}{nearest_or_all(word, known)}")
-    return [name for name in known if not wanted or any(fnmatchcase(name, word) for word in wanted)]
+    near = difflib.get_close_matches(name, [str(each) for each in valid], n=1, cutoff=0.5)
+    return f"; did you mean {'.'.join([*section, near[0]])}?" if near else ""
+
+
+def hint(name: str, valid: Iterable[Any], section: Sequence[str] = ()) -> str:
+    """As `did_you_mean`; where no name is near, "; known here: ..." with all valid names, "" if there are none."""
+    names = [str(each) for each in valid]
+    return did_you_mean(name, names, section) or (f"; known here: {', '.join(names)}" if names else "")
+
+
+def select_names(patterns: Sequence[str], names: Sequence[str], noun: str) -> list[str]:
+    """The names that match any of the patterns, with * and ? as wildcards, in their own order; all without a pattern.
+
+    Raises UserError for a pattern that matches no name; `noun` says in it what the names are names of.
+    """
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise UserError(f"ONLY: there is no {noun} {pattern!r}{hint(pattern, names)}")
+    return [name for name in names if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)]

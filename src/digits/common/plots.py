@@ -1,16 +1,18 @@
-"""Pictures in files: drawn in colours that all readers tell apart, each kept with what it shows in words."""
+"""Figures as files: colours that all readers can tell apart, PNGs kept together with what they show in words."""
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
+import numpy as np
 from cycler import cycler
 from matplotlib import pyplot as plt
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
+from numpy.typing import NDArray
 
 from digits.common.files import read_json, write_json
 
@@ -23,7 +25,7 @@ _LETTERS = 10  # of a title, per inch
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG, and what it shows in words."""
+    """A PNG file, and what it shows in words."""
 
     title: str
     path: Path
@@ -31,9 +33,9 @@ class Picture:
 
 @contextmanager
 def drawing(style: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Within it figures are drawn into files, also where there is no screen; they are closed at its end.
+    """Draw into files, also where there is no screen; all figures are closed at the end.
 
-    A seventh curve and those that follow are dashed. style: of Matplotlib's parameters.
+    The seventh curve and those after it are dashed. style: Matplotlib's rcParams.
     """
     plt.switch_backend("agg")
     curves = cycler(linestyle=["-", "--"]) * cycler(color=COLOURS)
@@ -45,38 +47,49 @@ def drawing(style: Mapping[str, Any] | None = None) -> Iterator[None]:
             plt.close("all")
 
 
+def draw_images(figure: FigureBase, images: NDArray[np.uint8], titles: Sequence[str], columns: int) -> None:
+    """A grid of images, dark on light, each under its title; images: (n, height, width), 0 to 255."""
+    axes = figure.subplots(max(1, -(-len(images) // columns)), columns, squeeze=False)
+    for part in axes.flat:
+        part.set_axis_off()
+    for part, image, title in zip(axes.flat, images, titles, strict=False):
+        part.imshow(image, cmap="gray_r", vmin=0, vmax=255)
+        part.set_title(title, fontsize=7)
+
+
 def as_png(figure: Figure, dpi: int) -> bytes:
-    """A figure as the content of a PNG file."""
-    written = io.BytesIO()
-    figure.savefig(written, format="png", dpi=dpi)
-    return written.getvalue()
+    """A figure as the content of a PNG file; dpi: dots per inch."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=dpi)
+    return content.getvalue()
 
 
-def write_pictures(folder: Path, of: str, drawn: Mapping[str, Callable[[], str | None]]) -> dict[str, Picture]:
-    """Draw the pictures of which there is something to show, in place of those that the folder has; returns them.
+def write_pictures(folder: Path, source: str, draw: Mapping[str, Callable[[], str | None]]) -> dict[str, Picture]:
+    """Replace the folder's PNGs by those that there is data for; returns them by name.
 
-    of: what they are pictures of, for `read_pictures`. drawn: by the picture's name, what draws it as pyplot's current
-    figure and says what it shows; None: there is nothing to draw.
+    source: identifies the data that they show, for `read_pictures`. draw: by name, a function that draws on pyplot's
+    current figure and returns its title, or None where there is nothing to draw.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
-    written = {}
-    for name, draw in drawn.items():
+    pictures = {}
+    for name, draw_one in draw.items():
         with drawing():
-            if title := draw():
+            if title := draw_one():
                 figure = plt.gcf()
                 figure.suptitle(fill(title, int(_LETTERS * figure.get_figwidth())))
                 figure.tight_layout()
                 figure.savefig(folder / f"{name}.png", dpi=_DPI)
-                written[name] = Picture(title, folder / f"{name}.png")
-    write_json(folder / _TITLES, {"of": of, "titles": {name: picture.title for name, picture in written.items()}})
-    return written
+                pictures[name] = Picture(title, folder / f"{name}.png")
+    titles = {name: picture.title for name, picture in pictures.items()}
+    write_json(folder / _TITLES, {"source": source, "titles": titles})
+    return pictures
 
 
-def read_pictures(folder: Path, of: str) -> dict[str, Picture]:
-    """The pictures that were written last, by name; {} where they are of something else."""
-    known = read_json(folder / _TITLES)
-    if not known or known.get("of") != of:
+def read_pictures(folder: Path, source: str) -> dict[str, Picture]:
+    """The pictures that were written last, by name; {} where they show other data than `source`."""
+    content = read_json(folder / _TITLES)
+    if not content or content.get("source") != source:
         return {}
-    return {name: Picture(title, folder / f"{name}.png") for name, title in known["titles"].items()}
+    return {name: Picture(title, folder / f"{name}.png") for name, title in content["titles"].items()}

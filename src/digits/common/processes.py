@@ -1,4 +1,4 @@
-"""Work in a process of its own: its memory comes back, and what ends it ends nothing else."""
+"""A task in a subprocess: its memory is returned when it ends, and a crash of it ends nothing else."""
 
 import gc
 import multiprocessing
@@ -15,63 +15,63 @@ from typing import Any
 
 from digits.common.errors import UserError
 
-Ask = Callable[[Any], Any]
+Send = Callable[[Any], Any]  # sends a message to the parent process, returns its reply
 
-_GLANCE = 0.2  # seconds between two looks at whether it shall be stopped
-_LAST_WORDS = 10.0  # seconds that a process may take to end after its last message
+_POLL_INTERVAL = 0.2  # seconds between two checks of `stop`
+_EXIT_TIMEOUT = 10.0  # seconds that a process may take to exit once its pipe is closed
 
 
 class ProcessDiedError(Exception):
-    """The work did not come to its end; says why."""
+    """The subprocess did not finish its task; says why."""
 
 
 class ProcessTimeoutError(ProcessDiedError):
-    """The work took too long."""
+    """The task took too long."""
 
 
 class ProcessStoppedError(ProcessDiedError):
-    """It was stopped by whoever started it."""
+    """The task was stopped by `stop`."""
 
 
 def run_in_subprocess(
-    work: Callable[[Any, Ask], None],
-    order: Any,
-    answer: Callable[[Any], Any],
-    seconds: float,
+    task: Callable[[Any, Send], None],
+    argument: Any,
+    on_message: Callable[[Any], Any],
+    timeout: float,
     preload: Sequence[str] = (),
-    first: float = inf,
+    first_message_timeout: float = inf,
     stop: threading.Event | None = None,
 ) -> None:
-    """Call work(order, ask) in a process of its own, where ask(message) returns what answer(message) returns here.
+    """Call task(argument, send) in a subprocess, where send(message) returns what on_message(message) returns here.
 
-    work: a function of a module; order, messages and answers are pickled. seconds: until the process is killed; first:
-    until it is killed where there was no message yet. stop: once it is set, the process is killed. preload: modules
-    that every process has from its start, loaded once where the system can fork. Raises ProcessDiedError with the
-    cause where the work raises or is killed, ProcessTimeoutError where it takes too long, ProcessStoppedError where it
-    was stopped. The process ends with the one that started it.
+    task: a function at the top of a module; argument, messages and replies are pickled. timeout: seconds after which
+    the process is killed; first_message_timeout: the same as long as there was no message. stop: once it is set, the
+    process is killed. preload: modules that are imported once, and that every subprocess then has from its start, where
+    the system can fork. Raises ProcessDiedError with the cause where the task raises or is killed, ProcessTimeoutError
+    after a timeout, ProcessStoppedError after `stop`. The subprocess ends with the process that started it.
     """
     context = _context(tuple(preload))
     here, there = context.Pipe()
-    process = context.Process(target=_main, args=(work, order, there), daemon=True)
+    process = context.Process(target=_main, args=(task, argument, there), daemon=True)
     process.start()
     there.close()
-    started, allowed = monotonic(), min(first, seconds)
+    started, allowed = monotonic(), min(first_message_timeout, timeout)
     try:
         while (left := started + allowed - monotonic()) > 0:
             if stop and stop.is_set():
                 raise ProcessStoppedError("was stopped")
-            if not here.poll(min(left, _GLANCE)):
+            if not here.poll(min(left, _POLL_INTERVAL)):
                 continue
             kind, message = here.recv()
             if kind == "done":
                 return
             if kind == "failed":
                 raise ProcessDiedError(message)
-            here.send(answer(message))
-            allowed = seconds
+            here.send(on_message(message))
+            allowed = timeout
         raise ProcessTimeoutError(f"took longer than {allowed:.0f} s")
     except (EOFError, ConnectionError):
-        process.join(_LAST_WORDS)
+        process.join(_EXIT_TIMEOUT)
         raise ProcessDiedError(_cause(process.exitcode)) from None
     finally:
         process.kill()
@@ -91,23 +91,23 @@ def _context(preload: tuple[str, ...]) -> "ForkServerContext | SpawnContext":
 
 def _cause(exitcode: int | None) -> str:
     if exitcode == -signal.SIGKILL:
-        return "its process was killed, most often for want of memory"
+        return "its process was killed, most often because memory ran out"
     if exitcode is not None and exitcode < 0:
         return f"its process was ended by {signal.Signals(-exitcode).name}"
-    return f"its process ended without a word, with exit status {exitcode}"
+    return f"its process ended without an error message, with exit status {exitcode}"
 
 
-def _main(work: Callable[[Any, Ask], None], order: Any, there: Connection) -> None:
-    gc.freeze()  # what was loaded before the fork stays: each collection that went through it would also copy it
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that started it is told as well, and ends it
+def _main(task: Callable[[Any, Send], None], argument: Any, there: Connection) -> None:
+    gc.freeze()  # keeps the collector off the objects from before the fork, whose memory it would copy
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C too, and kills this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
-    def ask(message: Any) -> Any:
-        there.send(("ask", message))
+    def send(message: Any) -> Any:
+        there.send(("message", message))
         return there.recv()
 
     try:
-        work(order, ask)
+        task(argument, send)
     except UserError as error:
         there.send(("failed", str(error)))
     except Exception as error:

@@ -2,7 +2,8 @@
 
 from digits.config.baselines import MlpSpec
 from digits.config.competition import Competition
-from digits.config.load import load_params, validate
+from digits.config.faults import validate
+from digits.config.load import load_params
 from digits.config.networks import CnnSpec
 from digits.config.paths import Paths
 from digits.config.schema import (

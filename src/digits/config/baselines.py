@@ -1,4 +1,4 @@
-"""The models of scikit-learn, each with its parameters."""
+"""The scikit-learn models of `make baseline`, with their parameters under scikit-learn's own names."""
 
 from typing import Annotated, Literal
 
@@ -8,14 +8,14 @@ from digits.config.section import Augment, LearningRate, Section, Share, Widths
 
 
 class Preprocessed(Section):
-    """What happens to the images before a scikit-learn classifier sees them."""
+    """Preprocessing of the images for a classifier. n_components: of the PCA; None: none, the pixels themselves."""
 
     deskew: bool
     n_components: Annotated[int, Field(ge=1)] | None
 
 
 class Perceptron(Preprocessed):
-    """What scikit-learn's MLPClassifier is always told; as in all specs of scikit-learn's, under its own names."""
+    """Parameters that each MLPClassifier has here."""
 
     hidden_layer_sizes: Widths
     activation: Literal["identity", "logistic", "tanh", "relu"]
@@ -35,7 +35,7 @@ class MlpSpec(Perceptron):
 
 
 class AugmentedMlpSpec(Perceptron):
-    """An MLPClassifier that sees every image distorted anew in every epoch."""
+    """An MLPClassifier whose training images are augmented anew in every epoch; see models.baselines.augmented_mlp."""
 
     kind: Literal["augmented-mlp"]
     batch_size: Annotated[int, Field(ge=1)]
@@ -62,7 +62,7 @@ class KnnSpec(Preprocessed):
 
 
 class SvmSpec(Preprocessed):
-    """A scikit-learn SVC with the Gaussian kernel, its decisions turned into probabilities."""
+    """A scikit-learn SVC with the Gaussian kernel, and probabilities calibrated on a share of the training images."""
 
     kind: Literal["svm"]
     C: Annotated[float, Field(gt=0)]

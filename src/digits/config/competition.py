@@ -1,4 +1,4 @@
-"""The shape of a competition's files."""
+"""The files of a competition: names, columns and sizes."""
 
 from typing import Annotated, Any, Self
 
@@ -13,7 +13,7 @@ Rows = Annotated[int, Field(ge=1)] | None
 
 
 class Competition(Section):
-    """The shape of a competition's files."""
+    """Names, columns and sizes of a competition's files; params.yaml has the meaning of each key."""
 
     slug: Name
     train_file: FileName
@@ -23,8 +23,8 @@ class Competition(Section):
     test_id_column: str | None
     pixel_prefix: str
     first_pixel: Annotated[int, Field(ge=0)]
-    submission_id: str
-    submission_label: str
+    submission_id_column: str
+    submission_label_column: str
     first_id: Annotated[int, Field(ge=0)]
     image_shape: Shape
     classes: Annotated[int, Field(ge=2, le=256)]
@@ -47,7 +47,7 @@ class Competition(Section):
 
     @property
     def pixels(self) -> int:
-        """Pixels per image."""
+        """Number of pixels of an image."""
         return self.image_shape[0] * self.image_shape[1]
 
     @property

@@ -21,7 +21,7 @@ Initializer = Literal[
 
 
 def _word(key: str) -> BeforeValidator:
-    """A word alone stands for a section that has this key and nothing else."""
+    """Accepts a word in place of a section with this key alone, as `adam` for {name: adam}."""
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
@@ -40,7 +40,7 @@ OptimizerName = Literal["sgd", OtherName]
 
 
 class OtherOptimizer(Section):
-    """An optimizer that has no parameters of its own here but the learning rate; the rest are Keras' defaults."""
+    """An optimizer whose only parameter here is the learning rate; the others have Keras' defaults."""
 
     name: OtherName
 
@@ -49,7 +49,7 @@ Optimizer = Annotated[Sgd | OtherOptimizer, Field(discriminator="name"), _word("
 
 
 class Steady(Section):
-    """A learning rate that stays, or falls along half a cosine to 0."""
+    """A learning rate that is constant, or falls along half a cosine to 0."""
 
     kind: Literal["constant", "cosine"]
 
@@ -62,14 +62,14 @@ class InverseTime(Section):
 
 
 class OneCycle(Section):
-    """A rise in a line over the share `warmup` of all steps, then a fall along half a cosine to 0."""
+    """A linear rise over the share `warmup` of all steps, then a fall along half a cosine to 0."""
 
     kind: Literal["one-cycle"]
     warmup: Share
 
 
 class Plateau(Section):
-    """Times `factor` whenever the log loss on the fold's valid part has not fallen for `patience` epochs."""
+    """Multiplied by `factor` when the log loss on the fold's validation part has not fallen for `patience` epochs."""
 
     kind: Literal["plateau"]
     factor: Annotated[float, Field(gt=0, lt=1)]
@@ -80,7 +80,10 @@ Schedule = Annotated[Steady | InverseTime | OneCycle | Plateau, Field(discrimina
 
 
 class TtaView(Section):
-    """One way of looking at an image, in degrees, shares of the size and pixels down and right; 0 where not said."""
+    """A transformed copy of an image, for test-time augmentation.
+
+    rotation, shear: degrees. zoom: share of the size. shift: pixels, (down, right).
+    """
 
     rotation: Annotated[float, Field(ge=-180, le=180)] = 0.0
     zoom: Annotated[float, Field(gt=-1, le=4)] = 0.0
@@ -89,7 +92,7 @@ class TtaView(Section):
 
 
 class CnnSpec(Section):
-    """A Keras network and how it is trained."""
+    """A Keras network and how it is trained; params.yaml has the units and the meaning of each key."""
 
     kind: Literal["cnn"]
     layers: Layers
@@ -121,8 +124,8 @@ class CnnSpec(Section):
     def _what_goes_together(self) -> Self:
         if self.ema_momentum is not None and (self.restore_best_weights or self.early_stopping_patience is not None):
             raise ValueError(
-                "ema_momentum averages to the last epoch; restore_best_weights and early_stopping_patience would judge "
-                "weights without it"
+                "ema_momentum averages to the last epoch, restore_best_weights and early_stopping_patience judge "
+                "weights without that average; use one or the other"
             )
         if self.clipnorm is not None and self.clipvalue is not None:
             raise ValueError("clipnorm and clipvalue exclude each other")

@@ -1,4 +1,4 @@
-"""Where everything lies, from the project's root down."""
+"""The folders of the project."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Paths:
-    """The project's folders; nothing is made by naming it here."""
+    """Folders and files below the project's root; none is created here."""
 
     root: Path
 
@@ -17,12 +17,12 @@ class Paths:
 
     @property
     def copies(self) -> Path:
-        """Files that the user has named, unpacked; one folder per content."""
+        """Files that DATA= names, unpacked; one folder per content."""
         return self.raw / "copies"
 
     @property
     def downloads(self) -> Path:
-        """Archives that Kaggle was asked for, as it ships them."""
+        """Archives that were downloaded from Kaggle, as it ships them."""
         return self.raw / "kaggle"
 
     @property
@@ -42,7 +42,7 @@ class Paths:
 
     @property
     def studies(self) -> Path:
-        """One folder per study of `tune`."""
+        """One folder per study of `make tune`."""
         return self.runs / "tune"
 
     @property
@@ -52,10 +52,10 @@ class Paths:
 
     @property
     def ledger(self) -> Path:
-        """One line per submission."""
+        """The log of submissions: one line per event."""
         return self.submissions / "ledger.csv"
 
     @property
     def reports(self) -> Path:
-        """Tables and pages for people."""
+        """Tables, plots and pages for people."""
         return self.root / "reports"

@@ -1,4 +1,4 @@
-"""What params.yaml may say: one frozen model per section, every value with its type and range.
+"""The sections of params.yaml, one frozen model each, every value with its type and range.
 
 The values themselves, with their units and reasons, stand in params.yaml and nowhere else: no field of a section
 has a default here.
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from digits.common.matching import nearest_or_all
+from digits.common.matching import hint
 from digits.config.baselines import BaselineSpec
 from digits.config.competition import Competition
 from digits.config.networks import CnnSpec
@@ -16,7 +16,7 @@ from digits.config.section import Name, Section, Seed, overlay
 from digits.models.architecture import output_size, parse_layers
 from digits.models.search_space import narrow_space
 
-DEFAULT = "default"  # name of the network that `train` describes, without any of `networks`
+DEFAULT = "default"  # name of the network that `train` describes by itself
 Normalise = Literal["/255", "/256", "standard", "minmax", "none"]
 
 
@@ -51,7 +51,7 @@ class TuneParams(Section):
     max_cost: Annotated[float, Field(gt=0)]
     finalists: Annotated[int, Field(ge=1, le=100)]
     seeds: Annotated[int, Field(ge=1, le=100)]
-    timeout: Annotated[float, Field(gt=0)]
+    trial_timeout: Annotated[float, Field(gt=0)]
     enqueue: dict[Name, dict[str, Any]]
     initial_point: dict[str, Any]
     space: dict[str, Any]
@@ -83,14 +83,14 @@ class EnsembleParams(Section):
 
 
 class SubmitParams(Section):
-    """What goes with a submission, and whether there is a competition to send it to."""
+    """The message of a submission, and whether Kaggle has a competition to upload it to."""
 
     message: Annotated[str, Field(max_length=200)]
     upload: bool
 
 
 class KaggleParams(Section):
-    """How long to wait for Kaggle, and how often to try."""
+    """Limits of time for Kaggle's answers, and the number of tries."""
 
     timeout: Annotated[float, Field(gt=0, le=3600)]
     retries: Annotated[int, Field(ge=0, le=20)]
@@ -114,19 +114,10 @@ class Params(Section):
     kaggle: KaggleParams
 
     def network(self, name: str) -> CnnSpec:
-        """`train`, with what the network of that name says laid over it; DEFAULT: alone. Raises ValidationError."""
+        """`train` with the section of that name in `networks` over it; DEFAULT: `train` alone. Raises KeyError."""
         if name == DEFAULT:
             return self.train.spec
         return CnnSpec.model_validate(overlay(self.train.spec.model_dump(), self.networks[name]))
-
-    @model_validator(mode="after")
-    def _networks_are_there(self) -> Self:
-        for key, names in (("candidates", self.train.candidates), ("extra", self.train.extra)):
-            for name in names:
-                if name not in (DEFAULT, *self.networks):
-                    hint = nearest_or_all(name, self.networks, ["networks"])
-                    raise ValueError(f"train.{key}: there is no network {name!r}{hint}")
-        return self
 
     def fits(self, network: CnnSpec) -> bool:
         """Whether the competition's images are large enough for a network."""
@@ -138,16 +129,34 @@ class Params(Section):
 
     @property
     def too_large(self) -> tuple[str, ...]:
-        """Names in `train.candidates` and `train.extra` of the networks that the images are too small for."""
+        """Names in `train.candidates` and `train.extra` of the networks that need larger images."""
         names = (*self.train.candidates, *self.train.extra)
         return tuple(name for name in names if not self.fits(self.network(name)))
 
+    @property
+    def tuned_kind(self) -> str:
+        """Kind of the model that `make tune` searches parameters for: cnn or mlp."""
+        return "cnn" if self.tune.model == "train" else self.baseline.models[self.tune.model].kind
+
     @model_validator(mode="after")
-    def _networks_are_networks(self) -> Self:
-        for name, overrides in self.networks.items():
-            self._refuse_no_network(("networks", name), overrides)
-        for name, overrides in self.tune.enqueue.items():
-            self._refuse_no_network(("tune", "enqueue", name), overrides)
+    def _networks_exist(self) -> Self:
+        for key, names in (("candidates", self.train.candidates), ("extra", self.train.extra)):
+            for name in names:
+                if name not in (DEFAULT, *self.networks):
+                    near = hint(name, self.networks, ["networks"])
+                    raise ValueError(f"train.{key}: there is no network {name!r}{near}")
+        return self
+
+    @model_validator(mode="after")
+    def _networks_are_valid(self) -> Self:
+        for path, networks in (("networks", self.networks), ("tune.enqueue", self.tune.enqueue)):
+            for name, overrides in networks.items():
+                try:
+                    CnnSpec.model_validate(overlay(self.train.spec.model_dump(), overrides))
+                except ValidationError as error:
+                    fault = error.errors()[0]
+                    key = ".".join(map(str, (path, name, *fault["loc"])))
+                    raise ValueError(f"{key} = {fault['input']!r}: {fault['msg']}") from None
         return self
 
     @model_validator(mode="after")
@@ -161,33 +170,14 @@ class Params(Section):
             )
         return self
 
-    def _refuse_no_network(self, where: tuple[str, ...], overrides: dict[str, Any]) -> None:
-        """Raise ValueError, with the key, where overrides of `train` are no network."""
-        try:
-            CnnSpec.model_validate(overlay(self.train.spec.model_dump(), overrides))
-        except ValidationError as error:
-            fault = error.errors()[0]
-            key = ".".join(map(str, (*where, *fault["loc"])))
-            raise ValueError(f"{key} = {fault['input']!r}: {fault['msg']}") from None
-        except ValueError as error:
-            raise ValueError(f"{'.'.join(where)}: {error}") from None
-
-    @property
-    def tuned_kind(self) -> str:
-        """Kind of the model that `tune` searches parameters for."""
-        return "cnn" if self.tune.model == "train" else self.baseline.models[self.tune.model].kind
-
     @model_validator(mode="after")
-    def _what_is_tuned(self) -> Self:
+    def _search_is_valid(self) -> Self:
         models = ["train", *(name for name, spec in self.baseline.models.items() if spec.kind == "mlp")]
         if self.tune.model not in models:
             raise ValueError(f"tune.model = {self.tune.model!r}, but it must be one of {', '.join(models)}")
-        try:
-            narrow_space(self.tuned_kind, self.tune.space)
-        except ValueError as error:
-            raise ValueError(f"tune.space.{error}") from None
-        try:
-            narrow_space("cnn", self.tune.initial_point)
-        except ValueError as error:
-            raise ValueError(f"tune.initial_point.{error}") from None
+        for key, kind in (("space", self.tuned_kind), ("initial_point", "cnn")):
+            try:
+                narrow_space(kind, getattr(self.tune, key))
+            except ValueError as error:
+                raise ValueError(f"tune.{key}.{error}") from None
         return self

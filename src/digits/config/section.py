@@ -1,33 +1,36 @@
-"""What all sections of params.yaml have in common, and the types of values that occur in several."""
+"""The base class of all sections of params.yaml, types of values that several of them have, and how two are merged."""
 
-from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
-def overlay(below: dict[str, Any], above: dict[str, Any], whole: Collection[str] = (), key: str = "") -> dict[str, Any]:
-    """`above` over `below`, dictionary by dictionary.
+class Replacement(dict[str, Any]):
+    """A section that `overlay` puts in the place of the one below it, instead of merging the two."""
 
-    Replaced as a whole are those whose full key is in `whole`, and those that are of another sort, as a schedule of
-    another kind or an optimizer of another name: what the one below it says means nothing to them.
+
+def overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """`above` merged into `below`, section by section; a new dictionary, without any Replacement in what is new.
+
+    A section of `above` replaces the one below where it is a Replacement, or has another `kind` or `name`: what was
+    said of a one-cycle schedule means nothing to a plateau.
     """
     merged = dict(below)
-    for name, value in above.items():
-        path, other = f"{key}.{name}" if key else name, below.get(name)
-        if isinstance(value, dict) and isinstance(other, dict) and path not in whole and _same_sort(other, value):
-            merged[name] = overlay(other, value, whole, path)
-        else:
-            merged[name] = value
+    for key, value in above.items():
+        merged[key] = overlay(_beneath(below.get(key), value), value) if isinstance(value, dict) else value
     return merged
 
 
-def _same_sort(below: dict[str, Any], above: dict[str, Any]) -> bool:
-    return all(above.get(tag, below.get(tag)) == below.get(tag) for tag in ("kind", "name"))
+def _beneath(below: Any, above: dict[str, Any]) -> dict[str, Any]:
+    """The section that `above` is merged into; {} where it replaces what is below."""
+    if not isinstance(below, dict) or isinstance(above, Replacement):
+        return {}
+    same_sort = all(above.get(tag, below.get(tag)) == below.get(tag) for tag in ("kind", "name"))
+    return below if same_sort else {}
 
 
 class Section(BaseModel):
-    """Frozen; unknown keys and wrong types are refused, and nothing is converted silently."""
+    """A frozen section; unknown keys and values of a wrong type are refused, nothing is converted silently."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -41,7 +44,11 @@ LearningRate = Annotated[float, Field(gt=0, le=10)]
 
 
 class Augment(Section):
-    """Largest random distortions of a training image, and the sd of its elastic field; see models.augmentation."""
+    """Random augmentation of the training images; see digits.models.augmentation.
+
+    The largest rotation and shear in degrees, zoom as a share of the size, shift in pixels; elastic: the standard
+    deviation of the smooth random field of displacements, in pixels.
+    """
 
     rotation: Annotated[float, Field(ge=0, le=180)]
     zoom: Share

@@ -1,4 +1,4 @@
-"""The competition's files -> arrays in folds, checked against each other."""
+"""The competition's files -> the arrays of a dataset, checked against each other."""
 
 import hashlib
 from pathlib import Path
@@ -16,10 +16,10 @@ from digits.data.sources import Source
 
 
 def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Arrays and `about`, as in `Dataset`. Raises UserError with every fault of a file, or of the files together."""
+    """Arrays and `about`, as in `Dataset`. Raises UserError with every fault of a file, or where files do not match."""
     competition, split = params.competition, params.data
     files = Path(source.folder)
-    # the practice set stands in for the competition's files, in every respect but their number of rows
+    # the practice set has the competition's columns, but not its number of rows
     practice = source.provenance == "practice"
     expected = (None, None) if practice else (competition.train_rows, competition.test_rows)
     train = read_train(files / competition.train_file, competition, expected[0], on_bytes)
@@ -37,9 +37,9 @@ def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str
     }
     repeated, shared = int((groups != np.arange(len(groups))).sum()), count_shared(train.images, test.images)
     if repeated:
-        notices.append(f"{competition.train_file}: {repeated:,} images repeat another; each stays in the other's fold")
+        notices.append(f"{competition.train_file}: {repeated:,} images repeat another; repeated images share a fold")
     if shared:
-        notices.append(f"WARNING: {shared:,} images of {competition.test_file} stand in {competition.train_file} too")
+        notices.append(f"WARNING: {shared:,} images of {competition.test_file} occur in {competition.train_file} too")
     about = {
         "slug": competition.slug,
         "provenance": source.provenance,
@@ -57,25 +57,27 @@ def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str
 
 
 def _ids(competition: Competition, source: Source, test: Table, notices: list[str]) -> NDArray[np.int64]:
-    """Ids of the test images, as the sample submission, the test file or params.yaml has them."""
+    """Ids of the test images, (m,): of the sample submission, else of the test file, else counted from first_id."""
     counted = np.arange(competition.first_id, competition.first_id + len(test.images))
     own = counted if test.extra is None else test.extra
     if competition.sample_file not in source.sha256:
-        notices.append(f"there is no {competition.sample_file}; ids run from {own[0]} to {own[-1]}")
+        notices.append(f"{competition.sample_file} is missing; ids run from {own[0]} to {own[-1]}")
         return own
     ids = read_sample_ids(Path(source.folder) / competition.sample_file, competition)
     if len(ids) != len(test.images):
         raise UserError(
             f"{competition.sample_file} has {len(ids):,} ids, {competition.test_file} has {len(test.images):,} images; "
-            "they are not of one download, take all files anew"
+            "they are of different downloads; download all files again"
         )
     if test.extra is not None and not np.array_equal(own, ids):
-        raise UserError(f"{competition.test_file}: its ids are not those of {competition.sample_file}")
+        raise UserError(
+            f"{competition.test_file}: its ids differ from those of {competition.sample_file}; download both again"
+        )
     return ids
 
 
 def _hash(arrays: dict[str, NDArray[Any]], competition: Competition) -> str:
-    """Hash of shapes, types and content, and of what the content means."""
+    """SHA-256, in hex, of names, dtypes, shapes and content of the arrays, image shape and number of classes."""
     digest = hashlib.sha256(f"{competition.image_shape} {competition.classes}".encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())

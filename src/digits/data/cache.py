@@ -1,4 +1,4 @@
-"""Where the arrays of some files and params are cached: a folder named after everything that decides their content."""
+"""The name of the folder that caches a dataset: a fingerprint of everything that decides its content."""
 
 from digits.common.code_version import code_version
 from digits.common.files import fingerprint
@@ -7,7 +7,7 @@ from digits.data.sources import Source
 
 
 def folder_name(params: Params, source: Source) -> str:
-    """Name of the folder for these files, params and code; it is there, or still to be made."""
+    """Name of the folder below data/processed for these params, these files and the code that prepares them."""
     decisive = {
         "files": source.sha256,
         "provenance": source.provenance,

@@ -1,4 +1,4 @@
-"""The arrays that every stage after `prepare` shares, in a folder named after their content."""
+"""The arrays that every command after `prepare` uses, saved to a folder and loaded from it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from digits.common.errors import UserError
 from digits.common.files import atomic_folder, read_json, write_json
 
-HOLDOUT = -1  # in place of a fold's number
+HOLDOUT = -1  # in `folds`, in place of a fold's number
 _ARRAYS = ("images", "labels", "folds", "test_images", "test_ids")
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A competition's images, ready to be fitted.
+    """A competition's images, ready for fits.
 
     images: uint8 (n, pixels), 0..255. labels: int64 (n,), 0..classes-1. folds: int8 (n,), 0.. or HOLDOUT.
     test_images: uint8 (m, pixels). test_ids: int64 (m,), in the order of the sample submission.
-    about: what else is known, a JSON-like dictionary: slug, provenance, source, source_sha256, image_shape, classes,
-    hash, class_counts, repeated, shared_with_test, notices. `hash` covers all arrays, the image shape and the number of
+    about: metadata, a JSON-like dictionary: slug, provenance, source, source_sha256, image_shape, classes, hash,
+    class_counts, repeated, shared_with_test, notices. `hash` covers all arrays, the image shape and the number of
     classes: equal hashes are equal data in equal folds.
     """
 
@@ -35,7 +35,7 @@ class Dataset:
 
     @property
     def hash(self) -> str:
-        """Hash of all arrays."""
+        """SHA-256 of all arrays, in hex."""
         return str(self.about["hash"])
 
     @property
@@ -56,30 +56,34 @@ class Dataset:
 
     @property
     def fold_count(self) -> int:
-        """Number of folds, the holdout not counted."""
+        """Number of folds, without the holdout."""
         return int(self.folds.max()) + 1
 
     def train_rows(self, fold: int | None) -> NDArray[np.int64]:
-        """Rows that the model of `fold` learns from: all but that fold and the holdout. None: every labelled image."""
-        return np.flatnonzero((self.folds != fold) & (self.folds != HOLDOUT) | (fold is None))
+        """Rows that the model of `fold` is fitted on: all but that fold and the holdout. None, a refit: all rows."""
+        if fold is None:
+            return np.arange(len(self.folds))
+        return np.flatnonzero((self.folds != fold) & (self.folds != HOLDOUT))
 
     def valid_rows(self, fold: int | None) -> NDArray[np.int64]:
-        """Rows that the model of `fold` predicts out of fold; none where it has learned from all."""
-        return np.flatnonzero((self.folds == fold) & (fold is not None))
+        """Rows that the model of `fold` predicts out of fold. None, a refit: no rows."""
+        if fold is None:
+            return np.arange(0)
+        return np.flatnonzero(self.folds == fold)
 
     @property
     def working_rows(self) -> NDArray[np.int64]:
-        """Rows of all folds: what every choice is made on."""
+        """Rows of all folds: every choice is made on them."""
         return np.flatnonzero(self.folds != HOLDOUT)
 
     @property
     def holdout_rows(self) -> NDArray[np.int64]:
-        """Rows that nothing is chosen on."""
+        """Rows of the holdout: nothing is chosen on them."""
         return np.flatnonzero(self.folds == HOLDOUT)
 
 
 def save_dataset(folder: Path, arrays: dict[str, NDArray[Any]], about: dict[str, Any]) -> None:
-    """Write the arrays, named as in `Dataset`, and what is known about them."""
+    """Write `folder`, with the arrays and `about` of a `Dataset`; nothing where the folder exists."""
     with atomic_folder(folder) as temporary:
         for name in _ARRAYS:
             np.save(temporary / f"{name}.npy", arrays[name])
@@ -87,9 +91,12 @@ def save_dataset(folder: Path, arrays: dict[str, NDArray[Any]], about: dict[str,
 
 
 def load_dataset(folder: Path) -> Dataset:
-    """The arrays of `folder`, memory-mapped: processes that open the same folder share one copy."""
+    """The arrays of `folder`, memory-mapped: processes that load the same folder share one copy.
+
+    Raises UserError where there are none.
+    """
     about = read_json(folder / "about.json")
     if about is None:
-        raise UserError(f"{folder}: there are no prepared arrays here; type: make data")
+        raise UserError(f"{folder}: has no prepared arrays; type: make data")
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
     return Dataset(folder=folder, about=about, **arrays)

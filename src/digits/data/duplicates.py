@@ -1,4 +1,4 @@
-"""Images that stand more than once."""
+"""Images that occur more than once."""
 
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -15,12 +15,12 @@ def duplicate_groups(images: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def image_digests(images: NDArray[np.uint8]) -> Iterator[bytes]:
-    """16 bytes for each row of `images`, equal for equal rows; a clash among a billion images has a chance of 1e-21."""
+    """A hash of 16 bytes for each row of `images`; the probability of a collision among a billion images is 1e-21."""
     for image in np.ascontiguousarray(images):
         yield blake2b(image.data, digest_size=16).digest()
 
 
 def count_shared(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> int:
-    """How many rows of `others` stand in `images` too, both (rows, pixels)."""
+    """How many rows of `others` occur in `images` too, both (rows, pixels)."""
     known = set(image_digests(images))
     return sum(digest in known for digest in image_digests(others))

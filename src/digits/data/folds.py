@@ -1,4 +1,4 @@
-"""Which fold, or the holdout, each labelled image belongs to."""
+"""The split of the labelled images into stratified folds and a holdout."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +13,18 @@ _UNASSIGNED = -2
 def assign_folds(
     labels: NDArray[np.int64], groups: NDArray[np.int64], classes: int, folds: int, holdout: float, seed: int
 ) -> NDArray[np.int8]:
-    """Fold 0..folds-1 of every labelled image, or HOLDOUT; (n,).
+    """The fold, 0..folds-1 or HOLDOUT, of every labelled image; (n,).
 
-    Holdout and folds have the classes' shares. Images of one group, that is repeated images, stay together. Raises
-    UserError where a class is too small to stand in every fold and in the holdout.
+    labels, groups: (n,); a group is the row of the first image of equal images, which all get the same fold. holdout:
+    its share of the images. Folds and holdout are stratified by class. Raises UserError where a class is too small to
+    occur in every fold and in the holdout.
     """
     leaders = np.flatnonzero(groups == np.arange(len(groups)))
     counts = np.bincount(labels[leaders], minlength=classes)
     smallest = int(counts.argmin())
     if not counts[smallest]:
         raise UserError(
-            f"class {smallest} has no image: labels must run from 0 to {classes - 1}, each of them used; "
+            f"class {smallest} has no image: every label from 0 to {classes - 1} must occur; "
             'if there are fewer classes, say so with SET="competition.classes=..."'
         )
     kept = int(counts[smallest] * (1 - holdout))
@@ -31,10 +32,12 @@ def assign_folds(
         raise UserError(
             f"class {smallest} has {counts[smallest]} different images, too few for {folds} folds and a holdout of "
             f"{holdout:.0%}; "
-            + (f'take fewer with SET="data.folds={kept}"' if kept > 1 else "no class can have so few, leave it out")
+            + (f'take fewer with SET="data.folds={kept}"' if kept > 1 else "remove this class from the training file")
         )
     if np.ceil(len(leaders) * holdout) < classes:
-        raise UserError(f"a holdout of {holdout:.1%} of {len(leaders)} images cannot hold all {classes} classes")
+        raise UserError(
+            f"a holdout of {holdout:.1%} of {len(leaders)} images cannot hold all {classes} classes; raise data.holdout"
+        )
     assigned = np.full(len(labels), _UNASSIGNED, dtype=np.int8)
     shuffle = StratifiedShuffleSplit(n_splits=1, test_size=holdout, random_state=seed)
     working, held_out = next(shuffle.split(leaders, labels[leaders]))
@@ -43,7 +46,7 @@ def assign_folds(
     splits = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed).split(working, labels[working])
     for fold, (_, valid) in enumerate(splits):
         assigned[working[valid]] = fold
-    assigned = assigned[groups]  # a repeated image follows the first of its kind
+    assigned = assigned[groups]  # equal images get the fold of the first one
     _check(assigned, labels, groups, classes, folds)
     return assigned
 
@@ -51,9 +54,9 @@ def assign_folds(
 def _check(
     assigned: NDArray[np.int8], labels: NDArray[np.int64], groups: NDArray[np.int64], classes: int, folds: int
 ) -> None:
-    """The promises of `assign_folds`, asserted where they are made."""
+    """Assert what `assign_folds` promises. Raises UserError where a class is missing from a part."""
     assert set(np.unique(assigned)) == {HOLDOUT, *range(folds)}, "folds and holdout do not partition the rows"
-    assert np.array_equal(assigned, assigned[groups]), "a repeated image stands in two parts"
+    assert np.array_equal(assigned, assigned[groups]), "equal images are in two parts"
     for part in range(HOLDOUT, folds):
         missing = np.setdiff1d(np.arange(classes), labels[assigned == part])
         if len(missing):

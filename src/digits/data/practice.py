@@ -1,6 +1,6 @@
-"""The practice set: scikit-learn's own 1,797 small digits, dressed as the competition's files.
+"""The practice set: scikit-learn's 1,797 digits of 8x8 pixels, in the format of the competition's files.
 
-It lets every stage run without an account and without a network. Its scores mean nothing on Kaggle.
+With it every command runs without an account and without a network. Its scores mean nothing on Kaggle.
 """
 
 import numpy as np
@@ -18,16 +18,16 @@ SEED = 0
 def practice_files(competition: Competition) -> dict[str, bytes]:
     """Content of the three CSVs, by file name, in the competition's columns and image shape.
 
-    The 8x8 images are enlarged without interpolation as far as the frame allows, and centred. Raises UserError where
-    the competition has more than ten classes or a frame below 8x8.
+    The images are enlarged by the largest whole factor that fits the competition's image shape, without interpolation,
+    and centred. Raises UserError where the competition has more than ten classes or images smaller than 8x8.
     """
     digits = load_digits(n_class=min(competition.classes, 10))
     if competition.classes > 10 or min(competition.image_shape) < 8:
         raise UserError(
-            "the practice set has ten classes of images of 8x8 and cannot stand in for this competition; "
-            "name its files with DATA="
+            "the practice set has ten classes of 8x8 images and cannot replace this competition's files; "
+            "name them with DATA="
         )
-    images = _frame((digits.images * (255 / 16)).round().astype(np.uint8), competition.image_shape)
+    images = _enlarge((digits.images * (255 / 16)).round().astype(np.uint8), competition.image_shape)
     train, test, labels, _ = train_test_split(
         images, digits.target, test_size=TEST_SHARE, random_state=SEED, stratify=digits.target
     )
@@ -37,7 +37,7 @@ def practice_files(competition: Competition) -> dict[str, bytes]:
     test_frame = pd.DataFrame(test, columns=competition.pixel_columns)
     if competition.test_id_column:
         test_frame.insert(0, competition.test_id_column, ids)
-    sample_frame = pd.DataFrame({competition.submission_id: ids, competition.submission_label: 0})
+    sample_frame = pd.DataFrame({competition.submission_id_column: ids, competition.submission_label_column: 0})
     return {
         competition.train_file: _csv(train_frame),
         competition.test_file: _csv(test_frame),
@@ -45,7 +45,7 @@ def practice_files(competition: Competition) -> dict[str, bytes]:
     }
 
 
-def _frame(images: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _enlarge(images: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """(n, 8, 8) -> (n, height * width)."""
     scale = min(shape) // 8
     large = images.repeat(scale, axis=1).repeat(scale, axis=2)

@@ -1,7 +1,7 @@
-"""Where the competition's files come from: what the user names, data/raw, Kaggle, or the practice set.
+"""The competition's files: those that the user names, those in data/raw, Kaggle's archive, or the practice set.
 
-What the user names is unpacked to a folder of its own below data/raw/copies. Once it has passed every check, `accept`
-makes it the one that later commands use by themselves; until then the earlier one stays.
+Files that the user names are copied, or unpacked, to a folder of their own below data/raw/copies. Once the copy has
+passed every check, `accept` makes it the default of later commands; until then the earlier copy stays the default.
 """
 
 import gzip
@@ -35,10 +35,9 @@ Provenance = Literal["kaggle", "local", "practice"]
 
 @dataclass(frozen=True)
 class Source:
-    """The competition's files.
+    """The competition's files in one folder.
 
-    label: how to speak of them. sha256: hash of each file's bytes, by file name; without a sample submission where
-    there is none.
+    label: a short name for messages. sha256: of each file, by file name; the sample submission may be missing.
     """
 
     provenance: Provenance
@@ -52,51 +51,50 @@ class Source:
 
 
 def find_source(competition: Competition, paths: Paths, named: str | None) -> Source:
-    """The files to use: `named` by the user; else what lies in data/raw, the copy accepted last, what was downloaded,
-    the practice set.
+    """The files to use: `named` by the user, else in data/raw, else accepted last, else downloaded, else practice.
 
-    Raises UserError where files are missing, damaged or unsafe; nothing that was there before is changed.
+    named: a path, or PRACTICE. Raises UserError where files are missing, damaged or unsafe; no earlier file is changed.
     """
     if named == PRACTICE:
         return _practice(competition, paths)
     if named:
-        return _of_user(Path(named).expanduser(), competition, paths)
-    if place := _dropped(competition, paths):
-        return _of_user(place, competition, paths)
+        return _from_user(Path(named).expanduser(), competition, paths)
+    if place := _in_raw(competition, paths):
+        return _from_user(place, competition, paths)
     if accepted := _accepted(competition, paths):
         return _describe(accepted["provenance"], accepted["label"], paths.copies / accepted["folder"], competition)
     if (archive := archive_of(competition, paths)).is_file():
-        return _of_user(archive, competition, paths, provenance="kaggle")
+        return _from_user(archive, competition, paths, provenance="kaggle")
     return _practice(competition, paths)
 
 
 def has_files(competition: Competition, paths: Paths) -> bool:
-    """Whether there are files of the competition here, so that none need be downloaded."""
+    """Whether files of the competition are on this computer, so that none need be downloaded."""
     return bool(
-        _dropped(competition, paths) or _accepted(competition, paths) or archive_of(competition, paths).is_file()
+        _in_raw(competition, paths) or _accepted(competition, paths) or archive_of(competition, paths).is_file()
     )
 
 
 def archive_of(competition: Competition, paths: Paths) -> Path:
-    """Where the archive lies, or will lie, that Kaggle serves."""
+    """Path of the archive that is downloaded from Kaggle."""
     return paths.downloads / f"{competition.slug}.zip"
 
 
-def _dropped(competition: Competition, paths: Paths) -> Path | None:
-    """What the user has put into data/raw."""
+def _in_raw(competition: Competition, paths: Paths) -> Path | None:
+    """The archive or folder that the user has put into data/raw."""
     places = (paths.raw / competition.slug, paths.raw / f"{competition.slug}.zip", paths.raw)
     names = _spellings(competition.train_file)
     return next((place for place in places if place.is_file() or any((place / name).is_file() for name in names)), None)
 
 
 def _accepted(competition: Competition, paths: Paths) -> dict[str, Any] | None:
-    """The copy that was accepted last."""
+    """The copy that was accepted last: folder, label and provenance."""
     accepted: dict[str, Any] | None = read_json(_pointer(competition, paths))
     return accepted if accepted and (paths.copies / accepted["folder"]).is_dir() else None
 
 
 def accept(source: Source, competition: Competition, paths: Paths) -> None:
-    """Make a copy that has passed its checks the one to use without being named, and remove the one before."""
+    """Make a copy that has passed its checks the default of later commands, and remove the copies before it."""
     folder = Path(source.folder)
     if folder.parent != paths.copies.resolve():
         return
@@ -118,13 +116,13 @@ def _spellings(name: str) -> tuple[str, str]:
 
 
 def _describe(provenance: Provenance, label: str, folder: Path, competition: Competition) -> Source:
-    """The plain files of `folder`; the sample submission may be missing."""
+    """The Source of the plain files of `folder`; the sample submission may be missing."""
     names = list(_parts(folder, competition))
     return Source(provenance, label, str(folder.resolve()), {name: file_sha256(folder / name) for name in names})
 
 
 def _parts(folder: Path, competition: Competition, train: Path | None = None) -> dict[str, Path]:
-    """The competition's files in `folder`, by their proper names, as they are or with .gz behind; `train` if given."""
+    """The competition's files in `folder`, plain or with .gz, by the competition's names; train: instead of its own."""
     found = {}
     for name in (competition.train_file, competition.test_file, competition.sample_file):
         if path := next((folder / each for each in _spellings(name) if (folder / each).is_file()), None):
@@ -140,7 +138,7 @@ def _parts(folder: Path, competition: Competition, train: Path | None = None) ->
 
 
 def _practice(competition: Competition, paths: Paths) -> Source:
-    from digits.data.practice import practice_files  # noqa: PLC0415 - a second, which real files need not wait for
+    from digits.data.practice import practice_files  # noqa: PLC0415 - takes a second
 
     for name, content in practice_files(competition).items():
         path = paths.practice / name
@@ -149,13 +147,13 @@ def _practice(competition: Competition, paths: Paths) -> Source:
     return _describe("practice", "practice set", paths.practice, competition)
 
 
-def _of_user(place: Path, competition: Competition, paths: Paths, provenance: Provenance = "local") -> Source:
-    """Files that were named or put into data/raw; plain ones there are used in place, all else is copied."""
+def _from_user(place: Path, competition: Competition, paths: Paths, provenance: Provenance = "local") -> Source:
+    """Files that the user named or put into data/raw; plain files in data/raw are used in place, others are copied."""
     if place.name.endswith(_FOREIGN):
         raise UserError(f"{place}: only zip and gz are opened here; unpack it and name the folder with DATA=")
     if not place.exists():
         raise UserError(
-            f"DATA={place}: no such file or folder; name a zip, a folder, or a training file beside a test file"
+            f"DATA={place}: no such file or folder; name a zip, a folder, or a training file next to a test file"
         )
     parts: dict[str, Path] = {}
     if _is_zip(place):
@@ -192,14 +190,14 @@ def _unpack_part(part: Path, target: Path) -> None:
         with gzip.open(part) as opened, target.open("wb") as file:
             while block := opened.read(2**20):
                 if file.tell() > LARGEST_FILE:
-                    raise UserError(f"{part}: would take more than the limit of 4 GiB")
+                    raise UserError(f"{part}: takes more than 4 GiB unpacked, the limit; name other files with DATA=")
                 file.write(block)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise UserError(f"{part}: is damaged or cut short ({error}); download it again") from None
 
 
 def _unpack_zip(archive: Path, folder: Path, competition: Competition) -> None:
-    """Unpack the competition's files alone; where they stand in the archive has no say in where they go."""
+    """Unpack the competition's files and nothing else, each to `folder` itself, whatever its path in the archive."""
     try:
         with zipfile.ZipFile(archive) as opened:
             for name in (competition.train_file, competition.test_file, competition.sample_file):
@@ -208,7 +206,7 @@ def _unpack_zip(archive: Path, folder: Path, competition: Competition) -> None:
                     continue
                 if len(matches) != 1:
                     count = "no" if not matches else "more than one"
-                    raise UserError(f"{archive}: holds {count} {name}; is it the competition's archive?")
+                    raise UserError(f"{archive}: holds {count} {name}; name the competition's archive with DATA=")
                 _check_member(archive, matches[0])
                 with opened.open(matches[0]) as packed, (folder / name).open("wb") as file:
                     shutil.copyfileobj(packed, file, length=2**20)
@@ -226,5 +224,6 @@ def _check_member(archive: Path, member: zipfile.ZipInfo) -> None:
         raise UserError(f"{archive}: {member.filename} is encrypted; unpack the archive and name the folder with DATA=")
     if member.file_size > LARGEST_FILE:
         raise UserError(
-            f"{archive}: {member.filename} would take {member.file_size / 2**30:.1f} GiB; the limit is 4 GiB"
+            f"{archive}: {member.filename} takes {member.file_size / 2**30:.1f} GiB unpacked; the limit is 4 GiB; "
+            "name other files with DATA="
         )

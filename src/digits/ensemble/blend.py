@@ -1,4 +1,4 @@
-"""The finished blend: how it is made, what it is expected to score, its probabilities; and its pages for people."""
+"""The finished blend: its members and method, its expected score, its probabilities, and its page for people."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.common.files import atomic_folder, read_json, write_json
+from digits.common.markdown import table
 from digits.ensemble.combine import Combination
 from digits.ensemble.selection import Candidate, Contribution, Member, Selection
 from digits.evaluation.expected_score import Estimate, expected_score
@@ -17,11 +18,11 @@ PICTURE = "uncertain.png"
 
 @dataclass(frozen=True)
 class Blend:
-    """Runs, how they are combined, and how good that is thought to be.
+    """How runs are combined, and how accurate that is.
 
-    method: of combining. weights: by run folder; of a stack, none. cv: accuracy of out-of-fold predictions, combined as
-    the other folds would have it. holdout: accuracy on images that nothing was chosen on. expected: of the test
-    images. candidates, members: how good they are.
+    name: of its folder. method: of combining. weights: by the members' run folders; None in a stack. cv: accuracy of
+    the cross-fitted out-of-fold predictions. holdout: accuracy on images that nothing was chosen on. expected: score of
+    the test images. candidates: the methods that were compared. contributions: one per member.
     """
 
     name: str
@@ -31,123 +32,123 @@ class Blend:
     holdout: Accuracy
     expected: Estimate
     candidates: list[Candidate]
-    members: list[Contribution]
+    contributions: list[Contribution]
 
 
 @dataclass(frozen=True)
-class Blended:
-    """Probabilities of a blend, (rows, classes) each."""
+class BlendPredictions:
+    """A blend's probabilities: oof (n, classes), holdout (h, classes), test (m, classes)."""
 
     oof: NDArray[np.floating]
     holdout: NDArray[np.floating]
     test: NDArray[np.floating]
 
 
-def finished(
-    name: str, selected: Selection, labels: NDArray[np.int64], holdout_labels: NDArray[np.int64]
-) -> tuple[Blend, Blended]:
-    """The blend that was selected. labels: of the members' rows. This is where the holdout is read."""
-    members = selected.members
-    holdout, test = (_averaged(selected.combination, members, part) for part in ("holdout", "test"))
-    single = [
-        selected.combination([member.holdout[model] for member in members]).argmax(axis=1) == holdout_labels
-        for model in range(len(members[0].holdout))
+def make_blend(
+    name: str, selection: Selection, labels: NDArray[np.int64], holdout_labels: NDArray[np.int64]
+) -> tuple[Blend, BlendPredictions]:
+    """The blend of a selection; labels: (n,), of the members' rows; holdout_labels: (h,).
+
+    This is the one place where the holdout is read, after everything has been chosen.
+    """
+    members = selection.members
+    holdout, test = (_combined(selection.combination, members, part) for part in ("holdout", "test"))
+    single_right = [
+        selection.combination([member.holdout[fold] for member in members]).argmax(axis=1) == holdout_labels
+        for fold in range(len(members[0].holdout))
     ]
     blend = Blend(
         name=name,
-        method=selected.method,
-        weights={contribution.member: contribution.weight for contribution in selected.contributions},
-        cv=accuracy(selected.oof, labels),
+        method=selection.method,
+        weights={contribution.member: contribution.weight for contribution in selection.contributions},
+        cv=accuracy(selection.oof, labels),
         holdout=accuracy(holdout, holdout_labels),
         expected=expected_score(
-            selected.oof.argmax(axis=1) == labels,
-            np.array(single),
+            selection.oof.argmax(axis=1) == labels,
+            np.array(single_right),
             holdout.argmax(axis=1) == holdout_labels,
             min(len(member.test) for member in members),
             len(test),
         ),
-        candidates=selected.candidates,
-        members=selected.contributions,
+        candidates=selection.candidates,
+        contributions=selection.contributions,
     )
-    return blend, Blended(np.asarray(selected.oof), holdout, test)
+    return blend, BlendPredictions(np.asarray(selection.oof), holdout, test)
 
 
-def _averaged(combination: Combination, members: tuple[Member, ...], part: str) -> NDArray[np.float64]:
-    """The members combined, each of them the mean of its models."""
+def _combined(combination: Combination, members: tuple[Member, ...], part: str) -> NDArray[np.float64]:
+    """The members combined, each as the mean of its models; part: holdout or test."""
     return combination([getattr(member, part).mean(axis=0, dtype=np.float64) for member in members])
 
 
-def save_blend(runs: Path, blend: Blend, blended: Blended, picture: bytes) -> None:
-    """Write the blend, its probabilities, and a PNG of the images that it is least sure of."""
+def save_blend(runs: Path, blend: Blend, predictions: BlendPredictions, picture: bytes) -> None:
+    """Write the blend and its probabilities to the folder of its name below `runs`; picture: content of PICTURE."""
     with atomic_folder(runs / blend.name) as folder:
         (folder / PICTURE).write_bytes(picture)
-        np.savez(folder / "probabilities.npz", **asdict(blended))
+        np.savez(folder / "probabilities.npz", **asdict(predictions))
         write_json(folder / "blend.json", asdict(blend))
 
 
 def load_blend(runs: Path, name: str) -> Blend | None:
-    """The blend called `name`, or None where it is not finished. Raises TypeError for one of another version."""
+    """The blend called `name`, or None where it is not made yet. Raises TypeError for one of another version."""
     content = read_json(runs / name / "blend.json")
     if content is None:
         return None
-    parts = {part: Accuracy(**content[part]) for part in ("cv", "holdout")}
-    tables = {
+    parsed = {
+        "cv": Accuracy(**content["cv"]),
+        "holdout": Accuracy(**content["holdout"]),
+        "expected": Estimate(**content["expected"]),
         "candidates": [Candidate(**row) for row in content["candidates"]],
-        "members": [Contribution(**row) for row in content["members"]],
+        "contributions": [Contribution(**row) for row in content["contributions"]],
     }
-    return Blend(**content | parts | tables | {"expected": Estimate(**content["expected"])})
+    return Blend(**content | parsed)
 
 
-def load_blended(runs: Path, blend: Blend) -> Blended:
-    """Its probabilities."""
+def load_predictions(runs: Path, blend: Blend) -> BlendPredictions:
+    """The probabilities of a saved blend."""
     with np.load(runs / blend.name / "probabilities.npz") as arrays:
-        return Blended(**arrays)
+        return BlendPredictions(**arrays)
 
 
 def markdown(blend: Blend) -> str:
-    """How the blend came about, for people."""
+    """A page that shows the candidates and what each member contributes."""
     candidates = [
         [
-            f"**{found.name}**" if found.name == blend.method else found.name,
-            f"{found.accuracy:.5f}",
-            f"{found.gap:.5f} ({found.error:.5f})",
-            f"{found.log_loss:.5f}",
-            f"{found.loss_gap:.5f} ({found.loss_error:.5f})",
+            f"**{candidate.name}**" if candidate.name == blend.method else candidate.name,
+            f"{candidate.accuracy:.5f}",
+            f"{candidate.gap:.5f} ({candidate.error:.5f})",
+            f"{candidate.log_loss:.5f}",
+            f"{candidate.loss_gap:.5f} ({candidate.loss_error:.5f})",
         ]
-        for found in blend.candidates
+        for candidate in blend.candidates
     ]
     members = [
         [
-            f"`{contribution.member}`",
-            f"{contribution.accuracy:.5f}",
-            f"{contribution.log_loss:.5f}",
-            "" if contribution.weight is None else f"{contribution.weight:.0%}",
-            "" if contribution.gain is None else f"{contribution.gain:+.5f} ({contribution.error:.5f})",
+            f"`{member.member}`",
+            f"{member.accuracy:.5f}",
+            f"{member.log_loss:.5f}",
+            "" if member.weight is None else f"{member.weight:.0%}",
+            "" if member.gain is None else f"{member.gain:+.5f} ({member.error:.5f})",
         ]
-        for contribution in blend.members
+        for member in blend.contributions
     ]
     parts = [
         f"# The blend: {blend.method}" if len(members) > 1 else f"# One member {blend.method}",
-        f"Expected score {blend.expected}: {blend.cv} out of fold, {blend.expected.gain:+.4f} for averaging the models "
-        f"of the folds, which is measured on the holdout. The holdout itself: {blend.holdout}; for single models it is "
-        f"{_holdout_z(blend.expected.holdout_z)}.",
-        "## Ways to combine them",
-        "Each is judged on folds that it was not fitted on; the first that is at most one standard error (in brackets) "
-        "gap the most accurate is taken, in accuracy and in log loss once each has its best temperature.",
-        _table(("method", "CV accuracy", "gap the best", "log loss", "gap it, calibrated"), candidates),
+        f"Expected score {blend.expected}: the CV accuracy of {blend.cv}, and {blend.expected.gain:+.4f} for averaging "
+        f"the models of the folds, measured on the holdout. Accuracy on the holdout: {blend.holdout}; it is "
+        f"{_holdout_z(blend.expected.holdout_z)} for single models.",
+        "## Methods of combining the members",
+        "Each is judged on folds that it was not fitted on. The first one is taken that is within one standard error "
+        "(in brackets) of the most accurate, in accuracy and, after temperature scaling of both, in log loss.",
+        table(("method", "CV accuracy", "gap to the best", "log loss", "gap in log loss, calibrated"), candidates),
         "## Members",
-        "Gain: of the blend with a member over the blend without it (standard error).",
-        _table(("member", "CV accuracy alone", "log loss", "weight", "gain"), members),
+        "Gain: accuracy of the blend with a member minus that without it (standard error).",
+        table(("member", "CV accuracy alone", "log loss", "weight", "gain"), members),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _holdout_z(errors: float) -> str:
-    word = "easier" if errors > 0 else "harder"
-    unlike = "; so far apart they are not alike, see `make data` for repeated images" if abs(errors) > 3 else ""
-    return f"{abs(errors):.1f} standard errors {word} than the folds{unlike}"
-
-
-def _table(titles: tuple[str, ...], rows: list[list[str]]) -> str:
-    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _holdout_z(z: float) -> str:
+    word = "easier" if z > 0 else "harder"
+    unlike = " (more than 3: they are not alike, see `make data` for repeated images)" if abs(z) > 3 else ""
+    return f"{abs(z):.1f} standard errors {word} than the folds{unlike}"

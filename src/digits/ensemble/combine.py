@@ -1,4 +1,4 @@
-"""Ways to combine members' probabilities, and predictions that no method has been fitted on."""
+"""Methods of combining the members' probabilities, and cross-fitting, which judges them without flattery."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 _SMALLEST = 1e-7  # floor of a probability, so that one confident mistake does not make the log loss infinite
 
 Probabilities = NDArray[np.floating]  # (n, classes)
-Combination = Callable[[Sequence[Probabilities]], NDArray[np.float64]]  # members, in the order it was made for -> blend
-Method = Callable[
-    [Sequence[Probabilities], NDArray[np.int64]], Combination
-]  # members and labels -> how to combine them
+# the members' probabilities, in the order that it was fitted with -> the blend's
+Combination = Callable[[Sequence[Probabilities]], NDArray[np.float64]]
+# the members' probabilities and the labels, (n,), to fit it on -> a combination
+Method = Callable[[Sequence[Probabilities], NDArray[np.int64]], Combination]
 
 
 @dataclass(frozen=True)
 class Space:
-    """Where members are averaged: `enter` leads there from probabilities, `leave` back; arrays (..., classes)."""
+    """Where members are averaged: `transform` leads there from probabilities, `inverse` back; arrays (..., classes)."""
 
     name: str
-    enter: Callable[[Probabilities], NDArray[np.float64]]
-    leave: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    transform: Callable[[Probabilities], NDArray[np.float64]]
+    inverse: Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
 def _log(probabilities: Probabilities) -> NDArray[np.float64]:
@@ -34,13 +34,13 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     return powers
 
 
-PROBABILITIES = Space("probabilities", lambda found: np.asarray(found, np.float64), lambda found: found)
+PROBABILITIES = Space("probabilities", lambda values: np.asarray(values, np.float64), lambda values: values)
 LOGITS = Space("logits", _log, _softmax)
 
 
 @dataclass(frozen=True)
-class Weighted:
-    """A weighted mean in `space`. weights: (members,), non-negative, with sum 1."""
+class WeightedMean:
+    """A weighted mean in `space`. weights: (members,), not negative, with sum 1."""
 
     weights: NDArray[np.float64]
     space: Space
@@ -55,64 +55,64 @@ class Weighted:
         total = np.zeros(shapes.pop())
         for member, weight in zip(members, self.weights, strict=True):
             if weight:
-                total += weight * self.space.enter(member)
-        return self.space.leave(total)
+                total += weight * self.space.transform(member)
+        return self.space.inverse(total)
 
 
 def mean(space: Space) -> Method:
-    """All members alike."""
+    """The mean, with equal weights."""
 
-    def method(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> Weighted:
-        return Weighted(np.full(len(members), 1 / len(members)), space)
+    def method(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> WeightedMean:
+        return WeightedMean(np.full(len(members), 1 / len(members)), space)
 
     return method
 
 
-def climb(space: Space, rounds: int) -> Method:
-    """Greedy selection with replacement, by log loss.
+def greedy_selection(space: Space, rounds: int) -> Method:
+    """A weighted mean by greedy forward selection with replacement, which minimises the log loss.
 
-    Start from the member with the lowest log loss; in each of `rounds` draw once more the one that lowers the log loss
-    of the mean most, and keep the best mean met on the method, so the blend is never worse than the best member on the
-    labels it is given (R. Caruana et al., 2004, Ensemble selection from libraries of models, ICML, section 2). Ties go
-    to the member that comes first.
+    It starts from the member with the lowest log loss. Each of `rounds` draws the member that lowers the log loss of
+    the mean most, and the best of these means is taken, so the blend is never worse than the best member on the labels
+    that it is fitted on (R. Caruana et al., 2004, Ensemble selection from libraries of models, ICML, section 2). Ties
+    go to the member that comes first.
     """
 
-    def method(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> Weighted:
+    def method(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> WeightedMean:
         rows = np.arange(len(labels))
-        entered = np.stack([space.enter(member) for member in members])  # (members, n, classes)
-        counts, total = np.zeros(len(members)), np.zeros(entered.shape[1:])
+        transformed = np.stack([space.transform(member) for member in members])  # (members, n, classes)
+        counts, total = np.zeros(len(members)), np.zeros(transformed.shape[1:])
         best_loss, best_counts = np.inf, counts
         for drawn in range(1, rounds + 1):
-            losses = [-_log(space.leave((total + one) / drawn)[rows, labels]).mean() for one in entered]
+            losses = [-_log(space.inverse((total + one) / drawn)[rows, labels]).mean() for one in transformed]
             chosen = int(np.argmin(losses))
             counts[chosen] += 1
-            total += entered[chosen]
+            total += transformed[chosen]
             if losses[chosen] < best_loss:
                 best_loss, best_counts = losses[chosen], counts.copy()
-        return Weighted(best_counts / best_counts.sum(), space)
+        return WeightedMean(best_counts / best_counts.sum(), space)
 
     return method
 
 
-def stack(C: float) -> Method:
-    """A multinomial regression on all members' log-probabilities; C: 1 / strength of its L2 regularisation.
+def stacking(C: float) -> Method:
+    """A multinomial logistic regression on all members' log-probabilities; C: 1 / strength of its L2 regularisation.
 
-    D. H. Wolpert (1992), Stacked generalization, Neural networks 5, p. 241. A class that none of the labels is of has
-    hardly any probability.
+    D. H. Wolpert (1992), Stacked generalization, Neural networks 5, p. 241. A class without a label among those that
+    it is fitted on has hardly any probability.
     """
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - what is blended already need not wait for it
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - a finished blend does not need it
 
     def features(members: Sequence[Probabilities]) -> NDArray[np.float64]:
         return np.concatenate([_log(member) for member in members], axis=1)
 
     def method(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> Combination:
-        known = np.unique(labels)
-        fitted = LogisticRegression(C=C, max_iter=200).fit(features(members), labels) if len(known) > 1 else None
+        classes = np.unique(labels)
+        fitted = LogisticRegression(C=C, max_iter=200).fit(features(members), labels) if len(classes) > 1 else None
 
-        def combination(shown: Sequence[Probabilities]) -> NDArray[np.float64]:
-            found = np.full(shown[0].shape, _SMALLEST)
-            found[:, known] = fitted.predict_proba(features(shown)) if fitted else 1.0
-            blended: NDArray[np.float64] = found / found.sum(axis=1, keepdims=True)
+        def combination(members: Sequence[Probabilities]) -> NDArray[np.float64]:
+            weights = np.full(members[0].shape, _SMALLEST)
+            weights[:, classes] = fitted.predict_proba(features(members)) if fitted else 1.0
+            blended: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
             return blended
 
         return combination
@@ -121,21 +121,25 @@ def stack(C: float) -> Method:
 
 
 def methods(members: int, rounds: int, C: float) -> dict[str, Method]:
-    """All methods to combine so many members, simplest first."""
-    averages = {"mean": mean(PROBABILITIES), "mean of logits": mean(LOGITS)}
+    """The methods for this number of members, simplest first; rounds, C: see `greedy_selection` and `stacking`."""
     if members == 1:
         return {"alone": mean(PROBABILITIES)}
-    weighted = {"weighted mean": climb(PROBABILITIES, rounds), "weighted mean of logits": climb(LOGITS, rounds)}
-    return averages | weighted | {"stack": stack(C)}
+    return {
+        "mean": mean(PROBABILITIES),
+        "mean of logits": mean(LOGITS),
+        "weighted mean": greedy_selection(PROBABILITIES, rounds),
+        "weighted mean of logits": greedy_selection(LOGITS, rounds),
+        "stack": stacking(C),
+    }
 
 
 def cross_fitted(
     method: Method, members: Sequence[Probabilities], labels: NDArray[np.int64], folds: NDArray[np.int8]
 ) -> NDArray[np.float64]:
-    """Blended probabilities, (n, classes), in which every row is combined as the other folds alone would have it.
+    """The blend's probabilities, (n, classes): each fold's rows by the combination that is fitted on the other folds.
 
-    So the score of the result is not flattered by having chosen weights. Where there is but one fold, its rows are
-    halved in turns.
+    members: (n, classes) each; labels, folds: (n,). So no weight is judged on the rows that it was chosen on. Where
+    there is only one fold, every other row makes up a second one.
     """
     parts = folds if len(np.unique(folds)) > 1 else np.arange(len(folds)) % 2
     result = np.zeros(members[0].shape)

@@ -1,31 +1,27 @@
-"""The images that a blend is least sure of, and those that it gets wrong, as a picture."""
+"""The test images that the models disagree on, and the most confident errors on labelled ones, as a picture."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digits.data.dataset import Dataset
-from digits.ensemble.blend import Blended
+from digits.ensemble.blend import BlendPredictions
 from digits.ensemble.selection import Selection
-
-if TYPE_CHECKING:
-    from matplotlib.figure import SubFigure
 
 SHOWN = 32  # images of each sort
 _COLUMNS = 8
 
 
 def disagreement(models: NDArray[np.floating]) -> NDArray[np.float64]:
-    """How far models differ on each image, in nats, 0 where they say the same; models: (models, n, classes).
+    """How much models differ on each image, (n,), in nats, 0 where all agree; models: (models, n, classes).
 
-    The entropy of their mean less the mean of their entropies: the divergence of Jensen and Shannon (J. Lin, 1991, IEEE
+    The Jensen-Shannon divergence: the entropy of their mean minus the mean of their entropies (J. Lin, 1991, IEEE
     Transactions on information theory 37, p. 145).
     """
     of_each = _entropy(models.astype(np.float64))
-    found: NDArray[np.float64] = _entropy(models.mean(axis=0, dtype=np.float64)) - of_each.mean(axis=0)
-    return found
+    divergence: NDArray[np.float64] = _entropy(models.mean(axis=0, dtype=np.float64)) - of_each.mean(axis=0)
+    return divergence
 
 
 def _entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -33,73 +29,71 @@ def _entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     return total
 
 
-def most_disputed(selected: Selection, blended: Blended, count: int) -> NDArray[np.int64]:
-    """Places of the test images on which the models of all members differ most, (count,), most disputed first.
+def most_disagreed(selection: Selection, predictions: BlendPredictions, count: int) -> NDArray[np.int64]:
+    """Indices of the test images on which the models of all members disagree most, (count,), in descending order.
 
-    A single model disputes nothing: then those of which it is least sure.
+    A single model cannot disagree: then those that it is least confident of.
     """
-    models = np.concatenate([member.test for member in selected.members])
-    doubt = disagreement(models) if len(models) > 1 else 1 - blended.test.max(axis=1)
+    models = np.concatenate([member.test for member in selection.members])
+    doubt = disagreement(models) if len(models) > 1 else 1 - predictions.test.max(axis=1)
     return np.argsort(-doubt, kind="stable")[:count]
 
 
-def surest_errors(selected: Selection, labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Places among the members' rows that are predicted wrongly out of fold, surest first, at most `count`.
+def most_confident_errors(
+    probabilities: NDArray[np.floating], labels: NDArray[np.int64], count: int
+) -> NDArray[np.int64]:
+    """Indices of the images that are predicted wrongly, most confident first, at most `count`.
 
-    labels: (n,), of those rows. What a blend is sure of against the label is likely to be labelled wrongly.
+    probabilities: (n, classes), out of fold; labels: (n,). The label of such an image is often wrong itself.
     """
-    predicted, sure = selected.oof.argmax(axis=1), selected.oof.max(axis=1)
+    predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predicted != labels)
-    return wrong[np.argsort(-sure[wrong], kind="stable")][:count]
+    return wrong[np.argsort(-confidence[wrong], kind="stable")][:count]
 
 
-def draw_uncertain(data: Dataset, names: Sequence[str], selected: Selection, blended: Blended) -> bytes:
-    """A PNG with the most disputed test images above, and the surest errors on labelled ones below."""
-    # what is blended already need not wait for them
+def draw_uncertain(data: Dataset, names: Sequence[str], selection: Selection, predictions: BlendPredictions) -> bytes:
+    """A PNG: above, test images that the models disagree on; below, the most confident errors on labelled images.
+
+    names: of the classes.
+    """
+    # a finished blend does not need Matplotlib
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
-    from digits.common.plots import as_png, drawing  # noqa: PLC0415
+    from digits.common.plots import as_png, draw_images, drawing  # noqa: PLC0415
 
-    rows = selected.members[0].rows
+    rows, oof, test = selection.members[0].rows, selection.oof, predictions.test
     labels = np.asarray(data.labels)[rows]
-    disputed, errors = most_disputed(selected, blended, SHOWN), surest_errors(selected, labels, SHOWN)
+    disagreed = most_disagreed(selection, predictions, SHOWN)
+    errors = most_confident_errors(oof, labels, SHOWN)
+    total = int((oof.argmax(axis=1) != labels).sum())
 
-    def test_title(place: int) -> str:
-        first, second = np.argsort(-blended.test[place])[:2]
-        likely = " ".join(f"{names[one]} {blended.test[place, one]:.0%}" for one in (first, second))
-        return f"{data.test_ids[place]}\n{likely}"
+    def test_title(index: int) -> str:
+        likely = " ".join(f"{names[label]} {test[index, label]:.0%}" for label in np.argsort(-test[index])[:2])
+        return f"{data.test_ids[index]}\n{likely}"
 
-    def error_title(place: int) -> str:
-        seen = int(selected.oof[place].argmax())
-        return f"row {rows[place] + 2}\n{names[labels[place]]}, seen as {names[seen]} {selected.oof[place, seen]:.0%}"
+    def error_title(index: int) -> str:
+        predicted = int(oof[index].argmax())
+        wrongly = f"{names[labels[index]]}, seen as {names[predicted]} {oof[index, predicted]:.0%}"
+        return f"row {rows[index] + 2}\n{wrongly}"  # of the file: its first line is the header
 
-    heights = [max(1, -(-len(part) // _COLUMNS)) for part in (disputed, errors)]
-    total = int((selected.oof.argmax(axis=1) != labels).sum())
+    parts = (
+        (
+            "Test images on which the models differ most: id, the two likeliest classes",
+            data.test_images[disagreed],
+            [*map(test_title, disagreed)],
+        ),
+        (
+            f"Labelled images that are predicted wrongly out of fold, the most confident {len(errors)} of {total}: "
+            "row of the file, label, prediction",
+            data.images[rows[errors]],
+            [*map(error_title, errors)],
+        ),
+    )
+    heights = [max(1, -(-len(titles) // _COLUMNS)) for _, _, titles in parts]
     with drawing():
         figure = plt.figure(figsize=(1.35 * _COLUMNS, 1.6 * sum(heights) + 1.2), layout="constrained")
-        upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=[height + 0.45 for height in heights]).flat
-        _draw(upper, data.test_images, disputed, test_title, data.image_shape)
-        _draw(
-            lower, data.images, rows[errors], lambda row: error_title(int(np.searchsorted(rows, row))), data.image_shape
-        )
-        upper.suptitle("Test images on which the models differ most: id, the two likeliest classes")
-        lower.suptitle(
-            f"Labelled images that are predicted wrongly out of fold, the surest {len(errors)} of {total}: "
-            "row of the file, label, prediction"
-        )
+        halves = figure.subfigures(2, 1, squeeze=False, height_ratios=[height + 0.45 for height in heights]).flat
+        for half, (title, images, titles) in zip(halves, parts, strict=True):
+            draw_images(half, images.reshape(-1, *data.image_shape), titles, _COLUMNS)
+            half.suptitle(title)
         return as_png(figure, dpi=90)
-
-
-def _draw(
-    figure: "SubFigure",
-    images: NDArray[np.uint8],
-    places: NDArray[np.int64],
-    title: Callable[[int], str],
-    shape: tuple[int, int],
-) -> None:
-    axes = figure.subplots(max(1, -(-len(places) // _COLUMNS)), _COLUMNS, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, place in zip(axes.flat, places, strict=False):
-        axis.imshow(images[place].reshape(shape), cmap="gray_r", vmin=0, vmax=255)
-        axis.set_title(title(int(place)), fontsize=7)

@@ -1,4 +1,4 @@
-"""Which finished runs are blended, and the blend that follows from them."""
+"""The blend's members: the finished runs with the same folds, and the blend's name that follows from them."""
 
 from dataclasses import dataclass
 
@@ -14,21 +14,21 @@ from digits.training.runs import PROBABILITIES, WITHOUT_TTA, RunFolder
 
 @dataclass(frozen=True)
 class Members:
-    """Runs, and the folds that all of them have fitted."""
+    """Runs, and the folds that each of them has fitted."""
 
     runs: tuple[RunFolder, ...]
     folds: tuple[int, ...]
 
     def variants(self, data: Dataset) -> dict[str, list[Member]]:
-        """The runs' probabilities, without tta of the images and with them; in one method where none has tta."""
-        seen = [self._member(run, data, PROBABILITIES) for run in self.runs]
+        """The runs' probabilities without and with TTA, in this order; {"": members} where no run has TTA."""
+        with_tta = [self._member(run, data, PROBABILITIES) for run in self.runs]
         if not any(run.has_tta() for run in self.runs):
-            return {"": seen}
-        plain = [
-            self._member(run, data, WITHOUT_TTA) if run.has_tta() else same
-            for run, same in zip(self.runs, seen, strict=True)
+            return {"": with_tta}
+        without_tta = [
+            self._member(run, data, WITHOUT_TTA) if run.has_tta() else member
+            for run, member in zip(self.runs, with_tta, strict=True)
         ]
-        return {"without tta": plain, "with tta": seen}
+        return {"without TTA": without_tta, "with TTA": with_tta}
 
     def _member(self, run: RunFolder, data: Dataset, file: str) -> Member:
         result = run.result(data, self.folds, file)
@@ -36,18 +36,18 @@ class Members:
 
 
 def members(params: Params, plan: Plan, data: Dataset, paths: Paths) -> Members:
-    """The networks that were planned, and every other network and baseline of params.yaml that has their folds too.
+    """The planned networks, and every other network and baseline of the params that has fitted the same folds.
 
-    Where time was too short for all folds of a later network, those that all have are what is judged; a network with
-    less than half as many as the first waits for the rest.
+    Where a later network has fewer folds than the first, the folds that all of them have are used; a network with at
+    most half of the first one's folds is left out until it has more.
     """
     planned = {part.spec.folder_name: RunFolder(paths.runs, part.spec) for part in plan.parts}
     done = {name: set(run.done(data.fold_count)) for name, run in planned.items()}
     first = next(iter(done.values()))
-    enough = [found for found in done.values() if len(found & first) > len(first) / 2]
+    enough = [own for own in done.values() if len(own & first) > len(first) / 2]
     folds = sorted(set.intersection(*enough)) if enough else [*range(data.fold_count)]
-    specs = [*plan.others, *baseline_runs(params, data, paths.studies)]
-    # those that are planned come first, and once
+    specs = [*plan.alternatives, *baseline_runs(params, data, paths.studies)]
+    # the planned ones first, and none twice
     runs = planned | {
         spec.folder_name: RunFolder(paths.runs, spec) for spec in specs if spec.folder_name not in planned
     }
@@ -55,7 +55,7 @@ def members(params: Params, plan: Plan, data: Dataset, paths: Paths) -> Members:
 
 
 def blend_name(params: Params, chosen: Members) -> str:
-    """Name of the blend of these members with these params and the code as it is now."""
+    """Name of the blend's folder: a fingerprint of the members' fits, the params and the code that decide it."""
     decisive = {
         "members": {run.path.name: [unit.name for unit in run.units(params.data.folds)] for run in chosen.runs},
         "folds": chosen.folds,

@@ -1,4 +1,4 @@
-"""Which method of combining members is taken: each judged on images it was not fitted on, the simplest of the best."""
+"""Which method of combining the members is taken: each is cross-fitted, and the simplest among the best wins."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.ensemble.combine import Combination, Method, Probabilities, Weighted, cross_fitted
-from digits.evaluation.metrics import accuracy, log_loss, paired_gain, paired_saving
+from digits.ensemble.combine import Combination, Method, Probabilities, WeightedMean, cross_fitted
+from digits.evaluation.metrics import accuracy, log_loss, paired_gain, paired_loss_reduction
 
 
 @dataclass(frozen=True)
 class Member:
-    """What one run says of each image.
+    """A run's probabilities.
 
-    rows: (n,), the labelled images that `oof`, (n, classes), is about. holdout: (folds, h, classes), of the model of
-    each fold. test: (models, m, classes), of these and of models that have learned from all labelled images.
+    rows: (n,), the labelled images that `oof`, (n, classes), predicts. holdout: (folds, h, classes), by the model of
+    each fold. test: (models, m, classes), by these models and the refits.
     """
 
     name: str
@@ -25,16 +25,17 @@ class Member:
     test: Probabilities
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """What must be the same for all members of a blend; they may have any number of models."""
+        """Shapes that all members of a blend must share; the number of test models may differ."""
         return {"oof": self.oof.shape, "holdout": self.holdout.shape, "test": self.test.shape[1:]}
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A method to combine one variant of the members, and how good it is on images that it was not fitted on.
+    """A method of combining one variant of the members, with its scores on rows that it was not fitted on.
 
-    gap, error: the most accurate candidate, in accuracy, and the standard error of that. loss_gap, loss_error:
-    the same in log loss (nats), each at its best temperature: what another temperature mends is no fault of a method.
+    gap, error: how much less accurate it is than the most accurate candidate, and the standard error of that.
+    loss_gap, loss_error: the same in log loss (nats), after temperature scaling of both, so that a method is not
+    judged by a lack of calibration, which is easily corrected.
     """
 
     name: str
@@ -46,17 +47,17 @@ class Candidate:
     loss_error: float
 
     @property
-    def near_the_best(self) -> bool:
-        """At most one standard error gap, in accuracy and in log loss."""
+    def near_best(self) -> bool:
+        """Within one standard error of the most accurate candidate, both in accuracy and in log loss."""
         return self.gap <= self.error and self.loss_gap <= self.loss_error
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """What a member is contribution alone, and to the blend.
+    """A member's scores alone, out of fold, and what it adds to the blend.
 
-    member: its name. accuracy, log_loss: alone, out of fold. weight: None in a stack. gain, error: in accuracy, of the
-    blend with the member over the one without, and its standard error; None where it is the only one.
+    member: its name. weight: 0 to 1; None in a stack. gain, error: accuracy of the blend with the member minus that
+    without it, and the standard error of that; None for the only member.
     """
 
     member: str
@@ -69,9 +70,10 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Selection:
-    """What was taken, and the combination fitted on all rows. oof: (n, classes), each row by the other folds' weights.
+    """The method that was selected, and its combination fitted on all rows.
 
-    candidates: simplest first. contributions: of the members, in their order.
+    oof: (n, classes), cross-fitted: each row by the weights of the other folds. candidates: all that were compared,
+    simplest first. contributions: one per member, in their order.
     """
 
     method: str
@@ -82,77 +84,81 @@ class Selection:
     contributions: list[Contribution]
 
 
-def refuse_mismatch(members: Sequence[Member]) -> None:
-    """Raise ValueError, naming two of the members, where they are not about the same images and classes."""
+def check_consistent(members: Sequence[Member]) -> None:
+    """Raise ValueError, naming two of the members, where they predict different images or classes."""
     first = members[0]
     for other in members[1:]:
         if not np.array_equal(first.rows, other.rows):
-            raise ValueError(f"{first.name} and {other.name} predict different rows: {_differ(first.rows, other.rows)}")
+            difference = _difference(first.rows, other.rows)
+            raise ValueError(f"{first.name} and {other.name} predict different rows: {difference}")
         for part, shape in first.shapes().items():
-            if shape != (found := other.shapes()[part]):
-                raise ValueError(f"{first.name} has {part} probabilities of shape {shape}, {other.name} of {found}")
+            if shape != (other_shape := other.shapes()[part]):
+                raise ValueError(
+                    f"{first.name} has {part} probabilities of shape {shape}, {other.name} of {other_shape}"
+                )
 
 
-def _differ(some: NDArray[np.int64], others: NDArray[np.int64]) -> str:
-    if len(some) != len(others):
-        return f"{len(some)} and {len(others)} of them"
-    at = int((some != others).argmax())
-    return f"row {some[at]} and row {others[at]} in place {at}"
+def _difference(first: NDArray[np.int64], second: NDArray[np.int64]) -> str:
+    if len(first) != len(second):
+        return f"{len(first)} and {len(second)} of them"
+    at = int((first != second).argmax())
+    return f"row {first[at]} and row {second[at]} in place {at}"
 
 
-def select(
+def select_method(
     variants: Mapping[str, Sequence[Member]],
     methods: Mapping[str, Method],
     labels: NDArray[np.int64],
     folds: NDArray[np.int8],
 ) -> Selection:
-    """Judge every method of combining every variant of the members, and take the simplest of the best.
+    """Cross-fit every method on every variant of the members, and select the simplest that is near the best.
 
-    variants: the same members, seen in one method or another, simplest first; {"": members} where there is but one.
-    methods: simplest first. labels, folds: (n,), of the members' rows. Nothing of the holdout is looked at.
+    variants: the same members with other probabilities, as with and without TTA, simplest first; {"": members} where
+    there is only one. methods: simplest first. labels, folds: (n,), of the members' rows. The holdout is not read.
     """
-    asked = {
+    pairs = {
         f"{method}, {variant}" if variant else method: (method, variant) for method in methods for variant in variants
     }
     for members in variants.values():
-        refuse_mismatch(members)
-    judged = {
-        candidate: cross_fitted(methods[method], [member.oof for member in variants[variant]], labels, folds)
-        for candidate, (method, variant) in asked.items()
+        check_consistent(members)
+    oof = {
+        name: cross_fitted(methods[method], [member.oof for member in variants[variant]], labels, folds)
+        for name, (method, variant) in pairs.items()
     }
-    candidates = compared(judged, labels)
-    taken = simplest_of_the_best(candidates).name
-    method, variant = asked[taken]
+    candidates = compare(oof, labels)
+    selected = one_standard_error_rule(candidates).name
+    method, variant = pairs[selected]
     members = tuple(variants[variant])
     combination = methods[method]([member.oof for member in members], labels)
     return Selection(
-        method=taken,
+        method=selected,
         members=members,
         combination=combination,
-        oof=judged[taken],
+        oof=oof[selected],
         candidates=candidates,
-        contributions=_contributions(members, methods[method], combination, judged[taken], labels, folds),
+        contributions=_contributions(members, methods[method], combination, oof[selected], labels, folds),
     )
 
 
-def compared(judged: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> list[Candidate]:
-    """Each of the `judged`, (n, classes), beside the most accurate of them, in the order given.
+def compare(oof: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> list[Candidate]:
+    """Each candidate's scores and its gap to the most accurate one, in the order given.
 
-    The errors are those of differences on the same images (see `paired_gain` and `paired_saving`).
+    oof: (n, classes) by the candidates' names. The errors are those of differences on the same images (see
+    `paired_gain` and `paired_loss_reduction`).
     """
-    # loads SciPy, which what is blended already need not wait for
+    # loads SciPy, which a finished blend does not need
     from digits.evaluation.calibration import at_temperature, best_temperature  # noqa: PLC0415
 
-    best = most_accurate(judged, labels)
-    sure = {name: at_temperature(found, best_temperature(found, labels)) for name, found in judged.items()}
+    best = most_accurate(oof, labels)
+    calibrated = {name: at_temperature(own, best_temperature(own, labels)) for name, own in oof.items()}
     candidates = []
-    for name, found in judged.items():
-        gap, error = paired_gain(judged[best], found, labels)
-        loss_gap, loss_error = paired_saving(sure[best], sure[name], labels)
+    for name, own in oof.items():
+        gap, error = paired_gain(oof[best], own, labels)
+        loss_gap, loss_error = paired_loss_reduction(calibrated[best], calibrated[name], labels)
         candidates.append(
             Candidate(
                 name=name,
-                **_merit(found, labels),
+                **_scores(own, labels),
                 gap=gap,
                 error=error,
                 loss_gap=loss_gap,
@@ -162,23 +168,23 @@ def compared(judged: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> 
     return candidates
 
 
-def simplest_of_the_best(candidates: Sequence[Candidate]) -> Candidate:
-    """The first that is near the best.
+def one_standard_error_rule(candidates: Sequence[Candidate]) -> Candidate:
+    """The first candidate that is near the best; candidates: simplest first.
 
-    candidates: simplest first. L. Breiman et al. (1984), Classification and regression trees, section 3.4.3, where the
-    rule of one standard error chooses a tree. Near an accuracy of 1 few images are wrong, and the log loss, in which
-    every image has its part, tells apart what the accuracy cannot.
+    L. Breiman et al. (1984), Classification and regression trees, section 3.4.3, where the rule chooses the size of a
+    tree. Near an accuracy of 1 few images are wrong; the log loss, to which every image contributes, separates methods
+    that the accuracy cannot.
     """
-    return next(candidate for candidate in candidates if candidate.near_the_best)
+    return next(candidate for candidate in candidates if candidate.near_best)
 
 
-def most_accurate(judged: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> str:
-    """Name of the most accurate; of equally accurate ones, that with the lowest log loss."""
+def most_accurate(oof: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> str:
+    """Name of the most accurate; among equally accurate ones, of the one with the lowest log loss."""
 
-    def merit(name: str) -> tuple[float, float]:
-        return accuracy(judged[name], labels).value, -log_loss(judged[name], labels)
+    def key(name: str) -> tuple[float, float]:
+        return accuracy(oof[name], labels).value, -log_loss(oof[name], labels)
 
-    return max(judged, key=merit)
+    return max(oof, key=key)
 
 
 def _contributions(
@@ -195,12 +201,12 @@ def _contributions(
         gain, error = (
             paired_gain(blended, cross_fitted(method, others, labels, folds), labels) if others else (None, None)
         )
-        weight = float(combination.weights[place]) if isinstance(combination, Weighted) else None
+        weight = float(combination.weights[place]) if isinstance(combination, WeightedMean) else None
         contributions.append(
-            Contribution(member.name, **_merit(member.oof, labels), weight=weight, gain=gain, error=error)
+            Contribution(member.name, **_scores(member.oof, labels), weight=weight, gain=gain, error=error)
         )
     return contributions
 
 
-def _merit(probabilities: Probabilities, labels: NDArray[np.int64]) -> dict[str, float]:
+def _scores(probabilities: Probabilities, labels: NDArray[np.int64]) -> dict[str, float]:
     return {"accuracy": accuracy(probabilities, labels).value, "log_loss": log_loss(probabilities, labels)}

@@ -1,4 +1,4 @@
-"""Probabilities that are as sure as they are right: one temperature for all of them.
+"""Temperature scaling: one number makes all probabilities as confident as they are accurate.
 
 C. Guo et al. (2017), On calibration of modern neural networks, ICML, section 4.2; with the softened targets of J. Platt
 (1999), Probabilistic outputs for support vector machines, in Advances in large margin classifiers, section 2.2.
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 
-_SMALLEST = 1e-30  # floor of a probability before its logarithm; far below what float32 keeps apart from 0 in a sum
-_RANGE = 10.0  # times surer or less sure at most
+_SMALLEST = 1e-30  # floor of a probability before its logarithm; too small to change a sum in float32
+_RANGE = 10.0  # the temperature is at most this, and at least its inverse
 
 
 def at_temperature(probabilities: NDArray[np.floating], temperature: float) -> NDArray[np.float32]:
-    """Probabilities, (n, classes), raised to 1 / temperature and made to sum to 1 again; float32.
+    """Probabilities, (n, classes), raised to the power 1 / temperature and normalised to sum to 1; float32.
 
-    Below 1 they become surer, above 1 less sure; which class is the likeliest never changes.
+    A temperature below 1 makes them more confident, above 1 less; the predicted class never changes.
     """
     logits = np.log(np.maximum(probabilities, _SMALLEST)) / temperature
     scaled: NDArray[np.float32] = softmax(logits, axis=1).astype(np.float32)
@@ -24,10 +24,10 @@ def at_temperature(probabilities: NDArray[np.floating], temperature: float) -> N
 
 
 def best_temperature(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """The temperature, from 0.1 to 10, at which these probabilities, (n, classes), have the lowest log loss.
+    """The temperature, from 0.1 to 10, that gives probabilities, (n, classes), the lowest log loss; labels: (n,).
 
-    Each label counts as wrong with a chance of 1 / (n + 2), so that a model that errs on none of n images is not taken
-    for one that never errs.
+    Each label counts as wrong with a probability of 1 / (n + 2): a model without an error in n images may still err on
+    others (Platt's softened targets).
     """
     logits = np.log(np.maximum(probabilities, _SMALLEST)).astype(np.float64)
     count, classes = logits.shape

@@ -1,4 +1,4 @@
-"""What a submission is expected to score, and within which bounds, from images that its models have not seen."""
+"""The expected score of a submission with its 95 % interval, from images that its models were not trained on."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,8 @@ _LEVEL = 0.95
 class Estimate:
     """Expected share of right predictions among the test images; the score lies within low to high in 95 % of cases.
 
-    gain: what averaging adds to single models, part of `value`. holdout_z: by how many standard errors the holdout is
-    easier for single models than the images out of fold; beyond 3 either way the two are not alike.
+    gain: of averaging models over single ones, part of `value`. holdout_z: the holdout's z-score, by how many standard
+    errors single models are more accurate on the holdout than out of fold; beyond -3 to 3 the two are not alike.
     """
 
     value: float
@@ -33,34 +33,35 @@ def expected_score(
     test_models: int,
     test_count: int,
 ) -> Estimate:
-    """The score that is expected on `test_count` images like the labelled ones.
+    """The score expected on `test_count` images that are drawn like the labelled ones.
 
-    oof_right: (n,), whether each image is predicted rightly out of fold, by single models. single_right: (models, h),
-    whether such models are right on the holdout's images; blend_right: (h,), whether their average is. So the accuracy
-    out of fold is raised by what averaging is worth on the holdout, image by image; and where the test images are
-    predicted by more models, test_models, by as much more as errors that differ from model to model fall, which is to
-    1 / models of what they were (A. Krogh and J. Vedelsby, 1995, Neural network ensembles, NIPS 7, p. 231, equation 6).
-    What learning from more images adds is not in it: no labelled image is left to measure it on.
+    oof_right: (n,), whether the single model of its fold predicts each image rightly. single_right: (models, h),
+    whether each of these models is right on the holdout's images. blend_right: (h,), whether their average is.
 
-    The variance has three parts: of the images out of fold, of the holdout's differences, and of the test images
-    themselves, since a score is counted on so many and no more. The interval is that of the beta distribution with this
-    mean and variance, which stays below 1 and is skewed as errors are.
+    The estimate is the accuracy out of fold plus the gain of averaging, measured on the holdout image by image. Where
+    the test images are predicted by more models, `test_models`, the gain is scaled up: the part of the error that
+    differs from model to model falls to 1 / models (A. Krogh and J. Vedelsby, 1995, Neural network ensembles, NIPS 7,
+    p. 231, equation 6). The gain of learning from more images is left out: no labelled image is left to measure it on.
+
+    The variance has three parts: of the images out of fold, of the differences on the holdout, and of the test images,
+    since a score counts a finite number of them. The interval is that of the beta distribution with this mean and
+    variance, which stays below 1 and is skewed as errors are.
     """
-    from scipy.stats import beta  # noqa: PLC0415 - what is blended already need not wait for it
+    from scipy.stats import beta  # noqa: PLC0415 - takes time to load, which a finished blend does not need
 
     count, (models, held) = len(oof_right), single_right.shape
     single = single_right.mean(axis=0)
-    further = (1 - 1 / test_models) / (1 - 1 / models) if models > 1 else 1.0
-    differences = (blend_right - single) * further
+    scale = (1 - 1 / test_models) / (1 - 1 / models) if models > 1 else 1.0
+    differences = (blend_right - single) * scale
     gain = float(differences.mean())
     out_of_fold = float(oof_right.mean())
-    # no image wrong does not mean that none ever is: half of one is the least that counts
-    middle = float(np.clip(out_of_fold + gain, 0.5 / (count + 1), 1 - 0.5 / (count + 1)))
-    spread = middle * (1 - middle)
-    variance = spread * (1 / count + 1 / test_count) + float(differences.var()) / held
-    strength = max(spread / variance - 1, 1e-6)
-    low, high = beta.interval(_LEVEL, middle * strength, (1 - middle) * strength)
-    noise = np.sqrt(spread / count + float(single.var()) / held)
-    holdout_z = float((single.mean() - out_of_fold) / noise) if noise else 0.0
-    # of very few images the distribution is so skewed that its mean may lie outside
-    return Estimate(middle, min(float(low), middle), max(float(high), middle), gain, holdout_z)
+    # no error among n images is no proof of an error rate of 0: half an error is the least that is assumed
+    mean = float(np.clip(out_of_fold + gain, 0.5 / (count + 1), 1 - 0.5 / (count + 1)))
+    per_image = mean * (1 - mean)  # variance of whether an image is right
+    variance = per_image * (1 / count + 1 / test_count) + float(differences.var()) / held
+    concentration = max(per_image / variance - 1, 1e-6)  # a + b of the beta distribution
+    low, high = beta.interval(_LEVEL, mean * concentration, (1 - mean) * concentration)
+    error = np.sqrt(per_image / count + float(single.var()) / held)
+    holdout_z = float((single.mean() - out_of_fold) / error) if error else 0.0
+    # with very few images the distribution is so skewed that its mean may lie outside
+    return Estimate(mean, min(float(low), mean), max(float(high), mean), gain, holdout_z)

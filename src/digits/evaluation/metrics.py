@@ -1,6 +1,6 @@
-"""How good predictions are, and how sure that is.
+"""Accuracy, log loss, and differences between models, each with its uncertainty.
 
-The libraries are imported when something is computed: a command that only shows what it has need not wait for them.
+SciPy is imported where something is computed, so that commands which only show saved figures start at once.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Share of right predictions with its 95 % interval."""
+    """Share of right predictions, 0 to 1, with its 95 % interval; `count`: number of images."""
 
     value: float
     low: float
@@ -26,7 +26,7 @@ class Accuracy:
 def accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> Accuracy:
     """Accuracy of (n, classes) probabilities against (n,) labels.
 
-    The interval is Wilson's (E. B. Wilson, 1927, JASA 22, p. 209), which keeps its level near accuracies of 1.
+    The interval is Wilson's (E. B. Wilson, 1927, JASA 22, p. 209), which keeps its coverage near accuracies of 1.
     """
     from scipy.stats import binomtest  # noqa: PLC0415
 
@@ -36,15 +36,17 @@ def accuracy(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> 
 
 
 def log_loss(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
-    """Mean of -log(probability of the true class), in nats."""
+    """Mean of -log(probability of the true class), in nats; (n, classes) probabilities and (n,) labels.
+
+    Rows are normalised to sum to 1, and no image counts for more than 36 nats, both as in scikit-learn's log_loss.
+    """
     return float(_losses(probabilities, labels).mean())
 
 
 def _losses(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of each image."""
+    """Log loss of each image, (n,), in nats."""
     true = np.take_along_axis(probabilities, labels[:, None], axis=1)[:, 0].astype(np.float64)
     share = true / probabilities.sum(axis=1, dtype=np.float64)
-    # as scikit-learn's log_loss: what is said to be impossible costs 36 nats, not all there is
     losses: NDArray[np.float64] = -np.log(np.maximum(share, np.finfo(np.float64).eps))
     return losses
 
@@ -53,27 +55,27 @@ def paired_gain(new: NDArray[np.floating], old: NDArray[np.floating], labels: ND
     """Gain in accuracy of `new` over `old`, both (n, classes), on the same images, and its standard error.
 
     Only images on which exactly one of the two is right count, as in McNemar's test (Q. McNemar, 1947, Psychometrika
-    12, p. 153): that takes away what is easy or hard for both.
+    12, p. 153): images that are easy or hard for both add no noise.
     """
     new_right, old_right = new.argmax(axis=1) == labels, old.argmax(axis=1) == labels
     won, lost = int((new_right & ~old_right).sum()), int((old_right & ~new_right).sum())
     return (won - lost) / len(labels), float(np.sqrt(won + lost)) / len(labels)
 
 
-def paired_saving(
+def paired_loss_reduction(
     new: NDArray[np.floating], old: NDArray[np.floating], labels: NDArray[np.int64]
 ) -> tuple[float, float]:
-    """What the log loss of `new` is lower by than that of `old`, both (n, classes), in nats, and its standard error.
+    """Log loss of `old` minus that of `new`, both (n, classes), in nats, and its standard error.
 
-    Of the differences image by image: what is hard for both takes no part in it.
+    The error is that of the mean of the differences image by image: images that are hard for both add no noise.
     """
-    saved = _losses(old, labels) - _losses(new, labels)
-    return float(saved.mean()), float(saved.std(ddof=1)) / float(np.sqrt(len(saved)))
+    reduction = _losses(old, labels) - _losses(new, labels)
+    return float(reduction.mean()), float(reduction.std(ddof=1)) / float(np.sqrt(len(reduction)))
 
 
 @dataclass(frozen=True)
 class Gain:
-    """Mean of differences with its 95 % interval; `count` of them."""
+    """Mean of paired differences with its 95 % interval; `count`: number of pairs."""
 
     mean: float
     low: float
@@ -85,15 +87,15 @@ class Gain:
 
 
 def gain_of_fits(new: Sequence[float], old: Sequence[float]) -> Gain:
-    """What `new` is better than `old` by, pair by pair, such as accuracies of fits with the same seed on the same fold.
+    """Mean gain of `new` over `old` over pairs of fits, such as the accuracies from the same seed on the same fold.
 
-    The interval is Student's (1908, Biometrika 6, p. 1), for two pairs or more: it has the noise of training in it,
-    which an interval over the images of one fit has not.
+    The interval is Student's for paired differences (1908, Biometrika 6, p. 1); it needs two pairs at least. It
+    contains the noise of training, unlike an interval over the images of a single fit.
     """
     from scipy.stats import t  # noqa: PLC0415
 
     differences = np.subtract(new, old)
     count = len(differences)
-    half = float(t.ppf(0.975, count - 1) * differences.std(ddof=1) / np.sqrt(count))
-    middle = float(differences.mean())
-    return Gain(middle, middle - half, middle + half, count)
+    half_width = float(t.ppf(0.975, count - 1) * differences.std(ddof=1) / np.sqrt(count))
+    mean = float(differences.mean())
+    return Gain(mean, mean - half_width, mean + half_width, count)

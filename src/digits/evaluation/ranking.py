@@ -1,4 +1,4 @@
-"""Runs ranked by what they reached, as a table for files and for people."""
+"""The ranking of finished runs by their CV accuracy, as a table for files and for people."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from digits.evaluation.metrics import paired_gain
 
-TITLES = ("model", "CV accuracy (95 %)", "spread", "log loss", "holdout", "fit", "predict", "size")
+TITLES = ("model", "CV accuracy (95 %)", "sd", "log loss", "holdout", "fit", "predict", "size")
 NOTE = "* within one standard error of the best; times in seconds of one core, all folds; size of one fold's model"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A finished run: its metrics as `RunFolder.finish` gives them, and its out-of-fold probabilities, (n, classes)."""
+    """A finished run; metrics: as of `RunFolder.finish`; oof: its out-of-fold probabilities, (n, classes)."""
 
     name: str
     metrics: dict[str, float]
@@ -26,8 +26,7 @@ def rank_runs(entries: Sequence[Entry], labels: NDArray[np.int64]) -> pd.DataFra
     """One row per run, best CV accuracy first: `name`, its metrics, and `near_best`.
 
     labels: (n,), of the rows that the entries predict. near_best: 1 where the best run's gain over this one is at most
-    the standard error of that gain on the same images (see `paired_gain`), else 0. Nothing here is ordered or marked
-    by the holdout.
+    the standard error of that gain on the same images (see `paired_gain`), else 0. The holdout decides nothing here.
     """
     ranked = sorted(entries, key=lambda entry: (-entry.metrics["cv_accuracy"], entry.metrics["log_loss"]))
     rows = []
@@ -37,8 +36,8 @@ def rank_runs(entries: Sequence[Entry], labels: NDArray[np.int64]) -> pd.DataFra
     return pd.DataFrame(rows)
 
 
-def cells(board: pd.DataFrame) -> list[list[str]]:
-    """The leaderboard's rows as text, in the order of TITLES, with as many digits as they deserve."""
+def cells(ranking: pd.DataFrame) -> list[list[str]]:
+    """The rows as text, in the order of TITLES, rounded to the digits that mean something."""
     return [
         [
             f"{row.name}{' *' if row.near_best else ''}",
@@ -50,12 +49,5 @@ def cells(board: pd.DataFrame) -> list[list[str]]:
             f"{row.predict_seconds:.1f}",
             f"{row.size_mb:.1f} MB",
         ]
-        for row in board.itertuples(index=False)
+        for row in ranking.itertuples(index=False)
     ]
-
-
-def markdown(board: pd.DataFrame) -> str:
-    """The leaderboard as a Markdown table."""
-    lines = [TITLES, ["---", *["---:"] * (len(TITLES) - 1)], *cells(board)]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines).replace(" * |", r" \* |")
-    return f"{table}\n\n\\{NOTE}\n"

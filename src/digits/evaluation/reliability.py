@@ -1,4 +1,4 @@
-"""Whether predictions are as often right as they are sure."""
+"""Reliability diagrams: how often predictions are right, by their confidence."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,19 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Reliability:
-    """By bins: mean confidence, share that is right, number of images. error: expected calibration error."""
+    """Bins in order of confidence: mean confidence, accuracy and number of images of each, (bins,).
+
+    confidence: the probability of the predicted class. ece: expected calibration error, 0 to 1.
+    """
 
     confidence: NDArray[np.float64]
-    right: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
     count: NDArray[np.int64]
-    error: float
+    ece: float
 
 
 def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.int64], bins: int = 10) -> Reliability:
-    """Bins of as many images each, by the probability of the predicted class; (n, classes) and (n,).
+    """Bins of equally many images; probabilities: (n, classes), labels: (n,). No bin is empty.
 
     The expected calibration error is the mean distance between confidence and accuracy, weighted by the bins' sizes
     (M. P. Naeini et al., 2015, Obtaining well calibrated probabilities using Bayesian binning, AAAI, p. 2903).
@@ -27,5 +30,5 @@ def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.int64], 
     confidence = np.array([sure[group].mean() for group in groups])
     accuracy = np.array([right[group].mean() for group in groups])
     count = np.array([len(group) for group in groups])
-    error = float((np.abs(confidence - accuracy) * count).sum() / count.sum())
-    return Reliability(confidence, accuracy, count, error)
+    ece = float((np.abs(confidence - accuracy) * count).sum() / count.sum())
+    return Reliability(confidence, accuracy, count, ece)

@@ -1,1 +1,1 @@
-"""Kaggle: credentials, its API, a submission that is uploaded exactly once, and the ledger of all of them."""
+"""Kaggle: credentials, its API, the submission file, its upload exactly once, and the ledger of all submissions."""

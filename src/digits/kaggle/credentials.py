@@ -1,4 +1,4 @@
-"""Which Kaggle credentials there are, in the order in which Kaggle's client tries them. Their values are not kept."""
+"""Kaggle credentials on this computer, found as Kaggle's client finds them and in the same order."""
 
 import json
 import os
@@ -16,10 +16,10 @@ NEW_TOKEN = "make a token at kaggle.com/settings/api and save it as ~/.kaggle/ac
 
 @dataclass(frozen=True)
 class Credentials:
-    """One set of them.
+    """A token, a key or a login.
 
-    where: how to speak of them. file: that holds them, None for those of the environment. secrets: what must not be
-    shown anywhere.
+    where: a description for messages. file: the file that holds it, None for environment variables. secrets: texts that
+    must never be printed.
     """
 
     method: Method
@@ -29,7 +29,7 @@ class Credentials:
 
     @property
     def remedy(self) -> str:
-        """What to do where Kaggle does not accept it."""
+        """What the user can do where Kaggle does not accept it."""
         return "type: .venv/bin/kaggle auth login" if self.method == "OAUTH" else NEW_TOKEN
 
     @property
@@ -39,11 +39,11 @@ class Credentials:
 
 
 def credentials(environment: Mapping[str, str], home: Path) -> list[Credentials]:
-    """All that there are; files without any are passed over. Raises UserError where one cannot be read."""
+    """All credentials; files that hold none are skipped. Raises UserError where a file cannot be read."""
     found = [*_tokens(environment, home), *_keys(environment, home)]
     path = home / ".kaggle" / "credentials.json"
     if refresh := _json(path).get("refresh_token"):
-        shown = "what `kaggle auth login` has left in ~/.kaggle/credentials.json"
+        shown = "the login of `kaggle auth login` in ~/.kaggle/credentials.json"
         found.append(Credentials("OAUTH", shown, path, _texts(refresh, _json(path).get("access_token"))))
     return found
 
@@ -67,7 +67,7 @@ def _tokens(environment: Mapping[str, str], home: Path) -> list[Credentials]:
 def _keys(environment: Mapping[str, str], home: Path) -> list[Credentials]:
     path = _config_folder(environment, home) / "kaggle.json"
     content = _json(path)
-    # a variable takes the place of the same value in the file
+    # a variable overrides the same value of the file
     user, key = environment.get("KAGGLE_USERNAME"), environment.get("KAGGLE_KEY")
     secrets = _texts(key, content.get("key"))
     if not (user or content.get("username")) or not secrets:
@@ -76,7 +76,7 @@ def _keys(environment: Mapping[str, str], home: Path) -> list[Credentials]:
         return [Credentials("LEGACY_API_KEY", f"the key in {_short(path, home)}", path, secrets)]
     shown = f"KAGGLE_USERNAME ({user}) and KAGGLE_KEY"
     if not user or not key:
-        shown = f"KAGGLE_{'USERNAME' if user else 'KEY'} and what it lacks in {_short(path, home)}"
+        shown = f"KAGGLE_{'USERNAME' if user else 'KEY'} and the other value in {_short(path, home)}"
     return [Credentials("LEGACY_API_KEY", shown, None if key else path, secrets)]
 
 
@@ -98,7 +98,7 @@ def _texts(*values: Any) -> tuple[str, ...]:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a token may be longer than a name can be
+    except OSError:  # a token may be longer than a file's name can be
         return False
 
 
@@ -106,7 +106,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip() if _is_file(path) else ""
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); it must be yours, with chmod 600") from None
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); make it your own file, then type: chmod 600 {path}"
+        ) from None
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The ledger: what has become of each submission that was intended.
+"""The ledger: a CSV with one line per event of each intent (a planned submission, see `upload`).
 
-A line is added whenever that changes, and none is ever changed. The latest line of an intent says where it stands.
+Lines are only ever appended; the latest line of an intent has its present state.
 """
 
 import csv
@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from digits.common.errors import UserError
-from digits.common.files import alone, write_atomic
+from digits.common.files import exclusive, write_atomic
 
 State = Literal[
-    "written",  # the file is there
-    "uploading",  # it is about to be sent, or was when the program ended: Kaggle's list says whether it has arrived
+    "written",  # the file exists
+    "uploading",  # the upload has begun, and may have been interrupted: Kaggle's list says whether it has arrived
     "uploaded",  # Kaggle lists it
     "scored",
-    "failed",  # for the reason given
+    "failed",  # for the line's reason
 ]
 
 COLUMNS = (
     "time",  # of this line, UTC, ISO 8601
-    "intent",  # part of the message that no other submission has
+    "intent",  # identifies the planned submission; its message contains it
     "public_score",
-    "reason",  # of a failure, in words
+    "reason",  # of a failure
     "ref",  # Kaggle's number of the submission
     "competition",
     "provenance",  # of the data: kaggle, local or practice
@@ -44,64 +44,65 @@ COLUMNS = (
     "cv_high",
     "holdout_accuracy",
     "members",
-    "commit",  # of the project; + behind it: with changes that are not committed
+    "commit",  # of the project; a + at its end: with uncommitted changes
     "message",
-    "state",  # last, so that a line that was cut short has none that is known
+    "state",  # last, so that a truncated line has no valid state
 )
 _STATES = ("written", "uploading", "uploaded", "scored", "failed")
-_SECONDS = 30.0  # that another process may take to add its line
+_APPEND_TIMEOUT = 30.0  # seconds that another process may take to append its line
 
 Line = dict[str, str]
 
 
 def verdict(line: Line) -> str:
-    """What has become of it on Kaggle, in words to put behind its estimate; nothing where it was not sent."""
+    """The result on Kaggle, to follow the expected score in a sentence; empty where the file was not uploaded."""
     if line["state"] == "scored":
         low, score, high = (float(line[name]) for name in ("expected_low", "public_score", "expected_high"))
         where = "inside" if low <= score <= high else "below" if score < low else "above"
         return f"; public score {line['public_score']}, {where} the interval"
     return {
-        "uploading": "; whether it has arrived is not known: make score looks",
+        "uploading": "; whether it has arrived is not known: type make score",
         "uploaded": "; uploaded, not scored yet: type make score",
         "failed": f"; failed: {line['reason']}",
     }.get(line["state"], "")
 
 
 class Ledger:
-    """The file at `path`; any number of processes may use it, and each of them may be killed at any moment."""
+    """The file at `path`. Processes may use it in parallel and may be killed at any moment."""
 
     def __init__(self, path: Path):
         self.path = path
 
     def lines(self) -> list[Line]:
-        """All lines, oldest first; what a killed process has left unfinished is passed over."""
+        """All lines, oldest first; a line that a killed process left unfinished is skipped."""
         if not self.path.exists():
             return []
         header, *rows = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
         if header != ",".join(COLUMNS):
-            raise UserError(f"{self.path}: has other columns ({header}); move it away, a new one is begun")
-        # each by itself: no value has a line end in it, and an unfinished quote must not swallow what follows
+            raise UserError(f"{self.path}: has other columns ({header}); move it away, and a new one is made")
+        # line by line: no value contains a line end, and an unclosed quote must not swallow the next lines
         cells = (next(csv.reader([row]), []) for row in rows)
-        found = (dict(zip(COLUMNS, row, strict=True)) for row in cells if len(row) == len(COLUMNS))
-        return [line for line in found if line["state"] in _STATES]
+        lines = (dict(zip(COLUMNS, row, strict=True)) for row in cells if len(row) == len(COLUMNS))
+        return [line for line in lines if line["state"] in _STATES]
 
     def intents(self, competition: str) -> dict[str, Line]:
-        """The latest line of each intent of a competition, in the order in which they were made."""
+        """The latest line of each intent of a competition, in the order in which the intents were made."""
         return {line["intent"]: line for line in self.lines() if line["competition"] == competition}
 
     def append(self, entry: Mapping[str, Any], state: State, time: str) -> Line:
-        """Add a line about an intent, in one piece, flushed to disk; values missing from `entry` stay blank."""
+        """Append a line and flush it to disk; returns it. Values that are not in `entry` stay blank."""
         line = {name: " ".join(str(entry.get(name, "")).split()) for name in COLUMNS}
         line |= {"state": state, "time": time}
         text = io.StringIO()
         csv.DictWriter(text, COLUMNS, lineterminator="\n").writerow(line)
-        with alone(self.path.with_name(".ledger.lock"), _SECONDS, f"{self.path}: is held by another process"):
-            self.lines()  # refuses a file of other columns
+        lock = self.path.with_name(".ledger.lock")
+        with exclusive(lock, _APPEND_TIMEOUT, f"{self.path}: another process uses it; type the same again"):
+            self.lines()  # raises for a file with other columns
             content = text.getvalue()
             if not self.path.exists():
                 write_atomic(self.path, ",".join(COLUMNS) + "\n")
             elif not self.path.read_bytes().endswith(b"\n"):
-                content = "\n" + content  # behind what was left unfinished
+                content = "\n" + content  # after an unfinished line
             with self.path.open("ab") as file:
                 file.write(content.encode())
                 file.flush()
@@ -109,11 +110,8 @@ class Ledger:
         return line
 
     def submitting(
-        self, seconds: float, waiting: Callable[[], AbstractContextManager[None]]
+        self, timeout: float, waiting: Callable[[], AbstractContextManager[None]]
     ) -> AbstractContextManager[None]:
-        """Only one process at a time talks to Kaggle about what is to be sent; waits for the other so long.
-
-        waiting: as of `alone`.
-        """
+        """Lock under which one process at a time submits. timeout (seconds), waiting: as of `exclusive`."""
         lock = self.path.with_name(".submitting.lock")
-        return alone(lock, seconds, "another command is submitting; type the same again later", waiting)
+        return exclusive(lock, timeout, "another command is submitting; type the same again later", waiting)

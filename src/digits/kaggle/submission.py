@@ -1,4 +1,4 @@
-"""The file to upload: made, checked, and compared with others."""
+"""The submission file: made from probabilities, checked, compared with other submissions and with the labels."""
 
 import numpy as np
 import pandas as pd
@@ -6,20 +6,24 @@ from numpy.typing import NDArray
 
 from digits.common.errors import UserError
 
-_UNUSUAL = 5.0  # standard errors between a class's share of the predictions and of the training images
+_UNUSUAL = 5.0  # standard errors between a class's shares of the predictions and of the training labels
 
 
 def make_frame(
     ids: NDArray[np.int64], probabilities: NDArray[np.floating], id_column: str, label_column: str
 ) -> pd.DataFrame:
-    """One row per test image: its id and its most probable class."""
+    """One row per test image: its id and its most probable class.
+
+    ids: (m,). probabilities: (m, classes). The columns have the given names.
+    """
     return pd.DataFrame({id_column: ids, label_column: probabilities.argmax(axis=1)})
 
 
 def check_frame(frame: pd.DataFrame, ids: NDArray[np.int64], classes: int, id_column: str, label_column: str) -> None:
-    """Raise UserError, naming the row as a spreadsheet counts, unless Kaggle would accept the frame.
+    """Raise UserError, with the row as a spreadsheet counts it, unless Kaggle would accept the frame.
 
-    That is: the two columns alone, the sample's ids in the sample's order, whole labels from 0 to classes - 1.
+    Kaggle accepts exactly these two columns, the sample's ids in the sample's order, and integer labels from 0 to
+    classes - 1.
     """
     if list(frame.columns) != [id_column, label_column]:
         raise UserError(f"submission: columns are {list(frame.columns)}, must be {[id_column, label_column]}")
@@ -40,30 +44,31 @@ def check_frame(frame: pd.DataFrame, ids: NDArray[np.int64], classes: int, id_co
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
-    """The frame as the file to upload; the same frame gives the same bytes on every system."""
+    """The frame as a CSV file; equal frames give equal bytes on every system."""
     return frame.to_csv(index=False, lineterminator="\n").encode()
 
 
 def unusual_classes(
     predicted: NDArray[np.int64], labels: NDArray[np.int64], classes: int
 ) -> list[tuple[int, float, float]]:
-    """Classes predicted far more often, or less, than they are among the labelled images.
+    """Classes that are predicted far more often, or more rarely, than they are labelled.
 
-    predicted, labels: (n,) and (m,), from 0 to classes - 1. Returns class, its share of the predictions and of the
-    labels, where these differ by more than five standard errors of two samples of the same images.
+    predicted, labels: (n,) and (m,), from 0 to classes - 1. Returns the class, its share of the predictions and its
+    share of the labels, where the shares differ by more than five standard errors of the difference between two samples
+    of one population (the pooled two-proportion z-test).
     """
-    ours, theirs = (np.bincount(each, minlength=classes) / len(each) for each in (predicted, labels))
+    ours, theirs = (np.bincount(values, minlength=classes) / len(values) for values in (predicted, labels))
     pooled = np.bincount(np.concatenate([predicted, labels]), minlength=classes) / (len(predicted) + len(labels))
     error = np.sqrt(pooled * (1 - pooled) * (1 / len(predicted) + 1 / len(labels)))
     return [
-        (each, float(ours[each]), float(theirs[each]))
-        for each in range(classes)
-        if abs(ours[each] - theirs[each]) > _UNUSUAL * error[each]
+        (number, float(ours[number]), float(theirs[number]))
+        for number in range(classes)
+        if abs(ours[number] - theirs[number]) > _UNUSUAL * error[number]
     ]
 
 
 def share_differing(some: pd.DataFrame, other: pd.DataFrame) -> float | None:
-    """Share of rows, 0 to 1, in which two checked frames predict otherwise; None where their ids are not the same."""
+    """Share of rows, 0 to 1, in which the labels of two checked frames differ; None where their ids differ."""
     (ids, labels), (other_ids, other_labels) = ((frame.iloc[:, 0], frame.iloc[:, 1]) for frame in (some, other))
     if not np.array_equal(ids, other_ids):
         return None

@@ -1,7 +1,9 @@
-"""A file to Kaggle once, whatever happens on the way, and its score.
+"""A submission is uploaded exactly once, whatever fails on the way, and its score is waited for.
 
-What is sent carries a mark, `[intent]` in its message. Before anything is sent, and whenever it is not certain whether
-it has arrived, Kaggle's list of submissions is asked for the mark; nothing else is believed.
+Intent: one planned submission of one file, and the name that identifies it in the ledger (an idempotency key): the
+beginning of the file's SHA-256, with -2, -3, ... where the same file is submitted again on purpose.
+Tag: `[intent]`, a part of the message that Kaggle shows beside the submission. Before anything is sent, and whenever it
+is uncertain whether a file has arrived, Kaggle's list of submissions is searched for the tag; no other answer counts.
 """
 
 import re
@@ -14,122 +16,119 @@ from pathlib import Path
 from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.config import KaggleParams
-from digits.kaggle.api import Kaggle, KaggleError
-from digits.kaggle.client import Submission
+from digits.kaggle.api import CompetitionApi
+from digits.kaggle.failures import Failure, KaggleError, retry
 from digits.kaggle.ledger import Ledger, Line, State
-
-# kinds of problems after which nothing was submitted
-_CERTAIN = ("credentials", "rules", "missing", "refused", "busy", "lost", "local")
+from digits.kaggle.messages import Submission
 
 
-def mark(intent: str) -> str:
-    """What the message of an intent has and no other."""
+def tag(intent: str) -> str:
+    """The part of an intent's message that identifies it in Kaggle's list."""
     return f"[{intent}]"
 
 
 class Uploader:
-    """Everything about one competition's intents that needs Kaggle. params: how long to wait for what."""
+    """Uploads the intents of one competition and keeps their lines in the ledger. params: timeouts and retries."""
 
-    def __init__(self, kaggle: Kaggle, ledger: Ledger, params: KaggleParams, console: Console):
-        self._kaggle = kaggle
+    def __init__(self, api: CompetitionApi, ledger: Ledger, params: KaggleParams, console: Console):
+        self._api = api
         self._ledger = ledger
         self._params = params
         self._console = console
 
-    def deliver(self, intent: str, path: Path) -> Line:
-        """See to it that the file of an intent is submitted; returns its line of the ledger.
+    def submit_once(self, intent: str, path: Path) -> Line:
+        """Submit the intent's file unless Kaggle has it; returns the intent's line, `uploaded` or `scored`.
 
-        Raises UserError where it is not, and where Kaggle cannot score it.
+        Raises UserError where it is not submitted, and where Kaggle cannot score it.
         """
         with self._submitting():
             line = self._line(intent)
             if line["state"] in ("uploaded", "scored"):
                 return line
-            # one that was being sent when its command ended may still be on its way
+            # one whose upload was interrupted may still be on its way
             found = self._find(intent, self._params.listing_timeout if line["state"] == "uploading" else 0.0)
             if found is None:
-                self._refuse_beyond_limit()
-                found = self._send(line, path)
-            return self._note(line, found)
+                self._check_limits()
+                found = self._upload(line, path)
+            return self._record(line, found)
 
-    def _send(self, line: Line, path: Path) -> Submission:
-        """Upload until it is listed, or a problem that will not pass is met, or there were tries enough.
+    def _upload(self, line: Line, path: Path) -> Submission:
+        """Upload, with retries, until the submission is listed. Raises KaggleError, with the reason in the ledger.
 
-        It has failed only where every try has certainly failed; otherwise it may still arrive, and stays `uploading`.
+        The intent is `failed` only if every try certainly submitted nothing; otherwise the file may still arrive, and
+        the intent stays `uploading`.
         """
-        uncertain = False
-        for attempt in range(self._params.retries + 1):
+        certain = True  # that nothing was submitted
+
+        def attempt() -> Submission:
+            nonlocal certain
             self._add(line, "uploading")
-            problem: KaggleError | None = None
+            timeout = self._params.listing_timeout
+            error = KaggleError(
+                Failure.UNLISTED.message(self._api.slug, f"{timeout:g} s after the upload"), Failure.UNLISTED
+            )
             try:
                 with self._console.waiting("Kaggle to take the file"):
-                    self._kaggle.send(path, line["message"])
-            except KaggleError as error:
-                problem = error
-            uncertain = uncertain or problem is None or problem.kind not in _CERTAIN
-            if found := self._look(line["intent"], self._params.listing_timeout if uncertain else 0.0):
+                    self._api.submit(path, line["message"])
+            except KaggleError as failed:
+                error = failed
+            certain = certain and error.failure.certain
+            if found := self._find_after_upload(line["intent"], 0.0 if certain else timeout):
                 return found
-            if problem is None:
-                problem = KaggleError(
-                    f"Kaggle does not list the file {self._params.listing_timeout:g} s after it was sent; the same "
-                    "command looks again before it sends anything",
-                    "unlisted",
-                )
-            if not problem.passing or attempt == self._params.retries:
-                self._add(line, "uploading" if uncertain else "failed", reason=str(problem))
-                raise problem
-            pause = self._params.backoff * 2**attempt if problem.after is None else problem.after
-            self._console.warn(f"{problem}\nit is not listed; trying again in {pause:g} s")
-            time.sleep(pause)
-        raise AssertionError("unreachable")
+            raise error
 
-    def _look(self, intent: str, seconds: float) -> Submission | None:
-        """As `_find`, after something was sent."""
+        try:
+            return retry(attempt, self._params, self._console.warn, note="Kaggle does not list the file; ")
+        except KaggleError as error:
+            if error.failure is not Failure.UNKNOWN:
+                self._add(line, "failed" if certain else "uploading", reason=str(error))
+            raise
+
+    def _find_after_upload(self, intent: str, seconds: float) -> Submission | None:
         try:
             return self._find(intent, seconds)
         except KaggleError as error:
-            raise KaggleError(
-                f"{error}\nwhether the file has arrived is not known; the same command looks before it sends anything",
-                error.kind,
-            ) from None
+            unknown = Failure.UNKNOWN
+            raise KaggleError(f"{error}\n{unknown.message(self._api.slug)}", unknown) from None
 
     def _find(self, intent: str, seconds: float) -> Submission | None:
-        """The submission that carries the mark, as soon as it is listed, but for so many seconds at most."""
+        """The submission with the intent's tag, or None where Kaggle does not list it within so many seconds."""
         deadline = time.monotonic() + seconds
         with self._console.waiting("Kaggle's list") if seconds else nullcontext():
             while True:
-                for each in self._kaggle.submissions():
-                    if mark(intent) in each.message:
-                        return each
+                for submission in self._api.submissions():
+                    if tag(intent) in submission.message:
+                        return submission
                 if time.monotonic() + self._params.poll_interval > deadline:
                     return None
                 time.sleep(self._params.poll_interval)
 
-    def _refuse_beyond_limit(self) -> None:
-        limits = self._kaggle.limits()
-        if limits.allowed == 0 and limits.ever:
-            raise UserError("Kaggle allows no more submissions to this competition: as many as there may be were made")
+    def _check_limits(self) -> None:
+        """Raise UserError where Kaggle allows no more submissions."""
+        limits = self._api.limits()
+        if limits.allowed == 0 and limits.limited_by_total:
+            raise UserError("Kaggle allows no more submissions to this competition: its total limit is reached")
         if limits.allowed == 0:
             now = datetime.now(UTC)
             next_day = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0)
             hours = (next_day - now).total_seconds() / 3600
             raise UserError(
-                f"Kaggle allows no more submissions today ({limits.today} were made); the next day begins in "
-                f"{hours:.1f} hours, the same command sends it then"
+                f"Kaggle allows no more submissions today ({limits.today} were made); type the same again in "
+                f"{hours:.1f} hours, when the next day (UTC) begins"
             )
         if limits.allowed is not None:
             self._console.say(f"Kaggle: {limits.today} submissions today, {limits.allowed} more are allowed")
 
     def times_listed(self, first: str) -> int:
-        """How many times a file was submitted whose intents are `first`, `first`-2 and so on, as Kaggle lists them."""
-        marks = re.compile(rf"\[{re.escape(first)}(?:-(\d+))?\]")
-        found = [match for each in self._kaggle.submissions() if (match := marks.search(each.message))]
-        return max((int(match[1] or 1) for match in found), default=0)
+        """How many times Kaggle lists a file whose intents are `first`, `first`-2 and so on: the highest number."""
+        tags = re.compile(rf"\[{re.escape(first)}(?:-(\d+))?\]")
+        matches = [match for submission in self._api.submissions() if (match := tags.search(submission.message))]
+        return max((int(match[1] or 1) for match in matches), default=0)
 
-    def score(self, intent: str) -> Line:
-        """Wait for an uploaded file's score for as long as the params say; returns its line of the ledger.
+    def wait_for_score(self, intent: str) -> Line:
+        """Wait for an uploaded file's score, params.score_timeout minutes at most; returns the intent's line.
 
-        Raises UserError where Kaggle cannot score it, or does not list it any more.
+        Raises UserError where Kaggle cannot score it, or no longer lists it.
         """
         line = self._line(intent)
         deadline = time.monotonic() + 60 * self._params.score_timeout
@@ -137,38 +136,41 @@ class Uploader:
             while line["state"] == "uploaded":
                 if (found := self._find(intent, 0.0)) is None:
                     raise UserError(
-                        f"Kaggle lists no submission {mark(intent)} any more; kaggle.com/c/{self._kaggle.slug}"
+                        f"Kaggle no longer lists the submission {tag(intent)}; look at kaggle.com/c/{self._api.slug}"
                     )
-                line = self._note(line, found)
+                line = self._record(line, found)
                 if line["state"] == "uploaded":
                     if time.monotonic() + self._params.poll_interval > deadline:
                         break
                     time.sleep(self._params.poll_interval)
         return line
 
-    def settle(self, intent: str) -> Line:
-        """What has become of an intent that a command left in the middle of its upload, or waiting for its score."""
+    def refresh(self, intent: str) -> Line:
+        """Bring the line of an intent up to date whose command ended during the upload, or before the score was there.
+
+        Raises as `wait_for_score`.
+        """
         with self._submitting():
             line = self._line(intent)
             if line["state"] == "uploading":
                 if found := self._find(intent, self._params.listing_timeout):
-                    line = self._note(line, found)
+                    line = self._record(line, found)
                 else:
                     line = self._add(
                         line, "failed", reason="the command that sent it was ended, and it has not arrived"
                     )
-        return self.score(intent) if line["state"] == "uploaded" else line
+        return self.wait_for_score(intent) if line["state"] == "uploaded" else line
 
     def _submitting(self) -> AbstractContextManager[None]:
-        """No other command submits meanwhile; waits for as long as one may take."""
+        """Keep other commands from submitting meanwhile; waits for as long as one of them may take."""
         tries = self._params.retries + 1
         longest = float(
             tries * (2 * self._params.timeout + self._params.listing_timeout + self._params.backoff * 2**tries)
         )
         return self._ledger.submitting(longest, lambda: self._console.waiting("another command, which is submitting"))
 
-    def _note(self, line: Line, found: Submission) -> Line:
-        """Enter in the ledger what Kaggle lists, where it is news. Raises UserError where it could not be scored."""
+    def _record(self, line: Line, found: Submission) -> Line:
+        """Enter in the ledger what is new in Kaggle's list. Raises UserError where Kaggle could not score the file."""
         line = self._line(line["intent"])  # another command may have entered it meanwhile
         if found.status != "error" and line["state"] not in ("uploaded", "scored"):
             line = self._add(line, "uploaded", ref=found.ref)
@@ -185,7 +187,7 @@ class Uploader:
         return self._ledger.append(line | {"reason": ""} | news, state, now())
 
     def _line(self, intent: str) -> Line:
-        return self._ledger.intents(self._kaggle.slug)[intent]
+        return self._ledger.intents(self._api.slug)[intent]
 
 
 def _is_number(text: str) -> bool:
@@ -196,5 +198,5 @@ def _is_number(text: str) -> bool:
 
 
 def now() -> str:
-    """The time, for the ledger."""
+    """The current time for the ledger: UTC, ISO 8601, in seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from digits.common.matching import nearest_or_all
+from digits.common.matching import hint
 
 
 class Suggests(Protocol):
@@ -106,7 +106,7 @@ _CNN: Space = {
     "convolutions": Dimension(Range(1, 3)),  # of a block
     "filters": Dimension(Categorical((16, 32, 48, 64))),  # of the first block; multiples of 16 suit matrix units
     "growth": Dimension(Categorical((1.0, 1.5, 2.0))),  # of the filters, from block to block
-    "kernel": Dimension(Categorical((3, 5))),
+    "kernel_size": Dimension(Categorical((3, 5))),
     "downsampling": Dimension(Categorical(("max-pooling", "average-pooling", "stride"))),  # at the end of a block
     "batch_norm": Dimension(Categorical((False, True))),  # behind each convolution
     "block_dropout": Dimension(Range(0.0, 0.4, step=0.1)),  # behind each block
@@ -161,7 +161,7 @@ def narrow_space(kind: str, narrowed: Mapping[str, Any]) -> Space:
     space = dict(SPACES[kind])
     for name, values in narrowed.items():
         if name not in space:
-            raise ValueError(f"{name}: there is nothing of that name to search{nearest_or_all(name, space)}")
+            raise ValueError(f"{name}: there is nothing of that name to search{hint(name, space)}")
         try:
             space[name] = Dimension(space[name].distribution.narrow(values), space[name].condition)
         except ValueError as error:
@@ -220,7 +220,7 @@ def _layers(values: Mapping[str, Any]) -> str:
     strided, batch_norm = values["downsampling"] == "stride", ["BN"] if values["batch_norm"] else []
     for block in range(values["blocks"]):
         filters = round(values["filters"] * values["growth"] ** block)
-        convolution = f"{filters}C{values['kernel']}"
+        convolution = f"{filters}C{values['kernel_size']}"
         words += [convolution, *batch_norm] * (values["convolutions"] - strided)
         words += [f"{convolution}s2", *batch_norm] if strided else [f"{values['downsampling'][0].upper()}P2"]
         words += _dropout(values["block_dropout"])

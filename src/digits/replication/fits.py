@@ -44,7 +44,7 @@ def units(
 def _unit(recipe: Recipe, seed: int, data: Dataset, runs: Path, device: Device, before: Path | None) -> Unit:
     model = recipe.model
     if recipe.model["kind"] == "cnn":
-        spec = device.settle(CnnSpec.model_validate(model), device.at_once)
+        spec = device.resolve(CnnSpec.model_validate(model), device.parallel_fits)
         model = spec.model_dump(mode="json")
     decisive = {
         "data": data.hash,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from digits.common.code_version import code_version
 from digits.common.files import fingerprint, read_json, write_json
-from digits.common.processes import Ask, run_in_subprocess
+from digits.common.processes import Send, run_in_subprocess
 from digits.models import FAMILIES, TaskSpec, build
 from digits.replication.recipe import base_model
 
@@ -46,9 +46,9 @@ def eight_rows_kept(folder: Path, rates: Sequence[float]) -> dict[str, tuple[lis
     return {rate: (losses, right) for rate, (losses, right) in found.items()}
 
 
-def _tell_of_eight_rows(rates: list[float], ask: Ask) -> None:
+def _tell_of_eight_rows(rates: list[float], send: Send) -> None:
     for rate in rates:
-        ask({f"{rate:g}": eight_rows(rate, seed=0)})
+        send({f"{rate:g}": eight_rows(rate, seed=0)})
 
 
 def eight_rows(rate: float, seed: int, threads: int = 1) -> tuple[list[float], float]:

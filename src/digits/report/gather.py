@@ -1,4 +1,4 @@
-"""What there is to show: read from runs/, reports/ and submissions/, nothing is computed anew that takes long."""
+"""The page's content: what there is in runs/, reports/ and submissions/; nothing is fitted for it."""
 
 import json
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from digits.common.files import read_json
 from digits.common.plots import Picture, read_pictures
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
-from digits.ensemble.blend import PICTURE, Blend, Blended, load_blend, load_blended
+from digits.ensemble.blend import PICTURE, Blend, BlendPredictions, load_blend, load_predictions
 from digits.evaluation.metrics import paired_gain
 from digits.kaggle.ledger import Ledger, Line
 from digits.replication.table import COLUMNS
@@ -26,10 +26,11 @@ from digits.training.tuned import study_of
 
 @dataclass(frozen=True)
 class Run:
-    """A cross-validated run, with at least one fold.
+    """A cross-validated run with at least one fold.
 
-    metrics: as training.runs writes them. histories: of each fold, epoch by epoch; empty where there is none. oof: (n,
-    classes), of its folds' images. wholes: fits on all labelled images. minutes: of one fold's fit, on average.
+    folder: its name below runs/. metrics: as of `RunFolder.finish`. histories: one per fold, a record per epoch; ()
+    where the model keeps none. rows: (n,), the images of its folds. oof: (n, classes). refits: how many fits on all
+    labelled images there are. minutes: of one fold's fit, on average.
     """
 
     spec: RunSpec
@@ -38,19 +39,24 @@ class Run:
     histories: tuple[list[dict[str, float]], ...]
     rows: NDArray[np.int64]
     oof: NDArray[np.float32]
-    wholes: int
+    refits: int
     minutes: float
 
     @property
     def name(self) -> str:
         """Of the model, for people."""
         model = self.spec.model
-        return f"{model['layers']}, {model['epochs']} epochs" if model["kind"] == "cnn" else self.spec.name
+        return f"{model['layers']}, {model['epochs']} epochs" if self.is_network else self.spec.name
+
+    @property
+    def is_network(self) -> bool:
+        """Whether it is a Keras network, not a scikit-learn model."""
+        return bool(self.spec.model["kind"] == "cnn")
 
 
 @dataclass(frozen=True)
 class Search:
-    """A finished `make tune`: the model, what to put over its section of params.yaml ({}: nothing), its pictures."""
+    """A finished `make tune`: the model, the parameters that replace its defaults ({}: none), and pictures by name."""
 
     model: str
     best: dict[str, Any]
@@ -59,20 +65,26 @@ class Search:
 
 @dataclass(frozen=True)
 class Content:
-    """All that the page shows; what is not there is None or empty."""
+    """Everything that the page shows; what is not there is None or empty.
+
+    runs: those of most folds first, then by CV accuracy. blend: the newest of these runs. predictions, blend_rows: its
+    probabilities, and the labelled images, (n,), that `predictions.oof` is about; None where its members have fitted
+    more folds since. recipes: reports/recipes.csv. uncertain: the blend's PNG. budget: the most minutes that
+    were ever spent on networks.
+    """
 
     params: Params
     data: Dataset | None
     runs: tuple[Run, ...]
     blend: Blend | None
-    blended: Blended | None
+    predictions: BlendPredictions | None
     blend_rows: NDArray[np.int64] | None
     submissions: tuple[Line, ...]
     search: Search | None
-    study: pd.DataFrame | None
-    study_pictures: dict[str, Picture]
+    recipes: pd.DataFrame | None
+    recipe_pictures: dict[str, Picture]
     uncertain: Path | None
-    budget: float  # the most minutes that were spent on networks
+    budget: float
 
     @property
     def names(self) -> list[str]:
@@ -82,61 +94,60 @@ class Content:
 
 
 def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
-    """What there is of the competition that the params name, made of these arrays. data: None where there are none."""
+    """What there is of the params' competition and of runs on these arrays; data: None where none are prepared."""
     runs = _runs(data, paths.runs) if data else ()
     blend = _newest_blend(paths.runs, [run.folder for run in runs])
-    blended = load_blended(paths.runs, blend) if blend else None
+    predictions = load_predictions(paths.runs, blend) if blend else None
     rows = _rows_of(blend, runs) if blend else None
-    if blended is None or rows is None or len(rows) != len(blended.oof):
-        blended = rows = None  # its members have been fitted further
+    if predictions is None or rows is None or len(rows) != len(predictions.oof):
+        predictions = rows = None  # its members have fitted more folds since
     uncertain = paths.runs / blend.name / PICTURE if blend else None
-    pictures = read_pictures(paths.reports / "study", data.hash) if data else {}
-    submissions = tuple(_submissions(params, data, paths))
-    study = paths.reports / "study.csv"
+    pictures = read_pictures(paths.reports / "recipes", data.hash) if data else {}
+    recipes = paths.reports / "recipes.csv"
     return Content(
         params=params,
         data=data,
         runs=runs,
         blend=blend,
-        blended=blended,
+        predictions=predictions,
         blend_rows=rows,
-        submissions=submissions,
+        submissions=tuple(_submissions(params, data, paths)),
         search=_search(params, data, paths) if data else None,
-        study=pd.read_csv(study).reindex(columns=[*COLUMNS]) if pictures and study.exists() else None,
-        study_pictures=pictures,
+        recipes=pd.read_csv(recipes).reindex(columns=[*COLUMNS]) if pictures and recipes.exists() else None,
+        recipe_pictures=pictures,
         uncertain=uncertain if uncertain and uncertain.exists() else None,
         budget=max([read_json(path)["minutes"] for path in paths.runs.glob("*/budget.json")], default=0.0),
     )
 
 
 def near_best(runs: Sequence[Run], labels: NDArray[np.int64]) -> set[str]:
-    """Folders of the runs that are at most one standard error behind the first, on the images that both predict."""
+    """Folders of the runs that are within one standard error of the first one, on the images that both predict."""
     near = set()
     for run in runs:
-        shared, ours, firsts = np.intersect1d(run.rows, runs[0].rows, return_indices=True)
+        shared, own, best = np.intersect1d(run.rows, runs[0].rows, return_indices=True)
         if not len(shared):
             continue
-        gain, error = paired_gain(runs[0].oof[firsts], run.oof[ours], labels[shared])
+        gain, error = paired_gain(runs[0].oof[best], run.oof[own], labels[shared])
         if gain <= error:
             near.add(run.folder)
     return near
 
 
 def _runs(data: Dataset, folder: Path) -> tuple[Run, ...]:
-    found = []
+    runs = []
     for path in sorted(folder.glob("*/run.json")):
         try:
             spec = RunSpec(**read_json(path))
         except TypeError:
             continue  # of another version of this package
         run = RunFolder(folder, spec)
-        # a folder that someone has renamed is not read; one of other data is no run of this competition
+        # skips folders that were renamed, and runs on other data
         if spec.data != data.hash or run.path != path.parent or not run.done(data.fold_count):
             continue
         folds = run.done(data.fold_count)
         result = run.result(data, folds)
-        histories = (unit / "history.jsonl" for unit in map(run.unit, folds))
-        found.append(
+        histories = (unit / "history.jsonl" for unit in map(run.fold, folds))
+        runs.append(
             Run(
                 spec=spec,
                 folder=path.parent.name,
@@ -144,12 +155,12 @@ def _runs(data: Dataset, folder: Path) -> tuple[Run, ...]:
                 histories=tuple(filter(None, map(_lines, histories))),
                 rows=result.rows,
                 oof=result.oof,
-                wholes=len(run.wholes()),
-                minutes=sum(map(run.unit_seconds, map(run.unit, folds))) / 60 / len(folds),
+                refits=len(run.refits()),
+                minutes=sum(map(run.unit_seconds, map(run.fold, folds))) / 60 / len(folds),
             )
         )
-    # a run of one fold may have met an easy one: those of most folds come first
-    return tuple(sorted(found, key=lambda run: (-run.metrics["folds"], -float(run.metrics["cv_accuracy"]))))
+    # those of most folds first: a single fold may be an easy one
+    return tuple(sorted(runs, key=lambda run: (-run.metrics["folds"], -float(run.metrics["cv_accuracy"]))))
 
 
 def _lines(path: Path) -> list[dict[str, float]]:
@@ -157,9 +168,9 @@ def _lines(path: Path) -> list[dict[str, float]]:
 
 
 def _newest_blend(folder: Path, runs: Sequence[str]) -> Blend | None:
-    """The blend that was made last of runs that are here."""
-    made = sorted(folder.glob("blend-*/blend.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in made:
+    """The blend that was made last, among those whose members are all in `runs`, names of folders."""
+    newest_first = sorted(folder.glob("blend-*/blend.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in newest_first:
         with suppress(TypeError):  # of another version of this package
             blend = load_blend(folder, path.parent.name)
             if blend and set(blend.weights) <= set(runs):
@@ -168,7 +179,7 @@ def _newest_blend(folder: Path, runs: Sequence[str]) -> Blend | None:
 
 
 def _rows_of(blend: Blend, runs: Sequence[Run]) -> NDArray[np.int64]:
-    """The images that the blend's out-of-fold predictions are about: those that all its members have."""
+    """The images that all members of the blend predict out of fold, (n,)."""
     rows = [run.rows for run in runs if run.folder in blend.weights]
     common = rows[0]
     for other in rows[1:]:
@@ -177,7 +188,7 @@ def _rows_of(blend: Blend, runs: Sequence[Run]) -> NDArray[np.int64]:
 
 
 def _submissions(params: Params, data: Dataset | None, paths: Paths) -> list[Line]:
-    """Those of the competition with an estimate; of practice data only where that is what is looked at."""
+    """The competition's submissions with an expected score: of practice data if `data` is that, else the others."""
     try:
         lines = Ledger(paths.ledger).intents(params.competition.slug).values()
     except UserError:
@@ -187,7 +198,7 @@ def _submissions(params: Params, data: Dataset | None, paths: Paths) -> list[Lin
 
 
 def _search(params: Params, data: Dataset, paths: Paths) -> Search | None:
-    """The search that these params and data ask for, where it has come to its end."""
+    """The finished search of these params on these data, of the network first."""
     models = ["train", *(name for name, spec in params.baseline.models.items() if spec.kind == "mlp")]
     for model in models:
         study = study_of(params, data, paths.studies, model)

@@ -1,4 +1,4 @@
-"""What a section of the page consists of."""
+"""What a section of the page consists of: sentences, tables, figures, commands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,12 +6,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from digits.report.charts import Chart
-
 
 @dataclass(frozen=True)
-class Picture:
-    """title: what it shows. text: the same for who cannot see it. body: SVG, or an <img>."""
+class Figure:
+    """A chart or an image. title: what it shows. text: the same for screen readers; "" where the body has it.
+
+    body: HTML, an SVG or an <img>.
+    """
 
     title: str
     text: str
@@ -20,39 +21,44 @@ class Picture:
 
 @dataclass(frozen=True)
 class Table:
-    """caption: what it is. Cells are numbers, to be sorted as such and shown by `styles`, or text."""
+    """Rows that can be sorted and filtered in the browser.
+
+    columns: by title, the style of `format` for numbers, or "" for text. rows: a cell may be None, shown as nothing.
+    """
 
     caption: str
-    columns: tuple[str, ...]
-    styles: tuple[str, ...]  # of format(), "" for text
-    rows: tuple[tuple[Any, ...], ...]
+    columns: dict[str, str]
+    rows: Sequence[Sequence[Any]]
 
-    def shown(self, row: Sequence[Any]) -> list[tuple[str, str]]:
-        """What is sorted by, and what is seen, cell by cell."""
+    def cells(self, row: Sequence[Any]) -> list[tuple[str, str, bool]]:
+        """For each cell, the value that it is sorted by, the text that is shown, and whether it is a number."""
         return [
-            ("" if cell is None else str(cell), "" if cell is None else format(cell, style) if style else str(cell))
-            for cell, style in zip(row, self.styles, strict=True)
+            ("" if cell is None else str(cell), "" if cell is None else format(cell, style), bool(style))
+            for cell, style in zip(row, self.columns.values(), strict=True)
         ]
 
 
 @dataclass
 class Section:
-    """id: to point to. missing: why there is nothing to show, and what to type."""
+    """A question and its answer. id: of its anchor. missing: why there is no answer yet, and what to type.
+
+    code: commands, shown as they are typed.
+    """
 
     id: str
     title: str
     missing: str = ""
     sentences: list[str] = field(default_factory=list)
     tables: list[Table] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
     code: str = ""
 
-    def draw(self, chart: Chart | None) -> None:
-        """Add a chart, where there is one."""
+    def add_chart(self, chart: Figure | None) -> None:
+        """Add a chart, if there is one."""
         if chart:
-            self.pictures.append(Picture(chart.title, chart.text, Markup(chart.svg)))
+            self.figures.append(chart)
 
-    def show(self, title: str, text: str, source: str) -> None:
-        """Add an image; source: where it is, or what it consists of."""
+    def add_image(self, title: str, text: str, source: str) -> None:
+        """Add an image; text: what it shows, for screen readers; source: its address, or its content as an address."""
         body = Markup('<img src="{}" alt="{}">').format(source, text)
-        self.pictures.append(Picture(title, "", body))
+        self.figures.append(Figure(title, "", body))

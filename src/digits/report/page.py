@@ -1,4 +1,4 @@
-"""The page: sections poured into the template, everything in one file."""
+"""The page: all sections in one HTML file, which needs nothing else."""
 
 from jinja2 import Environment, PackageLoader
 
@@ -7,7 +7,7 @@ from digits.report.sections import sections
 
 
 def render(content: Content, commit: str, made: str) -> str:
-    """The whole page. commit: of the project. made: when, for people."""
+    """The page's HTML; commit: of the project; made: when, for people."""
     environment = Environment(loader=PackageLoader("digits.report", "."), autoescape=True, trim_blocks=True)
     template = environment.get_template("page.html")
     return template.render(

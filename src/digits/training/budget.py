@@ -1,36 +1,41 @@
-"""What `make train` does with its minutes on this machine: the same answer for every command with the same params."""
+"""The plan of `make train`: what the minutes are spent on with these params, data and device.
 
-from collections.abc import Callable
+The same params give every command the same plan, so that `make ensemble` finds the runs that `make train` has fitted.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil
 from pathlib import Path
 
 from digits.common.console import Console
-from digits.config import CnnSpec, Params, Paths
+from digits.config import Params, Paths
 from digits.data.dataset import Dataset
 from digits.models.architecture import parse_layers, training_operations
-from digits.training.candidates import accuracies, networks
+from digits.training.allocation import Budget, Option, Share, allocate, best_option
+from digits.training.candidates import Networks, accuracies, networks
 from digits.training.device import Device
 from digits.training.runs import RunFolder, RunSpec, run_spec
-from digits.training.schedule import Fit, Goal, Share, Sizes, Slot, Timing, allot, choose, foresee
+from digits.training.schedule import Fit, Goal, ScheduledFit, Sizes, Timing, simulate
 from digits.training.timing import measured_timing
 from digits.training.tuned import Study
 
-# Of the budget, what is planned for; the rest is for what takes longer than it should, and for the blend.
+# Of the budget: what is planned for, the rest being for fits that take longer than expected and for the blend; and when
+# fits that are still running are stopped.
 _PLANNED, _AT_MOST = 0.94, 1.02
 _PRACTICE = 1.0  # minutes are enough for images whose scores mean nothing
-_DOUBT = 1.4  # times faster than its multiplications promise may a network be beside another
-# Of a network's epochs, that a fold's fit may have; the more, the better.
-_SHARES = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
+_OPTIMISM = 1.4  # times faster than its multiplications say may a network be that was not measured yet
+# Lengths of a fold's fit, as shares of a network's epochs; the longer, the more accurate.
+_LENGTHS = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 
 
 @dataclass(frozen=True)
 class Part:
-    """What is fitted of one network.
+    """What is planned for one network.
 
-    name: of the network. spec: the run. goal, timing: as in training.schedule. seconds: of the budget, for each worker.
-    accuracy: of a single fit, where it was measured.
+    name: of the network. spec: its run. goal, timing: as in training.schedule. seconds: of the budget, for each worker.
+    accuracy: of a single fit, 0 to 1, where it was measured.
     """
 
     name: str
@@ -40,148 +45,162 @@ class Part:
     seconds: float
     accuracy: float | None = None
 
-    def begun(self, runs: Path) -> list[Fit]:
-        """The fits that are done."""
+    def finished(self, runs: Path) -> list[Fit]:
+        """The fits that are finished."""
         folder = RunFolder(runs, self.spec)
-        return [*map(self.goal.on, folder.done(self.goal.folds)), *folder.wholes()]
+        return [*map(self.goal.fold_fit, folder.done(self.goal.folds)), *folder.refits()]
 
     def spent(self, runs: Path) -> float:
-        """Seconds that the fits took that are done, one after the other."""
+        """Seconds that the finished fits took, one after the other."""
         folder = RunFolder(runs, self.spec)
-        units = [*map(folder.unit, folder.done(self.goal.folds)), *map(folder.whole, folder.wholes())]
-        return sum(map(folder.unit_seconds, units))
+        return sum(map(folder.unit_seconds, folder.units(self.goal.folds)))
 
 
 @dataclass(frozen=True)
 class Plan:
     """What a budget is spent on: a part for each network, one after the other.
 
-    others: runs that might have been chosen instead. sizes, workers: as in training.schedule. minutes: the budget.
+    alternatives: runs that other budgets would have chosen. sizes, workers: as in training.allocation. minutes: the
+    budget.
     """
 
     parts: tuple[Part, ...]
-    others: tuple[RunSpec, ...]
+    alternatives: tuple[RunSpec, ...]
     sizes: Sizes
     workers: int
     minutes: float
 
     def left(self, runs: Path, share: float = _PLANNED) -> float:
-        """Seconds for each worker, of this share of the budget, less what the finished fits took."""
+        """Seconds left of each worker: this share of the budget less what the finished fits took."""
         return share * self.minutes * 60 - sum(part.spent(runs) for part in self.parts) / self.workers
 
-    def latest(self, runs: Path) -> float:
-        """Seconds after which nothing may run any more."""
+    def deadline(self, runs: Path) -> float:
+        """Seconds from now after which no fit may run any more."""
         return self.left(runs, _AT_MOST)
 
     def ends(self, runs: Path) -> list[float]:
-        """Seconds from now after which each part gives way to the next."""
+        """Seconds from now at which each part gives way to the next."""
         due = [max(0.0, part.seconds - part.spent(runs) / self.workers) for part in self.parts]
         return [min(end, self.left(runs)) for end in accumulate(due)]
 
-    def slots(self, part: Part, runs: Path, left: float) -> list[Slot]:
-        """The fits of a part that are still to come in so many seconds."""
-        return foresee(part.goal, part.begun(runs), part.timing, self.sizes, left, self.workers)
+    def schedule(self, part: Part, runs: Path, left: float) -> list[ScheduledFit]:
+        """The fits of a part that will be done in `left` seconds."""
+        return simulate(part.goal, part.finished(runs), part.timing, self.sizes, left, self.workers)
 
 
-Variant = tuple[str, int]  # a network's name, and epochs of a fold's fit
+Length = tuple[str, int]  # a network's name, and the epochs of a fold's fit as params would say them
 
 
 def make_plan(params: Params, study: Study, data: Dataset, device: Device, paths: Paths, console: Console) -> Plan:
-    """Choose the best network that the params allow and that is fast enough here, and how many folds to fit.
+    """Take the best network that the params allow and that is fast enough here, and share the time out.
 
-    A network may have somewhat fewer epochs than the params say; where it has been fitted already, it has as many as
-    then, so that those fits are of use.
+    A network may have somewhat fewer epochs than the params say; where it has been fitted before, it has as many as
+    then, so that those fits are of use. A plan with a network whose speed is not known yet is made anew once it is
+    measured.
     """
-    workers, sizes = device.at_once, _sizes(data)
     minutes = min(params.train.budget, _PRACTICE) if data.practice else params.train.budget
-    left = _PLANNED * minutes * 60
-    wanted = Goal(data.fold_count, 0, params.train.seed, params.train.refits)
-    among, beside = networks(params, study)
-    known = {} if data.practice else accuracies(params, study)
-    allowed = {name: (device.settle(spec, workers), normalise) for name, (spec, normalise) in (among | beside).items()}
-    runs = {
-        (name, epochs): _run(spec.model_copy(update={"epochs": epochs}), normalise, params, data)
-        for name, (spec, normalise) in allowed.items()
-        for epochs in dict.fromkeys(max(1, round(share * spec.epochs)) for share in _SHARES)
-    }
-    longest = {name: runs[name, spec.epochs] for name, (spec, _) in allowed.items()}
-    # the best first: where it has time, no plainer one need be known
-    timings = _Timings(data, longest, [*among][-1], device, paths, console)
-
-    def variants(name: str) -> dict[Variant, tuple[int, Timing]]:
-        return {each: (_epochs(run, sizes), timings.of(name)) for each, run in runs.items() if each[0] == name}
-
-    def begun(chosen: Variant) -> Variant:
-        """The variant of the same network of which most is finished."""
-        same = [each for each in runs if each[0] == chosen[0]]
-        return max([chosen, *same], key=lambda each: _finished(RunFolder(paths.runs, runs[each]), data))
-
-    def shares() -> dict[Variant, Share]:
-        first = choose([*map(variants, among)], sizes, left, workers, wanted)
-        following = [(name, allowed[name][0].epochs) for name in beside if name != first[0]]
-        taken = [*map(begun, [first, *following])]
-        return allot({each: variants(each[0])[each] for each in taken}, sizes, left, workers, wanted)
-
-    found = shares()
-    while unmeasured := [name for name, _ in found if name not in timings.measured]:
-        timings.measure(unmeasured[0])
-        found = shares()
-    parts = tuple(
-        Part(each[0], runs[each], share.goal, timings.of(each[0]), share.seconds, known.get(each[0]))
-        for each, share in found.items()
+    budget = Budget(
+        seconds=_PLANNED * minutes * 60,
+        workers=device.parallel_fits,
+        sizes=_sizes(data),
+        folds=data.fold_count,
+        refits=params.train.refits,
+        seed=params.train.seed,
     )
-    return Plan(parts, tuple(run for each, run in runs.items() if each not in found), sizes, workers, minutes)
+    candidates, extra = networks(params, study)
+    runs = _runs(candidates | extra, params, data, device)
+    finished = {length: len(RunFolder(paths.runs, run).units(data.fold_count)) for length, run in runs.items()}
+    longest = {name: run for (name, _), run in runs.items()}
 
+    def measured(name: str) -> Timing:
+        return measured_timing(data, longest[name], device, paths.runs / "machines", console)
 
-class _Timings:
-    """How fast networks are: measured, or guessed by their multiplications from one that is.
-
-    first: the one that is measured in any case.
-    """
-
-    def __init__(
-        self, data: Dataset, runs: dict[str, RunSpec], first: str, device: Device, paths: Paths, console: Console
-    ):
-        self.measured: dict[str, Timing] = {}
-        self._runs = runs
-        self._measure: Callable[[RunSpec], Timing] = lambda run: measured_timing(
-            data, run, device, paths.runs / "machines", console
+    # the best first: where it has time, no plainer one need be measured
+    timings = {(best := [*candidates][-1]): measured(best)}
+    while True:
+        options = _options(runs, _estimated(timings, longest, data), budget)
+        shares = _shares(options, [*candidates], [*extra], finished, budget)
+        unknown = [share.option.network for share in shares if share.option.network not in timings]
+        if not unknown:
+            break
+        timings[unknown[0]] = measured(unknown[0])
+    known = {} if data.practice else accuracies(params, study)
+    parts = {
+        (length := (share.option.network, share.option.length)): Part(
+            share.option.network,
+            runs[length],
+            share.goal,
+            share.option.timing,
+            share.seconds,
+            known.get(share.option.network),
         )
-        self._cost = {name: _cost(run, data) for name, run in runs.items()}
-        self.measure(first)
-
-    def measure(self, name: str) -> None:
-        """Find out, or remember from an earlier command."""
-        self.measured[name] = self._measure(self._runs[name])
-        self._last = name
-
-    def of(self, name: str) -> Timing:
-        """Of what has not been measured only the multiplications are known, and it has the benefit of the doubt."""
-        if name in self.measured:
-            return self.measured[name]
-        return self.measured[self._last].times(self._cost[name] / self._cost[self._last] / _DOUBT)
-
-
-def _run(spec: CnnSpec, normalise: str, params: Params, data: Dataset) -> RunSpec:
-    return run_spec("cnn", spec.model_dump(mode="json"), normalise, params.train.seed, data)
-
-
-def _finished(folder: RunFolder, data: Dataset) -> int:
-    """Number of fits."""
-    return len(folder.done(data.fold_count)) + len(folder.wholes())
+        for share in shares
+    }
+    alternatives = tuple(run for length, run in runs.items() if length not in parts)
+    return Plan(tuple(parts.values()), alternatives, budget.sizes, budget.workers, minutes)
 
 
 def _sizes(data: Dataset) -> Sizes:
-    fold = len(data.train_rows(0))
-    shown = len(data.valid_rows(0)) + len(data.holdout_rows) + len(data.test_images)
-    return Sizes(fold, len(data.labels), shown)
+    predicted = len(data.valid_rows(0)) + len(data.holdout_rows) + len(data.test_images)
+    return Sizes(fold=len(data.train_rows(0)), refit=len(data.labels), predicted=predicted)
 
 
-def _epochs(run: RunSpec, sizes: Sizes) -> int:
-    """Of a fold's fit, which small sets need more of."""
+def _runs(found: Networks, params: Params, data: Dataset, device: Device) -> dict[Length, RunSpec]:
+    """A run for each network and length, the longest of each network last."""
+    runs: dict[Length, RunSpec] = {}
+    for name, (spec, normalise) in found.items():
+        resolved = device.resolve(spec, device.parallel_fits)
+        for epochs in dict.fromkeys(max(1, round(share * spec.epochs)) for share in _LENGTHS):
+            model = resolved.model_copy(update={"epochs": epochs}).model_dump(mode="json")
+            runs[name, epochs] = run_spec("cnn", model, normalise, params.train.seed, data)
+    return runs
+
+
+def _estimated(measured: Mapping[str, Timing], runs: Mapping[str, RunSpec], data: Dataset) -> dict[str, Timing]:
+    """Timings of all networks: where one is not measured, by its multiplications from the one that was measured last.
+
+    It has the benefit of the doubt, so that it is measured before it is given up.
+    """
+    cost = {
+        name: float(training_operations(parse_layers(run.model["layers"]), data.image_shape, data.classes))
+        for name, run in runs.items()
+    }
+    last = [*measured][-1]
+    guessed = {name: measured[last].slower(cost[name] / cost[last] / _OPTIMISM) for name in runs}
+    return guessed | dict(measured)
+
+
+def _options(runs: Mapping[Length, RunSpec], timings: Mapping[str, Timing], budget: Budget) -> dict[str, list[Option]]:
+    """The candidate plans of each network, from the shortest fits to the longest."""
+    options: dict[str, list[Option]] = {}
+    for (name, length), run in runs.items():
+        epochs = _fold_epochs(run, budget.sizes)
+        options.setdefault(name, []).append(Option(name, length, epochs, timings[name]))
+    return options
+
+
+def _fold_epochs(run: RunSpec, sizes: Sizes) -> int:
+    """Epochs of a fold's fit; small data sets need more of them than the params say to take enough steps."""
     steps = max(1, sizes.fold // int(run.model["batch_size"]))
     return max(int(run.model["epochs"]), ceil(int(run.model["min_steps"]) / steps))
 
 
-def _cost(run: RunSpec, data: Dataset) -> float:
-    return float(training_operations(parse_layers(run.model["layers"]), data.image_shape, data.classes))
+def _shares(
+    options: Mapping[str, Sequence[Option]],
+    candidates: Sequence[str],
+    extra: Sequence[str],
+    finished: Mapping[Length, int],
+    budget: Budget,
+) -> list[Share]:
+    """The budget shared among the best candidate and as many of the extra networks as have time.
+
+    finished: number of finished fits by network and length; the length with the most fits of a network is gone on with.
+    """
+    best = best_option([options[name] for name in candidates], budget)
+    further = [options[name][-1] for name in extra if name != best.network]
+
+    def with_most_fits(option: Option) -> Option:
+        same = [option, *options[option.network]]
+        return max(same, key=lambda each: finished[each.network, each.length])
+
+    return allocate([*map(with_most_fits, [best, *further])], budget)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from digits.data.dataset import Dataset
 from digits.models import KINDS_WITH_VALIDATION, Classifier, OnEpoch, SupportsTta, TaskSpec, build
 
-# What fitting and judging load when they need it, for processes that are forked from one that has it: two seconds each.
+# What a fit imports when it needs it. Subprocesses are forked from a server that has it already: 2 s less each.
 PRELOAD = ("digits.training.crossval", "scipy.optimize", "scipy.stats", "sklearn.metrics")
 
 
@@ -28,7 +28,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class FoldFit:
-    """A fitted model, and what it says of images that it has not learned from.
+    """A fitted model, and its predictions of images that it was not trained on.
 
     predictions: as it predicts; without_tta: those of each image alone, where it has TTA (test-time augmentation).
     """
@@ -48,10 +48,10 @@ def fit(
     seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> Classifier:
-    """A model of `spec`, fitted on all images but those of `fold` and the holdout; None: on every labelled image.
+    """A model of `spec`, fitted on all images but those of `fold` and the holdout; fold None: on every labelled image.
 
-    Networks look at the fold's valid part after some epochs, for their history; only where params.yaml asks for it
-    (patience, restore_best_weights, the schedule plateau) does what they see there change anything.
+    Networks are validated on the fold's valid part after some epochs, for their history. It changes the fit only where
+    params.yaml asks for it (early_stopping_patience, restore_best_weights, the schedule plateau).
     """
     return fit_on(data, data.train_rows(fold), data.valid_rows(fold), spec, normalise, seed, on_epoch)
 
@@ -66,9 +66,9 @@ def fit_on(
     on_epoch: OnEpoch | None = None,
     start: Path | None = None,
 ) -> Classifier:
-    """As `fit`, on the labelled images of `rows`, with a look at those of `valid`, where there are any.
+    """As `fit`, on the labelled images of `rows`, validated on those of `valid`, where there are any.
 
-    start: folder of a saved network of the same layers, whose weights it goes on with.
+    start: folder of a saved network of the same layers, whose weights the fit starts from.
     """
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - commands with nothing to fit need not wait
 
@@ -77,7 +77,7 @@ def fit_on(
     if spec["kind"] in KINDS_WITH_VALIDATION and len(valid):
         watched = {"X_valid": data.images[valid], "y_valid": data.labels[valid], "start": start}
     with warnings.catch_warnings():
-        # a limit on iterations is a budget here, and using it up no news
+        # the limit on iterations is a budget here; reaching it is no fault
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(data.images[rows], data.labels[rows], **watched)
     return model
@@ -91,7 +91,7 @@ def fit_fold(
     seed: int,
     on_epoch: OnEpoch | None = None,
 ) -> FoldFit:
-    """Fit as `fit` does and predict everything that later stages may ask for, but nothing that it has learned from."""
+    """Fit as `fit` does, then predict what later stages need: only images that the model was not trained on."""
     started = perf_counter()
     model = fit(data, fold, spec, normalise, seed, on_epoch)
     fitted = perf_counter()
@@ -107,7 +107,7 @@ def fit_fold(
 
 
 def rows_of(data: Dataset, folds: Iterable[int]) -> NDArray[np.int64]:
-    """The labelled images of these folds, in order."""
+    """Rows of the labelled images of these folds, ascending; int64 (rows,)."""
     return np.flatnonzero(np.isin(data.folds, list(folds)))
 
 

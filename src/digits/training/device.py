@@ -1,4 +1,4 @@
-"""What this machine trains networks with: measured once, and kept with the machine's fingerprint."""
+"""The device that networks are trained on, processor or GPU, and its fastest settings: measured once per machine."""
 
 import json
 import os
@@ -21,18 +21,19 @@ from digits.config import CnnSpec
 Spec = TypeVar("Spec", bound=CnnSpec)
 
 _PROBE = "digits.models.cnn.probe"
-# Share of the highest speed that is enough for a smaller batch: in as many epochs it takes more steps, which are worth
-# more than speed. Six epochs of the default: 0.9955 with 128 images per step, 0.9925 with 512. A busy machine's figures
-# are 20 % unsure.
+# A smaller batch is taken from this share of the highest speed on: in as many epochs it takes more steps, which are
+# worth more than speed. Six epochs of the default: 0.9955 with 128 images per step, 0.9925 with 512. A busy machine's
+# speeds vary by 20 %.
 _ENOUGH = 0.5
 
 
 @dataclass(frozen=True)
 class Device:
-    """The settings that are fastest here.
+    """A processor or some GPUs of one kind, with the settings that are fastest on them.
 
-    name: TensorFlow's of the GPU, or CPU. gpus: how many it sees. precision: Keras' dtype policy. batch_size:
-    images per step. threads: of one operation. gain: times the speed of float32.
+    name: TensorFlow's name of the GPU, or CPU. gpus: number of GPUs that TensorFlow sees. precision: Keras' dtype
+    policy. batch_size: images per step. threads: of one operation. gain: speed in this precision, in multiples of
+    float32's.
     """
 
     name: str
@@ -46,11 +47,11 @@ class Device:
     def from_measurement(cls, measured: dict[str, Any], threads: int) -> "Device":
         """The precision that is fastest at the smallest batch, and the smallest batch that is fast enough with it.
 
-        measured: what the probe prints.
+        measured: the output of models.cnn.probe.
         """
         speeds = {
-            name: {int(size): speed for size, speed in found.items()}
-            for name, found in measured["images_per_second"].items()
+            name: {int(size): speed for size, speed in by_size.items()}
+            for name, by_size in measured["images_per_second"].items()
         }
         smallest = min(speeds["float32"])
         precision = max(speeds, key=lambda name: speeds[name][smallest])
@@ -65,50 +66,50 @@ class Device:
         )
 
     @property
-    def at_once(self) -> int:
-        """Fits beside each other that get most done: one per GPU; else two, which wait less than one on all cores."""
+    def parallel_fits(self) -> int:
+        """Number of parallel fits: one per GPU; without a GPU two, which together are faster than one on all cores."""
         return self.gpus or min(2, joblib.cpu_count())
 
     @property
-    def places(self) -> list[str | None]:
-        """Where each of the fits beside each other computes, for `compute_on`."""
+    def workers(self) -> list[str | None]:
+        """The GPU of each parallel fit, for `use_gpu`; None where there is no GPU."""
         if not self.gpus:
-            return [None] * self.at_once
+            return [None] * self.parallel_fits
         named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
         return [named[gpu] if len(named) >= self.gpus else str(gpu) for gpu in range(self.gpus)]
 
-    def settle(self, spec: Spec, beside: int = 1) -> Spec:
-        """The spec with a value in place of every `auto`, for one of so many fits that share the cores."""
-        threads = max(1, self.threads // beside)
+    def resolve(self, spec: Spec, parallel: int = 1) -> Spec:
+        """The spec with a value in place of every `auto`, for one of `parallel` fits that share the cores."""
+        threads = max(1, self.threads // parallel)
         measured = {"precision": self.precision, "batch_size": self.batch_size, "threads": threads}
         return spec.model_copy(
             update={name: value for name, value in measured.items() if getattr(spec, name) == "auto"}
         )
 
-    def line(self, spec: dict[str, Any]) -> str:
-        """What a network of a settled spec is computed with, and why, for people."""
+    def description(self, spec: dict[str, Any]) -> str:
+        """One line for people: device, precision and batch size of a resolved spec, and why."""
         threads = "1 thread" if spec["threads"] == 1 else f"{spec['threads']} threads"
         where = f"{self.gpus} x {self.name}" if self.gpus else f"CPU, {threads}"
         if spec["precision"] == self.precision:
-            why = f"{self.gain} times as fast as float32 here" if self.gain > 1 else "no other is faster here"
+            why = f"{self.gain} times as fast as float32 here" if self.gain > 1 else "no other precision is faster here"
         else:
             why = "as params.yaml says"
         return f"training on {where}, in {spec['precision']} ({why}), {spec['batch_size']} images per step"
 
 
-def compute_on(place: str | None) -> None:
-    """Let this process see one GPU alone, named as CUDA_VISIBLE_DEVICES does; None: whatever it sees by itself.
+def use_gpu(gpu: str | None) -> None:
+    """Let this process see one GPU only, named as in CUDA_VISIBLE_DEVICES; None: all that it sees by itself.
 
-    Only before TensorFlow has looked for devices.
+    To be called before TensorFlow has looked for devices.
     """
-    if place is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = place
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
 
 
 def measured_device(folder: Path, console: Console) -> Device:
-    """This machine's device, from `folder` or, once, by a probe of some seconds in a process of its own.
+    """This machine's device: read from `folder`, or measured once by a probe of some seconds in a subprocess.
 
-    Raises UserError where TensorFlow cannot run it.
+    Raises UserError where TensorFlow does not run.
     """
     thread_counts = sorted({joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)})
     machine = {
@@ -120,7 +121,7 @@ def measured_device(folder: Path, console: Console) -> Device:
     }
     path = folder / f"{fingerprint(machine)}.json"
     if (known := read_json(path)) is None:
-        with console.waiting("a probe of this machine, some seconds, once"):
+        with console.waiting("a probe of this machine: some seconds, once"):
             found = {threads: _probe(threads) for threads in thread_counts}
         threads = max(found, key=lambda count: _highest_speed(found[count]))
         known = vars(Device.from_measurement(found[threads], threads)) | {"machine": machine, "measured": found}
@@ -133,7 +134,7 @@ def _highest_speed(measured: dict[str, Any]) -> float:
 
 
 def _gpus() -> list[str]:
-    """What decides which GPUs TensorFlow will see, found without loading it."""
+    """What decides which GPUs TensorFlow will see, found without importing TensorFlow."""
     cards = sorted(path.name for path in Path("/proc/driver/nvidia/gpus").glob("*"))
     return [*cards, os.environ.get("CUDA_VISIBLE_DEVICES", "all")]
 
@@ -142,6 +143,8 @@ def _probe(threads: int) -> dict[str, Any]:
     shown = subprocess.run([sys.executable, "-m", _PROBE, str(threads)], capture_output=True, text=True, check=False)
     if shown.returncode:
         last = (shown.stderr.strip() or "no message").splitlines()[-1]
-        raise UserError(f"TensorFlow does not run here: {last}; rm -r .venv, then the same command, installs it anew")
+        raise UserError(
+            f"TensorFlow does not run here: {last}; type rm -r .venv, then the same command, to install it anew"
+        )
     measured: dict[str, Any] = json.loads(shown.stdout.splitlines()[-1])
     return measured

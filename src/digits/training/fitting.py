@@ -1,4 +1,4 @@
-"""Fits whatever is missing of some runs, side by side where that pays, and keeps every finished fit at once."""
+"""Fits the units of runs, folds and refits, and saves each as soon as it is finished; baselines in parallel."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -23,22 +23,22 @@ from digits.training.schedule import Fit
 
 @dataclass(frozen=True)
 class Work:
-    """What was tried: the number of fits, and a line for each that failed."""
+    """Number of fits that were started, and one line for each that failed."""
 
     fits: int
     failures: tuple[str, ...] = ()
 
 
-def fit_unit(data: Dataset, runs: Path, spec: RunSpec, fold: int, on_epoch: OnEpoch | None = None) -> None:
-    """Fit one run on one fold and save it."""
+def fit_fold_unit(data: Dataset, runs: Path, spec: RunSpec, fold: int, on_epoch: OnEpoch | None = None) -> None:
+    """Fit a run without one fold and save the unit."""
     folder = RunFolder(runs, spec)
-    _fit(data, folder, folder.unit(fold), fold, spec.model, spec.seed, on_epoch)
+    _fit(data, folder, folder.fold(fold), fold, spec.model, spec.seed, on_epoch)
 
 
-def fit_refit(data: Dataset, runs: Path, spec: RunSpec, fit: Fit, on_epoch: OnEpoch | None = None) -> None:
-    """Fit one run on all labelled images, for as many epochs and from the seed that `fit` says, and save it."""
+def fit_refit_unit(data: Dataset, runs: Path, spec: RunSpec, fit: Fit, on_epoch: OnEpoch | None = None) -> None:
+    """Refit a run on all labelled images, for the epochs and from the seed of `fit`, and save the unit."""
     folder, model = RunFolder(runs, spec), spec.model | {"epochs": fit.epochs} | NO_EARLY_STOPPING
-    _fit(data, folder, folder.whole(fit), None, model, fit.seed, on_epoch)
+    _fit(data, folder, folder.refit(fit), None, model, fit.seed, on_epoch)
 
 
 def _fit(
@@ -57,13 +57,13 @@ def _fit(
         folder.save_unit(unit, fitted, data.labels[data.valid_rows(fold)])
 
 
-def log_epochs(tell: Callable[[str], Any]) -> OnEpoch:
-    """Writes each epoch to the log, and tells of it in a few words."""
+def log_epochs(notify: Callable[[str], Any]) -> OnEpoch:
+    """A callback that logs each epoch and passes a few words about it to `notify`."""
 
     def on_epoch(epoch: int, epochs: int, record: dict[str, float]) -> None:
         log.info("epoch %d of %d: %s", epoch, epochs, record)
-        best_known = next(name for name in ("valid_accuracy", "accuracy", "loss") if name in record)
-        tell(f"epoch {epoch} of {epochs}, {best_known.replace('_', ' ')} {record[best_known]:.4f}")
+        figure = next(name for name in ("valid_accuracy", "accuracy", "loss") if name in record)
+        notify(f"epoch {epoch} of {epochs}, {figure.replace('_', ' ')} {record[figure]:.4f}")
 
     return on_epoch
 
@@ -73,7 +73,7 @@ def fit_in_parallel(
 ) -> Work:
     """Fit the missing folds of several runs in `workers` processes, one core each; 0: as many as there are cores.
 
-    A fit that fails is said at once, and the others go on. Raises UserError where a process is ended from outside.
+    A fit that fails is reported at once, and the others go on. Raises UserError where a process is ended from outside.
     """
     # fold by fold, so that the time left is known when the first fold is done
     missing = [(spec, fold) for fold in range(data.fold_count) for spec in specs if not RunFolder(runs, spec).has(fold)]
@@ -98,13 +98,13 @@ def fit_in_parallel(
 
 
 def _fit_in_worker(data_folder: Path, runs: Path, spec: RunSpec, fold: int) -> tuple[str, str | None]:
-    """`fit_unit` on the memory-mapped arrays of `data_folder`; returns what was fitted, and why not where it failed."""
+    """`fit_fold_unit` on the memory-mapped arrays of `data_folder`; returns the unit's title, and the error if any."""
     logging.getLogger("digits").setLevel(logging.INFO)
-    family(spec.model["kind"])  # a library that is loaded later would not be held to one thread
-    # one thread per fit: more only wait for each other, and sums come out the same for any number of workers and cores
+    family(spec.model["kind"])  # a library that is loaded later would not be limited to one thread
+    # one thread per fit: more would wait for each other, and sums are the same for any number of workers and cores
     with threadpool_limits(1):
         try:
-            fit_unit(load_dataset(data_folder), runs, spec, fold)
+            fit_fold_unit(load_dataset(data_folder), runs, spec, fold)
         except Exception as error:
             log_file = RunFolder(runs, spec).path / "log.txt"
             with log_to(log_file):

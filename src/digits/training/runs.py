@@ -1,7 +1,7 @@
-"""Runs: one named, cross-validated fit each, in a folder that is done or to be continued.
+"""Runs: the folder of one cross-validated fit, with a unit per fold and per refit.
 
-A run's folder is named after its fingerprint, so a run that differs in anything that may change its numbers gets a
-folder of its own. Inside, each fold's folder appears at once and complete: it is there, or the fit is still to do.
+The folder is named after the run's fingerprint, so a run that differs in anything that may change its numbers has a
+folder of its own. A unit's folder appears complete or not at all: where it is missing, the fit is still to be done.
 """
 
 import json
@@ -22,7 +22,7 @@ from digits.models import FAMILIES, save
 from digits.training.crossval import FoldFit, assemble, rows_of
 from digits.training.schedule import Fit
 
-# a fold's probabilities, as its model predicts and without the tta of an image
+# a unit's probabilities, as its model predicts, and without TTA (test-time augmentation)
 PROBABILITIES, WITHOUT_TTA = "probabilities.npz", "probabilities_without_tta.npz"
 
 
@@ -57,9 +57,8 @@ def run_spec(name: str, model: dict[str, Any], normalise: str, seed: int, data: 
 class Result:
     """A run's probabilities, float32.
 
-    rows: (n,), the labelled images of the folds that are asked for, in order. oof: (n, classes). holdout: (folds, h,
-    classes), of each of their models. test: (models, m, classes), of every fit: those of all folds that are done, and
-    those on all labelled images.
+    rows: (n,), the labelled images of some folds, ascending. oof: (n, classes), out-of-fold. holdout: (folds, h,
+    classes), by the model of each fold. test: (models, m, classes), by the models of all finished folds and refits.
     """
 
     rows: NDArray[np.int64]
@@ -75,42 +74,42 @@ class RunFolder:
         self.spec = spec
         self.path = runs / spec.folder_name
 
-    def unit(self, fold: int) -> Path:
-        """Folder of one fold."""
+    def fold(self, fold: int) -> Path:
+        """Folder of the fit of one fold."""
         return self.path / f"fold-{fold}"
 
-    def whole(self, fit: Fit) -> Path:
-        """Folder of a fit on all labelled images."""
-        return self.path / f"whole-{fit.seed}-{fit.epochs}"
+    def refit(self, fit: Fit) -> Path:
+        """Folder of a refit."""
+        return self.path / f"refit-{fit.seed}-{fit.epochs}"
 
-    def wholes(self) -> list[Fit]:
-        """The fits on all labelled images that are done, in order of their seeds."""
-        numbers = (map(int, folder.name.split("-")[1:]) for folder in self.path.glob("whole-*"))
+    def refits(self) -> list[Fit]:
+        """The finished refits, in order of their seeds."""
+        numbers = (map(int, folder.name.split("-")[1:]) for folder in self.path.glob("refit-*"))
         return sorted((Fit(None, epochs, seed) for seed, epochs in numbers), key=lambda fit: (fit.seed, fit.epochs))
 
     def has(self, fold: int) -> bool:
-        """Whether the fit of a fold is done."""
-        return self.unit(fold).is_dir()
+        """Whether the fit of a fold is finished."""
+        return self.fold(fold).is_dir()
 
     def missing(self, folds: int) -> list[int]:
-        """Folds that are still to be fitted, of so many."""
+        """Those of the first `folds` folds that are still to be fitted."""
         return [fold for fold in range(folds) if not self.has(fold)]
 
     def done(self, folds: int) -> list[int]:
-        """Folds that are fitted, of so many."""
+        """Those of the first `folds` folds that are fitted."""
         return [fold for fold in range(folds) if self.has(fold)]
 
     def units(self, folds: int) -> list[Path]:
-        """Folders of all fits that are done, of so many folds and of all labelled images."""
-        return [*map(self.unit, self.done(folds)), *map(self.whole, self.wholes())]
+        """Folders of all finished units: of the first `folds` folds, and of refits."""
+        return [*map(self.fold, self.done(folds)), *map(self.refit, self.refits())]
 
     def open(self) -> None:
-        """Make the folder and write down what the run is."""
+        """Make the folder and write run.json, the run's spec."""
         if not (self.path / "run.json").exists():
             write_json(self.path / "run.json", asdict(self.spec))
 
     def save_unit(self, unit: Path, fitted: FoldFit, valid_labels: NDArray[np.int64]) -> None:
-        """Write one fit: probabilities, history, metrics and weights. unit: its folder, still to be made."""
+        """Write a unit: probabilities, history, metrics and weights. unit: its folder, which must not exist yet."""
         with atomic_folder(unit) as folder:
             save(self.spec.model, fitted.model, folder)
             size = sum(file.stat().st_size for file in folder.iterdir())
@@ -138,19 +137,19 @@ class RunFolder:
         return metrics
 
     def unit_seconds(self, unit: Path) -> float:
-        """How long its fit took, and predicting with it."""
+        """Seconds that its fit and its predictions took."""
         metrics = self.unit_metrics(unit)
         return metrics["fit_seconds"] + metrics["predict_seconds"]
 
     def has_tta(self) -> bool:
-        """Whether its models look at several tta of an image, so that there are probabilities without them too."""
+        """Whether its models use TTA, so that there are probabilities without it too."""
         return bool(self.spec.model.get("tta"))
 
     def result(self, data: Dataset, folds: Sequence[int], file: str = PROBABILITIES) -> Result:
-        """Probabilities out of these folds. file: PROBABILITIES, as the models predict, or WITHOUT_TTA, without tta."""
+        """Probabilities by the models of these folds. file: PROBABILITIES, or WITHOUT_TTA for those without TTA."""
         units = {}
         for fold in folds:
-            with np.load(self.unit(fold) / file) as arrays:
+            with np.load(self.fold(fold) / file) as arrays:
                 units[fold] = dict(arrays)
         tests = []
         for unit in self.units(data.fold_count):
@@ -164,18 +163,18 @@ class RunFolder:
         )
 
     def finish(self, data: Dataset) -> dict[str, Any]:
-        """Write the metrics of the folds that are fitted, and return them.
+        """Write metrics.json of the folds that are fitted, and return it.
 
-        folds: how many there are. cv_accuracy with its 95 % interval cv_low to cv_high, cv_sd (standard deviation over
+        folds: number of them. cv_accuracy with its 95 % interval cv_low to cv_high, cv_sd (standard deviation over
         the folds), log_loss, holdout_accuracy (of the mean of the folds' models; for reading, never for choosing),
-        fit_seconds and predict_seconds (all folds together), size_mb (of one fold's model).
+        fit_seconds and predict_seconds (sums over the folds), size_mb (of one fold's model, 10^6 bytes).
         """
         path, folds = self.path / "metrics.json", self.done(data.fold_count)
         known = read_json(path)
         if known is not None and known["folds"] == len(folds):
             return dict(known)
         result = self.result(data, folds)
-        units = [self.unit_metrics(self.unit(fold)) for fold in folds]
+        units = [self.unit_metrics(self.fold(fold)) for fold in folds]
         labels = np.asarray(data.labels)
         cv = accuracy(result.oof, labels[result.rows])
         metrics = {

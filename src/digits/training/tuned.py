@@ -9,6 +9,7 @@ import yaml
 from digits.common.code_version import code_version
 from digits.common.files import fingerprint, write_atomic
 from digits.config import Params
+from digits.config.renames import refuse_old_names
 from digits.data.dataset import Dataset
 
 TUNED = "tuned"  # name of the network that a study found
@@ -18,7 +19,7 @@ _HEADER = """\
 # accuracy out of fold: networks of params.yaml that are known to be more accurate are still taken where they have time.
 """
 # how much is searched, where and by whom does not change what a trial is worth
-_NOT_DECISIVE = {"model", "budget", "workers", "storage", "n_trials", "timeout"}
+_NOT_DECISIVE = {"model", "budget", "workers", "storage", "n_trials", "trial_timeout"}
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,16 @@ class Study:
 
     @property
     def fragment(self) -> dict[str, Any] | None:
-        """What was found, sections of params.yaml; without any where the defaults stay, None before the end."""
+        """What was found, sections of params.yaml; without any where the defaults stay, None before the end.
+
+        Raises UserError where the file has a name that params files no longer have.
+        """
         path = self.folder / "best.yaml"
-        return (yaml.safe_load(path.read_text(encoding="utf-8")) or {}) if path.exists() else None
+        if not path.exists():
+            return None
+        content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        refuse_old_names(content, str(path))
+        return content
 
     @property
     def best(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from digits.common.processes import Ask, run_in_subprocess
+from digits.common.processes import Send, run_in_subprocess
 from digits.data.dataset import load_dataset
 from digits.evaluation.metrics import accuracy, log_loss
 from digits.models import FAMILIES
@@ -56,7 +56,7 @@ def judge_in_subprocess(
     run_in_subprocess(_judge, order, answer, seconds, (FAMILIES[order.model["kind"]], *PRELOAD), first, stop)
 
 
-def _judge(order: Order, ask: Ask) -> None:
+def _judge(order: Order, ask: Send) -> None:
     data = load_dataset(order.data_folder)
     rows = data.valid_rows(order.fold)
     images, labels = data.images[rows], data.labels[rows]

@@ -1,1 +1,1 @@
-"""The stages: each reads params and files, calls the core and writes files. No stage imports another."""
+"""The stages, one module each: read params and files, call the core, write files. No stage imports another."""

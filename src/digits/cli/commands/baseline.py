@@ -5,21 +5,22 @@ import numpy as np
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
-from digits.common.matching import choose
-from digits.evaluation.ranking import NOTE, TITLES, Entry, cells, markdown, rank_runs
+from digits.common.markdown import table
+from digits.common.matching import select_names
+from digits.evaluation.ranking import NOTE, TITLES, Entry, cells, rank_runs
 from digits.training.candidates import baseline_runs
 from digits.training.fitting import fit_in_parallel
 from digits.training.runs import RunFolder
 
 
 def run(context: Context) -> Outcome:
-    """Make one run per model of params.yaml's `baseline` that ONLY names, and rank all that are finished.
+    """Make one run per model under `baseline.models` in the params, or those of ONLY, and rank all finished ones.
 
-    Writes reports/baseline.csv and reports/baseline.md. Raises UserError at the end where a fit failed.
+    Writes reports/baseline.csv and reports/baseline.md. Raises UserError at the end if a fit failed.
     """
     data = context.data
     specs = {spec.name: spec for spec in baseline_runs(context.params, data, context.paths.studies)}
-    chosen = [specs[name] for name in choose(context.only, list(specs), "baseline")]
+    chosen = [specs[name] for name in select_names(context.only, list(specs), "baseline")]
     work = fit_in_parallel(
         data, context.paths.runs, chosen, context.params.baseline.workers, context.console, "baseline"
     )
@@ -30,19 +31,21 @@ def run(context: Context) -> Outcome:
         Entry(folder.spec.name, folder.finish(data), folder.result(data, range(data.fold_count)).oof)
         for folder in finished
     ]
-    board = rank_runs(entries, labels)
+    ranking = rank_runs(entries, labels)
     if entries:
-        write_atomic(context.paths.reports / "baseline.csv", board.to_csv(index=False, lineterminator="\n"))
-        write_atomic(context.paths.reports / "baseline.md", markdown(board))
-        context.console.table(list(TITLES), cells(board))
+        rows = cells(ranking)
+        write_atomic(context.paths.reports / "baseline.csv", ranking.to_csv(index=False, lineterminator="\n"))
+        write_atomic(context.paths.reports / "baseline.md", f"{table(TITLES, rows)}\n\n\\{NOTE}\n")
+        context.console.table(list(TITLES), rows)
         context.console.say(NOTE)
     if work.failures:
         raise UserError(
-            f"{len(work.failures)} of {work.fits} fits failed, the others are kept; the same command tries them again"
+            f"{len(work.failures)} of {work.fits} fits failed, the others are kept; "
+            "the same command repeats those that failed"
         )
-    best = board.iloc[0]
+    best = ranking.iloc[0]
     return Outcome(
         f"{len(entries)} models, best {best['name']}: CV accuracy {best['cv_accuracy']:.4f}; reports/baseline.csv, .md",
         work.fits > 0,
-        ("make submit   blends the baselines in",),
+        ("make submit   blends the baselines with the networks",),
     )

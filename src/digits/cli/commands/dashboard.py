@@ -1,4 +1,4 @@
-"""Open optuna-dashboard on the study of the present params."""
+"""Open optuna-dashboard on the study that belongs to these params and data."""
 
 import subprocess
 import sys
@@ -12,12 +12,12 @@ PROGRAM = Path(sys.executable).parent / "optuna-dashboard"
 
 
 def run(context: Context) -> Outcome:
-    """Serve the study until interrupted. Raises UserError where there is no study yet, or no dashboard."""
+    """Serve the study until interrupted. Raises UserError where there is no study yet or no optuna-dashboard."""
     tune = context.params.tune
     study = study_of(context.params, context.data, context.paths.studies, tune.model)
     if not tune.storage and not study.file.exists():
-        raise UserError("there is no search to look at with these params and data; type: make tune")
+        raise UserError("there is no search yet with these params and data; type: make tune")
     if not PROGRAM.exists():
         raise UserError(f"optuna-dashboard is not installed; type: {sys.executable} -m pip install optuna-dashboard")
     subprocess.run([str(PROGRAM), tune.storage or f"sqlite:///{study.file}"], check=False)
-    return Outcome(f"looked at {study.name}", True)
+    return Outcome(f"study {study.name}", True)

@@ -1,19 +1,19 @@
-"""Blend the finished runs, and estimate how good the blend is."""
+"""Blend the finished runs and estimate the blend's accuracy."""
 
 import numpy as np
 
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
-from digits.ensemble.blend import PICTURE, Blend, finished, load_blend, markdown, save_blend
+from digits.ensemble.blend import PICTURE, Blend, load_blend, make_blend, markdown, save_blend
 from digits.ensemble.combine import methods
 from digits.ensemble.disagreement import draw_uncertain
 from digits.ensemble.members import Members
-from digits.ensemble.selection import select
+from digits.ensemble.selection import select_method
 
 
 def run(context: Context) -> Outcome:
-    """Make runs/blend-<fingerprint> of the trained network and of every finished baseline.
+    """Make runs/blend-<fingerprint> of the trained networks and every finished baseline.
 
     Writes reports/ensemble.md and reports/uncertain.png.
     """
@@ -21,18 +21,19 @@ def run(context: Context) -> Outcome:
     if not chosen.runs:
         raise UserError("no run is finished for these params; type: make train")
     name = context.blend_name
-    made = load_blend(context.paths.runs, name)
-    blend = made or _blend(context, chosen, name)
+    saved = load_blend(context.paths.runs, name)
+    blend = saved or _blend(context, chosen, name)
     write_atomic(context.paths.reports / "ensemble.md", markdown(blend))
     write_atomic(context.paths.reports / PICTURE, (context.paths.runs / name / PICTURE).read_bytes())
     return Outcome(
         f"{_composition(blend)}: expected score {blend.expected}, CV accuracy {blend.cv}, holdout {blend.holdout}; "
         "reports/ensemble.md, uncertain.png",
-        made is None,
+        saved is None,
     )
 
 
 def _composition(blend: Blend) -> str:
+    """The method and the members with their weights, in a line."""
     if len(blend.weights) == 1:
         return f"{next(iter(blend.weights))} {blend.method}"
     parts = [
@@ -48,10 +49,9 @@ def _blend(context: Context, chosen: Members, name: str) -> Blend:
     labels, folds = np.asarray(data.labels), np.asarray(data.folds)
     variants = chosen.variants(data)
     rows = next(iter(variants.values()))[0].rows
-    selected = select(
-        variants, methods(len(chosen.runs), params.selection_rounds, params.stacking_c), labels[rows], folds[rows]
-    )
-    blend, blended = finished(name, selected, labels[rows], labels[data.holdout_rows])
+    candidates = methods(len(chosen.runs), params.selection_rounds, params.stacking_c)
+    selection = select_method(variants, candidates, labels[rows], folds[rows])
+    blend, predictions = make_blend(name, selection, labels[rows], labels[data.holdout_rows])
     names = context.params.competition.class_names or [str(number) for number in range(data.classes)]
-    save_blend(context.paths.runs, blend, blended, draw_uncertain(data, names, selected, blended))
+    save_blend(context.paths.runs, blend, predictions, draw_uncertain(data, names, selection, predictions))
     return blend

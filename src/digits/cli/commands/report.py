@@ -1,4 +1,4 @@
-"""Make the page that a person looks at."""
+"""Make the page that shows everything there is."""
 
 from datetime import UTC, datetime
 
@@ -12,16 +12,16 @@ from digits.report.page import render
 
 
 def run(context: Context) -> Outcome:
-    """Write reports/index.html of whatever there is."""
-    content = gather(context.params, _prepared(context), context.paths)
+    """Write reports/index.html; what is not there yet says which command makes it."""
+    content = gather(context.params, _data(context), context.paths)
     page = render(content, commit(context.paths.root), datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
     path = context.paths.reports / "index.html"
     write_atomic(path, page)
     return Outcome(f"reports/index.html, {len(page.encode()) / 1e6:.1f} MB: open it in a browser", True)
 
 
-def _prepared(context: Context) -> Dataset | None:
-    """The arrays, or None where they are not made yet: a page can be made of nothing."""
+def _data(context: Context) -> Dataset | None:
+    """The arrays, or None where they are not prepared yet."""
     try:
         return context.data
     except UserError:

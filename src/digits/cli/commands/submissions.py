@@ -1,4 +1,4 @@
-"""Show the ledger."""
+"""List the submissions of the ledger."""
 
 from digits.cli.context import Context, Outcome
 
@@ -6,7 +6,7 @@ _EXPECTED = ("expected", "expected_low", "expected_high")
 
 
 def run(context: Context) -> Outcome:
-    """Print what has become of each submission, oldest first; asks nobody."""
+    """Print estimate, score and state of each submission, oldest first; sends no request to Kaggle."""
     lines = [*context.ledger.intents(context.params.competition.slug).values()]
     rows = [
         [
@@ -20,6 +20,6 @@ def run(context: Context) -> Outcome:
         for line in lines
     ]
     if rows:
-        context.console.table(["UTC", "file", "expected score (95 %)", "score", "state", "mark"], rows)
+        context.console.table(["UTC", "file", "expected score (95 %)", "score", "state", "tag"], rows)
     sent = sum(bool(line["ref"]) for line in lines)
     return Outcome(f"{len(lines)} of {context.params.competition.slug}, {sent} of them uploaded", False)

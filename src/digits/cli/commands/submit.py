@@ -1,4 +1,4 @@
-"""Write the submission and check it; with credentials send it to Kaggle, once, and wait for its score."""
+"""Write and check the submission; with credentials, send it to Kaggle once and wait for its score."""
 
 import hashlib
 import shlex
@@ -11,24 +11,24 @@ from digits.cli.context import Context, Outcome
 from digits.common.code_version import commit
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
-from digits.ensemble.blend import Blend, load_blend, load_blended
+from digits.ensemble.blend import Blend, load_blend, load_predictions
 from digits.kaggle.credentials import NEW_TOKEN
 from digits.kaggle.ledger import Line, verdict
 from digits.kaggle.submission import check_frame, csv_bytes, make_frame, share_differing, unusual_classes
-from digits.kaggle.upload import mark, now
+from digits.kaggle.upload import now, tag
 
-_LONGEST = 240  # minutes that are offered
-_DIGITS = ".7f"  # of accuracies in the ledger: rounded once more to four, they are what was said at the terminal
+_MOST_MINUTES = 240  # the largest BUDGET that the next steps suggest
+_DIGITS = ".7f"  # of accuracies in the ledger; rounded to four digits they equal those that were printed
 
 
 def run(context: Context) -> Outcome:
-    """Make submissions/<competition>-<fingerprint>.csv of the blend, and see to it that Kaggle has it."""
+    """Write submissions/<competition>-<fingerprint>.csv of the blend, and upload it unless Kaggle has it."""
     data, competition = context.data, context.params.competition
     blend = load_blend(context.paths.runs, context.blend_name)
     if blend is None:
         raise UserError("the finished runs are not blended yet; type: make ensemble")
-    columns = competition.submission_id, competition.submission_label
-    frame = make_frame(data.test_ids, load_blended(context.paths.runs, blend).test, *columns)
+    columns = competition.submission_id_column, competition.submission_label_column
+    frame = make_frame(data.test_ids, load_predictions(context.paths.runs, blend).test, *columns)
     check_frame(frame, data.test_ids, data.classes, *columns)
     content = csv_bytes(frame)
     prefix = "practice" if data.practice else competition.slug
@@ -36,64 +36,68 @@ def run(context: Context) -> Outcome:
     written = not path.exists() or path.read_bytes() != content
     if written:
         write_atomic(path, content)
-    sends = _sends(context)
-    line = _intent(context, blend, path, content, again=context.force and sends)
-    _compare(context, frame, line)
-    shown = path.relative_to(context.paths.root)
-    sent = sends and line["state"] not in ("uploaded", "scored")
-    if sent:
-        context.console.say(f"{shown}: expected score {blend.expected}")
-    if sends:
-        line = context.delivery.deliver(line["intent"], path)
-        line = context.delivery.score(line["intent"])
+    upload = _should_upload(context)
+    line = _ledger_line(context, blend, path, content, again=context.force and upload)
+    _print_comparison(context, frame, line)
+    relative = path.relative_to(context.paths.root)
+    uploads = upload and line["state"] not in ("uploaded", "scored")
+    if uploads:
+        context.console.say(f"{relative}: expected score {blend.expected}")
+    if upload:
+        line = context.uploader.submit_once(line["intent"], path)
+        line = context.uploader.wait_for_score(line["intent"])
     return Outcome(
-        f"{shown}: {len(frame):,} predictions, "
+        f"{relative}: {len(frame):,} predictions, "
         + ("practice only" if data.practice else f"expected score {blend.expected}")
         + verdict(line),
-        written or sent,
-        _next_steps(context, shown, line, alone=len(blend.weights) == 1),
+        written or uploads,
+        _next_steps(context, relative, line, one_member=len(blend.weights) == 1),
     )
 
 
-def _sends(context: Context) -> bool:
-    """Whether the file goes to Kaggle. Raises UserError where the user insists and it cannot."""
+def _should_upload(context: Context) -> bool:
+    """Whether to upload the file. Raises UserError where the user requires it and it is impossible."""
     if context.upload and context.data.practice:
-        raise UserError("practice data is never uploaded; name the competition's files with DATA=")
+        raise UserError("practice data is never uploaded; name the competition's files: make submit DATA=path/to/files")
     if context.upload and not context.params.submit.upload:
         raise UserError(
-            f"{context.params.competition.slug} is no competition on Kaggle, as submit.upload in the params says"
+            f"submit.upload is false in the params: {context.params.competition.slug} is no competition on Kaggle; "
+            "make submit, without UPLOAD, only writes the file"
         )
     if context.upload:
-        return True  # without credentials, asking Kaggle says what to do
+        return True  # without credentials, the upload fails with a message that says how to get them
     possible = context.upload is None and not context.data.practice and context.params.submit.upload
     return possible and bool(context.kaggle.credentials)
 
 
-def _intent(context: Context, blend: Blend, path: Path, content: bytes, again: bool) -> Line:
-    """The ledger's line of this file, entered where it is new; again: a new one, where Kaggle is done with the last."""
+def _ledger_line(context: Context, blend: Blend, path: Path, content: bytes, again: bool) -> Line:
+    """The latest ledger line of this file's intent; a new intent is entered where there is none.
+
+    again: enter a new intent also where Kaggle has scored or refused the last one.
+    """
     sha256 = hashlib.sha256(content).hexdigest()
-    known = [
+    lines = [
         line for line in context.ledger.intents(context.params.competition.slug).values() if line["sha256"] == sha256
     ]
-    if known and not (again and known[-1]["state"] in ("scored", "failed") and known[-1]["ref"]):
-        there = [line for line in known if line["state"] in ("uploaded", "scored")]
-        # what a FORCE=1 has left is gone on with by another FORCE=1 alone
-        return known[-1] if again or not there else there[-1]
-    # without a ledger, as on another machine, Kaggle alone knows of what was sent
-    sent = max(len(known), context.delivery.times_listed(sha256[:12]) if again else 0)
-    intent = sha256[:12] + (f"-{sent + 1}" if sent else "")
+    if lines and not (again and lines[-1]["state"] in ("scored", "failed") and lines[-1]["ref"]):
+        uploaded = [line for line in lines if line["state"] in ("uploaded", "scored")]
+        # an upload that FORCE=1 began and did not finish is continued by FORCE=1 alone
+        return lines[-1] if again or not uploaded else uploaded[-1]
+    # the ledger may be on another machine, but Kaggle lists what was sent from there
+    count = max(len(lines), context.uploader.times_listed(sha256[:12]) if again else 0)
+    intent = sha256[:12] + (f"-{count + 1}" if count else "")
     return context.ledger.append(_entry(context, blend, path, sha256, intent), "written", now())
 
 
 def _entry(context: Context, blend: Blend, path: Path, sha256: str, intent: str) -> dict[str, object]:
-    """What the ledger says of an intent, but for what becomes of it."""
+    """The columns of the ledger that stay the same in all lines of an intent."""
     about, version = context.data.about, commit(context.paths.root)
-    words = [
+    message = [
         context.params.submit.message,
         blend.name,
         f"expected {blend.expected}",
         f"commit {version}" if version else "",
-        mark(intent),
+        tag(intent),
     ]
     return {
         "intent": intent,
@@ -114,12 +118,12 @@ def _entry(context: Context, blend: Blend, path: Path, sha256: str, intent: str)
         "holdout_accuracy": f"{blend.holdout.value:{_DIGITS}}",
         "members": " ".join(blend.weights),
         "commit": version,
-        "message": " ".join(filter(None, words)),
+        "message": " ".join(filter(None, message)),
     }
 
 
-def _compare(context: Context, frame: pd.DataFrame, line: Line) -> None:
-    """Say how the file differs from the best one so far, and warn where its classes are unlike the training images'."""
+def _print_comparison(context: Context, frame: pd.DataFrame, line: Line) -> None:
+    """Print how far the file differs from the best one so far; warn of classes with unusual shares."""
     predicted, labels = frame.iloc[:, 1].to_numpy(np.int64), np.asarray(context.data.labels, np.int64)
     for number, ours, theirs in unusual_classes(predicted, labels, context.data.classes):
         name = (context.params.competition.class_names or range(context.data.classes))[number]
@@ -134,22 +138,24 @@ def _compare(context: Context, frame: pd.DataFrame, line: Line) -> None:
     best = max(scored, key=lambda other: float(other["public_score"]))
     path = context.paths.submissions / best["file"]
     if path.exists() and (share := share_differing(frame, pd.read_csv(path))) is not None:
-        known = f"the best so far, {best['file']} with {best['public_score']}"
-        context.console.say(f"differs from {known}, in {share:.2%} of the predictions")
+        context.console.say(
+            f"differs from the best so far, {best['file']} with {best['public_score']}, "
+            f"in {share:.2%} of the predictions"
+        )
 
 
-def _next_steps(context: Context, path: Path, line: Line, alone: bool) -> tuple[str, ...]:
-    """What to type next; `alone`: the blend has one member."""
+def _next_steps(context: Context, path: Path, line: Line, one_member: bool) -> tuple[str, ...]:
+    """What to type next. one_member: whether the blend has one member."""
     slug = context.params.competition.slug
     if context.data.practice:
-        return (f"make submit DATA=path/to/{slug}.zip   the same on the real competition",)
+        return (f"make submit DATA=path/to/{slug}.zip   does the same with the competition's files",)
     steps: tuple[str, ...] = ("make tune, then make submit   looks for a better network first",)
-    if (minutes := 6 * context.params.train.budget) <= _LONGEST:
+    if (minutes := 6 * context.params.train.budget) <= _MOST_MINUTES:
         steps = (f"make submit BUDGET={minutes:g}   spends more time on networks, and keeps these", *steps)
-    if alone:
+    if one_member:
         steps = ("make baseline, then make submit   blends scikit-learn models in", *steps)
     if line["state"] in ("uploaded", "scored"):
-        return ("make submissions   shows all of them with their scores", *steps)
+        return ("make submissions   lists all submissions with their scores", *steps)
     if not context.params.submit.upload:
         return steps
     command = ["kaggle", "competitions", "submit", "-c", slug, "-f", str(path), "-m", line["message"]]

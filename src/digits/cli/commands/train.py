@@ -6,60 +6,60 @@ from time import monotonic
 from digits.cli.context import Context, Outcome
 from digits.common.files import read_json, write_json
 from digits.training.budget import Part, Plan
-from digits.training.executor import spend
+from digits.training.executor import execute
 from digits.training.runs import RunFolder
 from digits.training.schedule import Fit
 
 
 def run(context: Context) -> Outcome:
-    """Make or continue the runs that params.yaml's `train` asks for, see digits.training.budget."""
+    """Fit or continue the runs of the plan, see training.budget. Raises KeyboardInterrupt where no fold is finished."""
     started = monotonic()
     plan, data, runs = context.plan, context.data, context.paths.runs
     folders = [RunFolder(runs, part.spec) for part in plan.parts]
-    spent_on = [folder.path / "budget.json" for folder in folders]  # the largest budget that has been used up
-    worked = any((read_json(path) or {"minutes": 0})["minutes"] < plan.minutes for path in spent_on)
-    interrupted = worked and not _spend(context, plan, started)
+    used_up = [folder.path / "budget.json" for folder in folders]  # the largest budget that was used up, in minutes
+    worked = any((read_json(path) or {"minutes": 0})["minutes"] < plan.minutes for path in used_up)
+    interrupted = worked and not _execute(context, plan, started)
     if not folders[0].done(data.fold_count):
-        raise KeyboardInterrupt  # there is nothing yet to go on with
+        raise KeyboardInterrupt  # later stages have nothing to work with
     if worked and not interrupted:
-        for path in spent_on:
+        for path in used_up:
             write_json(path, {"minutes": plan.minutes})
     lines = [_fitted(context, part, folder) for part, folder in zip(plan.parts, folders, strict=True)]
     return Outcome("; ".join(filter(None, lines)), worked, interrupted=interrupted)
 
 
-def _spend(context: Context, plan: Plan, started: float) -> bool:
-    """Fit each part's network until its time is up; returns whether the user let it.
+def _execute(context: Context, plan: Plan, started: float) -> bool:
+    """Fit each part's network until its time is up; returns False where the user interrupted it.
 
-    started: by the clock of `monotonic`, when the budget began, which planning is part of: it measures a new machine.
+    started: begin of the budget, by the clock of `monotonic`; planning is part of it, for it measures a new machine.
     """
     runs = context.paths.runs
-    ends, latest = plan.ends(runs), plan.latest(runs)
-    context.console.say(context.device.line(plan.parts[0].spec.model))
-    context.console.say(_foreseen(context, plan, ends, monotonic() - started))
+    ends, deadline = plan.ends(runs), plan.deadline(runs)
+    context.console.say(context.device.description(plan.parts[0].spec.model))
+    context.console.say(_plan_lines(context, plan, ends, monotonic() - started))
     for part, end in zip(plan.parts, ends, strict=True):
         gone = monotonic() - started
-        if spend(
-            context.data, part, plan.sizes, runs, end - gone, latest - gone, context.device.places, context.console
+        if execute(
+            context.data, part, plan.sizes, runs, end - gone, deadline - gone, context.device.workers, context.console
         ).interrupted:
             return False
     return True
 
 
-def _foreseen(context: Context, plan: Plan, ends: Sequence[float], gone: float) -> str:
-    """The plan in a line for each network: what will be fitted, for how long, and what is to be expected."""
+def _plan_lines(context: Context, plan: Plan, ends: Sequence[float], gone: float) -> str:
+    """The plan, a line per network: its fits, their minutes, the expected accuracy of one fit."""
     lines, at = [], gone
     for part, end in zip(plan.parts, ends, strict=True):
-        slots = plan.slots(part, context.paths.runs, end - at)
-        minutes = max((slot.end for slot in slots), default=0.0) / 60
-        expected = f"accuracy of one about {part.accuracy:.4f}" if part.accuracy else "accuracy not known yet"
+        schedule = plan.schedule(part, context.paths.runs, end - at)
+        minutes = max((each.end for each in schedule), default=0.0) / 60
+        expected = f"accuracy of one fit about {part.accuracy:.4f}" if part.accuracy else "accuracy not known yet"
         lines.append(
-            f"  {part.name}, {part.spec.model['layers']}: {_fits([slot.fit for slot in slots])}; "
+            f"  {part.name}, {part.spec.model['layers']}: {_fits([each.fit for each in schedule])}; "
             f"about {minutes:.1f} minutes; {expected}"
         )
         at = max(at, end)
     return "\n".join(
-        [f"plan: {plan.minutes:g} minutes, {_count(plan.workers, 'fit')} at a time{_left_out(context)}", *lines]
+        [f"plan: {plan.minutes:g} minutes, {_count(plan.workers, 'fit')} in parallel{_left_out(context)}", *lines]
     )
 
 
@@ -72,19 +72,19 @@ def _left_out(context: Context) -> str:
 
 def _fits(fits: Sequence[Fit]) -> str:
     folds = [fit for fit in fits if fit.fold is not None]
-    wholes = [fit for fit in fits if fit.fold is None]
+    refits = [fit for fit in fits if fit.fold is None]
     parts = []
     if folds:
         parts.append(f"{_count(len(folds), 'fold')} ({folds[0].epochs} epochs)")
-    if wholes:
-        epochs = sorted({fit.epochs for fit in wholes})
+    if refits:
+        epochs = sorted({fit.epochs for fit in refits})
         shown = str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
-        parts.append(f"{_count(len(wholes), 'fit')} on all labelled images ({shown} epochs)")
+        parts.append(f"{_count(len(refits), 'refit')} on all labelled images ({shown} epochs)")
     return ", then ".join(parts) or "nothing more"
 
 
 def _fitted(context: Context, part: Part, folder: RunFolder) -> str:
-    """What there is of a network now, in a line; nothing where it has no fold yet."""
+    """The finished fits of a network in a line; empty where no fold is finished."""
     if not folder.done(context.data.fold_count):
         return ""
     metrics = folder.finish(context.data)
@@ -92,7 +92,7 @@ def _fitted(context: Context, part: Part, folder: RunFolder) -> str:
     cv = f"{metrics['cv_accuracy']:.4f} ({metrics['cv_low']:.4f} to {metrics['cv_high']:.4f})"
     return (
         f"{part.name}, {part.spec.model['layers']}: {folds}, CV accuracy {cv}, "
-        f"{_count(len(folder.wholes()), 'fit')} on all labelled images; {folder.path.relative_to(context.paths.root)}"
+        f"{_count(len(folder.refits()), 'refit')}; {folder.path.relative_to(context.paths.root)}"
     )
 
 

@@ -78,7 +78,7 @@ class _Tuning:
         """Parameters of the model, as they would be fitted here, with this command's share of the cores."""
         if self.params.model != "train":
             return self.context.params.baseline.models[self.params.model].model_dump(mode="json")
-        model = self.context.device.settle(self.context.params.train.spec).model_dump(mode="json")
+        model = self.context.device.resolve(self.context.params.train.spec).model_dump(mode="json")
         return model | {"threads": max(1, model["threads"] // self.workers)}
 
     @cached_property
@@ -107,7 +107,7 @@ class _Tuning:
             normalise=self.context.params.data.normalise,
             lengths=self.plan.lengths,
             largest=self.params.max_cost,
-            timeout=self.params.timeout,
+            timeout=self.params.trial_timeout,
             left=self.left,
             usual=self.default_seconds,
             stopped=self.stopped,
@@ -118,7 +118,7 @@ class _Tuning:
         started = monotonic()
         console = self.context.console
         if self.plan.kind == "cnn":
-            console.say(f"{self.context.device.line(self.default)}, trials at a time: {self.workers}")
+            console.say(f"{self.context.device.description(self.default)}, trials at a time: {self.workers}")
         console.say(f"up to {self.params.budget:g} minutes, {self.left() / 60:.1f} of them left; {self.study.folder}")
         console.say(f"{report.row(report.HEADINGS[:-1])}  {report.HEADINGS[-1]}")
         with ThreadPoolExecutor(1) as pool:  # Optuna would wait for its trials before it lets an interruption through

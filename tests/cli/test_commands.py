@@ -1,4 +1,4 @@
-"""The whole way on toy data, as a user walks it: processes, kills, second runs, errors."""
+"""The commands on toy data, as a user types them: results, kills, second runs, errors."""
 
 import os
 import re
@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ import pandas as pd
 import pytest
 import yaml
 
-from digits.cli.main import main
+from digits.cli.context import Context
+from digits.common.console import Console
+from digits.common.errors import UserError
+from digits.config import Params, Paths
 from digits.kaggle.ledger import Ledger
 from toys import (
     MINUTES,
@@ -27,8 +31,6 @@ from toys import (
     tree,
     write_toy_files,
 )
-
-SUBMIT = ("fetch", "prepare", "train", "ensemble", "submit")
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def submission(workspace: Path) -> Path:
 
 
 def test_from_files_to_a_checked_submission_and_then_nothing_to_do(toy: Path, digits: Digits) -> None:
-    first = digits(*SUBMIT)
+    first = digits("submit")
     assert first.returncode == 0, first.stderr
     frame = pd.read_csv(submission(toy))
     assert frame["ImageId"].tolist() == list(range(1, 31))
@@ -54,16 +56,16 @@ def test_from_files_to_a_checked_submission_and_then_nothing_to_do(toy: Path, di
     assert 0 <= float(entry["cv_low"]) <= float(entry["cv_accuracy"]) <= float(entry["cv_high"]) <= 1
     assert "kaggle competitions submit -c toy" in first.stdout
     before = tree(toy)
-    second = digits(*SUBMIT)
+    second = digits("submit")
     assert "Nothing to do: everything is up to date." in second.stdout
     assert tree(toy) == before
 
 
 def test_a_command_with_nothing_to_do_waits_for_no_large_library(toy: Path, digits: Digits) -> None:
-    assert digits(*SUBMIT).returncode == 0
+    assert digits("submit").returncode == 0
     script = "import sys; from digits.cli.main import main; main(sys.argv[1:]); print(*sys.modules)"
     shown = subprocess.run(
-        [sys.executable, "-c", script, *digits_arguments(*SUBMIT)], cwd=toy, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script, *digits_arguments("submit")], cwd=toy, capture_output=True, text=True, check=True
     ).stdout
     assert "Nothing to do" in shown
     assert not {"tensorflow", "keras", "sklearn", "scipy", "optuna"} & set(shown.splitlines()[-1].split())
@@ -75,12 +77,12 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: 
         "train.refits=0",
         MINUTES,
     )  # folds of some seconds, so that there is a middle to kill it in
-    assert digits(*SUBMIT, also=also).returncode == 0
+    assert digits("submit", also=also).returncode == 0
     undisturbed = submission(toy).read_bytes()
     for folder in ("runs", "submissions"):
         (toy / folder).rename(tmp_path / folder)
     process = subprocess.Popen(
-        digits_command(*SUBMIT, also=also), cwd=toy, stdout=subprocess.DEVNULL, start_new_session=True
+        digits_command("submit", also=also), cwd=toy, stdout=subprocess.DEVNULL, start_new_session=True
     )
     deadline = time.monotonic() + 120
     while not list((toy / "runs").glob("cnn-*/fold-0")):  # the first of three folds is done, the next under way
@@ -91,7 +93,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: 
     done = {path: path.stat().st_mtime_ns for path in (toy / "runs").glob("cnn-*/fold-*")}
     assert 1 <= len(done) < 3
     assert not (toy / "submissions").exists()
-    again = digits(*SUBMIT, also=also)
+    again = digits("submit", also=also)
     assert again.returncode == 0, again.stderr
     assert submission(toy).read_bytes() == undisturbed
     assert all(path.stat().st_mtime_ns == time_ for path, time_ in done.items()), "a finished fit was done again"
@@ -99,7 +101,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: 
 
 def test_interrupted_it_makes_the_best_of_what_is_finished_and_goes_on_later(toy: Path, digits: Digits) -> None:
     also = ("train.epochs=60", "train.refits=2", MINUTES)
-    command = digits_command(*SUBMIT, also=also)
+    command = digits_command("submit", also=also)
     process = subprocess.Popen(
         command, cwd=toy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -112,50 +114,50 @@ def test_interrupted_it_makes_the_best_of_what_is_finished_and_goes_on_later(toy
     assert process.returncode == 130
     assert "the same command goes on from there" in told and "Traceback" not in told
     assert "predictions" in shown
-    assert not list((toy / "runs").glob("cnn-*/whole-*"))
+    assert not list((toy / "runs").glob("cnn-*/refit-*"))
     done = tree(next((toy / "runs").glob("cnn-*/fold-0")))
     assert len(pd.read_csv(submission(toy))) == 30
-    again = digits(*SUBMIT, also=also)
+    again = digits("submit", also=also)
     assert again.returncode == 0, again.stderr
     [run] = (toy / "runs").glob("cnn-*")
-    assert len([*run.glob("fold-*")]) == 3 and len([*run.glob("whole-*")]) == 2
+    assert len([*run.glob("fold-*")]) == 3 and len([*run.glob("refit-*")]) == 2
     assert tree(next((toy / "runs").glob("cnn-*/fold-0"))) == done
-    assert "Nothing to do" in digits(*SUBMIT, also=also).stdout
+    assert "Nothing to do" in digits("submit", also=also).stdout
 
 
 def test_more_minutes_go_on_from_what_less_have_left(toy: Path, digits: Digits) -> None:
     one = "train.candidates=[default]"  # of the toy networks, all alike, any might be taken
-    assert digits("fetch", "prepare", "train", also=(one,)).returncode == 0
+    assert digits("train", also=(one,)).returncode == 0
     [run] = (toy / "runs").glob("cnn-*")
     before = tree(run)
-    assert "Nothing to do" in digits("fetch", "prepare", "train", also=(one, "train.budget=0.0005")).stdout
+    assert "Nothing to do" in digits("train", also=(one, "train.budget=0.0005")).stdout
     more = digits("train", also=(one, MINUTES, "train.refits=2"))
-    assert more.returncode == 0 and len([*run.glob("whole-*")]) == 2
+    assert more.returncode == 0 and len([*run.glob("refit-*")]) == 2
     after = tree(run)
-    kept = {name for name in before if name.startswith(("fold-", "whole-"))}
+    kept = {name for name in before if name.startswith(("fold-", "refit-"))}
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
 
 
 def test_many_minutes_are_shared_by_networks_that_are_blended(toy: Path, digits: Digits) -> None:
     other = 'networks={other: {layers: "2C3 MP2 8", epochs: 3}}'
     also = (other, "train.candidates=[default]", "train.extra=[other]", MINUTES)
-    found = digits(*SUBMIT, also=also)
+    found = digits("submit", also=also)
     assert found.returncode == 0, found.stderr
     planned = [line for line in found.stdout.splitlines() if "3 folds (" in line]
     assert [line.split(",")[0].strip() for line in planned] == ["default", "other"]
     assert all("accuracy not known yet" in line for line in planned)
     runs = sorted((toy / "runs").glob("cnn-*"))
     assert [len([*run.glob("fold-*")]) for run in runs] == [3, 3]
-    assert [len([*run.glob("whole-*")]) for run in runs] == [1, 1]
+    assert [len([*run.glob("refit-*")]) for run in runs] == [1, 1]
     report = (toy / "reports" / "ensemble.md").read_text()
     assert all(run.name in report for run in runs)
-    assert "Nothing to do" in digits(*SUBMIT, also=also).stdout
+    assert "Nothing to do" in digits("submit", also=also).stdout
 
 
 def test_other_params_make_other_runs_and_leave_the_old(toy: Path, digits: Digits) -> None:
-    assert digits("fetch", "prepare", "train").returncode == 0
+    assert digits("train").returncode == 0
     before = tree(toy / "runs")
-    assert digits("fetch", "prepare", "train", "--set", "competition.slug=toy", toy=False).returncode == 2
+    assert digits("train", "--set", "competition.slug=toy", toy=False).returncode == 2
     changed = digits("train", also=("train.seed=7",))
     assert changed.returncode == 0, changed.stderr
     after = tree(toy / "runs")
@@ -168,8 +170,8 @@ def test_baselines_never_import_tensorflow_and_are_blended_in(toy: Path, digits:
     blocked.mkdir()
     for name in ("tensorflow", "keras"):
         (blocked / f"{name}.py").write_text("raise ImportError('this command must do without')\n")
-    command = digits_command("fetch", "prepare", "baseline")
-    environment = os.environ | {"PYTHONPATH": str(blocked)}
+    command = digits_command("baseline")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(blocked), os.environ.get("PYTHONPATH", "")])}
     light = subprocess.run(command, cwd=toy, env=environment, capture_output=True, text=True, check=False)
     assert light.returncode == 0, light.stderr
     heavy = subprocess.run(
@@ -183,14 +185,14 @@ def test_baselines_never_import_tensorflow_and_are_blended_in(toy: Path, digits:
     assert list(board.columns) == [*columns.split(), "near_best"]
     assert board["cv_accuracy"].is_monotonic_decreasing
     assert set(board["name"]) == {"small", "nearest"}
-    blended = digits(*SUBMIT)
+    blended = digits("submit")
     assert blended.returncode == 0 and "make baseline" not in blended.stdout
     [entry] = Ledger(toy / "submissions" / "ledger.csv").lines()
     assert len(entry["members"].split()) == 3
 
 
 def test_only_chosen_baselines_are_fitted_and_all_finished_ones_ranked(toy: Path, digits: Digits) -> None:
-    assert digits("fetch", "prepare", "baseline", "--only", "near*").returncode == 0
+    assert digits("baseline", "--only", "near*").returncode == 0
     assert list(pd.read_csv(toy / "reports" / "baseline.csv")["name"]) == ["nearest"]
     unknown = digits("baseline", "--only", "smal")
     assert unknown.returncode == 2
@@ -205,7 +207,7 @@ def test_only_chosen_baselines_are_fitted_and_all_finished_ones_ranked(toy: Path
 def test_a_fit_that_fails_is_named_and_the_others_go_on(toy: Path, digits: Digits) -> None:
     """Four folds of 162 images leave 121 or 122 to learn from: 122 neighbours are too many for half of them."""
     settings = ("data.folds=4", "baseline.models.nearest.n_neighbors=122")
-    failing = digits("fetch", "prepare", "baseline", also=settings)
+    failing = digits("baseline", also=settings)
     assert failing.returncode == 2
     named = [line for line in failing.stdout.splitlines() if " failed: " in line]
     assert 1 <= len(named) < 4
@@ -223,7 +225,7 @@ def test_a_fit_that_fails_is_named_and_the_others_go_on(toy: Path, digits: Digit
 
 def test_a_fit_whose_process_is_killed_is_explained(toy: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the system does for want of memory."""
-    assert digits("fetch", "prepare").returncode == 0
+    assert digits("data").returncode == 0
     monkeypatch.setattr("digits.training.fitting._fit_in_worker", killed)
     died = digits("baseline", also=("baseline.workers=2",))
     assert died.returncode == 2
@@ -237,7 +239,7 @@ def killed(*_: object) -> None:
 def test_what_tune_finds_train_takes(toy: Path, digits: Digits) -> None:
     """The default learns nothing, and so gives way to any other network."""
     also = ("train.learning_rate=1e-7", "tune.enqueue={flat: {layers: 16 8, learning_rate: 0.02}}")
-    tuned = digits("fetch", "prepare", "tune", also=also)
+    tuned = digits("tune", also=also)
     assert tuned.returncode == 0, tuned.stderr
     [best] = (toy / "runs" / "tune").glob("*/best.yaml")
     rows = [line.split() for line in tuned.stdout.splitlines() if re.match(r" +\d+  ", line)]
@@ -248,11 +250,12 @@ def test_what_tune_finds_train_takes(toy: Path, digits: Digits) -> None:
     assert "history.png" in report and (toy / "reports" / "tune" / "history.png").read_bytes()[:4] == b"\x89PNG"
     assert len((toy / "reports" / "tune" / "trials.csv").read_text().splitlines()) == 5
     before = tree(toy / "runs")
-    assert "Nothing to do" in digits("fetch", "prepare", "tune", also=also).stdout
+    assert "Nothing to do" in digits("tune", also=also).stdout
     assert tree(toy / "runs") == before
     found = yaml.safe_load(best.read_text())["train"]
-    assert 0.5 < found["measured"]["toy"]["tuned"] <= 1
-    assert f"accuracy of one about {found['measured']['toy']['tuned']:.4f}" in digits("train", also=also).stdout
+    accuracy = found["measured_accuracy"]["toy"]["tuned"]
+    assert 0.5 < accuracy <= 1
+    assert f"accuracy of one about {accuracy:.4f}" in digits("train", also=also).stdout
     comments = [line for line in best.read_text().splitlines() if line.startswith("#")]
     best.write_text("\n".join([*comments, "train:", "  layers: 2C3 MP2 4"]))
     assert "  tuned, 2C3 MP2 4: 1 fold" in digits("train", also=also).stdout
@@ -261,20 +264,20 @@ def test_what_tune_finds_train_takes(toy: Path, digits: Digits) -> None:
 def test_the_dashboard_is_opened_on_the_study_of_these_params(
     toy: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digits("fetch", "prepare")
-    assert digits("dashboard").stderr.strip().endswith("with these params and data; type: make tune")
+    digits("data")
+    assert digits("tune-dashboard").stderr.strip().endswith("with these params and data; type: make tune")
     program = toy / "optuna-dashboard"
     monkeypatch.setattr("digits.cli.commands.dashboard.PROGRAM", program)
     elsewhere = ("tune.storage=sqlite:///elsewhere.db",)
-    assert "is not installed; type: " in digits("dashboard", also=elsewhere).stderr
+    assert "is not installed; type: " in digits("tune-dashboard", also=elsewhere).stderr
     program.write_text(f'#!/bin/sh\necho "$1" > {toy}/asked\n')
     program.chmod(0o755)
-    assert digits("dashboard", also=elsewhere).returncode == 0
+    assert digits("tune-dashboard", also=elsewhere).returncode == 0
     assert (toy / "asked").read_text() == "sqlite:///elsewhere.db\n"
 
 
 def test_a_database_that_is_none_is_refused_in_one_line(toy: Path, digits: Digits) -> None:
-    digits("fetch", "prepare")
+    digits("data")
     for storage, message in (
         ("nonsense", "STORAGE: not an address of a database"),
         ("nosuch://host/name", "known here are sqlite and postgresql"),
@@ -285,15 +288,15 @@ def test_a_database_that_is_none_is_refused_in_one_line(toy: Path, digits: Digit
 
 
 def test_practice_is_loud_and_never_looks_real(workspace: Path, digits: Digits) -> None:
-    quick = [
+    quick = (
         "train.layers=MP2 16",
         "train.epochs=1",
         "train.min_steps=0",
         "train.refits=1",
         "train.extra=[]",
         "data.folds=2",
-    ]
-    made = digits(*SUBMIT, "--set", " ".join(f"'{item}'" for item in quick), toy=False)
+    )
+    made = digits("submit", toy=False, also=quick)
     assert made.returncode == 0, made.stderr
     assert "PRACTICE" in made.stdout and "practice only" in made.stdout
     assert "kaggle competitions submit" not in made.stdout
@@ -301,20 +304,20 @@ def test_practice_is_loud_and_never_looks_real(workspace: Path, digits: Digits) 
 
 
 def test_harmless_variants_of_a_file_give_the_same_hash(toy: Path, digits: Digits) -> None:
-    plain = digits("fetch", "prepare").stdout
+    plain = digits("data").stdout
     train = toy / "data" / "raw" / "train.csv"
     train.write_bytes(b"\xef\xbb\xbf" + train.read_bytes().replace(b"\n", b"\r\n").replace(b"label", b'"label"'))
-    varied = digits("fetch", "prepare").stdout
+    varied = digits("data").stdout
     hashes = [re.findall(r"^hash +(\w{16})", text, re.MULTILINE) for text in (plain, varied)]
     assert hashes[0] == hashes[1] != []
 
 
 def test_a_refused_file_leaves_everything_as_it_was(toy: Path, digits: Digits) -> None:
-    assert digits("fetch", "prepare").returncode == 0
+    assert digits("data").returncode == 0
     before = tree(toy / "data" / "processed")
     train = toy / "data" / "raw" / "train.csv"
     train.write_text(train.read_text().replace("\n0,", "\n7,", 1))
-    refused = digits("fetch", "prepare")
+    refused = digits("data")
     assert refused.returncode == 2
     assert "error: train.csv, row 2: column label: '7' is not a whole number from 0 to 2" in refused.stderr
     assert "Traceback" not in refused.stderr
@@ -322,17 +325,15 @@ def test_a_refused_file_leaves_everything_as_it_was(toy: Path, digits: Digits) -
 
 
 @pytest.mark.parametrize("stage", ["train", "ensemble", "submit", "baseline", "tune"])
-def test_stages_out_of_order_say_what_to_type(
-    workspace: Path, stage: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(workspace)
-    assert main([stage]) == 2
-    assert capsys.readouterr().err.strip().endswith("type: make data")
+def test_stages_out_of_order_say_what_to_type(workspace: Path, stage: str, params: Params) -> None:
+    module = import_module(f"digits.cli.commands.{stage}")
+    with pytest.raises(UserError, match=r"type: make data$"):
+        module.run(Context(params, Paths(workspace), Console(plain=True)))
 
 
 def test_our_own_faults_are_one_line_unless_debugged(toy: Path, digits: Digits) -> None:
     (toy / "data" / "processed").write_text("a file where a folder should be")
-    plain, debugged = digits("fetch", "prepare"), digits("fetch", "prepare", "--debug")
+    plain, debugged = digits("data"), digits("data", "--debug")
     assert plain.returncode == debugged.returncode == 1
     assert len(plain.stderr.strip().splitlines()) == 1 and "DEBUG=1" in plain.stderr
     assert "Traceback" in debugged.stderr
@@ -356,11 +357,11 @@ def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits
     (workspace / "params.shapes.yaml").write_text(
         "extends: params.yaml\ncompetition: {slug: shapes, image_shape: [20, 20], classes: 4, label_column: kind,"
         " class_names: [north, east, south, west], test_id_column: key, pixel_prefix: px, first_pixel: 1,"
-        " submission_id: key, submission_label: kind, first_id: 0, train_rows: null, test_rows: 30}\n"
-        "data: {folds: 2}\ntrain: {fits: 1, layers: MP2 4C3 MP2 16, epochs: 30, min_steps: 0, learning_rate: 0.02,"
+        " submission_id_column: key, submission_label_column: kind, first_id: 0, train_rows: null, test_rows: 30}\n"
+        "data: {folds: 2}\ntrain: {refits: 1, layers: MP2 4C3 MP2 16, epochs: 30, min_steps: 0, learning_rate: 0.02,"
         " batch_size: 16, augment: {rotation: 0.0, shift: 0.0, zoom: 0.0}}\n"
     )
-    made = digits(*SUBMIT, "--params", "params.shapes.yaml", "--data", "files", toy=False)
+    made = digits("submit", "--params", "params.shapes.yaml", "--data", "files", toy=False)
     assert made.returncode == 0, made.stderr
     assert "north: 30" in made.stdout and "there is no sample_submission.csv" in made.stdout
     frame = pd.read_csv(submission(workspace))
@@ -375,7 +376,7 @@ def test_fashion_mnist_is_a_params_file(workspace: Path, digits: Digits) -> None
     shutil.copy(ROOT / "params.fashion-mnist.yaml", workspace)
     quick = "train.layers='MP4 16' train.epochs=1 train.refits=1 train.extra=[] data.folds=2"
     made = digits(
-        *SUBMIT, "--params", "params.fashion-mnist.yaml", "--data", str(REAL_FASHION), "--set", quick, toy=False
+        "submit", "--params", "params.fashion-mnist.yaml", "--data", str(REAL_FASHION), "--sets", quick, toy=False
     )
     assert made.returncode == 0, made.stderr
     assert "Ankle boot: 6,000" in made.stdout
@@ -386,35 +387,35 @@ def test_fashion_mnist_is_a_params_file(workspace: Path, digits: Digits) -> None
 def test_a_refused_file_does_not_take_the_place_of_a_good_one(toy: Path, digits: Digits, tmp_path: Path) -> None:
     """Not even where the user names it: later commands go on with what was good."""
     (toy / "data" / "raw").rename(tmp_path / "good")
-    named = ("fetch", "prepare", "--data")
+    named = ("data", "--data")
     assert digits(*named, str(tmp_path / "good")).returncode == 0
     write_toy_files(tmp_path / "bad", train_rows=90)
     refused = digits(*named, str(tmp_path / "bad"))
     assert refused.returncode == 2 and "90 rows, 180 are expected" in refused.stderr
-    again = digits("fetch", "prepare")
+    again = digits("data")
     assert again.returncode == 0 and "Nothing to do" in again.stdout and "good" in again.stdout
 
 
 def test_commands_side_by_side_do_not_meet(toy: Path, digits: Digits) -> None:
-    """Other data or params in another terminal leave a chain of stages with its own."""
-    assert digits("fetch", "prepare", "train").returncode == 0
+    """A command with other data or params in another terminal changes nothing for this one."""
+    assert digits("train").returncode == 0
     quick = "'train.layers=MP2 8' train.epochs=1 train.min_steps=0 train.refits=1 train.extra=[] data.folds=2"
-    other = digits(*SUBMIT, "--data", "practice", "--set", quick, toy=False)
+    other = digits("submit", "--data", "practice", "--sets", quick, toy=False)
     assert other.returncode == 0, other.stderr
-    rest = digits("ensemble", "submit")
+    rest = digits("submit")
     assert rest.returncode == 0, rest.stderr
     assert {path.name.split("-")[0] for path in (toy / "submissions").glob("*-*.csv")} == {"practice", "toy"}
 
 
 def test_several_faults_are_told_together_and_nothing_changes(toy: Path, digits: Digits) -> None:
-    assert digits("fetch", "prepare").returncode == 0
+    assert digits("data").returncode == 0
     before = tree(toy / "data" / "processed")
     train = toy / "data" / "raw" / "train.csv"
     lines = train.read_text().splitlines()
     lines[3] += ",1"
     lines[5] = lines[5].replace(",", ",x", 1)
     train.write_text("\n".join(lines) + "\n")
-    refused = digits("fetch", "prepare")
+    refused = digits("data")
     assert refused.returncode == 2
     assert "row 4: the row has 146 cells instead of 145" in refused.stderr
     assert "row 6: column pixel0: 'x" in refused.stderr
@@ -423,7 +424,7 @@ def test_several_faults_are_told_together_and_nothing_changes(toy: Path, digits:
 
 @pytest.mark.skipif(not REAL_DIGITS.exists(), reason="the competition's own files are not beside the checkout")
 def test_the_real_files_are_read_and_split(workspace: Path, digits: Digits) -> None:
-    made = digits("fetch", "prepare", "--data", str(REAL_DIGITS), toy=False)
+    made = digits("data", "--data", str(REAL_DIGITS), toy=False)
     assert made.returncode == 0, made.stderr
     [folder] = (workspace / "data" / "processed").glob("digit-recognizer-*")
     images, folds = np.load(folder / "images.npy"), np.load(folder / "folds.npy")

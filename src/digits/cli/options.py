@@ -1,0 +1,132 @@
+"""The options of the commands, each with its unit and its default; the Makefile's variables are passed as these."""
+
+import json
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from digits.common.errors import UserError
+
+
+class ParamOption(click.Option):
+    """An option that sets one param: --budget 30 of `train` is short for --set train.budget=30."""
+
+    def __init__(self, declaration: str, key: str, **attributes: Any):
+        super().__init__([declaration], **attributes)
+        self.key = key
+
+
+def parse(command: click.Command, arguments: Sequence[str] | None = None) -> Any:
+    """The return value of the command's callback; 0 where it has printed its help.
+
+    arguments: None: those of this process. Raises UserError where the command does not understand them.
+    """
+    try:
+        return command.main(arguments, standalone_mode=False)
+    except (click.NoSuchCommand, click.NoSuchOption) as error:
+        hint = f"; did you mean {error.possibilities[0]}?" if error.possibilities else ""
+        raise UserError(error.message.removesuffix(".") + hint) from None
+    except click.ClickException as error:
+        raise UserError(error.format_message()) from None
+
+
+def overrides(declared: Iterable[click.Parameter], values: Mapping[str, Any]) -> list[str]:
+    """The KEY=VALUE of all options in `values`, in the order in which they are laid over the params file."""
+    own = [
+        f"{option.key}={json.dumps(values[option.name])}"
+        for option in declared
+        if isinstance(option, ParamOption) and option.name and values[option.name] is not None
+    ]
+    return [*values["set"], *values["sets"], *own]
+
+
+def _shell_words(_: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of all texts, as a shell splits them: quotes hold words together."""
+    try:
+        return tuple(word for text in texts for word in shlex.split(text))
+    except ValueError as error:
+        raise click.BadParameter(f"{' '.join(texts)!r} cannot be split into words: {error}", param=option) from None
+
+
+PARAMS = (
+    click.Option(
+        ["--params"],
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        default="params.yaml",
+        show_default=True,
+        help="Params file.",
+    ),
+    click.Option(
+        ["--set"],
+        metavar="KEY=VALUE",
+        multiple=True,
+        help='A param that differs from the file, as in --set "train.layers=8C3 MP2 8"; may be repeated.',
+    ),
+    click.Option(
+        ["--sets"],
+        metavar="'KEY=VALUE ...'",
+        multiple=True,
+        callback=_shell_words,
+        help="Several of them in one text, split as a shell does; make passes SET as this.",
+    ),
+)
+DEBUG = click.Option(["--debug"], is_flag=True, help="Show tracebacks in place of one-line errors.")
+DATA = click.Option(
+    ["--data"],
+    metavar="PATH",
+    help="Zip or folder with the competition's files, or the word practice. "
+    "[default: those in data/raw, else from Kaggle, else practice images]",
+)
+ONLY = click.Option(
+    ["--only"],
+    metavar="NAME",
+    multiple=True,
+    callback=_shell_words,
+    help="What to fit; * and ? are wildcards; may be repeated. [default: all]",
+)
+SEEDS = click.Option(
+    ["--seeds"],
+    metavar="NUMBER",
+    type=click.IntRange(1, 100),
+    help="Fits of every recipe, each from another seed. [default: as many as the recipe says]",
+)
+UPLOAD = click.Option(
+    ["--upload/--no-upload"],
+    default=None,
+    help="Send the file to Kaggle, or only write and check it. [default: send it if there are credentials]",
+)
+FORCE = click.Option(["--force"], is_flag=True, help="Send the file once more, though Kaggle has it already.")
+REQUIRE_GPU = click.Option(["--require-gpu"], is_flag=True, help="Stop where TensorFlow sees no GPU.")
+STORAGE = ParamOption(
+    "--storage",
+    "tune.storage",
+    metavar="URL",
+    help="Database in which several machines share a search and its budget, as in "
+    "postgresql://USER:WORD@HOST/NAME. [default: a file in runs/tune]",
+)
+
+
+def budget(section: str, minutes: float) -> ParamOption:
+    """Minutes for all fits of `section`; `minutes` is its default in params.yaml."""
+    return ParamOption(
+        "--budget",
+        f"{section}.budget",
+        metavar="MINUTES",
+        type=float,
+        help=f"Minutes for all fits together. [default: {section}.budget of the params file, {minutes:g}]",
+    )
+
+
+def workers(section: str, zero: str) -> ParamOption:
+    """Fits of `section` in parallel; `zero` says what 0 stands for, the default in params.yaml."""
+    return ParamOption(
+        "--workers",
+        f"{section}.workers",
+        metavar="NUMBER",
+        type=int,
+        help=f"Fits in parallel; 0: {zero}. [default: {section}.workers of the params file, 0]",
+    )

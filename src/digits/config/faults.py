@@ -1,0 +1,108 @@
+"""Pydantic's faults as lines for the user: the key's full path, what is allowed, and the nearest valid name."""
+
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from digits.common.errors import UserError
+from digits.common.matching import did_you_mean, hint
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validate(model: type[Model], content: Any, origin: str) -> Model:
+    """`content` as a `model`. Raises UserError with one line per fault, each beginning with `origin`."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        schema = model.model_json_schema()
+        lines = [f"{origin}: {_explain(fault, schema)}" for fault in error.errors()]
+        raise UserError("\n".join(dict.fromkeys(lines))) from None
+
+
+def _explain(fault: Any, schema: dict[str, Any]) -> str:
+    """One of pydantic's faults in one line."""
+    location = fault["loc"]
+    sections, node = _find(schema, location)
+    key = ".".join(sections)
+    if fault["type"] == "extra_forbidden":
+        known = _find(schema, location[:-1])[1].get("properties", {})
+        return f"unknown key {key}{hint(sections[-1], known, sections[:-1])}"
+    if fault["type"] == "missing":
+        return f"{key} is missing; it must be {_allowed(node)}"
+    if fault["type"] in ("value_error", "assertion_error"):
+        message = str(fault["ctx"]["error"])
+        return f"{key}: {message}" if key else message
+    if fault["type"].startswith("union_tag"):  # a section without its kind, or of an unknown one
+        kinds, given = node["discriminator"]["mapping"], fault["ctx"].get("tag")
+        name = node["discriminator"]["propertyName"]
+        wrong = "is missing; it" if given is None else f"= {given!r}, but it"
+        return f"{key}.{name} {wrong} must be one of {', '.join(kinds)}{did_you_mean(given, kinds) if given else ''}"
+    if location[-1] == "[key]":
+        return f"{'.'.join(sections[:-1])}: a name must be {_allowed(node)}"
+    near = did_you_mean(str(fault["input"]), node["enum"]) if "enum" in node else ""
+    return f"{key} = {fault['input']!r}, but it must be {_allowed(node)}{near}"
+
+
+def _find(schema: dict[str, Any], location: Iterable[str | int]) -> tuple[list[str], dict[str, Any]]:
+    """The path of keys, as the user writes it, of one of pydantic's locations, and the JSON schema of the value there.
+
+    Where a section may be of several kinds, pydantic's location contains the kind, which is no key of the file.
+    """
+    keys, node = [], schema
+    for part in location:
+        node = _resolve(schema, node)
+        if part in (kinds := node.get("discriminator", {}).get("mapping", {})):
+            node = {"$ref": kinds[part]}
+            continue
+        keys.append(str(part))
+        if isinstance(part, int):
+            items = node.get("prefixItems")
+            node = items[part] if items and part < len(items) else node.get("items", {})
+        elif part in node.get("properties", {}):
+            node = node["properties"][part]
+        elif isinstance(node.get("additionalProperties"), dict):
+            node = node["additionalProperties"]
+        else:
+            # pydantic reports a wrong key of a dictionary as an extra part "[key]"
+            node = node.get("propertyNames", next(iter(node.get("patternProperties", {}).values()), {}))
+    return keys, _resolve(schema, node)
+
+
+def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return node
+
+
+def _allowed(node: dict[str, Any]) -> str:
+    """The values that a JSON schema allows, in words."""
+    if "anyOf" in node:
+        return " or ".join(_allowed(choice) for choice in node["anyOf"])
+    if "enum" in node:
+        return "one of " + ", ".join(map(str, node["enum"]))
+    if "const" in node:
+        return repr(node["const"])
+    words = {
+        "integer": "a whole number",
+        "number": "a number",
+        "string": "text",
+        "boolean": "true or false",
+        "array": "a list",
+        "object": "a section",
+        "null": "null",
+    }[node.get("type", "object")]
+    if "pattern" in node:
+        words += f" like {node['pattern']}"
+    bounds = [
+        f"{phrase} {node[name]:.15g}"
+        for name, phrase in (
+            ("minimum", "from" if {"maximum", "exclusiveMaximum"} & node.keys() else "of at least"),
+            ("exclusiveMinimum", "above"),
+            ("maximum", "to" if "minimum" in node else "and at most"),
+            ("exclusiveMaximum", "to below" if "minimum" in node else "and below"),
+        )
+        if name in node
+    ]
+    return " ".join([words, *bounds])

@@ -1,0 +1,58 @@
+"""One layer of params over another: what a layer says of `train` and of `networks`, and what was measured before it."""
+
+from typing import Any
+
+from digits.common.errors import UserError
+from digits.common.matching import hint
+from digits.config.networks import CnnSpec
+from digits.config.section import Replacement, overlay
+
+Content = dict[str, Any]  # of a params file, sections by name; not validated yet
+
+
+def lay_over(below: Content, layer: Content) -> Content:
+    """`below` with a further layer on top.
+
+    What the layer says of `train` is laid over each network of `below` too, beneath what the layer says of the network
+    itself. An accuracy in `below` is kept if its network is the same with and without the layer.
+    """
+    of_train, beneath = _network_keys(layer), below
+    for name, network in section(below, "networks").items():
+        if isinstance(network, dict):
+            beneath = overlay(beneath, {"networks": {name: of_train}})
+    content = overlay(beneath, layer)
+    kept = {
+        slug: Replacement({name: share for name, share in shares.items() if _same_network(name, below, content)})
+        for slug, shares in section(below, "train", "measured_accuracy").items()
+        if isinstance(shares, dict)
+    }
+    return overlay(overlay(beneath, {"train": {"measured_accuracy": kept}}), layer) if kept else content
+
+
+def take_network(content: Content, origin: str) -> Content:
+    """`content` with the network that train.network names laid over `train`. Raises UserError for an unknown name."""
+    name, networks = section(content, "train").get("network"), content.get("networks")
+    if not isinstance(name, str) or not isinstance(networks, dict):
+        return content
+    if name not in networks:
+        unknown = f"train.network = {name!r}: there is no such network{hint(name, networks, ['networks'])}"
+        raise UserError(f"{origin}: {unknown}")
+    return overlay(content, {"train": section(networks, name)})
+
+
+def section(content: Content, *keys: str) -> Content:
+    """The section at a path of keys; {} where there is none, or where a value stands that validation will refuse."""
+    found: Any = content
+    for key in keys:
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _network_keys(content: Content) -> Content:
+    return {key: value for key, value in section(content, "train").items() if key in CnnSpec.model_fields}
+
+
+def _same_network(name: str, one: Content, other: Content) -> bool:
+    """Whether a network has the same parameters in both; a name that is not in `networks` has those of `train`."""
+    first, second = (overlay(_network_keys(content), section(content, "networks", name)) for content in (one, other))
+    return first == second

@@ -1,0 +1,98 @@
+"""How a request to Kaggle fails, what the user can do about it, and another try where one may help."""
+
+import time
+from collections.abc import Callable
+from enum import Enum
+from typing import TypeVar
+
+from digits.common.errors import UserError
+from digits.config import KaggleParams
+from digits.kaggle.credentials import NEW_TOKEN, Credentials
+
+_LONGEST_PAUSE = 120.0  # seconds; a longer Retry-After is left to the user
+
+Result = TypeVar("Result")
+
+
+class Failure(Enum):
+    """Kinds of failure.
+
+    transient: the same request may succeed soon. certain: nothing was submitted by the request that failed; after any
+    other failure of an upload the file may still arrive. The text is the line for the user: the cause, then what to do.
+    """
+
+    # transient, certain, text
+    NO_CREDENTIALS = (False, True, f"no Kaggle credentials; {NEW_TOKEN}")
+    CREDENTIALS = (False, True, "Kaggle does not accept {where}: it is invalid or has expired; {remedy}")
+    FORBIDDEN = (
+        False,
+        True,
+        "Kaggle refuses access{detail}: accept the competition's rules at kaggle.com/c/{slug}/rules with the same "
+        "account, then type the same again; if there is no such page, correct competition.slug in params.yaml",
+    )
+    NOT_FOUND = (False, True, "Kaggle has no competition called {slug}; correct competition.slug in params.yaml")
+    REFUSED = (False, True, "Kaggle refuses the request{detail}; see kaggle.com/c/{slug}")
+    RATE_LIMIT = (True, True, "too many requests to Kaggle{detail}; type the same again in some minutes")
+    SERVER_ERROR = (True, False, "Kaggle has an internal error{detail}; type the same again in some minutes")
+    CONNECTION = (True, False, "no connection to Kaggle{detail}; type the same again once there is one")
+    TIMEOUT = (True, False, "Kaggle takes too long{detail}; type the same again later")
+    INVALID_RESPONSE = (
+        True,
+        False,
+        "Kaggle's response is not valid{detail}; if this network has a login page, log in there; type the same again "
+        "once kaggle.com opens in a browser",
+    )
+    UPLOAD_LOST = (True, True, "the upload did not reach Kaggle{detail}; type the same again")
+    LOCAL_FILE = (False, True, "Kaggle's client cannot use a file{detail}; correct that, then type the same again")
+    # of an upload whose request did not fail
+    UNLISTED = (False, False, "Kaggle does not list the file{detail}; the same command looks again before it sends")
+    UNKNOWN = (False, False, "whether the file has arrived is not known; the same command looks before it sends")
+
+    def __init__(self, transient: bool, certain: bool, text: str):
+        self.transient = transient
+        self.certain = certain
+        self._text = text
+
+    def message(self, slug: str, detail: str = "", credentials: Credentials | None = None) -> str:
+        """The line for the user. detail: the cause as Kaggle or the system says it; credentials: those that were used.
+
+        Only CREDENTIALS needs the credentials.
+        """
+        return self._text.format(
+            slug=slug,
+            detail=f" ({detail})" if detail else "",
+            where=credentials and credentials.where,
+            remedy=credentials and credentials.remedy,
+        )
+
+
+class KaggleError(UserError):
+    """A request to Kaggle failed. retry_after: seconds that Kaggle asks to wait, None where it does not say."""
+
+    def __init__(self, text: str, failure: Failure, retry_after: float | None = None):
+        super().__init__(text)
+        self.failure = failure
+        self.retry_after = retry_after
+
+    @property
+    def transient(self) -> bool:
+        """Whether another try may succeed, and soon."""
+        return self.failure.transient and (self.retry_after or 0) <= _LONGEST_PAUSE
+
+
+def retry(attempt: Callable[[], Result], params: KaggleParams, warn: Callable[[str], None], note: str = "") -> Result:
+    """Call `attempt` until it succeeds, at most 1 + params.retries times; returns its result.
+
+    After a transient KaggleError it warns, waits as long as Kaggle asks or params.backoff * 2^tries seconds, and tries
+    again. Any other error, and the last one, is raised as it is. note: what to say before "trying again".
+    """
+    for tries in range(params.retries):
+        try:
+            return attempt()
+        except KaggleError as error:
+            if not error.transient:
+                raise
+            pause = params.backoff * 2**tries if error.retry_after is None else error.retry_after
+            warn(f"{error}\n{note}trying again in {pause:g} s")
+            time.sleep(pause)
+    return attempt()

@@ -1,0 +1,92 @@
+"""Messages between this process and the subprocess that runs Kaggle's client, and what they carry; all are pickled."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from digits.kaggle.failures import Failure
+
+
+@dataclass(frozen=True)
+class Request:
+    """To the subprocess. function: a key of client.FUNCTIONS. slug: the competition. arguments: of that function."""
+
+    function: str
+    slug: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The subprocess has started and waits for the first Request."""
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """The client has credentials. method: as in `Credentials`. user: may be empty."""
+
+    method: str
+    user: str
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """Progress of a download in bytes; total: None while the size is not known."""
+
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True)
+class Response:
+    """What the requested function returns."""
+
+    value: Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why there is no Response. detail: in Kaggle's words. retry_after: seconds, where Kaggle says so."""
+
+    failure: Failure
+    detail: str
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A submission as Kaggle lists it.
+
+    date: ISO 8601. status: pending, complete or error, with its reason. public_score: empty until it is scored.
+    """
+
+    ref: str
+    date: str
+    file: str
+    message: str
+    status: str
+    public_score: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Submissions of today (UTC), and how many more are allowed now; allowed: None where Kaggle does not say.
+
+    limited_by_total: the limit is that of the whole competition, so the next day allows no more.
+    """
+
+    today: int
+    allowed: int | None
+    limited_by_total: bool
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The account's place on the public leaderboard.
+
+    rank: from 1, None without a score. teams: number of them. top: name and score of the best teams.
+    """
+
+    rank: int | None
+    teams: int
+    top: tuple[tuple[str, str], ...]

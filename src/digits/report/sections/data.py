@@ -1,0 +1,42 @@
+"""The competition's images: where they come from, how many there are of each class, and what they look like."""
+
+import numpy as np
+
+from digits.data.dataset import Dataset
+from digits.report.chart import as_chart, name_classes, subplots
+from digits.report.galleries import examples
+from digits.report.gather import Content
+from digits.report.layout import Figure, Section
+
+
+def section(content: Content) -> Section:
+    """Counts, notices, examples of each class, and a chart of the classes."""
+    result = Section("data", "What is it made of?")
+    if content.data is None:
+        result.missing = "No data is prepared; type make data."
+        return result
+    data = content.data
+    result.sentences.append(
+        f"{len(data.images):,} labelled and {len(data.test_images):,} test images from {data.about['source']} "
+        f"({data.about['provenance']}), hash {data.hash[:16]}; {data.fold_count} folds, "
+        f"{len(data.holdout_rows):,} images held out."
+    )
+    result.sentences += data.about.get("notices", [])
+    image, text = examples(data, content.names)
+    result.add_image("Some images of each class", text, image)
+    result.add_chart(class_counts(data, content.names))
+    return result
+
+
+def class_counts(data: Dataset, names: list[str]) -> Figure:
+    """Number of labelled images of each class."""
+    counts = np.bincount(np.asarray(data.labels), minlength=len(names))
+    few, many = int(counts.argmin()), int(counts.argmax())
+    title = f"From {counts[few]:,} images of {names[few]} to {counts[many]:,} of {names[many]}"
+    text = "; ".join(f"{name}: {count:,}" for name, count in zip(names, counts, strict=True))
+    with subplots(7, 3) as (figure, ((axes,),)):
+        axes.bar(range(len(names)), counts)
+        name_classes(axes, names)
+        axes.set(xlabel="class", ylabel="labelled images")
+        axes.grid(visible=True, axis="y")
+        return as_chart(figure, "class-counts", title, text)

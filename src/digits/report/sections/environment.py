@@ -1,0 +1,27 @@
+"""The machine, the code and the libraries that made the page, and the commands that make it again."""
+
+import platform
+from importlib.metadata import version
+
+from digits.common.host import processor
+from digits.report.gather import Content
+from digits.report.layout import Section, Table
+
+_LIBRARIES = ("tensorflow", "keras", "scikit-learn", "numpy", "pandas", "optuna", "kaggle")
+
+
+def section(content: Content, commit: str) -> Section:
+    """A table of versions, and commands; commit: of the project, "" where it is not known."""
+    result = Section("environment", "Where was it made?")
+    rows = [
+        ("Python", platform.python_version()),
+        ("system", platform.system()),
+        ("processor", processor()),
+        ("commit", commit or "unknown"),
+        ("seed", str(content.params.train.seed)),
+        *((name, version(name)) for name in _LIBRARIES),
+    ]
+    result.tables.append(Table("Versions", {"what": "", "version": ""}, rows))
+    slug = content.params.competition.slug
+    result.code = f"make setup\nmake submit DATA=path/to/{slug}.zip\nmake report"
+    return result

@@ -1,0 +1,103 @@
+"""Which images the newest blend predicts wrongly out of fold, and how well its confidence fits."""
+
+import numpy as np
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+
+from digits.common.plots import COLOURS
+from digits.evaluation.reliability import Reliability, reliability
+from digits.report.chart import GREY, as_chart, name_classes, subplots
+from digits.report.galleries import worst_errors
+from digits.report.gather import Content
+from digits.report.layout import Figure, Section
+
+_PAIRS = 10  # of classes, in words
+
+
+def section(content: Content) -> Section:
+    """The confusion matrix, errors by class, the most confident errors, the reliability diagram."""
+    result = Section("errors", "Where is it wrong?")
+    if content.blend is None or content.predictions is None or content.blend_rows is None or content.data is None:
+        result.missing = "There is no blend of the runs as they are now; type make ensemble."
+        return result
+    names, rows = content.names, content.blend_rows
+    labels, oof = np.asarray(content.data.labels, np.int64)[rows], content.predictions.oof
+    predicted = oof.argmax(axis=1)
+    wrong = int((predicted != labels).sum())
+    result.sentences.append(f"{wrong:,} of {len(labels):,} images are predicted wrongly out of fold.")
+    result.add_chart(confusion_matrix(predicted, labels, names))
+    result.add_chart(error_rates(predicted, labels, names))
+    if gallery := worst_errors(content.data, rows, oof, names):
+        image, text = gallery
+        result.add_image("The most confident errors; some labels may be wrong: true class → prediction", text, image)
+    result.add_chart(reliability_diagram(reliability(oof, labels)))
+    return result
+
+
+def confusion_matrix(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: list[str]) -> Figure:
+    """Counts and shares of the true class; only errors are coloured. predicted, labels: (n,)."""
+    classes = len(names)
+    counts = np.zeros((classes, classes), int)
+    np.add.at(counts, (labels, predicted), 1)
+    wrong = counts * (1 - np.eye(classes, dtype=int))
+    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    errors = shares * (1 - np.eye(classes))
+    true, taken = divmod(int(wrong.argmax()), classes)
+    title = (
+        f"{names[true]} is taken for {names[taken]} most often, {wrong[true, taken]} times"
+        if wrong.any()
+        else "No image is taken for another class"
+    )
+    pairs = sorted(
+        ((int(wrong[i, j]), names[i], names[j]) for i in range(classes) for j in range(classes)), reverse=True
+    )
+    text = "; ".join(f"{name} as {other}: {count}" for count, name, other in pairs[:_PAIRS] if count)
+    with subplots(7, 6) as (figure, ((axes,),)):
+        axes.imshow(errors, cmap="Oranges", vmin=0, vmax=1.3 * errors.max() or 1)
+        for row, column in zip(*counts.nonzero(), strict=True):
+            cell = f"{counts[row, column]:,}\n{shares[row, column]:.1%}"
+            axes.text(column, row, cell, ha="center", va="center", fontsize=7, color="#222222")
+        name_classes(axes, names)
+        axes.set_yticks(range(classes), names)
+        axes.set(xlabel="predicted class", ylabel="true class")
+        return as_chart(figure, "confusion", title, text or title)
+
+
+def error_rates(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: list[str]) -> Figure:
+    """Share of errors by true class; predicted, labels: (n,)."""
+    accuracies = [
+        float((predicted[labels == label] == label).mean()) if (labels == label).any() else 1.0
+        for label in range(len(names))
+    ]
+    worst = int(np.argmin(accuracies))
+    title = (
+        f"{names[worst]} is the hardest class, {accuracies[worst]:.2%} right"
+        if min(accuracies) < 1
+        else "All classes are predicted rightly"
+    )
+    text = "; ".join(f"{name}: {value:.4f} right" for name, value in zip(names, accuracies, strict=True))
+    with subplots(7, 3) as (figure, ((axes,),)):
+        errors = [1 - value for value in accuracies]
+        axes.plot(range(len(names)), errors, "o", markersize=8)
+        axes.vlines(range(len(names)), 0, errors, color=COLOURS[0])
+        name_classes(axes, names)
+        axes.set(xlabel="true class", ylabel="share of errors", ylim=(0, None))
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
+        axes.grid(visible=True, axis="y")
+        return as_chart(figure, "error-rates", title, text)
+
+
+def reliability_diagram(bins: Reliability) -> Figure:
+    """Accuracy against confidence."""
+    sense = "less confident than accurate" if (bins.accuracy - bins.confidence).mean() > 0 else "overconfident"
+    title = f"Predictions are {sense}, by {bins.ece:.4f} on average (expected calibration error)"
+    pairs = zip(bins.confidence, bins.accuracy, strict=True)
+    text = "; ".join(f"confidence {confidence:.4f}, accuracy {accuracy:.4f}" for confidence, accuracy in pairs)
+    with subplots(7, 4) as (figure, ((axes,),)):
+        low = float(min(bins.confidence.min(), bins.accuracy.min())) - 0.02
+        axes.plot([low, 1], [low, 1], color=GREY, linestyle="--", label="perfectly calibrated")
+        axes.plot(bins.confidence, bins.accuracy, "o-", label="a tenth of the images each")
+        axes.set(xlabel="mean probability of the predicted class", ylabel="accuracy")
+        axes.grid(visible=True)
+        axes.legend()
+        return as_chart(figure, "reliability", title, text)

@@ -1,0 +1,117 @@
+"""Where the competition stands: the best run, blend and score, the submissions, and what to do next."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from digits.common.plots import COLOURS
+from digits.ensemble.blend import Blend
+from digits.kaggle.ledger import Line, verdict
+from digits.report.chart import as_chart, subplots
+from digits.report.gather import Content
+from digits.report.layout import Figure, Section, Table
+
+
+def section(content: Content) -> Section:
+    """Sentences, a chart of expected and public scores, and a table of submissions."""
+    result = Section("status", "Where do I stand?")
+    blend, lines = content.blend, content.submissions
+    if content.runs:
+        best = content.runs[0]
+        folds = "1 fold" if best.metrics["folds"] == 1 else f"{best.metrics['folds']} folds"
+        result.sentences.append(
+            f"The best run, {best.name}, has a CV accuracy of {best.metrics['cv_accuracy']:.4f} ({folds})."
+        )
+    if blend:
+        result.sentences.append(
+            f"The newest blend has a CV accuracy of {blend.cv} and is expected to score {blend.expected} (95 %)."
+        )
+    scored = [line for line in lines if line["state"] == "scored"]
+    if scored:
+        best_scored = max(scored, key=lambda line: float(line["public_score"]))
+        result.sentences.append(f"The best public score is {best_scored['public_score']}, of {best_scored['file']}.")
+    result.sentences.append(f"What to do next: {next_step(content)}")
+    result.add_chart(scores_chart([line for line in lines if line["ref"]] or lines, blend))
+    if lines:
+        rows = [
+            (
+                line["time"][:16].replace("T", " "),
+                line["file"],
+                float(line["expected"]),
+                line["public_score"],
+                verdict(line).removeprefix("; ") or line["state"],
+            )
+            for line in lines
+        ]
+        columns = {"UTC": "", "file": "", "expected": ".4f", "public score": "", "state": ""}
+        result.tables.append(Table("Submissions", columns, rows))
+    return result
+
+
+def next_step(content: Content) -> str:
+    """The command to type next, in a sentence: the first whose condition holds."""
+    slug, lines = content.params.competition.slug, content.submissions
+    practice = content.data is None or content.data.practice
+    steps = [
+        (practice, f"type make submit DATA=path/to/{slug}.zip, with the competition's files"),
+        (not content.runs, "type make submit: it fits networks for five minutes and blends them"),
+        (content.blend is None, "type make submit: there are runs, but no blend of them yet"),
+        (
+            any(line["state"] in ("uploading", "uploaded") for line in lines),
+            "type make score: a submission waits for its score",
+        ),
+        (
+            content.params.submit.upload and not any(line["ref"] for line in lines),
+            "save a Kaggle token, if there is none yet, then type make submit: nothing was uploaded yet",
+        ),
+        (
+            all(run.is_network for run in content.runs),
+            "type make baseline, then make submit: models of another kind make other errors",
+        ),
+    ]
+    minutes = max(30.0, 4 * content.budget)
+    more_time = f"type make submit BUDGET={minutes:g}: more time is the surest gain that is left"
+    return next((step for applies, step in steps if applies), more_time)
+
+
+def scores_chart(submissions: Sequence[Line], blend: Blend | None) -> Figure | None:
+    """Expected scores with their intervals, and public scores; without submissions, of the blend."""
+    rows = [
+        (
+            line["file"],
+            float(line["expected"]),
+            float(line["expected_low"]),
+            float(line["expected_high"]),
+            line["public_score"],
+        )
+        for line in submissions
+    ]
+    if not rows and blend:
+        rows = [(blend.name, blend.expected.value, blend.expected.low, blend.expected.high, "")]
+    if not rows:
+        return None
+    scored = [row for row in rows if row[4]]
+    inside = sum(row[2] <= float(row[4]) <= row[3] for row in scored)
+    title = (
+        f"{inside} of {len(scored)} public scores lie inside their expected interval"
+        if scored
+        else f"The best so far is expected to score {max(row[1] for row in rows):.4f}"
+    )
+    text = "; ".join(
+        f"{name}: expected {value:.4f} ({low:.4f} to {high:.4f})" + (f", scored {score}" if score else "")
+        for name, value, low, high, score in rows
+    )
+    with subplots(7, 1.1 + 0.32 * len(rows)) as (figure, ((axes,),)):
+        places = np.arange(len(rows))[::-1]
+        for place, (_, value, low, high, score) in zip(places, rows, strict=True):
+            axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=3, alpha=0.5, solid_capstyle="butt")
+            axes.plot(value, place, "o", color=COLOURS[0])
+            if score:
+                axes.plot(float(score), place, "D", color=COLOURS[1])
+        axes.plot([], [], "o-", color=COLOURS[0], label="expected, 95 %")
+        axes.plot([], [], "D", color=COLOURS[1], label="public score")
+        axes.set_yticks(places, [name.removesuffix(".csv").rpartition("-")[2] for name, *_ in rows])
+        axes.set(xlabel="accuracy on the test images", ylim=(-0.7, len(rows) - 0.3))
+        axes.grid(visible=True, axis="x")
+        figure.legend(loc="outside upper right", ncols=2)
+        return as_chart(figure, "scores", title, text)

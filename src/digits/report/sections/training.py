@@ -1,0 +1,76 @@
+"""How the networks were trained: their optimizers and learning curves."""
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from digits.common.plots import COLOURS
+from digits.report.chart import GREY, as_chart, plain_log, subplots
+from digits.report.galleries import embedded
+from digits.report.gather import Content, Run
+from digits.report.layout import Figure, Section
+
+_SHOWN = 3  # runs
+
+
+def section(content: Content) -> Section:
+    """The best networks' settings and learning curves, and the race of the optimizers from the recipes."""
+    result = Section("training", "How did training go?")
+    trained = [run for run in content.runs if run.histories]
+    if not trained:
+        result.missing = "No network was fitted; type make train."
+    for number, run in enumerate(trained[:_SHOWN]):
+        result.sentences.append(f"{run.name}: {_settings(run)}.")
+        result.add_chart(learning_curves(run, f"learning{number}"))
+    if any(map(_trains_on_harder_images, trained[:_SHOWN])):
+        result.sentences.append(
+            "Training images are augmented or their labels smoothed, so their loss is above that of validation images."
+        )
+    if race := content.recipe_pictures.get("race"):
+        result.add_image(race.title, race.title, embedded(race.path.read_bytes()))
+    return result
+
+
+def _settings(run: Run) -> str:
+    model = run.spec.model
+    steps = f"batches of {model['batch_size']}, {model['epochs']} epochs, {model['precision']}"
+    return f"{model['optimizer']['name']} at {model['learning_rate']:g}, {steps}"
+
+
+def _trains_on_harder_images(run: Run) -> bool:
+    """Whether label smoothing or augmentation raises the training loss above the validation loss."""
+    return bool(run.spec.model["label_smoothing"]) or any(run.spec.model["augment"].values())
+
+
+def learning_curves(run: Run, name: str) -> Figure:
+    """Loss, accuracy and learning rate of each fold by epoch; name: of the chart, as of `as_chart`."""
+    folds, last = len(run.histories), run.histories[0][-1]
+    valid = f", {last['valid_accuracy']:.4f} on validation images" if "valid_accuracy" in last else ""
+    title = f"{run.name}: {len(run.histories[0])} epochs end at {last['accuracy']:.4f} on training images{valid}"
+    with subplots(7, 6.5, rows=3) as (figure, axes):
+        losses, accuracies, rates = axes[:, 0]
+        for fold, history in enumerate(run.histories):
+            colour = COLOURS[fold % len(COLOURS)]
+            for prefix, style in (("", "-"), ("valid_", "o:")):
+                _curve(losses, history, f"{prefix}loss", style, colour)
+                _curve(accuracies, history, f"{prefix}accuracy", style, colour)
+            _curve(rates, history, "learning_rate", "-", colour)
+        for label, style in (("training", "-"), ("validation", "o:")):
+            losses.plot([], [], style, color=GREY, label=label)
+        if folds > 1:
+            for fold in range(folds):
+                losses.plot([], [], "-", color=COLOURS[fold % len(COLOURS)], label=f"fold {fold + 1}")
+        losses.set(yscale="log", ylabel="loss, nats")
+        plain_log(losses.yaxis)
+        accuracies.set(ylabel="accuracy")
+        rates.set(xlabel="epoch", ylabel="learning rate")
+        figure.legend(loc="outside upper center", ncols=4)
+        for part in axes.flat:
+            part.grid(visible=True)
+            part.xaxis.set_major_locator(MaxNLocator(integer=True))
+        return as_chart(figure, name, title, f"{title}; first fold of {folds}")
+
+
+def _curve(axes: Axes, history: list[dict[str, float]], name: str, style: str, colour: str) -> None:
+    points = [(epoch, record[name]) for epoch, record in enumerate(history, 1) if name in record]
+    if points:
+        axes.plot(*zip(*points, strict=True), style, color=colour, markersize=3, linewidth=1.2)

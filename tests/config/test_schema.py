@@ -1,0 +1,69 @@
+"""What the sections of params.yaml refuse together, and what can be written in them."""
+
+import pytest
+
+from digits.config import Params, load_params
+from toys import ROOT, params_faults
+
+
+def test_the_committed_file_is_valid_and_frozen(params: Params) -> None:
+    assert params.competition.pixels == 784
+    assert params.competition.pixel_columns[:2] == ["pixel0", "pixel1"]
+    with pytest.raises(ValueError):
+        params.train.epochs = 3  # type: ignore[misc]
+
+
+def test_what_excludes_each_other_is_refused() -> None:
+    [fault] = params_faults("train.ema_momentum=0.99", "train.early_stopping_patience=3")
+    assert fault.startswith("params.yaml: train: ema_momentum averages to the last epoch")
+    [fault] = params_faults("train.clipnorm=1.0", "train.clipvalue=0.5")
+    assert fault == "params.yaml: train: clipnorm and clipvalue exclude each other"
+
+
+def test_colour_and_unnamed_classes_are_refused() -> None:
+    assert "colour images are not supported" in params_faults("competition.image_shape=[28,28,3]")[0]
+    assert params_faults("competition.class_names=[a,b]") == [
+        "params.yaml: competition: class_names: 2 names for 10 classes"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (("train.network=wid",), "train.network = 'wid': there is no such network; did you mean networks.wide?"),
+        (("networks=3",), "networks = 3"),
+        (("train.measured_accuracy={toy: 3}", "train.epochs=2"), "train.measured_accuracy.toy = 3"),
+        (('networks={"wide": {"epoch": 3}}',), "networks.wide.epoch = 3: Extra inputs are not permitted"),
+        (('networks={"wide": {"layers": "MP9 9MP"}}',), "networks.wide.layers = 'MP9 9MP'"),
+        (
+            ('networks={"wide": {"layers": "MP9 MP9"}}', "train.network=wide"),
+            "params.yaml: nothing is left of a 28x28 image at layer 2, Pool(size=9, kind='max')",
+        ),
+        (
+            ('networks={"wide": {"layers": "MP9 MP9"}}', "train.candidates=[wide]"),
+            "train.candidates = ['wide'], but images of 28x28 pixels are too small for all of them; default",
+        ),
+        (('networks={"wide": {"epochs": "many"}}',), "networks.wide.epochs = 'many': Input should be a valid integer"),
+    ],
+)
+def test_faults_in_networks_are_named(overrides: tuple[str, ...], expected: str) -> None:
+    [line] = params_faults(
+        'networks={"wide": {"epochs": 3}}', "train.candidates=[default]", "train.extra=[]", *overrides
+    )
+    assert expected in line
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("optimizer={name: sgd, momentum: 0.9, nesterov: true}", "schedule={kind: inverse-time, decay: 1e-6}"),
+        ("optimizer=adadelta", "learning_rate=1.0", "schedule=constant"),
+        ("early_stopping_patience=10", "restore_best_weights=true", "batch_size=200", "epochs=32", 'layers=""'),
+        ("kernel_initializer=random_uniform", "activation=linear", "layers=256 256"),
+        ("activity_l1=1e-6", "layers=256 D0.2 256 D0.2"),
+        ("clipnorm=1.0",),
+        ("clipvalue=0.5", "l2=0.001"),
+    ],
+)
+def test_the_published_recipes_can_be_written(overrides: tuple[str, ...]) -> None:
+    load_params(ROOT / "params.yaml", [f"train.{override}" for override in overrides])
