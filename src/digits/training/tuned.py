@@ -13,10 +13,10 @@ from digits.data.dataset import Dataset
 
 TUNED = "tuned"  # name of the network with the parameters that a study found
 _HEADER = """\
-# The parameters that `make tune` found, as a fragment of params.yaml. Copy them there to make them the default, or leave
-# them here: with the same params and data they are used while train.use_tuned is true. `measured_accuracy`, if it is
-# given, is the network's accuracy out of fold; networks of params.yaml that are more accurate are preferred if there is
-# time for them.
+# The parameters that `make tune` found, as a fragment of params.yaml. Copy them there to make them the default, or
+# leave them here: with the same params and data they are used while train.use_tuned is true. `measured_accuracy`, if it
+# is given, is the network's accuracy out of fold; networks of params.yaml that are more accurate are preferred if there
+# is time for them.
 """
 # how long, where and by how many processes is searched does not change the result of a trial
 _NOT_DECISIVE = {"model", "budget", "workers", "storage", "n_trials", "timeout"}

@@ -46,7 +46,7 @@ def decide(accuracies: Accuracies, candidates: Sequence[str], search_fold: int) 
         return Verdict(text, gains=gains)
     won = gains[best].low > 0
     text = f"{best} gains {gains[best]} in accuracy over the default: " + (
-        "taken" if won else "not above noise: the default stays"
+        "taken" if won else "not above noise, so the default stays"
     )
     return Verdict(text, best if won else None, gains)
 

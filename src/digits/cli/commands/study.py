@@ -79,9 +79,9 @@ def _fashion(context: Context) -> Dataset | None:
 
 
 def _draw(rows: dict[str, Row], context: Context) -> "dict[str, Picture]":
-    from digits.replication.plots import draw_study  # noqa: PLC0415 - Matplotlib takes a second
+    from digits.replication.plots import draw_recipes  # noqa: PLC0415 - Matplotlib takes a second
 
-    return draw_study(rows, context.data, context.paths.runs / "study", context.paths.reports / "study")
+    return draw_recipes(rows, context.data, context.paths.runs / "study", context.paths.reports / "study")
 
 
 def _report(rows: dict[str, Row], data: Dataset, pictures: "dict[str, Picture]") -> str:
