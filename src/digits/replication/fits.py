@@ -13,7 +13,7 @@ from digits.common.errors import UserError
 from digits.common.files import fingerprint
 from digits.config import CnnSpec
 from digits.data.dataset import Dataset, load_dataset
-from digits.models import FAMILIES, family
+from digits.models import family
 from digits.replication.recipe import Recipe
 from digits.replication.timing import expected_seconds
 from digits.replication.unit import Unit, fit_unit
@@ -54,7 +54,7 @@ def _unit(recipe: Recipe, seed: int, data: Dataset, runs: Path, device: Device, 
         "model": model,
         "seed": seed,
         "start": before.name if before else None,
-        "code": code_version(FAMILIES[model["kind"]], "digits.replication.unit"),
+        "code": code_version(f"recipes {model['kind']}"),
     }
     return Unit(recipe, seed, model, data.folder, runs / fingerprint(decisive), before)
 

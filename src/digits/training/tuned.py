@@ -90,15 +90,6 @@ def study_of(params: Params, data: Dataset, studies: Path, model: str) -> Study:
         "normalise": params.data.normalise,
         "default": default.model_dump(mode="json"),
         "tune": params.tune.model_dump(mode="json", exclude=_NOT_DECISIVE),
-        "code": code_version(
-            "digits.tuning.search",
-            "digits.tuning.confirmation",
-            "digits.tuning.trial_fits",
-            "digits.tuning.trial",
-            _FAMILY[default.kind],
-        ),
+        "code": code_version(f"tuning {default.kind}"),
     }
     return Study(studies / f"{model}-{fingerprint(decisive)}", model)
-
-
-_FAMILY = {"cnn": "digits.models.cnn", "mlp": "digits.models.baselines.mlp"}
