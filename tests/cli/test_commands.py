@@ -261,7 +261,7 @@ def test_what_tune_finds_train_takes(toy: Path, digits: Digits) -> None:
     found = yaml.safe_load(best.read_text())["train"]
     accuracy = found["measured_accuracy"]["toy"]["tuned"]
     assert 0.5 < accuracy <= 1
-    assert f"accuracy of one about {accuracy:.4f}" in digits("train", also=also).stdout
+    assert f"accuracy of one fit about {accuracy:.4f}" in digits("train", also=also).stdout
     comments = [line for line in best.read_text().splitlines() if line.startswith("#")]
     best.write_text("\n".join([*comments, "train:", "  layers: 2C3 MP2 4"]))
     assert "  tuned, 2C3 MP2 4: 1 fold" in digits("train", also=also).stdout

@@ -10,7 +10,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from digits.common.plots import read_pictures
 from digits.tuning.plots import draw_study
-from digits.tuning.search import TrialRecord
+from digits.tuning.records import TrialRecord
 
 SPACE = {
     "learning_rate": FloatDistribution(1e-4, 1e-2, log=True),
@@ -38,7 +38,7 @@ def searched() -> tuple[optuna.Study, list[TrialRecord]]:
             )
         )
         history = tuple({"valid_loss": (60 - number) / (100 * epoch)} for epoch in (1, 2))
-        result = {"length": 2, "accuracy": accuracy, "log_loss": 0.1, "seconds": 1.0}
+        result = {"epochs": 2, "accuracy": accuracy, "log_loss": 0.1, "seconds": 1.0}
         overrides = {"optimizer": {"name": params["optimizer"]}}
         trials.append(TrialRecord(number, "", overrides, (result,), history, full=True, failed=False, cause=""))
     return study, trials
@@ -48,12 +48,12 @@ def test_each_picture_says_what_was_found(searched: tuple[optuna.Study, list[Tri
     written = draw_study(*searched, tmp_path, "a-search")
     assert read_pictures(tmp_path, "a-search") == written
     assert [*written] == ["history", "curves", "importances", "parallel", "slices"]
-    said = {name: picture.title for name, picture in written.items()}
-    assert said["history"] == "Of 40 trials, number 39 is the most accurate after 2 epochs, 0.9780"
-    assert said["curves"] == "The best trial of adam has the lowest loss of all, 0.105 after 2 epochs"
-    assert said["importances"].startswith("learning_rate decides most of the accuracy after 2 epochs: ")
-    assert "the best has learning_rate 0.01, " in said["parallel"]
-    assert "whose best has learning_rate 0.01, " in said["slices"]
+    titles = {name: picture.title for name, picture in written.items()}
+    assert titles["history"] == "Of 40 trials, number 39 is the most accurate after 2 epochs, 0.9780"
+    assert titles["curves"] == "The best trial of adam has the lowest loss of all, 0.105 after 2 epochs"
+    assert titles["importances"].startswith("learning_rate decides most of the accuracy after 2 epochs: ")
+    assert "the best has learning_rate 0.01, " in titles["parallel"]
+    assert "the best has learning_rate 0.01, " in titles["slices"]
     for picture in written.values():
         drawn = matplotlib_image.imread(picture.path)
         assert drawn.shape[0] > 400 and float(drawn[..., :3].std()) > 0.02, picture.path.name

@@ -61,7 +61,7 @@ def _ids(competition: Competition, source: Source, test: Table, notices: list[st
     counted = np.arange(competition.first_id, competition.first_id + len(test.images))
     own = counted if test.extra is None else test.extra
     if competition.sample_file not in source.sha256:
-        notices.append(f"{competition.sample_file} is missing; ids run from {own[0]} to {own[-1]}")
+        notices.append(f"there is no {competition.sample_file}; ids run from {own[0]} to {own[-1]}")
         return own
     ids = read_sample_ids(Path(source.folder) / competition.sample_file, competition)
     if len(ids) != len(test.images):

@@ -1,4 +1,4 @@
-"""What the recipes show, in sentences that are computed from what was measured."""
+"""What the fitted recipes show, in sentences that are computed from their figures."""
 
 from collections.abc import Mapping
 
@@ -6,125 +6,135 @@ import numpy as np
 
 from digits.replication.table import Row
 
-_RACERS = ("sgd", "rmsprop", "adagrad", "adadelta", "adam", "adamax", "nadam")
+OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adadelta", "adam", "adamax", "nadam")
+
+Rows = Mapping[str, Row]  # by id of the recipe
 
 
-def sentences(rows: Mapping[str, Row]) -> list[str]:
-    """One for each thing to be shown of which all rows are there."""
-    found = [_claim_raw(rows), _claim_epochs(rows), _blank(rows), _lottery(rows)]
-    found += [_race(rows, "", "digits"), _race(rows, "-fashion", "Fashion-MNIST")]
-    found += [_rates(rows), _steady(rows), _overfitting(rows)]
-    return [sentence for sentence in found if sentence]
+def sentences(rows: Rows) -> list[str]:
+    """One sentence for each finding whose rows are all there."""
+    findings = [_raw_pixels(rows), _epochs_of_adam(rows), _twenty_epochs(rows), _seeds(rows)]
+    findings += [_race(rows, "", "digits"), _race(rows, "-fashion", "Fashion-MNIST")]
+    findings += [_learning_rates(rows), _steadying(rows), _overfitting(rows)]
+    return [sentence for sentence in findings if sentence]
 
 
-def ranks(rows: Mapping[str, Row], prefix: str) -> list[str]:
-    """The optimizers of a race, best first, by the mean accuracy on the images kept aside; [] where one is missing."""
-    names = [f"{prefix}-{racer}" for racer in _RACERS]
-    if not _there(rows, *names):
-        return []
-    ordered = sorted(names, key=lambda name: -_mean(rows, name))
-    return [name.removeprefix(f"{prefix}-") for name in ordered]
+def ranks(rows: Rows, prefix: str) -> list[str]:
+    """The optimizers of a race by their mean accuracy on the test images, the best first; [] if a row is missing."""
+    accuracies = {name: _mean(rows, f"{prefix}-{name}") for name in OPTIMIZERS if f"{prefix}-{name}" in rows}
+    complete = len(accuracies) == len(OPTIMIZERS)
+    return sorted(accuracies, key=lambda name: -accuracies[name]) if complete else []
 
 
-def _there(rows: Mapping[str, Row], *names: str) -> bool:
+def _has(rows: Rows, *names: str) -> bool:
     return all(name in rows for name in names)
 
 
-def _mean(rows: Mapping[str, Row], name: str, figure: str = "test") -> float:
+def _mean(rows: Rows, name: str, figure: str = "test") -> float:
     values = rows[name].values(figure)
     return float(np.mean(values)) if values else 0.0
 
 
-def _claim_raw(rows: Mapping[str, Row]) -> str:
+def _raw_pixels(rows: Rows) -> str:
     names = ("claim-raw", "claim-raw-slow", "claim-normalised")
-    if not _there(rows, *names):
+    if not _has(rows, *names):
         return ""
     raw, slow, normalised = (_mean(rows, name) for name in names)
-    stalls = "True" if raw < normalised - 0.02 else "False"
-    helps = (
-        "and a lower rate helps less than normalising" if raw < slow < normalised else "but the rates rank otherwise"
-    )
+    stalls = "true" if raw < normalised - 0.02 else "false"
+    order = "A lower rate helps less than normalising." if raw < slow < normalised else "The order is another one."
     return (
-        f"Unnormalised pixels make Keras stall: {stalls} here, {raw:.4f} on raw pixels, {slow:.4f} with a tenth of the "
-        f"rate, {normalised:.4f} on normalised ones; {helps}."
+        f"That a network stalls on unnormalised pixels is {stalls} here: the accuracy is {raw:.4f} on raw pixels, "
+        f"{slow:.4f} with a tenth of the learning rate and {normalised:.4f} on normalised pixels. {order}"
     )
 
 
-def _claim_epochs(rows: Mapping[str, Row]) -> str:
+def _epochs_of_adam(rows: Rows) -> str:
     names = ("claim-normalised", "claim-sgd-10", "claim-sgd-30")
-    if not _there(rows, *names):
+    if not _has(rows, *names):
         return ""
     adam, ten, thirty = (_mean(rows, name) for name in names)
-    true = "True" if adam >= thirty - 0.002 else "False"
-    shown = f"{adam:.4f} against {thirty:.4f} ({ten:.4f} after ten)"
-    return f"Ten epochs of Adam reach what thirty of SGD do: {true}, {shown}."
+    equal = "true" if adam >= thirty - 0.002 else "false"
+    return (
+        f"That ten epochs of Adam are as accurate as thirty of SGD is {equal} here: {adam:.4f} and {thirty:.4f}; SGD "
+        f"has {ten:.4f} after ten."
+    )
 
 
-def _blank(rows: Mapping[str, Row]) -> str:
-    if not _there(rows, "cnn-b", "cnn-b-20"):
+def _twenty_epochs(rows: Rows) -> str:
+    if not _has(rows, "cnn-b", "cnn-b-20"):
         return ""
-    more = _mean(rows, "cnn-b-20") - _mean(rows, "cnn-b")
-    return f"cnn-b for twenty epochs, left blank by its author, has {_mean(rows, 'cnn-b-20'):.4f}: {more:+.4f} to ten."
+    ten, twenty = _mean(rows, "cnn-b"), _mean(rows, "cnn-b-20")
+    return (
+        f"The accuracy of cnn-b after twenty epochs, which its author left blank, is {twenty:.4f}; the difference to "
+        f"ten epochs is {twenty - ten:+.4f}."
+    )
 
 
-def _lottery(rows: Mapping[str, Row]) -> str:
-    cures = {"first-deep-without": "without it", "first-deep-dropout": "dropout", "first-deep-he": "He's initialiser"}
-    if not _there(rows, "first-deep-run-1", *cures):
+def _seeds(rows: Rows) -> str:
+    changes = {
+        "first-deep-without": "without the relu",
+        "first-deep-dropout": "with dropout",
+        "first-deep-he": "with He's initialiser",
+    }
+    if not _has(rows, "first-deep-run-1", *changes):
         return ""
 
-    def spread(name: str) -> str:
+    def value_range(name: str) -> str:
         values = rows[name].values("test")
         return f"{min(values):.4f} to {max(values):.4f}" if values else "diverged"
 
-    parts = ", ".join(f"{words} {spread(name)}" for name, words in cures.items())
-    first = rows["first-deep-run-1"].values("test")
-    if len(first) < 2:
+    values = rows["first-deep-run-1"].values("test")
+    if len(values) < 2:
         return ""
-    lottery = max(first) - min(first) > 0.02
-    begin = "The relu before the softmax makes the seed a lottery" if lottery else "No seed was a bad one here"
-    return f"{begin}: {spread('first-deep-run-1')} over its seeds; {parts}."
+    depends = "depends on the seed" if max(values) - min(values) > 0.02 else "hardly depends on the seed here"
+    others = ", ".join(f"{value_range(name)} {change}" for name, change in changes.items())
+    return f"With a relu before the softmax the accuracy {depends}: {value_range('first-deep-run-1')}. It is {others}."
 
 
-def _race(rows: Mapping[str, Row], suffix: str, what: str) -> str:
-    handed, fair = ranks(rows, f"opt{suffix}"), ranks(rows, f"fair{suffix}")
-    if not handed or not fair:
+def _race(rows: Rows, suffix: str, data: str) -> str:
+    handed_on, fair = ranks(rows, f"opt{suffix}"), ranks(rows, f"fair{suffix}")
+    if not handed_on or not fair:
         return ""
-    gain = _mean(rows, f"opt{suffix}-nadam") - _mean(rows, f"fair{suffix}-nadam")
+    last = OPTIMIZERS[-1]
+    gain = _mean(rows, f"opt{suffix}-{last}") - _mean(rows, f"fair{suffix}-{last}")
     return (
-        f"On {what}, one network handed on ranks {', '.join(handed)}; fresh weights rank {', '.join(fair)}. "
-        f"Who comes late goes on with what others have learned: to the last that makes {gain:+.4f}."
+        f"On {data}, optimizers that hand on one network rank {', '.join(handed_on)}; from new weights they rank "
+        f"{', '.join(fair)}. The later ones start from what the others have learned: for {last}, the last one, that "
+        f"makes {gain:+.4f}."
     )
 
 
-def _rates(rows: Mapping[str, Row]) -> str:
-    found = {name.removeprefix("rate-"): _mean(rows, name) for name in rows if name.startswith("rate-")}
-    if not found:
+def _learning_rates(rows: Rows) -> str:
+    means = {name.removeprefix("rate-"): _mean(rows, name) for name in rows if name.startswith("rate-")}
+    if not means:
         return ""
-    best = max(found, key=lambda rate: found[rate])
-    shown = ", ".join(f"{rate}: {value:.3f}" if value else f"{rate}: diverged" for rate, value in found.items())
-    return f"A rate that is too small hardly moves, one that is too large overshoots: {shown}; best at {best}."
+    best = max(means, key=lambda rate: means[rate])
+    values = ", ".join(f"{mean:.3f} at {rate}" if mean else f"diverged at {rate}" for rate, mean in means.items())
+    return f"The best learning rate of SGD is {best}; smaller ones learn too slowly, larger ones overshoot: {values}."
 
 
-def _steady(rows: Mapping[str, Row]) -> str:
+def _steadying(rows: Rows) -> str:
     names = ("steady-plain", "steady-clip-norm", "steady-clip-value", "steady-batch-norm")
-    if not _there(rows, *names):
+    if not _has(rows, *names):
         return ""
-    shown = ", ".join(f"{rows[name].recipe.words} {_mean(rows, name):.3f}" for name in names)
-    plain, *steady = (_mean(rows, name) for name in names)
-    helped, momentum = sum(value > plain for value in steady), ""
-    if _there(rows, "steady-momentum", "steady-slow"):
-        momentum = (
-            f" At 0.01, momentum brings {_mean(rows, 'steady-slow'):.3f} to {_mean(rows, 'steady-momentum'):.3f}."
-        )
-    return f"At a rate of 2, {helped} of 3 cures (clipping twice, normalisation) beat plain SGD: {shown}.{momentum}"
+    plain, *others = (_mean(rows, name) for name in names)
+    better, momentum = sum(mean > plain for mean in others), ""
+    values = ", ".join(f"{rows[name].recipe.description} {_mean(rows, name):.3f}" for name in names)
+    if _has(rows, "steady-momentum", "steady-slow"):
+        slow, fast = _mean(rows, "steady-slow"), _mean(rows, "steady-momentum")
+        momentum = f" At a rate of 0.01 the accuracy is {slow:.3f} without and {fast:.3f} with momentum."
+    return (
+        f"At a learning rate of 2, {better} of 3 remedies (clipping of two kinds, and batch normalisation) are more "
+        f"accurate than plain SGD: {values}.{momentum}"
+    )
 
 
-def _overfitting(rows: Mapping[str, Row]) -> str:
+def _overfitting(rows: Rows) -> str:
     names = [name for name in rows if name.startswith("overfit-")]
     if "overfit-1000" not in names:
         return ""
 
     def gap(name: str) -> str:
-        return f"{rows[name].recipe.words} {_mean(rows, name, 'train') - _mean(rows, name):.3f}"
+        return f"{rows[name].recipe.description} {_mean(rows, name, 'train') - _mean(rows, name):.3f}"
 
-    return f"Accuracy on images learned from is above that on others by: {', '.join(map(gap, names))}."
+    return f"The training accuracy is above the test accuracy by: {', '.join(map(gap, names))}."

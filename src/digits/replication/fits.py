@@ -1,72 +1,77 @@
-"""Fits of recipes: each from each seed once, side by side, kept as soon as it is finished."""
+"""Fits of recipes: each recipe once from each seed, in parallel, saved as soon as it is finished."""
 
-import logging
+import threading
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from math import inf
 from pathlib import Path
 
-from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
 from digits.common.code_version import code_version
 from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import fingerprint
+from digits.common.processes import ProcessDiedError, Send, run_in_subprocess
 from digits.config import CnnSpec
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import FAMILIES, family
 from digits.replication.recipe import Recipe
 from digits.replication.timing import expected_seconds
 from digits.replication.unit import Unit, fit_unit
+from digits.training.crossval import PRELOAD
 from digits.training.device import Device
 
-_FIRST = 42  # seed of the fits
+_FIRST_SEED = 42
+
+Chain = Sequence[Unit]  # each starts from the weights of the one before it
 
 
 def units(
     recipes: Iterable[Recipe], data: dict[str, Dataset], runs: Path, seeds: int | None, device: Device
 ) -> list[list[Unit]]:
-    """Chains of units, each of which is fitted one after the other; most have one.
+    """The units of the recipes, in chains of which each is fitted in order; most chains have one unit.
 
-    data: by the name that recipes use; recipes whose data is missing are left out. seeds: of every recipe; None: as
-    many as it needs. device: what networks are trained with.
+    data: by the name that recipes have for it; recipes whose data is missing are left out. seeds: number of fits of
+    each recipe; None: as many as the recipe needs. device: trains the networks.
     """
     chains: dict[tuple[str, int], list[Unit]] = {}
     for recipe in recipes:
         if recipe.data not in data:
             continue
-        for seed in range(_FIRST, _FIRST + (seeds or recipe.seeds)):
+        for seed in range(_FIRST_SEED, _FIRST_SEED + (seeds or recipe.seeds)):
             chain = chains.pop((recipe.after, seed), []) if recipe.after else []
-            before = chain[-1].folder if chain else None
-            chains[recipe.id, seed] = [*chain, _unit(recipe, seed, data[recipe.data], runs, device, before)]
+            start = chain[-1].folder if chain else None
+            chains[recipe.id, seed] = [*chain, _unit(recipe, seed, data[recipe.data], runs, device, start)]
     return [*chains.values()]
 
 
-def _unit(recipe: Recipe, seed: int, data: Dataset, runs: Path, device: Device, before: Path | None) -> Unit:
+def _unit(recipe: Recipe, seed: int, data: Dataset, runs: Path, device: Device, start: Path | None) -> Unit:
     model = recipe.model
     if recipe.model["kind"] == "cnn":
         spec = device.resolve(CnnSpec.model_validate(model), device.parallel_fits)
         model = spec.model_dump(mode="json")
     decisive = {
         "data": data.hash,
-        "held": recipe.held,
+        "test_size": recipe.test_size,
         "images": recipe.images,
         "normalise": recipe.normalise,
         "model": model,
         "seed": seed,
-        "start": before.name if before else None,
+        "start": start.name if start else None,
         "code": code_version(FAMILIES[model["kind"]], "digits.replication.unit"),
     }
-    return Unit(recipe, seed, model, data.folder, runs / fingerprint(decisive), before)
+    return Unit(recipe, seed, model, data.folder, runs / fingerprint(decisive), start)
 
 
-def complete(chains: Sequence[Sequence[Unit]], workers: int, console: Console) -> int:
-    """Fit whatever is missing, the longest first, `workers` at a time; returns the number of fits.
+def complete(chains: Sequence[Chain], workers: int, console: Console) -> int:
+    """Fit all units without a result, the longest chain first, `workers` at a time; returns the number of fits.
 
-    What fails keeps nothing else from being fitted. Raises UserError at the end, naming it.
+    A fit that fails does not stop the others. Raises UserError at the end, with the number of failures.
     """
     missing = [[unit for unit in chain if unit.result is None] for chain in chains]
     missing = sorted(filter(None, missing), key=lambda chain: -sum(map(_seconds, chain)))
-    # rows that share a fit have the same folder; a chain begins with what is its own
+    # recipes that share a fit have the same folder; a chain begins with its own units
     seen: set[Path] = set()
     jobs = []
     for chain in missing:
@@ -75,35 +80,47 @@ def complete(chains: Sequence[Sequence[Unit]], workers: int, console: Console) -
         jobs += [own] if own else []
     if not jobs:
         return 0
-    seconds = sum(_seconds(unit) for job in jobs for unit in job)
-    failures = []
-    with console.bar("study", seconds / 60, "minutes of one core") as bar:
-        calls = (delayed(_fit_chain)(job) for job in jobs)
-        for job, failure in Parallel(n_jobs=min(workers, len(jobs)), return_as="generator_unordered")(calls):
-            bar.advance(sum(map(_seconds, job)) / 60, job[-1].recipe.id)
-            if failure:
-                failures.append(failure)
-                console.warn(failure)
+    minutes = sum(_seconds(unit) for job in jobs for unit in job) / 60
+    preload = (*{FAMILIES[unit.model["kind"]]: None for job in jobs for unit in job}, *PRELOAD)
+    failures, stop = 0, threading.Event()
+    with console.bar("recipes", minutes, "minutes of one core") as bar, ThreadPoolExecutor(workers) as pool:
+        running = {pool.submit(_fit_in_subprocess, job, preload, stop): job for job in jobs}
+        try:
+            for future in as_completed(running):
+                job = running[future]
+                bar.advance(sum(map(_seconds, job)) / 60, job[-1].recipe.id)
+                if failure := future.result():
+                    failures += 1
+                    console.warn(failure)
+        except KeyboardInterrupt:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if failures:
-        raise UserError(f"study: {len(failures)} of {len(jobs)} fits failed; the same command tries them again")
+        raise UserError(f"recipes: {failures} of {len(jobs)} fits failed; the same command tries them again")
     return sum(map(len, jobs))
 
 
 def _seconds(unit: Unit) -> float:
-    """How long it is expected to take."""
+    """Expected duration of a fit."""
     data = load_dataset(unit.data)
-    images = min(unit.recipe.images or len(data.images), round((1 - unit.recipe.held) * len(data.images)))
+    images = min(unit.recipe.images or len(data.images), round((1 - unit.recipe.test_size) * len(data.images)))
     return expected_seconds(unit.model, images, data.image_shape, data.classes)
 
 
-def _fit_chain(chain: Sequence[Unit]) -> tuple[Sequence[Unit], str]:
-    """Fit one after the other; returns them, and why one failed where one did: what follows it has no start."""
-    logging.getLogger("digits").setLevel(logging.WARNING)
+def _fit_in_subprocess(chain: Chain, preload: Sequence[str], stop: threading.Event) -> str:
+    """Fit a chain; returns "", or why a unit failed: the units after it have nothing to start from."""
+    fitted: list[str] = []
+    try:
+        run_in_subprocess(_fit_chain, chain, fitted.append, inf, preload, stop=stop)
+    except ProcessDiedError as error:
+        return f"{chain[len(fitted)].recipe.id} failed: {error}"
+    return ""
+
+
+def _fit_chain(chain: Chain, report: Send) -> None:
     family(chain[0].model["kind"])  # a library that is loaded later would not be held to one thread
     with threadpool_limits(1):
         for unit in chain:
-            try:
-                fit_unit(unit)
-            except Exception as error:  # of any kind: the other recipes have nothing to do with it
-                return chain, f"{unit.recipe.id} failed: {type(error).__name__}: {' '.join(str(error).split())}"
-    return chain, ""
+            fit_unit(unit)
+            report(unit.recipe.id)

@@ -1,6 +1,6 @@
-"""Pictures of the study: each shows one thing, and says it in its title."""
+"""Plots of the fitted recipes, each with its finding as the title."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -12,29 +12,29 @@ from matplotlib.ticker import MaxNLocator
 
 from digits.common.plots import Picture, write_pictures
 from digits.data.dataset import Dataset
-from digits.replication.findings import ranks
+from digits.replication.findings import Rows, ranks
 from digits.replication.table import Row, table
 from digits.replication.toy_examples import eight_rows_kept, linear_regression
 from digits.replication.unit import split
 
-_RATES = (0.001, 0.1, 10.0)  # of the regression of eight rows
-_ONE = "tips-xavier"  # whose opinion of one image is shown
-_SEED = 42  # of the image
-_BESIDE: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}  # where a legend hides no curve
+_RATES = (0.001, 0.1, 10.0)  # learning rates of the regression of eight rows
+_CLASSIFIER = "tips-xavier"  # classifies one image
+_SEED = 42  # draws the image
+_OUTSIDE: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}  # a legend that hides no curve
 
 
-def draw_study(rows: Mapping[str, Row], data: Dataset, runs: Path, folder: Path) -> dict[str, Picture]:
-    """Write, as PNG, the pictures of which all rows are there; returns them by name.
+def draw_recipes(rows: Rows, data: Dataset, runs: Path, folder: Path) -> dict[str, Picture]:
+    """Write the plots whose rows are all there, as PNG; returns them by name.
 
-    data: the digits. runs: where the study's fits are kept.
+    data: the digits. runs: folder of the units.
     """
     pictures: dict[str, Callable[[], str | None]] = {
         "published": lambda: _published(rows),
         "race": lambda: _race(rows, "", "digits"),
         "race-fashion": lambda: _race(rows, "-fashion", "Fashion-MNIST"),
-        "lottery": lambda: _lottery(rows),
-        "rates": lambda: _rates(rows),
-        "steady": lambda: _steady(rows),
+        "lottery": lambda: _seeds(rows),
+        "rates": lambda: _learning_rates(rows),
+        "steady": lambda: _steadying(rows),
         "overfitting": lambda: _overfitting(rows),
         "image": lambda: _one_image(rows, data),
         "eight-rows": lambda: _eight_rows(runs),
@@ -43,7 +43,7 @@ def draw_study(rows: Mapping[str, Row], data: Dataset, runs: Path, folder: Path)
     return write_pictures(folder, data.hash, pictures)
 
 
-def _published(rows: Mapping[str, Row]) -> str | None:
+def _published(rows: Rows) -> str | None:
     board = table(rows.values())
     board = board[board["difference"].notna()]
     if board.empty:
@@ -53,11 +53,11 @@ def _published(rows: Mapping[str, Row]) -> str | None:
     within = (board["within"] == "yes").to_numpy()
     axes.barh(places, 2 * board["tolerance"], left=-board["tolerance"], color="0.9", label="tolerance")
     for chosen, marker, label in ((within, "o", "within"), (~within, "X", "beyond")):
-        spread = board["sd"].fillna(0)[chosen]
-        axes.errorbar(board["difference"][chosen].clip(*limits), places[chosen], xerr=spread, fmt=marker, label=label)
+        sd = board["sd"].fillna(0)[chosen]
+        axes.errorbar(board["difference"][chosen].clip(*limits), places[chosen], xerr=sd, fmt=marker, label=label)
     axes.axvline(0, color="0.5", linewidth=1)
     axes.set_yticks(places, [f"{line.id} {line.figure}" for line in board.itertuples()], fontsize=7)
-    axes.set(xlabel="accuracy measured here less the published one", xlim=limits)
+    axes.set(xlabel="measured accuracy minus published accuracy", xlim=limits)
     axes.legend(loc="lower left")
     return f"{int(within.sum())} of {len(board)} published figures are met within their tolerance"
 
@@ -67,24 +67,24 @@ def _limits(differences: np.ndarray) -> tuple[float, float]:
     return -most, most
 
 
-def _race(rows: Mapping[str, Row], suffix: str, what: str) -> str | None:
+def _race(rows: Rows, suffix: str, data: str) -> str | None:
     fair = ranks(rows, f"fair{suffix}")
     if not fair:
         return None
     _, parts = plt.subplots(1, 2, figsize=(12, 4.5), sharey=True)
-    for axes, prefix, title in zip(parts, ("opt", "fair"), ("one network handed on", "fresh weights"), strict=True):
-        for racer in fair:
-            if (row := rows.get(f"{prefix}{suffix}-{racer}")) is not None:
-                _curve(axes, row, "valid_accuracy", racer)
-        axes.set(title=title, xlabel="epoch", ylabel="accuracy on images kept aside")
+    for axes, prefix, title in zip(parts, ("opt", "fair"), ("one network handed on", "new weights"), strict=True):
+        for optimizer in fair:
+            if (row := rows.get(f"{prefix}{suffix}-{optimizer}")) is not None:
+                _curve(axes, row, "valid_accuracy", optimizer)
+        axes.set(title=title, xlabel="epoch", ylabel="accuracy on the test images")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(visible=True)
-    parts[1].legend(**_BESIDE)
-    return f"On {what}, {fair[0]} comes first and {fair[-1]} last from fresh weights"
+    parts[1].legend(**_OUTSIDE)
+    return f"On {data}, {fair[0]} is the best optimizer and {fair[-1]} the worst from new weights"
 
 
 def _curve(axes: Axes, row: Row, figure: str, label: str) -> None:
-    """The mean over a row's fits, epoch by epoch, where they were looked at."""
+    """The mean of a row's fits in each epoch that has the figure."""
     histories = [result["history"] for result in row.results if result["history"]]
     if not histories:
         return
@@ -94,7 +94,7 @@ def _curve(axes: Axes, row: Row, figure: str, label: str) -> None:
     axes.plot(epochs, [float(np.mean(each)) for each in values], marker="o", markersize=3, label=label)
 
 
-def _lottery(rows: Mapping[str, Row]) -> str | None:
+def _seeds(rows: Rows) -> str | None:
     names = [name for name in rows if name.startswith("first-deep") and not name.endswith("run-2")]
     if len(names) < 2 or max(len(rows[name].values("test")) for name in names) < 2:
         return None
@@ -102,105 +102,110 @@ def _lottery(rows: Mapping[str, Row]) -> str | None:
     for place, name in enumerate(names):
         values = rows[name].values("test")
         axes.plot([place] * len(values), values, "o", alpha=0.7)
-    axes.set_xticks(range(len(names)), [fill(rows[name].recipe.words, 26) for name in names], fontsize=8)
+    axes.set_xticks(range(len(names)), [fill(rows[name].recipe.description, 26) for name in names], fontsize=8)
     axes.set(ylabel="accuracy, one point per seed", xlim=(-0.5, len(names) - 0.5))
     axes.grid(visible=True, axis="y")
     widest = max(names, key=lambda name: float(np.ptp(rows[name].values("test") or [0])))
     values = rows[widest].values("test")
-    return f"From {min(values):.3f} to {max(values):.3f} by the seed alone: {rows[widest].recipe.words}"
+    value_range = f"{min(values):.3f} to {max(values):.3f}"
+    return f"The accuracy depends on the seed, {value_range}: {rows[widest].recipe.description}"
 
 
-def _rates(rows: Mapping[str, Row]) -> str | None:
-    found = {float(name.removeprefix("rate-")): rows[name] for name in rows if name.startswith("rate-")}
-    if len(found) < 2:
+def _learning_rates(rows: Rows) -> str | None:
+    by_rate = {float(name.removeprefix("rate-")): rows[name] for name in rows if name.startswith("rate-")}
+    if len(by_rate) < 2:
         return None
     _, axes = plt.subplots(figsize=(8, 4))
-    means = {rate: float(np.mean(row.values("test") or [0.1])) for rate, row in found.items()}
+    means = {rate: float(np.mean(row.values("test") or [0.1])) for rate, row in by_rate.items()}
     axes.plot([*means], [*means.values()], marker="o")
-    for rate, row in found.items():
+    for rate, row in by_rate.items():
         if not row.values("test"):
             axes.annotate("diverged", (rate, means[rate]), textcoords="offset points", xytext=(0, 8), ha="center")
     axes.set(xscale="log", xlabel="learning rate of SGD", ylabel="accuracy after five epochs")
     axes.grid(visible=True)
-    return f"Too small hardly moves, too large overshoots: best at {max(means, key=lambda rate: means[rate]):g}"
+    return f"The best learning rate of SGD is {max(means, key=lambda rate: means[rate]):g}; too large a rate overshoots"
 
 
-def _steady(rows: Mapping[str, Row]) -> str | None:
-    found = {name: row for name, row in rows.items() if name.startswith("steady-")}
-    if len(found) < 2:
+def _steadying(rows: Rows) -> str | None:
+    steadied = [row for name, row in rows.items() if name.startswith("steady-")]
+    if len(steadied) < 2:
         return None
     _, axes = plt.subplots(figsize=(10, 4.5))
-    for row in found.values():
+    for row in steadied:
         diverged = any(result["diverged"] for result in row.results)
-        _curve(axes, row, "loss", row.recipe.words + (", diverged" if diverged else ""))
-    axes.set(xlabel="epoch", ylabel="loss on images learned from, nats", yscale="log")
+        _curve(axes, row, "loss", row.recipe.description + (", diverged" if diverged else ""))
+    axes.set(xlabel="epoch", ylabel="training loss, nats", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=True)
-    axes.legend(**_BESIDE)
-    means = {row.recipe.words: float(np.mean(row.values("test") or [0])) for row in found.values()}
-    best, worst = max(means, key=lambda words: means[words]), min(means, key=lambda words: means[words])
-    return f"What keeps a high rate steady: {best} ends at {means[best]:.3f}, {worst} at {means[worst]:.3f}"
+    axes.legend(**_OUTSIDE)
+    means = {row.recipe.description: float(np.mean(row.values("test") or [0])) for row in steadied}
+    best, worst = max(means, key=lambda name: means[name]), min(means, key=lambda name: means[name])
+    return f"At a high learning rate {best} is best, {means[best]:.3f}, and {worst} worst, {means[worst]:.3f}"
 
 
-def _overfitting(rows: Mapping[str, Row]) -> str | None:
+def _overfitting(rows: Rows) -> str | None:
     names = [name for name in rows if name.startswith("overfit-")]
     if len(names) < 2:
         return None
     columns = 4
     _, parts = plt.subplots(-(-len(names) // columns), columns, figsize=(13, 6), sharey=True, squeeze=False)
     for axes, name in zip(parts.flat, names, strict=False):
-        _curve(axes, rows[name], "accuracy", "learned from")
-        _curve(axes, rows[name], "valid_accuracy", "kept aside")
+        _curve(axes, rows[name], "accuracy", "training")
+        _curve(axes, rows[name], "valid_accuracy", "test")
         gap = float(np.mean(rows[name].values("train") or [0]) - np.mean(rows[name].values("test") or [0]))
-        axes.set(title=f"{rows[name].recipe.words}: {gap:.3f} apart", xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
+        axes.set(
+            title=f"{rows[name].recipe.description}: gap {gap:.3f}", xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02)
+        )
         axes.grid(visible=True)
     for axes in parts.flat[len(names) :]:
         axes.set_axis_off()
     parts.flat[0].legend(loc="lower right")
-    return "What is learned by heart is not known: most of all, more images bring the two curves together"
+    return "Overfitting: more images, and regularisation, bring training and test accuracy closer together"
 
 
-def _one_image(rows: Mapping[str, Row], data: Dataset) -> str | None:
-    if _ONE not in rows or not rows[_ONE].values("test"):
+def _one_image(rows: Rows, data: Dataset) -> str | None:
+    if _CLASSIFIER not in rows or not rows[_CLASSIFIER].values("test"):
         return None
-    row = rows[_ONE]
-    kept = split(row.recipe, len(data.images))[1]
-    chosen = int(np.random.default_rng(_SEED).integers(len(kept)))
-    probabilities = np.load(row.units[0].folder / "test.npy")[chosen].astype(float)
+    row = rows[_CLASSIFIER]
+    test = split(row.recipe, len(data.images))[1]
+    drawn = int(np.random.default_rng(_SEED).integers(len(test)))
+    probabilities = np.load(row.units[0].folder / "test.npy")[drawn].astype(float)
+    image, label = np.asarray(data.images[test[drawn]]).reshape(data.image_shape), data.labels[test[drawn]]
     _, (left, right) = plt.subplots(1, 2, figsize=(8, 3.5))
-    left.imshow(np.asarray(data.images[kept[chosen]]).reshape(data.image_shape), cmap="gray_r")
+    left.imshow(image, cmap="gray_r")
     left.set_axis_off()
     right.bar(range(len(probabilities)), probabilities)
     right.set(xlabel="class", ylabel="probability", xticks=range(len(probabilities)), ylim=(0, 1))
-    return f"An image of a {data.labels[kept[chosen]]}, taken for a {probabilities.argmax()}"
+    return f"An image of a {label}, predicted to be a {probabilities.argmax()}"
 
 
 def _eight_rows(runs: Path) -> str:
     _, axes = plt.subplots(figsize=(8, 4))
-    found = eight_rows_kept(runs, _RATES)
-    for rate, (losses, _) in found.items():
+    results = eight_rows_kept(runs, _RATES)
+    for rate, (losses, _) in results.items():
         axes.plot(range(1, len(losses) + 1), losses, label=f"rate {rate}")
     axes.set(xlabel="epoch", ylabel="loss, nats", yscale="log")
     axes.grid(visible=True)
     axes.legend()
-    return f"Eight rows: at a rate of 0.1, {found['0.1'][1]:.0%} of three new rows are right after 200 epochs"
+    accuracy = results["0.1"][1]
+    return f"Eight rows: at a learning rate of 0.1 the accuracy on three new rows is {accuracy:.0%} after 200 epochs"
 
 
 def _scaling() -> str:
     _, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
-    found: dict[str, list[float]] = {}
-    for axes, kind, words in (
-        (left, "none", "as they are"),
+    losses: dict[str, list[float]] = {}
+    for axes, kind, label in (
+        (left, "none", "not scaled"),
         (right, "minmax", "from 0 to 1"),
-        (right, "standard", "mean 0, deviation 1"),
+        (right, "standard", "mean 0, standard deviation 1"),
     ):
-        losses = found[kind] = linear_regression(kind, seed=0)
-        shown = [loss if np.isfinite(loss) else np.nan for loss in losses]
-        axes.plot(range(1, len(losses) + 1), shown, marker="o", label=words)
+        losses[kind] = linear_regression(kind, seed=0)
+        finite = [loss if np.isfinite(loss) else np.nan for loss in losses[kind]]
+        axes.plot(range(1, len(finite) + 1), finite, marker="o", label=label)
     for axes in (left, right):
         axes.set(xlabel="epoch", ylabel="mean squared error", yscale="log", xlim=(0.5, 10.5))
         axes.yaxis.set_minor_formatter("{x:.3g}")
         axes.grid(visible=True)
         axes.legend(title="columns")
-    scaled = f"{found['minmax'][0]:.4f} to {found['minmax'][-1]:.4f} (published: 1.5456 to 0.8204)"
-    return f"Without scaling linear regression diverges; with columns from 0 to 1 its error falls from {scaled}"
+    change = f"{losses['minmax'][0]:.4f} to {losses['minmax'][-1]:.4f} (published: 1.5456 to 0.8204)"
+    return f"Without scaling linear regression diverges; with columns from 0 to 1 its error falls from {change}"

@@ -1,4 +1,4 @@
-"""The recipes, as the YAML files of this folder have them."""
+"""The published recipes, read from the YAML files of this folder."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Figure = Literal["train", "test"]
 
 
 class Published(Section):
-    """Accuracies that the original reports, 0 to 1; score: on Kaggle's leaderboard."""
+    """Published accuracies, 0 to 1. train, test: on the recipe's own split. score: on Kaggle's leaderboard."""
 
     train: Share | None = None
     test: Share | None = None
@@ -27,9 +27,9 @@ class Published(Section):
 
 class _Entry(Section):
     section: Annotated[int, Field(ge=1, le=5)]
-    words: str
+    description: str
     data: Literal["digits", "fashion"]
-    held: Annotated[float, Field(gt=0, lt=0.9)]
+    test_size: Annotated[float, Field(gt=0, lt=0.9)]
     normalise: Literal["/255", "/256", "standard", "minmax", "none"]
     tolerance: Annotated[float, Field(gt=0, le=0.2)]
     model: dict[str, Any]
@@ -41,21 +41,21 @@ class _Entry(Section):
 
 @dataclass(frozen=True)
 class Recipe:
-    """One row of the study.
+    """One published recipe.
 
-    id, section: in the published recipes. group: file that it stands in. words: what it is. data: digits or fashion.
-    held: share of the labelled images that is kept aside. images: of the others, so many are learned from; None: all.
-    normalise, model: as in params.yaml, `model` with every parameter. published: what the original reports. tolerance:
-    how far an accuracy may be from it. why: what differs from the original. seeds: it needs at least. after: id of the
-    recipe whose trained weights it goes on with.
+    id, section: in the published document. group: name of its YAML file. description: of the model, in a few words.
+    data: digits or fashion. test_size: share of the labelled images that are test images. images: number of training
+    images; None: all others. normalise, model: as in params.yaml, `model` with all parameters. tolerance: largest
+    difference to a published accuracy that counts as met. why: what differs from the original. seeds: fewest fits.
+    after: id of the recipe whose weights this one starts from; None: new weights.
     """
 
     id: str
     section: int
     group: str
-    words: str
+    description: str
     data: str
-    held: float
+    test_size: float
     normalise: str
     model: dict[str, Any]
     published: Published
@@ -67,30 +67,33 @@ class Recipe:
 
 
 def load_recipes() -> dict[str, Recipe]:
-    """All recipes by id, in the order of their tables."""
+    """All recipes by id, in the order of the tables."""
     base = _read(FOLDER / "base.yaml")
-    found = {}
+    recipes = {}
     for group in _FILES:
         path = FOLDER / f"{group}.yaml"
         content = _read(path)
-        for name, entry, after in [*_rows(content), *_races(content)]:
-            found[name] = parse(name, group, overlay(content["common"], entry), base, f"{path.name}: {name}", after)
-    return found
+        for name, entry, after in [*_single(content), *_races(content)]:
+            recipes[name] = parse(name, group, overlay(content["common"], entry), base, f"{path.name}: {name}", after)
+    return recipes
 
 
 def base_model(kind: str) -> dict[str, Any]:
-    """What a recipe's model of a kind, cnn or mlp, has where the recipe says nothing else."""
-    found: dict[str, Any] = _read(FOLDER / "base.yaml")[kind]
-    return parse("base", "base", _NEUTRAL | {"model": found}, {kind: found}, "base.yaml").model
+    """All default parameters of a recipe's model. kind: cnn or mlp."""
+    model: dict[str, Any] = _read(FOLDER / "base.yaml")[kind]
+    return parse("base", "base", _NEUTRAL | {"model": model}, {kind: model}, "base.yaml").model
 
 
-_NEUTRAL = {"section": 4, "words": "", "data": "digits", "held": 0.5, "normalise": "none", "tolerance": 0.01}
+_NEUTRAL = {"section": 4, "description": "", "data": "digits", "test_size": 0.5, "normalise": "none", "tolerance": 0.01}
 
 
 def parse(
     name: str, group: str, entry: dict[str, Any], base: dict[str, Any], origin: str, after: str | None = None
 ) -> Recipe:
-    """One recipe. base: models' defaults, by kind. Raises UserError, beginning with `origin`, for what cannot be."""
+    """One recipe. base: default parameters by kind of model. origin: for messages.
+
+    Raises UserError with the key and the value that cannot be.
+    """
     checked = validate(_Entry, entry, origin)
     kind = checked.model.get("kind", "cnn")
     spec = validate(CnnSpec if kind == "cnn" else MlpSpec, overlay(base[kind], checked.model), f"{origin}.model")
@@ -98,9 +101,9 @@ def parse(
         id=name,
         section=checked.section,
         group=group,
-        words=checked.words,
+        description=checked.description,
         data=checked.data,
-        held=checked.held,
+        test_size=checked.test_size,
         normalise=checked.normalise,
         model=spec.model_dump(mode="json"),
         published=checked.published,
@@ -112,18 +115,21 @@ def parse(
     )
 
 
-def _rows(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], None]]:
-    for name, entry in content["rows"].items():
+def _single(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], None]]:
+    for name, entry in content["recipes"].items():
         yield name, entry, None
 
 
 def _races(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str | None]]:
-    """Each racer in each race; where the network is handed on, each but the first goes on with the weights before."""
+    """A recipe for each optimizer in each race; where weights are handed on, each starts from those of the one before.
+
+    Published figures belong to one of the races.
+    """
     for race in content.get("races", ()):
         before = None
-        for racer, entry in content["racers"].items():
+        for optimizer, entry in content["optimizers"].items():
             kept = entry if race["published"] else {key: value for key, value in entry.items() if key != "published"}
-            name = f"{race['prefix']}-{racer}"
+            name = f"{race['prefix']}-{optimizer}"
             yield name, kept | {"data": race["data"], "seeds": race["seeds"]}, before
             before = name if race["handed_on"] else None
 

@@ -1,4 +1,4 @@
-"""What was published beside what is measured, as tables for files and for people."""
+"""Published and measured figures, as tables for files and for people."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -18,15 +18,15 @@ COLUMNS = (
     "recipe",
     "data",
     "precision",  # of a network's multiplications
-    "figure",  # accuracy on the images learned from (train) or kept aside (test)
+    "figure",  # accuracy on the training images (train) or the test images (test)
     "published",
     "measured",  # mean over seeds
     "sd",
     "count",
-    "diverged",  # fits, beside these, whose loss became no number
+    "diverged",  # fits whose loss became infinite or nan; not in count
     "difference",
     "tolerance",
-    "within",  # yes or no; blank where nothing was published
+    "within",  # the tolerance: yes or no; blank if nothing was published
     "why",
     "minutes",  # of all fits, one after the other
 )
@@ -34,28 +34,28 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Row:
-    """A recipe with the units of it that are fitted, and what came of each, as `Unit.result` has it."""
+    """A recipe with its finished units and their results, as Unit.result has them."""
 
     recipe: Recipe
     units: tuple[Unit, ...]
     results: tuple[dict[str, Any], ...]
 
     def values(self, figure: str) -> list[float]:
-        """One per fit that did not diverge."""
+        """Accuracies of the fits that did not diverge. figure: train or test."""
         return [result[figure] for result in self.results if result[figure] is not None]
 
 
 def rows_of(recipes: Iterable[Recipe], chains: Sequence[Sequence[Unit]]) -> dict[str, Row]:
-    """Each recipe that has a fit, by id."""
+    """Rows of the recipes that have a finished fit, by id."""
     fitted: dict[str, list[tuple[Unit, dict[str, Any]]]] = {}
     for unit in itertools.chain.from_iterable(chains):
         if (result := unit.result) is not None:
             fitted.setdefault(unit.recipe.id, []).append((unit, result))
-    return {each.id: Row(each, *zip(*fitted[each.id], strict=True)) for each in recipes if each.id in fitted}
+    return {recipe.id: Row(recipe, *zip(*fitted[recipe.id], strict=True)) for recipe in recipes if recipe.id in fitted}
 
 
 def table(rows: Iterable[Row]) -> pd.DataFrame:
-    """One line per published figure, and one, of the images kept aside, where nothing was published."""
+    """A line per published figure; a recipe without any has one line, with its accuracy on the test images."""
     lines = []
     for row in rows:
         published = row.recipe.published.model_dump(include={"train", "test"}, exclude_none=True)
@@ -74,7 +74,7 @@ def _line(row: Row, figure: str, published: float | None) -> dict[str, Any]:
     return {
         "id": recipe.id,
         "section": recipe.section,
-        "recipe": recipe.words,
+        "recipe": recipe.description,
         "data": recipe.data,
         "precision": row.units[0].model.get("precision", ""),
         "figure": figure,
@@ -92,18 +92,18 @@ def _line(row: Row, figure: str, published: float | None) -> dict[str, Any]:
 
 
 def _why(recipe: Recipe, difference: float | None) -> str:
-    """What the recipe gives as a reason to miss a figure; it is none for exceeding it, but where seeds decide."""
+    """Why a figure was missed. The recipe's own reason does not explain a better accuracy, unless seeds decide."""
     if difference is None:
         return "every fit diverged"
     return recipe.why if difference < 0 or recipe.seeds > 1 else "better than published"
 
 
 def markdown(board: pd.DataFrame) -> str:
-    """The table for people; figures with as many digits as they deserve."""
+    """The table for people, in Markdown, with figures rounded to four digits."""
     titles = ("id", "recipe", "figure", "published", "measured (sd, n)", "difference", "within", "minutes")
     lines = ["| " + " | ".join(titles) + " |", "|---|---|---|---:|---:|---:|---|---:|"]
-    for found in board.to_dict("records"):
-        line = SimpleNamespace(**{str(name): value for name, value in found.items()})
+    for record in board.to_dict("records"):
+        line = SimpleNamespace(**{str(name): value for name, value in record.items()})
         measured = "diverged" if line.count == 0 else f"{line.measured:.4f}"
         if line.count > 1:
             measured += f" ({line.sd:.4f}, {line.count})"

@@ -1,4 +1,4 @@
-"""Two demonstrations on eight rows each, as the slides have them."""
+"""Two demonstrations of the lecture slides, on eight rows each."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +15,11 @@ from digits.replication.recipe import base_model
 
 EIGHT = np.array([[1, 2, 1], [1, 3, 2], [1, 3, 4], [1, 5, 5], [1, 7, 5], [1, 2, 5], [1, 6, 6], [1, 7, 7]], np.uint8)
 EIGHT_CLASSES = np.array([2, 2, 2, 1, 1, 1, 0, 0])
-ASKED = np.array([[2, 1, 1], [3, 1, 2], [3, 3, 4]], np.uint8)  # all of class 2
+NEW_ROWS = np.array([[2, 1, 1], [3, 1, 2], [3, 3, 4]], np.uint8)  # all of class 2
 EPOCHS = 200
-_LONGEST = 600.0  # seconds
+_TIMEOUT = 600.0  # seconds
 
-# prices and volumes, the last column is to be predicted
+# prices and volumes of a share; the last column is predicted
 PRICES = np.array(
     [
         [828.659973, 833.450012, 908100, 828.349976, 831.659973],
@@ -36,23 +36,23 @@ PRICES = np.array(
 
 
 def eight_rows_kept(folder: Path, rates: Sequence[float]) -> dict[str, tuple[list[float], float]]:
-    """`eight_rows` at each rate, by the rate as text; kept in `folder`, because it takes seconds."""
+    """`eight_rows` at each learning rate, by the rate as text; saved in `folder`, because it takes seconds."""
     path = folder / f"eight-rows-{fingerprint([*rates, code_version(__name__, FAMILIES['cnn'])])}.json"
-    if (found := read_json(path)) is None:
-        found = {}
-        # apart, because a process that has fitted with another number of threads cannot go back
-        run_in_subprocess(_tell_of_eight_rows, [*rates], found.update, _LONGEST)
-        write_json(path, found)
-    return {rate: (losses, right) for rate, (losses, right) in found.items()}
+    if (results := read_json(path)) is None:
+        results = {}
+        # in a subprocess, because TensorFlow cannot change its number of threads once it has computed
+        run_in_subprocess(_fit_eight_rows, [*rates], results.update, _TIMEOUT)
+        write_json(path, results)
+    return {rate: (losses, accuracy) for rate, (losses, accuracy) in results.items()}
 
 
-def _tell_of_eight_rows(rates: list[float], send: Send) -> None:
+def _fit_eight_rows(rates: list[float], report: Send) -> None:
     for rate in rates:
-        send({f"{rate:g}": eight_rows(rate, seed=0)})
+        report({f"{rate:g}": eight_rows(rate, seed=0)})
 
 
 def eight_rows(rate: float, seed: int, threads: int = 1) -> tuple[list[float], float]:
-    """Softmax regression of EIGHT by SGD: the loss after each epoch, and the share of ASKED that it gets right."""
+    """Softmax regression of EIGHT by SGD: the loss in each epoch (nats), and the accuracy on NEW_ROWS."""
     spec = base_model("cnn") | {
         "optimizer": {"name": "sgd", "momentum": 0.0, "nesterov": False},
         "learning_rate": rate,
@@ -62,12 +62,12 @@ def eight_rows(rate: float, seed: int, threads: int = 1) -> tuple[list[float], f
     }
     model: Any = build(spec, TaskSpec((1, 3), 3, "none"), seed)
     model.fit(EIGHT, EIGHT_CLASSES)
-    right = model.predict_proba(ASKED).argmax(axis=1) == 2
+    right = model.predict_proba(NEW_ROWS).argmax(axis=1) == 2
     return [epoch["loss"] for epoch in model.history_], float(right.mean())
 
 
 def scaled(kind: str) -> NDArray[np.float32]:
-    """PRICES as they are (none), from 0 to 1 in each column (minmax), or with mean 0 and deviation 1 (standard)."""
+    """PRICES, (8, 5). kind: none; minmax, each column from 0 to 1; standard, with mean 0 and standard deviation 1."""
     if kind == "none":
         return PRICES
     if kind == "minmax":
@@ -78,7 +78,9 @@ def scaled(kind: str) -> NDArray[np.float32]:
 
 
 def linear_regression(kind: str, seed: int, rate: float = 0.01, epochs: int = 10) -> list[float]:
-    """Mean squared error before each step of gradient descent on all rows, in float32, from Glorot's weights.
+    """Mean squared error before each step of gradient descent on all rows, in float32, from Glorot's initial weights.
+
+    kind: of scaling, as in `scaled`.
 
     X. Glorot and Y. Bengio (2010), Understanding the difficulty of training deep networks, AISTATS, equation 16.
     """

@@ -1,4 +1,4 @@
-"""One recipe fitted from one seed. Its result follows from this module's code, and is made anew where that changes."""
+"""One fit of a recipe from one seed. A change of this module's code fits all units again."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +16,16 @@ from digits.models import save
 from digits.replication.recipe import Recipe
 from digits.training.crossval import fit_on
 
-_SPLIT = 42  # random_state of every published split that names one
+_SPLIT = 42  # random_state of all published splits that name one
 
 
 @dataclass(frozen=True)
 class Unit:
-    """One recipe from one seed. folder: of its result, named after everything that decides it. data: prepared arrays.
+    """One recipe and one seed.
 
-    model: as the recipe's, with a value for every `auto`. start: folder of the fit whose weights it goes on with.
+    model: the recipe's, with a value for every `auto`. data: folder of the prepared arrays. folder: of the result,
+    named after everything that decides it. start: folder of the fit whose weights this one starts from; None: new
+    weights.
     """
 
     recipe: Recipe
@@ -35,25 +37,26 @@ class Unit:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What came of it; None: it is still to be fitted.
+        """The result of the fit; None before it.
 
-        train, test: accuracies, None where the loss became no number, as `diverged` then says. loss: log loss of the
-        images kept aside, nats. history: as a network's. seconds: of the fit. images: learned from.
+        train, test: accuracies, None if the fit diverged. diverged: the message if it did, else "". loss: log loss of
+        the test images, nats. history: a dictionary per epoch, as a network's. seconds: of the fit. images: number of
+        training images.
         """
-        found: dict[str, Any] | None = read_json(self.folder / "result.json")
-        return found
+        result: dict[str, Any] | None = read_json(self.folder / "result.json")
+        return result
 
 
 def split(recipe: Recipe, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Of so many labelled images, the rows that a recipe learns from and those that it keeps aside."""
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - what is fitted already need not wait
+    """Rows of the training and of the test images, of `count` labelled images."""
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - takes a second, and is needed to fit only
 
-    train, kept = train_test_split(np.arange(count), test_size=recipe.held, random_state=_SPLIT)
-    return train[: recipe.images], kept
+    train, test = train_test_split(np.arange(count), test_size=recipe.test_size, random_state=_SPLIT)
+    return train[: recipe.images], test
 
 
 def fit_unit(unit: Unit) -> None:
-    """Fit a unit and save its result, the probabilities of the images kept aside, and its model."""
+    """Fit a unit and save its result, the probabilities of its test images, and its model."""
     data, recipe = load_dataset(unit.data), unit.recipe
     train, test = split(recipe, len(data.images))
     history: list[dict[str, float]] = []
@@ -68,17 +71,17 @@ def fit_unit(unit: Unit) -> None:
                 unit.model,
                 recipe.normalise,
                 unit.seed,
-                lambda *told: history.append(told[2]),
+                lambda epoch, epochs, record: history.append(record),
                 unit.start,
             )
         except DivergedError as error:
             result["diverged"] = str(error)
         else:
-            seen, learned = (model.predict_proba(data.images[rows]) for rows in (test, train))
-            result["test"] = accuracy(seen, data.labels[test]).value
-            result["loss"] = log_loss(seen, data.labels[test])
-            result["train"] = accuracy(learned, data.labels[train]).value
-            np.save(folder / "test.npy", seen.astype(np.float16))
+            on_test, on_train = (model.predict_proba(data.images[rows]) for rows in (test, train))
+            result["test"] = accuracy(on_test, data.labels[test]).value
+            result["loss"] = log_loss(on_test, data.labels[test])
+            result["train"] = accuracy(on_train, data.labels[train]).value
+            np.save(folder / "test.npy", on_test.astype(np.float16))
             save(unit.model, model, folder)
         result["seconds"] = perf_counter() - started
         result["history"] = history

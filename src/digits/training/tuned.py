@@ -1,4 +1,4 @@
-"""Where a study of `tune` keeps its memory, and what it found; known to stages that never search themselves."""
+"""The folder of a study of `make tune`, with the parameters that it found; read by commands that never search."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,36 +12,38 @@ from digits.config import Params
 from digits.config.renames import refuse_old_names
 from digits.data.dataset import Dataset
 
-TUNED = "tuned"  # name of the network that a study found
+TUNED = "tuned"  # name of the network with the parameters that a study found
 _HEADER = """\
-# What `make tune` found: a fragment of params.yaml. Copy it there to make it the default, or leave it here: the same
-# params and data take it by themselves while train.use_tuned is true. `measured_accuracy`, where it stands here, is its
-# accuracy out of fold: networks of params.yaml that are known to be more accurate are still taken where they have time.
+# The parameters that `make tune` found, as a fragment of params.yaml. Copy them there to make them the default, or
+# leave them here: with the same params and data they are used while train.use_tuned is true. `measured_accuracy`, if it
+# is given, is the network's accuracy out of fold; networks of params.yaml that are more accurate are preferred if there
+# is time for them.
 """
-# how much is searched, where and by whom does not change what a trial is worth
+# how long, where and by how many processes is searched does not change the result of a trial
 _NOT_DECISIVE = {"model", "budget", "workers", "storage", "n_trials", "trial_timeout"}
+_FAMILY = {"cnn": "digits.models.cnn", "mlp": "digits.models.baselines.mlp"}
 
 
 @dataclass(frozen=True)
 class Study:
-    """A search for one model, one data set, one default and one space. model: `train`, or the name of a baseline."""
+    """A study of one model, with its data set, default and search space. model: `train`, or a baseline's name."""
 
     folder: Path
     model: str
 
     @property
     def name(self) -> str:
-        """Name in a database."""
+        """Name in its database."""
         return self.folder.name
 
     @property
     def file(self) -> Path:
-        """The study's own database, where no other is named."""
+        """The study's own database, used unless tune.storage names another."""
         return self.folder / "study.db"
 
     @property
     def fragment(self) -> dict[str, Any] | None:
-        """What was found, sections of params.yaml; without any where the defaults stay, None before the end.
+        """Sections of params.yaml with what was found; {} if the default stays, None before the end.
 
         Raises UserError where the file has a name that params files no longer have.
         """
@@ -54,29 +56,29 @@ class Study:
 
     @property
     def best(self) -> dict[str, Any]:
-        """What to put over the parameters of the model; nothing before the end."""
+        """Overrides of the model's parameters; {} if the default stays, and before the end."""
         section = (self.fragment or {}).get("train" if self.model == "train" else "baseline", {})
-        found: dict[str, Any] = section if self.model == "train" else section.get("models", {}).get(self.model, {})
-        return {name: value for name, value in found.items() if name != "measured_accuracy"}
+        model: dict[str, Any] = section if self.model == "train" else section.get("models", {}).get(self.model, {})
+        return {name: value for name, value in model.items() if name != "measured_accuracy"}
 
     @property
     def measured(self) -> dict[str, dict[str, float]]:
-        """The accuracy of the network that was found, as train.measured_accuracy in params.yaml; {} if unknown."""
-        found: dict[str, dict[str, float]] = (self.fragment or {}).get("train", {}).get("measured_accuracy", {})
-        return found
+        """The tuned network's accuracy, as train.measured_accuracy in params.yaml; {} if it was not measured."""
+        accuracy: dict[str, dict[str, float]] = (self.fragment or {}).get("train", {}).get("measured_accuracy", {})
+        return accuracy
 
     @property
     def normalise(self) -> str | None:
-        """The normalisation that was found; None: the one of the data."""
-        found: str | None = (self.fragment or {}).get("data", {}).get("normalise")
-        return found
+        """The normalisation that was found; None: that of params.yaml."""
+        normalise: str | None = (self.fragment or {}).get("data", {}).get("normalise")
+        return normalise
 
     def save(
         self, overrides: dict[str, Any], comment: str, measured: dict[str, dict[str, float]] | None = None
     ) -> None:
-        """Write what was found, overrides of the model's parameters and of `normalise`; {}: the defaults stay.
+        """Write best.yaml. overrides: of the model's parameters and of `normalise`; {}: the default stays.
 
-        measured: its accuracy, as train.measured_accuracy in params.yaml, of a network.
+        comment: for people. measured: the tuned network's accuracy, as train.measured_accuracy in params.yaml.
         """
         model = {name: value for name, value in overrides.items() if name != "normalise"}
         fragment: dict[str, Any] = {}
@@ -91,7 +93,10 @@ class Study:
 
 
 def study_of(params: Params, data: Dataset, studies: Path, model: str) -> Study:
-    """The study of a model that the params, as they are written, data and code ask for; the same on every machine."""
+    """The study of a model: `train`, or the name of a baseline.
+
+    It is the same for the same params, data and code on every machine: an `auto` in the params counts as `auto`.
+    """
     default = params.train.spec if model == "train" else params.baseline.models[model]
     decisive = {
         "data": data.hash,
@@ -100,13 +105,13 @@ def study_of(params: Params, data: Dataset, studies: Path, model: str) -> Study:
         "tune": params.tune.model_dump(mode="json", exclude=_NOT_DECISIVE),
         "code": code_version(
             "digits.tuning.search",
+            "digits.tuning.study",
+            "digits.tuning.records",
             "digits.tuning.confirmation",
+            "digits.tuning.verdict",
             "digits.tuning.trial_fits",
             "digits.tuning.trial",
             _FAMILY[default.kind],
         ),
     }
     return Study(studies / f"{model}-{fingerprint(decisive)}", model)
-
-
-_FAMILY = {"cnn": "digits.models.cnn", "mlp": "digits.models.baselines.mlp"}

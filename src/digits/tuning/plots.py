@@ -1,4 +1,4 @@
-"""Pictures of a study, for people."""
+"""Plots of a study."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -11,48 +11,49 @@ from matplotlib.ticker import MaxNLocator
 from optuna.exceptions import ExperimentalWarning
 from optuna.importance import get_param_importances
 from optuna.trial import TrialState
-from optuna.visualization import matplotlib as drawn_by_optuna
+from optuna.visualization import matplotlib as optuna_plots
 
 from digits.common.plots import Picture, write_pictures
-from digits.tuning.search import TrialRecord
+from digits.tuning.records import TrialRecord
 
 _SIZE = (9.0, 5.0)  # inches
 _WIDE = 3  # more axes than these need a wider figure
-_MOST = 12  # bars
-_FEW = 6  # dimensions in a picture with a part for each
-_ENOUGH = 4  # drawn trials that a picture of what matters needs
+_MOST_BARS = 12
+_MOST_AXES = 6  # dimensions in a plot that has an axis for each
+_FEWEST_TRIALS = 4  # drawn from the space, for a plot of importances
 _WORST = 0.2  # quantile of values that is left out: a few failures would press all others into a line
 
 
 def draw_study(study: optuna.Study, trials: Sequence[TrialRecord], folder: Path, name: str) -> dict[str, Picture]:
-    """Write, as PNG, the pictures that the trials are enough for; returns them by name. name: of the study.
+    """Write the plots that there are trials enough for, as PNG; returns them by name. name: of the study.
 
-    history: each trial in turn, by how far it went. curves: the best trial of each optimizer, epoch by epoch. And of
-    the shortest fits, which all trials have had: importances of the dimensions (PED-ANOVA, Watanabe et al., 2023,
-    IJCAI), and the most important ones as parallel coordinates and slices, without the worst trials.
+    history: the accuracy of each trial, by its rung. curves: the validation loss of the best trial of each optimizer,
+    epoch by epoch. The others show the lowest rung, which all trials have been fitted at: importances of the dimensions
+    (PED-ANOVA, Watanabe et al., 2023, IJCAI), and parallel coordinates and slices of the most important ones, without
+    the worst trials.
     """
-    judged = [trial for trial in trials if trial.results]
-    shortest = _after_the_first_fit(study)
-    drawn: dict[str, Callable[[], str | None]] = {}
-    if judged:
-        drawn |= {"history": lambda: _history(judged), "curves": lambda: _curves(judged)}
-    if judged and len(shortest.trials) >= _ENOUGH:
+    fitted = [trial for trial in trials if trial.results]
+    lowest = _at_lowest_rung(study)
+    plots: dict[str, Callable[[], str | None]] = {}
+    if fitted:
+        plots |= {"history": lambda: _history(fitted), "curves": lambda: _curves(fitted)}
+    if fitted and len(lowest.trials) >= _FEWEST_TRIALS:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            importances = get_param_importances(shortest)
-        after = f"after {_epochs(judged[0].results[0]['length'])}"
-        drawn |= {
-            "importances": lambda: _importances(shortest, importances, after),
-            "parallel": lambda: _parallel(_better(shortest), [*importances][:_FEW], after),
-            "slices": lambda: _slices(_better(shortest), [*importances][:_FEW], after),
+            importances = get_param_importances(lowest)
+        after = f"after {_epochs(fitted[0].results[0]['epochs'])}"
+        plots |= {
+            "importances": lambda: _importances(lowest, importances, after),
+            "parallel": lambda: _parallel(_better(lowest), [*importances][:_MOST_AXES], after),
+            "slices": lambda: _slices(_better(lowest), [*importances][:_MOST_AXES], after),
         }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return write_pictures(folder, name, drawn)
+        return write_pictures(folder, name, plots)
 
 
-def _after_the_first_fit(study: optuna.Study) -> optuna.Study:
-    """The drawn trials with the value of their shortest fit, in a study of their own."""
+def _at_lowest_rung(study: optuna.Study) -> optuna.Study:
+    """A study of the trials that were drawn from the space, with their values at the lowest rung."""
     copy = optuna.create_study(direction="maximize")
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)):
         if trial.params and trial.intermediate_values and "repeats" not in trial.user_attrs:
@@ -62,7 +63,7 @@ def _after_the_first_fit(study: optuna.Study) -> optuna.Study:
 
 
 def _better(study: optuna.Study) -> optuna.Study:
-    """All trials but those of the quantile _WORST, in a study of their own."""
+    """A study of the trials above the quantile _WORST."""
     copy, floor = optuna.create_study(direction="maximize"), _limits([trial.value for trial in study.trials])[0]
     copy.add_trials([trial for trial in study.trials if trial.value is not None and trial.value >= floor])
     return copy
@@ -70,29 +71,29 @@ def _better(study: optuna.Study) -> optuna.Study:
 
 def _history(trials: Sequence[TrialRecord]) -> str:
     _, axes = plt.subplots(figsize=_SIZE)
-    for length in sorted({trial.results[-1]["length"] for trial in trials}):
-        reached = [trial for trial in trials if trial.results[-1]["length"] == length]
+    for rung in sorted({trial.results[-1]["epochs"] for trial in trials}):
+        reached = [trial for trial in trials if trial.results[-1]["epochs"] == rung]
         numbers, values = [trial.number for trial in reached], [trial.value for trial in reached]
-        axes.plot(numbers, values, "o", label=_epochs(length))
+        axes.plot(numbers, values, "o", label=_epochs(rung))
     full = [trial for trial in trials if trial.full]
     if full:
         best = [max(trial.value for trial in full[: count + 1]) for count in range(len(full))]
         numbers = [*(trial.number for trial in full), trials[-1].number]
-        axes.step(numbers, [*best, best[-1]], where="post", color="0.6", label="best of the longest")
+        axes.step(numbers, [*best, best[-1]], where="post", color="0.6", label="best at the highest rung")
     axes.set(xlabel="trial", ylabel="accuracy", ylim=_limits([trial.value for trial in trials]))
     axes.grid(visible=True)
-    axes.legend(title="longest fit", loc="lower right")
+    axes.legend(title="rung", loc="lower right")
     leader = max(full or trials, key=lambda trial: trial.value)
     last = leader.results[-1]
     return (
-        f"Of {len(trials)} trials, number {leader.number} is the most accurate after {_epochs(last['length'])}, "
+        f"Of {len(trials)} trials, number {leader.number} is the most accurate after {_epochs(last['epochs'])}, "
         f"{last['accuracy']:.4f}"
     )
 
 
 def _curves(trials: Sequence[TrialRecord]) -> str | None:
     best: dict[str, TrialRecord] = {}
-    for trial in sorted(trials, key=lambda each: (len(each.history), each.value)):
+    for trial in sorted(trials, key=lambda trial: (len(trial.history), trial.value)):
         if any("valid_loss" in epoch for epoch in trial.history):
             best[_optimizer(trial)] = trial
     if max((len(trial.history) for trial in best.values()), default=0) < 2:  # epochs
@@ -100,10 +101,10 @@ def _curves(trials: Sequence[TrialRecord]) -> str | None:
     _, axes = plt.subplots(figsize=_SIZE)
     last = {}
     for optimizer, trial in sorted(best.items()):
-        looked = [(epoch, each["valid_loss"]) for epoch, each in enumerate(trial.history, 1) if "valid_loss" in each]
-        axes.plot(*zip(*looked, strict=True), marker="o", label=f"{optimizer}, trial {trial.number}")
-        last[optimizer] = looked[-1]
-    axes.set(xlabel="epoch", ylabel="log loss on the fold's valid part, nats", yscale="log")
+        losses = [(epoch, row["valid_loss"]) for epoch, row in enumerate(trial.history, 1) if "valid_loss" in row]
+        axes.plot(*zip(*losses, strict=True), marker="o", label=f"{optimizer}, trial {trial.number}")
+        last[optimizer] = losses[-1]
+    axes.set(xlabel="epoch", ylabel="validation loss, nats", yscale="log")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_minor_formatter("{x:.3g}")
     axes.yaxis.set_major_formatter("{x:.3g}")
@@ -116,30 +117,28 @@ def _curves(trials: Sequence[TrialRecord]) -> str | None:
 
 
 def _importances(study: optuna.Study, importances: Mapping[str, float], after: str) -> str:
-    shown = [*importances][:_MOST]
-    drawn_by_optuna.plot_param_importances(study, params=shown)
-    _settle(grid=True)
-    return (
-        f"{shown[0]} decides most of the accuracy {after}: {importances[shown[0]]:.0%} of what the dimensions explain"
-    )
+    names = [*importances][:_MOST_BARS]
+    optuna_plots.plot_param_importances(study, params=names)
+    _restyle(grid=True)
+    share = importances[names[0]]
+    return f"{names[0]} decides most of the accuracy {after}: {share:.0%} of what the dimensions explain"
 
 
-def _parallel(study: optuna.Study, shown: list[str], after: str) -> str:
-    # each axis would have a grid of its own
-    drawn_by_optuna.plot_parallel_coordinate(study, params=shown, target_name="accuracy")
-    _settle(grid=False)
-    return f"A line for each of the better trials {after}; the best has {_values(study.best_params, shown[:3])}"
+def _parallel(study: optuna.Study, names: list[str], after: str) -> str:
+    optuna_plots.plot_parallel_coordinate(study, params=names, target_name="accuracy")
+    _restyle(grid=False)  # each axis would have its own
+    return f"A line for each of the better trials {after}; the best has {_values(study.best_params, names[:3])}"
 
 
-def _slices(study: optuna.Study, shown: list[str], after: str) -> str:
-    drawn_by_optuna.plot_slice(study, params=shown, target_name="accuracy")
-    _settle(grid=True)
-    plt.gcf().axes[-1].remove()  # a bar of colours that lies upon the parts
-    return f"The darker, the later: the better trials {after}, whose best has {_values(study.best_params, shown[:3])}"
+def _slices(study: optuna.Study, names: list[str], after: str) -> str:
+    optuna_plots.plot_slice(study, params=names, target_name="accuracy")
+    _restyle(grid=True)
+    plt.gcf().axes[-1].remove()  # a colour bar that covers the axes
+    return f"The darker, the later: the better trials {after}; the best has {_values(study.best_params, names[:3])}"
 
 
-def _settle(grid: bool) -> None:
-    """The current figure, which Optuna has drawn, in this project's size and without a title of its own."""
+def _restyle(grid: bool) -> None:
+    """Give the current figure, which Optuna has drawn, this project's size, and no titles."""
     figure = plt.gcf()
     for axes in figure.axes:
         axes.set_title("", loc="left")
@@ -152,10 +151,8 @@ def _settle(grid: bool) -> None:
 
 
 def _values(params: Mapping[str, Any], names: Sequence[str]) -> str:
-    shown = {name: params[name] for name in names if name in params}
-    return ", ".join(
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in shown.items()
-    )
+    values = [(name, params[name]) for name in names if name in params]
+    return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values)
 
 
 def _optimizer(trial: TrialRecord) -> str:
@@ -167,8 +164,8 @@ def _epochs(length: int) -> str:
 
 
 def _limits(values: Sequence[float | None]) -> tuple[float, float]:
-    """Where an axis begins and ends: the few worst are left out."""
-    known = sorted(value for value in values if value is not None)
-    low, high = known[int(_WORST * len(known))], known[-1]
+    """Limits of an axis, without the quantile _WORST."""
+    ordered = sorted(value for value in values if value is not None)
+    low, high = ordered[int(_WORST * len(ordered))], ordered[-1]
     margin = 0.05 * (high - low) + 1e-4
     return low - margin, high + margin

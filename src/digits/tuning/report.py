@@ -1,42 +1,49 @@
-"""What a study found, as tables and text for people."""
+"""Results of a study for people: the lines in the terminal, the tables and the report."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from digits.common.files import write_atomic
 from digits.evaluation.metrics import Gain
-from digits.tuning.confirmation import Unit, mean_accuracy
-from digits.tuning.search import TrialRecord
+from digits.tuning.records import TrialRecord
+from digits.tuning.verdict import Accuracies, Verdict, mean_accuracy
 
-HEADINGS = ("trial", "accuracy", "epochs", "ended", "best so far", "left", "what")
-_WIDTHS = (5, 8, 6, 7, 14, 8)  # characters of all columns but the last
+if TYPE_CHECKING:
+    import optuna
+
+_COLUMNS = {"trial": 5, "accuracy": 8, "epochs": 6, "ended": 7, "best so far": 14, "left": 8}  # widths, in characters
+
+
+def header() -> str:
+    """The header of the live table."""
+    return f"{_row([*_COLUMNS])}  parameters"
 
 
 def line(trial: TrialRecord, best: TrialRecord | None, left: float) -> str:
-    """A row of the live table. best: of the trials of the full length so far. left: seconds for the search."""
-    value = f"{trial.results[-1]['accuracy']:.4f}" if trial.results else "-"
-    length = str(trial.results[-1]["length"]) if trial.results else "-"
+    """A row of the live table. best: of the trials at the highest rung so far. left: seconds for the search."""
+    accuracy = f"{trial.results[-1]['accuracy']:.4f}" if trial.results else "-"
+    epochs = str(trial.results[-1]["epochs"]) if trial.results else "-"
     leading = f"{best.results[-1]['accuracy']:.4f} (#{best.number})" if best else "-"
-    cells = (str(trial.number), value, length, ended(trial), leading, f"{max(left, 0) / 60:.1f} min")
-    note = f"{trial.cause}: " if trial.cause else ""
-    return f"{row(cells)}  {note}{what(trial)}"
+    cells = (str(trial.number), accuracy, epochs, _ended(trial), leading, f"{max(left, 0) / 60:.1f} min")
+    cause = f"{trial.cause}: " if trial.cause else ""
+    return f"{_row(cells)}  {cause}{_parameters(trial)}"
 
 
-def row(cells: Sequence[str]) -> str:
-    """Cells in columns, numbers to the right."""
-    return "  ".join(cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
+def _row(cells: Sequence[str]) -> str:
+    return "  ".join(cell.rjust(width) for cell, width in zip(cells, _COLUMNS.values(), strict=True))
 
 
-def ended(trial: TrialRecord) -> str:
-    """How a trial ended, in a word."""
+def _ended(trial: TrialRecord) -> str:
     if trial.failed:
         return "failed"
     return "full" if trial.full else "pruned"
 
 
-def what(trial: TrialRecord) -> str:
-    """What a trial tried, short."""
+def _parameters(trial: TrialRecord) -> str:
+    """The trial's name, or its layers, optimizer and learning rate."""
     if trial.name:
         return trial.name
     optimizer = trial.optimizer or trial.overrides.get("solver", "")
@@ -46,34 +53,34 @@ def what(trial: TrialRecord) -> str:
 
 
 def best_of(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Those of the full length, the best first."""
+    """Those at the highest rung, the best first."""
     return sorted((trial for trial in trials if trial.full), key=lambda trial: trial.value, reverse=True)
 
 
 def furthest(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Those with a fit, by how far they went and then by how good they were there, the best first."""
-    judged = [trial for trial in trials if trial.results and not trial.failed]
-    return sorted(judged, key=lambda trial: (len(trial.results), trial.value), reverse=True)
+    """Those that have a fit and did not fail, by their rung and then by their value there, the best first."""
+    fitted = [trial for trial in trials if trial.results and not trial.failed]
+    return sorted(fitted, key=lambda trial: (len(trial.results), trial.value), reverse=True)
 
 
 def saved_share(trials: Sequence[TrialRecord]) -> float:
-    """Share of the seconds of fitting that was saved by giving up early, of one full fit for each trial."""
-    judged = [trial for trial in trials if trial.results]
-    full = max((trial.results[-1]["length"] for trial in judged), default=1)
-    spent = sum(result["seconds"] for trial in judged for result in trial.results)
-    all_full = sum(trial.results[-1]["seconds"] * full / trial.results[-1]["length"] for trial in judged)
+    """Share of the seconds that pruning has saved, compared with one fit at the highest rung for each trial."""
+    fitted = [trial for trial in trials if trial.results]
+    full = max((trial.results[-1]["epochs"] for trial in fitted), default=1)
+    spent = sum(result["seconds"] for trial in fitted for result in trial.results)
+    all_full = sum(trial.results[-1]["seconds"] * full / trial.results[-1]["epochs"] for trial in fitted)
     return 1 - spent / all_full if all_full else 0.0
 
 
 def summary(trials: Sequence[TrialRecord]) -> str:
-    """How many trials there were, and what giving up early has saved."""
-    refused = sum(not trial.results for trial in trials)
-    unfitted = f", {refused} of them without a fit" if refused else ""
-    return f"{len(trials)} trials{unfitted}; giving up early saved {saved_share(trials):.0%} of fitting all to the end"
+    """How many trials there were, and the time that pruning has saved, in a line."""
+    unfitted = sum(not trial.results for trial in trials)
+    note = f", {unfitted} of them without a fit" if unfitted else ""
+    return f"{len(trials)} trials{note}; pruning saved {saved_share(trials):.0%} of the time that full fits of all take"
 
 
 def table(trials: Sequence[TrialRecord]) -> pd.DataFrame:
-    """A row per trial: how it ended, accuracy and log loss after its longest fit, and what it put over the default."""
+    """A row per trial: how it ended, accuracy and log loss at its highest rung, and its overrides."""
     rows: list[dict[str, Any]] = []
     for trial in trials:
         last = trial.results[-1] if trial.results else {}
@@ -81,8 +88,8 @@ def table(trials: Sequence[TrialRecord]) -> pd.DataFrame:
             {
                 "trial": trial.number,
                 "name": trial.name,
-                "ended": ended(trial),
-                "epochs": last.get("length"),
+                "ended": _ended(trial),
+                "epochs": last.get("epochs"),
                 "accuracy": last.get("accuracy"),
                 "log_loss": last.get("log_loss"),
                 "seconds": sum(result["seconds"] for result in trial.results),
@@ -94,15 +101,42 @@ def table(trials: Sequence[TrialRecord]) -> pd.DataFrame:
 
 
 def confirmation(
-    found: Mapping[Unit, float], candidates: Mapping[str, TrialRecord | None], gains: Mapping[str, Gain]
+    accuracies: Accuracies, candidates: Mapping[str, TrialRecord | None], gains: Mapping[str, Gain]
 ) -> str:
     """A Markdown table: mean accuracy of each candidate, and its gain over the default; empty before any fit."""
-    if not found:
+    if not accuracies:
         return ""
     rows = ["| candidate | fits | mean accuracy | gain over the default (95 %) | what |", "|---|---:|---:|---:|---|"]
     for name, trial in candidates.items():
-        fits = sum(unit.candidate == name for unit in found)
+        fits = sum(fit.candidate == name for fit in accuracies)
         gained = str(gains[name]) if name in gains else ""
-        shown = what(trial) if trial else "params.yaml"
-        rows.append(f"| {name} | {fits} | {mean_accuracy(found, name):.4f} | {gained} | {shown} |")
+        shown = _parameters(trial) if trial else "params.yaml"
+        rows.append(f"| {name} | {fits} | {mean_accuracy(accuracies, name):.4f} | {gained} | {shown} |")
     return "\n".join(rows)
+
+
+def write(
+    folder: Path,
+    model: str,
+    name: str,
+    searched: "optuna.Study",
+    trials: Sequence[TrialRecord],
+    candidates: Mapping[str, TrialRecord | None],
+    accuracies: Accuracies,
+    verdict: Verdict,
+) -> None:
+    """Write report.md, trials.csv and the pictures into `folder`. model, name: of the study."""
+    from digits.tuning.plots import draw_study  # noqa: PLC0415 - Matplotlib and Optuna's importances take seconds
+
+    pictures = draw_study(searched, trials, folder, name)
+    write_atomic(folder / "trials.csv", table(trials).to_csv(index=False, lineterminator="\n"))
+    parts = [
+        f"# Search for `{model}`",
+        f"{verdict.text}.",
+        confirmation(accuracies, candidates, verdict.gains),
+        "A gain is the difference between two fits with the same seed on the same fold. The fold that trials were "
+        "evaluated on is left out.",
+        f"{summary(trials)} ([trials.csv](trials.csv)).",
+        *[f"![{picture.title}]({picture.path.name})" for picture in pictures.values()],
+    ]
+    write_atomic(folder / "report.md", "\n\n".join(part for part in parts if part) + "\n")

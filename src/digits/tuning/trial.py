@@ -1,6 +1,7 @@
-"""One parameter set, fitted for longer and longer as long as it is worth it, each in a process of its own."""
+"""The fits of one trial: one rung after the other, each fit from new weights, all in one subprocess."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, inf
 from pathlib import Path
@@ -15,14 +16,15 @@ from digits.evaluation.metrics import accuracy, log_loss
 from digits.models import FAMILIES
 from digits.training.crossval import PRELOAD, fit
 
-LENGTH = {"cnn": "epochs", "mlp": "max_iter"}  # the parameter that says how long a model of a kind is fitted
+RESOURCE = {"cnn": "epochs", "mlp": "max_iter"}  # the parameter with the number of epochs, by kind of model
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is to be fitted: a model's parameters with `kind`, on which data, for which `lengths` one after the other.
+class Task:
+    """What is fitted and evaluated.
 
-    fold: its images judge, all others but the holdout's teach. threads: of one fit.
+    model: parameters, with `kind`. fold: its valid part evaluates, the other folds train. rungs: epochs of each fit,
+    ascending. threads: of one fit.
     """
 
     data_folder: Path
@@ -30,54 +32,59 @@ class Order:
     normalise: str
     seed: int
     fold: int
-    lengths: tuple[int, ...]
+    rungs: tuple[int, ...]
     threads: int
 
 
-def lengths(longest: int, reduction: int) -> tuple[int, ...]:
-    """Epochs of the rungs, up to `longest`: each rung is about `reduction` times as long as the one below it."""
-    found = {longest}
-    while (shorter := ceil(min(found) / reduction)) < min(found):
-        found.add(shorter)
-    return tuple(sorted(found))
+def rungs(max_epochs: int, reduction_factor: int) -> tuple[int, ...]:
+    """Epochs of the rungs, up to `max_epochs`: each has about `reduction_factor` times those of the one below it."""
+    epochs = [max_epochs]
+    while (lower := ceil(epochs[0] / reduction_factor)) < epochs[0]:
+        epochs.insert(0, lower)
+    return tuple(epochs)
 
 
-def judge_in_subprocess(
-    order: Order, answer: Any, seconds: float, first: float = inf, stop: threading.Event | None = None
+def evaluate_in_subprocess(
+    task: Task,
+    report: Callable[[dict[str, Any]], Any],
+    timeout: float,
+    first_timeout: float = inf,
+    stop: threading.Event | None = None,
 ) -> None:
-    """Fit in a process of its own; answer(result) says after each length whether to go on with the next.
+    """Fit and evaluate a task in a subprocess; report(result) returns after each rung whether to go on to the next.
 
-    result: length, accuracy and log_loss (nats) on the fold's valid part, seconds of fitting and judging, and history,
-    a dictionary per epoch. Every length is a fit from the start, with the whole course of its learning rate, so that
-    its figure is what such a fit is worth. seconds: of all fits at most; first: of the first one; stop: once it is set,
-    none goes on. Raises ProcessDiedError with the cause where it does not come to its end, ProcessTimeoutError
-    where it takes too long.
+    result: epochs; accuracy and log_loss (nats) on the fold's valid part; seconds of fitting and predicting; history, a
+    dictionary per epoch. Each fit runs its learning-rate schedule to the end, so its accuracy is what a fit of so many
+    epochs is worth. timeout: seconds of all fits; first_timeout: of the first one. stop: once it is set, the fit is
+    ended. Raises ProcessDiedError with the cause if a fit dies, ProcessTimeoutError if it takes too long,
+    ProcessStoppedError if it was stopped.
     """
-    run_in_subprocess(_judge, order, answer, seconds, (FAMILIES[order.model["kind"]], *PRELOAD), first, stop)
+    preload = (FAMILIES[task.model["kind"]], *PRELOAD)
+    run_in_subprocess(_evaluate, task, report, timeout, preload, first_timeout, stop)
 
 
-def _judge(order: Order, ask: Send) -> None:
-    data = load_dataset(order.data_folder)
-    rows = data.valid_rows(order.fold)
+def _evaluate(task: Task, report: Send) -> None:
+    data = load_dataset(task.data_folder)
+    rows = data.valid_rows(task.fold)
     images, labels = data.images[rows], data.labels[rows]
-    with threadpool_limits(order.threads):
-        for length in order.lengths:
+    with threadpool_limits(task.threads):
+        for epochs in task.rungs:
             started = perf_counter()
-            model = fit(data, order.fold, shortened(order.model, length), order.normalise, order.seed)
-            found = model.predict_proba(images)
+            model = fit(data, task.fold, with_epochs(task.model, epochs), task.normalise, task.seed)
+            probabilities = model.predict_proba(images)
             result = {
-                "length": length,
-                "accuracy": accuracy(found, labels).value,
-                "log_loss": log_loss(found, labels),
+                "epochs": epochs,
+                "accuracy": accuracy(probabilities, labels).value,
+                "log_loss": log_loss(probabilities, labels),
                 "seconds": perf_counter() - started,
                 "history": getattr(model, "history_", []),
             }
-            if not ask(result):
+            if not report(result):
                 return
 
 
-def shortened(model: dict[str, Any], length: int) -> dict[str, Any]:
-    """A model's parameters for a fit of `length` epochs; a network's least number of steps shrinks alike."""
-    name = LENGTH[model["kind"]]
-    least = {"min_steps": ceil(model["min_steps"] * length / model[name])} if "min_steps" in model else {}
-    return model | least | {name: length}
+def with_epochs(model: dict[str, Any], epochs: int) -> dict[str, Any]:
+    """A model's parameters for a fit of so many epochs; a network's `min_steps` changes by the same factor."""
+    name = RESOURCE[model["kind"]]
+    steps = {"min_steps": ceil(model["min_steps"] * epochs / model[name])} if "min_steps" in model else {}
+    return model | steps | {name: epochs}

@@ -1,4 +1,4 @@
-"""The fits that a search asks for: what the overrides of a trial describe, fitted apart, with limits."""
+"""From the overrides of a trial to its fits: the model they describe, checked, and fitted within limits."""
 
 import threading
 from collections.abc import Callable
@@ -13,97 +13,99 @@ from digits.config import CnnSpec, MlpSpec
 from digits.config.section import overlay
 from digits.data.dataset import Dataset
 from digits.models.architecture import output_size, parse_layers, training_operations
-from digits.tuning.search import Overrides, Result
-from digits.tuning.trial import Order, judge_in_subprocess
+from digits.tuning.records import Overrides, Result
+from digits.tuning.trial import Task, evaluate_in_subprocess
 
 
 @dataclass(frozen=True)
-class Fits:
-    """Fits of a model with this or that laid over its parameters.
+class Evaluator:
+    """Fits a model with overrides of its parameters.
 
-    default: the parameters, settled. normalise: what is used where the overrides do not say. lengths: of the fits of a
-    trial, in epochs. largest: most multiplications of a network, and most seconds of its first fit, in those of the
-    default. timeout: seconds of a trial at most. left: seconds of the budget. usual: seconds of the default's first
-    fit, infinite where they are not known yet. stopped: once it is set, no fit goes on. seconds: hears how long each
-    trial and each single fit was fitted.
+    default: the parameters, with a value for every `auto`. normalise: used unless the overrides have another. rungs:
+    epochs of the fits of a trial, ascending. max_cost: most multiplications of a network, and most seconds of its first
+    fit, as multiples of the default's. timeout: seconds of a trial. seconds_left: of the budget. default_seconds: of
+    the default's first fit, infinite until it was measured. stop: once it is set, running fits are ended. seconds: of
+    fitting, appended to by each trial and each full fit.
     """
 
     data: Dataset
     default: dict[str, Any]
     normalise: str
-    lengths: tuple[int, ...]
-    largest: float
+    rungs: tuple[int, ...]
+    max_cost: float
     timeout: float
-    left: Callable[[], float]
-    usual: Callable[[], float]
-    stopped: threading.Event
+    seconds_left: Callable[[], float]
+    default_seconds: Callable[[], float]
+    stop: threading.Event
     seconds: list[float] = field(default_factory=list)
 
-    def judge(self, overrides: Overrides, seed: int, fold: int, answer: Callable[[Result], bool]) -> None:
-        """One trial; answer(result) says after each fit whether a longer one is wanted.
+    def evaluate(self, overrides: Overrides, seed: int, fold: int, report: Callable[[Result], bool]) -> None:
+        """Fit one trial; report(result) returns after each fit whether to go on to the next rung.
 
-        Raises ValueError where the overrides are no model, too large or too slow, ProcessDiedError where a fit dies.
+        Raises ValueError if the overrides are no model, too large or too slow, ProcessDiedError if a fit dies.
         """
         results: list[Result] = []
 
-        def count(result: Result) -> bool:
+        def keep(result: Result) -> bool:
             results.append(result)
-            return answer(result)
+            return report(result)
 
-        first = self.largest * self.usual()
+        first_timeout = self.max_cost * self.default_seconds()
         try:
-            self._fit(overrides, seed, fold, self.lengths, count, first)
+            self._fit(overrides, seed, fold, self.rungs, keep, first_timeout)
         except ProcessTimeoutError:
-            if results or first > self.timeout or self.left() <= 0:
+            if results or first_timeout > self.timeout or self.seconds_left() <= 0:
                 raise
-            cause = f"a first fit of more than {first:.0f} s, {self.largest:g} times the default's"
+            cause = f"a first fit of more than {first_timeout:.0f} s, {self.max_cost:g} times the default's"
             raise ValueError(cause) from None
 
-    def full(self, overrides: Overrides, seed: int, fold: int) -> Result:
-        """One fit of the full length. Raises as `judge` does."""
-        found: list[Result] = []
-        self._fit(overrides, seed, fold, self.lengths[-1:], found.append, inf)
-        return found[0]
+    def fit_full(self, overrides: Overrides, seed: int, fold: int) -> Result:
+        """One fit of the highest rung. Raises what `evaluate` does."""
+        results: list[Result] = []
+        self._fit(overrides, seed, fold, self.rungs[-1:], results.append, inf)
+        return results[0]
 
     def _fit(
         self,
         overrides: Overrides,
         seed: int,
         fold: int,
-        fits: tuple[int, ...],
-        answer: Callable[[Result], Any],
-        first: float,
+        rungs: tuple[int, ...],
+        report: Callable[[Result], Any],
+        first_timeout: float,
     ) -> None:
         model, normalise = self._model(overrides)
-        log.info("fold %d, seed %d, %s epochs, normalise %s: %s", fold, seed, fits, normalise, model)
-        order = Order(self.data.folder, model, normalise, seed, fold, fits, model.get("threads", 1))
-        fitted: list[float] = []
+        log.info("fold %d, seed %d, %s epochs, normalise %s: %s", fold, seed, rungs, normalise, model)
+        task = Task(self.data.folder, model, normalise, seed, fold, rungs, model.get("threads", 1))
+        seconds: list[float] = []
 
         def count(result: Result) -> Any:
-            fitted.append(result["seconds"])
-            return answer(result)
+            seconds.append(result["seconds"])
+            return report(result)
 
         started = monotonic()
         try:
-            judge_in_subprocess(order, count, min(self.timeout, max(self.left(), 1.0)), first, self.stopped)
+            evaluate_in_subprocess(
+                task, count, min(self.timeout, max(self.seconds_left(), 1.0)), first_timeout, self.stop
+            )
         except ProcessDiedError:
-            fitted.append(monotonic() - started - sum(fitted))
+            seconds.append(monotonic() - started - sum(seconds))
             raise
         finally:
-            self.seconds.append(sum(fitted))
+            self.seconds.append(sum(seconds))
 
     def _model(self, overrides: Overrides) -> tuple[dict[str, Any], str]:
-        """Parameters and normalisation. Raises ValueError where they are no model, or too large."""
+        """Parameters and normalisation. Raises ValueError if they are no model, or too large."""
         model = overlay(self.default, {name: value for name, value in overrides.items() if name != "normalise"})
         normalise = overrides.get("normalise", self.normalise)
         if self.default["kind"] == "mlp":
             return MlpSpec.model_validate(model).model_dump(mode="json"), normalise
         spec = CnnSpec.model_validate(model)
         output_size(parse_layers(spec.layers), self.data.image_shape)
-        size, usual = (
+        size, default_size = (
             training_operations(parse_layers(layers), self.data.image_shape, self.data.classes)
             for layers in (spec.layers, self.default["layers"])
         )
-        if size > self.largest * usual:
-            raise ValueError(f"{size / usual:.1f} times the multiplications of the default")
+        if size > self.max_cost * default_size:
+            raise ValueError(f"{size / default_size:.1f} times the multiplications of the default")
         return spec.model_dump(mode="json"), normalise

@@ -80,9 +80,9 @@ def _fashion(context: Context) -> Dataset | None:
 
 
 def _draw(rows: dict[str, Row], context: Context) -> "dict[str, Picture]":
-    from digits.replication.plots import draw_study  # noqa: PLC0415 - Matplotlib takes a second
+    from digits.replication.plots import draw_recipes  # noqa: PLC0415 - Matplotlib takes a second
 
-    return draw_study(rows, context.data, context.paths.runs / "recipes", context.paths.reports / "recipes")
+    return draw_recipes(rows, context.data, context.paths.runs / "recipes", context.paths.reports / "recipes")
 
 
 def _report(rows: dict[str, Row], data: Dataset, pictures: "dict[str, Picture]") -> str:

@@ -1,0 +1,112 @@
+"""Records of trials, read from Optuna's database as plain values."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+_PER_NAT = 1e-6  # of log loss, taken from the accuracy: it decides ties and nothing else, an image being worth more
+_NEVER = datetime(1970, 1, 1)
+STARTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+Overrides = dict[str, Any]  # parameters that differ from the default's, and `normalise`
+Result = dict[str, Any]  # of one fit: digits.tuning.trial says what is in it
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial that has ended.
+
+    name: of a trial that was enqueued; "" for one that was drawn. results: of its fits, lowest rung first, without
+    their histories. history: of the last fit, a dictionary per epoch. full: whether it was fitted at the highest rung.
+    failed: whether a fit died. cause: why it ended early, if the parameters or a fit were the reason; else "".
+    """
+
+    number: int
+    name: str
+    overrides: Overrides
+    results: tuple[Result, ...]
+    history: tuple[dict[str, float], ...]
+    full: bool
+    failed: bool
+    cause: str
+
+    @property
+    def optimizer(self) -> str:
+        """Name of the optimizer; "" if it is the default's."""
+        optimizer = self.overrides.get("optimizer", "")
+        return optimizer if isinstance(optimizer, str) else str(optimizer.get("name", ""))
+
+    @property
+    def value(self) -> float:
+        """Objective value at the highest rung of this trial; -inf without any fit."""
+        return objective_value(self.results[-1]) if self.results else float("-inf")
+
+
+def objective_value(result: Result) -> float:
+    """The value that is maximised: the accuracy, and between equal accuracies the smaller log loss."""
+    return float(result["accuracy"] - _PER_NAT * min(result["log_loss"], 1.0))
+
+
+def to_json(overrides: Overrides) -> str:
+    """The overrides as text that is the same for the same overrides."""
+    return json.dumps(overrides, sort_keys=True)
+
+
+def trial_record(trial: FrozenTrial, rungs: Sequence[int]) -> TrialRecord:
+    """The record of a trial that has ended. rungs: epochs of each rung."""
+    attributes = trial.user_attrs
+    results = tuple(attributes.get("results", ()))
+    return TrialRecord(
+        number=trial.number,
+        name=attributes.get("name", ""),
+        overrides=json.loads(attributes.get("overrides", "{}")),
+        results=results,
+        history=tuple(attributes.get("history", ())),
+        full=len(results) == len(rungs),
+        failed=trial.state == TrialState.FAIL,
+        cause=attributes.get("cause", ""),
+    )
+
+
+def finished_trials(study: optuna.Study, rungs: Sequence[int]) -> list[TrialRecord]:
+    """All trials that have ended, without repeats and without those that were killed with their command."""
+    return [
+        trial_record(trial, rungs)
+        for trial in study.get_trials(deepcopy=False, states=FINISHED)
+        if "repeats" not in trial.user_attrs and (trial.state != TrialState.FAIL or "cause" in trial.user_attrs)
+    ]
+
+
+def started_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """All trials that are running or have ended, without those that were killed with their command."""
+    trials = study.get_trials(deepcopy=False)
+    return [trial for trial in trials if trial.state in STARTED or "cause" in trial.user_attrs]
+
+
+def first_fit_seconds(study: optuna.Study) -> float:
+    """Median duration of the fits at the lowest rung; 0 if there is none yet."""
+    trials = study.get_trials(deepcopy=False, states=STARTED)
+    fitted = [trial for trial in trials if trial.user_attrs.get("results") and "repeats" not in trial.user_attrs]
+    return median(trial.user_attrs["results"][0]["seconds"] for trial in fitted) if fitted else 0.0
+
+
+def spent_seconds(studies: Sequence[optuna.Study], now: datetime) -> float:
+    """Seconds in which at least one trial of `studies` ran on any machine, without those of killed commands."""
+    spans = sorted(
+        (trial.datetime_start, trial.datetime_complete or now)
+        for study in studies
+        for trial in started_trials(study)
+        if trial.datetime_start
+    )
+    total, reached = 0.0, _NEVER
+    for start, end in spans:
+        total += max(0.0, (end - max(start, reached)).total_seconds())
+        reached = max(reached, end)
+    return total

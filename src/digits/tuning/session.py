@@ -1,0 +1,235 @@
+"""One command's work on a study: search, confirm, decide, report, within the budget."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from math import inf
+from pathlib import Path
+from statistics import median
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import joblib
+
+from digits.common.console import Bar, Console
+from digits.config import Params
+from digits.data.dataset import Dataset
+from digits.models.search_space import narrow_space, values_inside
+from digits.training.device import Device
+from digits.training.tuned import TUNED, Study
+from digits.tuning import report
+from digits.tuning.confirmation import confirm, confirmed_accuracies, open_confirmation
+from digits.tuning.records import Overrides, Result, TrialRecord, finished_trials, spent_seconds
+from digits.tuning.search import search
+from digits.tuning.storage import open_storage
+from digits.tuning.study import SearchPlan, open_study
+from digits.tuning.trial import RESOURCE, rungs
+from digits.tuning.trial_fits import Evaluator
+from digits.tuning.verdict import DEFAULT, Accuracies, CandidateFit, decide, mean_accuracy
+
+if TYPE_CHECKING:
+    import optuna
+
+SEARCH_FOLD = 0  # trials are evaluated on this fold; gains are computed from the others
+
+Candidates = dict[str, TrialRecord | None]  # by name: the default, which has no trial, then the finalists
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is decided before the first trial.
+
+    default: parameters of the model, with a value for every `auto` and this command's share of the cores. workers: fits
+    in parallel. device_line: what they are computed with, for people; "" if that is scikit-learn.
+    """
+
+    default: dict[str, Any]
+    plan: SearchPlan
+    workers: int
+    device_line: str = ""
+
+
+def make_setup(params: Params, device: Callable[[], Device]) -> Setup:
+    """The setup that the params ask for. device: called for networks only, because it may load TensorFlow."""
+    tune = params.tune
+    workers = tune.workers or min(2, joblib.cpu_count())  # on two cores, two fits in parallel get more done than one
+    if tune.model != "train":
+        default = params.baseline.models[tune.model].model_dump(mode="json")
+        return Setup(default, _plan(params, default, {}, {}), workers)
+    if not tune.workers and device().gpus:
+        workers = 1
+    default = device().resolve(params.train.spec).model_dump(mode="json")
+    default |= {"threads": max(1, default["threads"] // workers)}
+    return Setup(
+        default, _plan(params, default, tune.enqueue, tune.initial_point), workers, device().description(default)
+    )
+
+
+def _plan(
+    params: Params, default: dict[str, Any], enqueue: dict[str, Overrides], initial_point: dict[str, Any]
+) -> SearchPlan:
+    tune, kind = params.tune, default["kind"]
+    space = narrow_space(kind, tune.space)
+    return SearchPlan(
+        kind=kind,
+        space=space,
+        enqueue={DEFAULT: {}, **enqueue},
+        initial_point=values_inside(space, initial_point),
+        rungs=rungs(tune.max_epochs or default[RESOURCE[kind]], tune.reduction_factor),
+        reduction_factor=tune.reduction_factor,
+        seed=tune.seed,
+        n_trials=tune.n_trials,
+    )
+
+
+@dataclass(frozen=True)
+class Session:
+    """A study that is open for work. searched, confirmation: its two parts. stop: set when the user interrupts it."""
+
+    params: Params
+    data: Dataset
+    setup: Setup
+    searched: "optuna.Study"
+    confirmation: "optuna.Study"
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def trials(self) -> list[TrialRecord]:
+        """All trials that have ended, on any machine."""
+        return finished_trials(self.searched, self.setup.plan.rungs)
+
+    def candidates(self) -> Candidates:
+        """The default and the finalists."""
+        finalists = [trial for trial in report.furthest(self.trials()) if trial.overrides]
+        named = {trial.name or f"trial-{trial.number}": trial for trial in finalists[: self.params.tune.finalists]}
+        return {DEFAULT: None, **named}
+
+    def seconds_left(self) -> float:
+        """Of the budget; 0 after an interruption."""
+        if self.stop.is_set():
+            return 0.0
+        return self.params.tune.budget * 60 - spent_seconds([self.searched, self.confirmation], datetime.now())
+
+    def seconds_to_search(self) -> float:
+        """Until the confirmation must begin, which gets up to half of the budget."""
+        tune, folds = self.params.tune, self.data.fold_count
+        fits = folds * (1 + tune.finalists) + 2 * folds * (tune.seeds - 1)
+        return self.seconds_left() - min(fits * self.full_seconds() / self.setup.workers, tune.budget * 60 / 2)
+
+    def full_seconds(self) -> float:
+        """Median duration of the fits at the highest rung; 0 if there is none yet."""
+        seconds = [trial.results[-1]["seconds"] for trial in self.trials() if trial.full]
+        return median(seconds) if seconds else 0.0
+
+    def default_seconds(self) -> float:
+        """Of the default's first fit; infinite until its trial has ended."""
+        seconds = (trial.results[0]["seconds"] for trial in self.trials() if trial.name == DEFAULT and trial.results)
+        return next(seconds, inf)
+
+    def evaluator(self) -> Evaluator:
+        """What fits the trials, with the limits of this session."""
+        return Evaluator(
+            data=self.data,
+            default=self.setup.default,
+            normalise=self.params.data.normalise,
+            rungs=self.setup.plan.rungs,
+            max_cost=self.params.tune.max_cost,
+            timeout=self.params.tune.trial_timeout,
+            seconds_left=self.seconds_left,
+            default_seconds=self.default_seconds,
+            stop=self.stop,
+        )
+
+
+def tune(
+    study: Study, params: Params, data: Dataset, device: Callable[[], Device], console: Console, reports: Path
+) -> None:
+    """Use up the budget; write best.yaml of the study, and the report into `reports`.
+
+    device: called for networks only. Interrupted, it ends the running fits at once; the next command runs them again.
+    """
+    setup = make_setup(params, device)
+    study.folder.mkdir(parents=True, exist_ok=True)
+    storage = open_storage(params.tune.storage or f"sqlite:///{study.file}")
+    searched = open_study(storage, study.name, setup.plan, shared=params.tune.storage is not None)
+    session = Session(params, data, setup, searched, open_confirmation(storage, f"{study.name}-confirmed"))
+    evaluator, started = session.evaluator(), monotonic()
+    if setup.device_line:
+        console.say(f"{setup.device_line}, trials in parallel: {setup.workers}")
+    left = session.seconds_left() / 60
+    console.say(f"up to {params.tune.budget:g} minutes, {left:.1f} of them left; {study.folder}")
+    console.say(report.header())
+    with ThreadPoolExecutor(1) as pool:  # Optuna would wait for its trials before it lets an interruption through
+        working = pool.submit(_search_and_confirm, session, evaluator, console)
+        try:
+            candidates = working.result()
+        except KeyboardInterrupt:
+            session.stop.set()
+            raise
+    trials, accuracies = session.trials(), confirmed_accuracies(session.confirmation)
+    verdict = decide(accuracies, [*candidates], SEARCH_FOLD)
+    winner = candidates[verdict.winner] if verdict.winner else None
+    measured = _measured(session, accuracies, verdict.winner) if winner else {}
+    study.save(winner.overrides if winner else {}, verdict.text, measured)
+    console.say(verdict.text)
+    report.write(reports, params.tune.model, study.name, searched, trials, candidates, accuracies, verdict)
+    busy = sum(evaluator.seconds) / ((monotonic() - started) * setup.workers)
+    console.say(f"{report.summary(trials)}; {1 - busy:.1%} of the time was no fit")
+
+
+def _search_and_confirm(session: Session, evaluator: Evaluator, console: Console) -> Candidates:
+    tune, setup = session.params.tune, session.setup
+
+    def evaluate(overrides: Overrides, report_result: Callable[[Result], bool]) -> None:
+        evaluator.evaluate(overrides, session.params.train.seed, SEARCH_FOLD, report_result)
+
+    with console.bar("tune", session.seconds_left() / 60, "minutes") as bar:
+        progress = _Progress(bar)
+
+        def after_trial(trial: TrialRecord) -> None:
+            best = next(iter(report.best_of(session.trials())), None)
+            console.say(report.line(trial, best, session.seconds_to_search()))
+            progress.update(f"best {best.value:.4f}" if best else "")
+
+        def after_fit(fit: CandidateFit, accuracy: float) -> None:
+            progress.update(f"confirming {fit.candidate}, fold {fit.fold + 1}: {accuracy:.4f}")
+
+        search(session.searched, setup.plan, evaluate, session.seconds_to_search, setup.workers, after_trial)
+        candidates = session.candidates()
+        if len(candidates) > 1:
+            confirm(
+                session.confirmation,
+                {name: trial.overrides if trial else {} for name, trial in candidates.items()},
+                range(tune.seed, tune.seed + tune.seeds),
+                range(session.data.fold_count),
+                evaluator.fit_full,
+                session.seconds_left,
+                setup.workers,
+                after_fit,
+                session.full_seconds(),
+            )
+    return candidates
+
+
+class _Progress:
+    """A bar of minutes that follows the clock."""
+
+    def __init__(self, bar: Bar):
+        self._bar, self._seen = bar, monotonic()
+
+    def update(self, note: str) -> None:
+        now = monotonic()
+        self._bar.advance((now - self._seen) / 60, note)
+        self._seen = now
+
+
+def _measured(session: Session, accuracies: Accuracies, winner: str | None) -> dict[str, dict[str, float]]:
+    """Accuracy of a network on the competition's images, as train.measured_accuracy in params.yaml.
+
+    The search fold is left out, because it flatters what was chosen on it.
+    """
+    if session.params.tune.model != "train" or session.data.practice or winner is None:
+        return {}
+    others = {fit: value for fit, value in accuracies.items() if fit.fold != SEARCH_FOLD}
+    return {session.params.competition.slug: {TUNED: round(mean_accuracy(others, winner), 4)}}

@@ -1,0 +1,112 @@
+"""A study in its database: opened, filled with its first trials, and repaired after a command was killed."""
+
+import os
+import platform
+import warnings
+from dataclasses import dataclass
+from typing import Any
+from zlib import crc32
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage
+from optuna.trial import TrialState
+
+from digits.models.search_space import Space
+from digits.tuning.records import Overrides, started_trials, to_json
+from digits.tuning.storage import fail_stale_trials, requeue
+
+_RANDOM_TRIALS = 10  # trials drawn at random before the sampler learns from them
+_INITIAL_POINT = "the start"  # marks the trial in the queue; no name of a trial, because these have no blanks
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """What is searched and how.
+
+    kind: of model. enqueue: overrides by name, run before any trial is drawn. initial_point: values of dimensions of
+    the space, for the first trial that is drawn. rungs: epochs of the rungs, ascending. reduction_factor: one trial in
+    so many is promoted to the next rung. n_trials: at most; None: any number.
+    """
+
+    kind: str
+    space: Space
+    enqueue: dict[str, Overrides]
+    initial_point: dict[str, Any]
+    rungs: tuple[int, ...]
+    reduction_factor: int
+    seed: int
+    n_trials: int | None
+
+
+def open_study(storage: BaseStorage, name: str, plan: SearchPlan, shared: bool) -> optuna.Study:
+    """The study of that name, created if it does not exist. shared: whether several machines work on it."""
+    # The pruner compares a trial with all others of the same rung. Hyperband's brackets would start half of the trials
+    # on higher rungs, which costs more than it finds within an hour or two.
+    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=plan.reduction_factor)
+    study = optuna.create_study(
+        storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
+    )
+    _enqueue_first(study, plan)
+    requeue_killed(study)
+    # from the same seed the sampler would draw what it has drawn before, or what another machine draws
+    offset = crc32(driver().encode()) if shared else 0
+    study.sampler = _sampler((plan.seed + len(started_trials(study)) + offset) % 2**32)
+    return study
+
+
+def _enqueue_first(study: optuna.Study, plan: SearchPlan) -> None:
+    """Enqueue the first trials that are not in the queue yet: the command that began with it may have been killed.
+
+    Two machines may enqueue the same trial at the same time; `search` runs it once.
+    """
+    queued = {trial.user_attrs.get("queued") for trial in study.get_trials(deepcopy=False)}
+    for name, overrides in plan.enqueue.items():
+        if name not in queued:
+            study.enqueue_trial({}, user_attrs={"queued": name, "name": name, "overrides": to_json(overrides)})
+    if plan.initial_point and _INITIAL_POINT not in queued:
+        study.enqueue_trial(plan.initial_point, user_attrs={"queued": _INITIAL_POINT})
+
+
+def _sampler(seed: int) -> optuna.samplers.BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # of `group`, which conditional dimensions need
+        return optuna.samplers.TPESampler(
+            n_startup_trials=_RANDOM_TRIALS, multivariate=True, group=True, constant_liar=True, seed=seed
+        )
+
+
+def requeue_killed(study: optuna.Study) -> None:
+    """Enqueue again, with their parameters, the trials that were running when their command was killed.
+
+    Those of this machine are recognised by their process. Those of other machines follow when their heartbeat has
+    stopped for digits.tuning.storage.GRACE; until then their time counts.
+    """
+    fail_stale_trials(study)
+    for trial in study.get_trials(states=(TrialState.RUNNING,)):
+        if _is_orphan(trial.user_attrs.get("driver", "")):
+            study.tell(trial.number, state=TrialState.FAIL)
+    trials = study.get_trials(deepcopy=False)
+    requeued = {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
+    for trial in trials:
+        if trial.state == TrialState.FAIL and "cause" not in trial.user_attrs and trial.number not in requeued:
+            requeue(study, trial)
+
+
+def driver() -> str:
+    """Name of this machine and id of this process, which a trial is marked with while it runs."""
+    return f"{platform.node()} {os.getpid()}"
+
+
+def _is_orphan(driver: str) -> bool:
+    """Whether a trial's driver was a process of this machine that has ended."""
+    node, _, pid = driver.rpartition(" ")
+    if node != platform.node() or not pid:
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False

@@ -1,0 +1,115 @@
+"""The confirmation: which fits are made, and what an interruption or another machine changes."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from digits.common.processes import ProcessDiedError
+from digits.tuning.confirmation import confirm, confirmed_accuracies, missing_fits, open_confirmation
+from digits.tuning.storage import open_storage
+from digits.tuning.verdict import CandidateFit, leader
+from toy_search import Evaluation, plan, result, run_search
+
+CANDIDATES = ["default", "a", "b"]
+
+
+def test_all_candidates_are_confirmed_on_all_folds_then_the_best_from_further_seeds() -> None:
+    accuracies: dict[CandidateFit, float] = {}
+    first = missing_fits(accuracies, CANDIDATES, [7, 8], [0, 1, 2])
+    assert first == [CandidateFit(7, fold, candidate) for fold in range(3) for candidate in CANDIDATES]
+    accuracies |= {fit: {"default": 0.5, "a": 0.6, "b": 0.7}[fit.candidate] for fit in first}
+    assert leader(accuracies, CANDIDATES) == "b"
+    rest = missing_fits(accuracies, CANDIDATES, [7, 8], [0, 1, 2])
+    assert rest == [CandidateFit(8, fold, candidate) for fold in range(3) for candidate in ("default", "b")]
+    assert missing_fits(accuracies | dict.fromkeys(rest, 0.5), CANDIDATES, [7, 8], [0, 1, 2]) == []
+
+
+def test_no_further_seeds_for_what_is_not_ahead_of_the_default() -> None:
+    first = missing_fits({}, CANDIDATES, [7, 8], [0, 1, 2])
+    behind = {fit: {"default": 0.7, "a": 0.6, "b": 0.7}[fit.candidate] for fit in first}
+    assert missing_fits(behind, CANDIDATES, [7, 8], [0, 1, 2]) == []
+
+
+def test_a_confirmation_goes_on_where_it_was_and_drops_what_dies(tmp_path: Path) -> None:
+    fits: list[CandidateFit] = []
+
+    def fit(overrides: dict[str, Any], seed: int, fold: int) -> dict[str, Any]:
+        fits.append(CandidateFit(seed, fold, overrides["name"]))
+        if overrides["name"] == "b":
+            raise ProcessDiedError("no memory")
+        if len(fits) == 4:
+            raise KeyboardInterrupt
+        return result(0.95 if overrides["name"] == "a" else 0.9, 16)
+
+    overrides = {name: {"name": name} for name in CANDIDATES}
+
+    def again() -> dict[CandidateFit, float]:
+        study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
+        confirm(study, overrides, [7, 8], [0, 1], fit, lambda: 1e6, 1, lambda *_: None)
+        return confirmed_accuracies(study)
+
+    with pytest.raises(KeyboardInterrupt):
+        again()
+    accuracies = again()
+    assert {fit.candidate for fit, value in accuracies.items() if value == 0} == {"b"}
+    assert sum(fit.candidate == "default" for fit in accuracies) == 4  # two folds, two seeds
+    assert max(Counter(fits).values()) == 2 and sum(Counter(fits).values()) == len(accuracies) + 1
+
+
+def test_a_confirmation_forgets_former_finalists_and_shares_its_queue(tmp_path: Path) -> None:
+    study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
+    for fit_of in ([7, 0, "former"], [7, 0, "default"]):
+        study.enqueue_trial({}, user_attrs={"fit": json.dumps(fit_of)})
+    fitted: list[str] = []
+
+    def fit(overrides: dict[str, Any], seed: int, fold: int) -> dict[str, Any]:
+        fitted.append(overrides["name"])
+        if len(fitted) == 1:  # another machine takes what waits here
+            while any(trial.state == TrialState.WAITING for trial in study.trials):
+                taken = study.ask()
+                if json.loads(taken.user_attrs["fit"])[2] == "former":
+                    study.tell(taken, state=TrialState.PRUNED)
+                else:
+                    study.tell(taken, 0.9)
+        return result(0.9, 16)
+
+    confirm(study, {name: {"name": name} for name in CANDIDATES[:2]}, [7], [0, 1], fit, lambda: 1e6, 1, lambda *_: None)
+    assert set(confirmed_accuracies(study)) == {
+        CandidateFit(7, fold, name) for fold in (0, 1) for name in CANDIDATES[:2]
+    }
+    assert set(fitted) <= {"default", "a"}
+    again = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
+    assert not [trial for trial in again.trials if trial.state == TrialState.WAITING]
+
+
+def test_what_the_end_of_the_time_cuts_is_not_taken_for_a_failure(tmp_path: Path) -> None:
+    left = [10.0]
+
+    def dies(*_: Any) -> Any:
+        left[0] = 0.0
+        raise ProcessDiedError("took longer than 1 s")
+
+    study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
+    candidates: dict[str, Any] = {"default": {}, "a": {}}
+    confirm(study, candidates, [7], [0, 1], dies, lambda: left[0], 1, lambda *_: None)
+    assert confirmed_accuracies(study) == {}
+    confirm(study, candidates, [7], [0, 1], lambda *_: result(0.9, 16), lambda: 1e6, 1, lambda *_: None)
+    assert set(confirmed_accuracies(study).values()) == {0.9} and len(confirmed_accuracies(study)) == 4
+    left[0] = 10.0
+    (tmp_path / "search").mkdir()
+    assert run_search(tmp_path / "search", dies, plan(n_trials=None), seconds_left=lambda: left[0]) == []
+    evaluate = Evaluation()
+    again = run_search(tmp_path / "search", evaluate, plan(n_trials=2))
+    assert "default" in {trial.name for trial in again} and evaluate.evaluated
+
+
+def test_no_time_is_enough_for_a_fit_that_is_expected_to_take_longer(tmp_path: Path) -> None:
+    study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
+    candidates: dict[str, Any] = {"default": {}, "a": {}}
+    confirm(
+        study, candidates, [7], [0], lambda *_: pytest.fail("a fit was begun"), lambda: 9.0, 1, lambda *_: None, 10.0
+    )

@@ -1,0 +1,71 @@
+"""A database that is away for a while."""
+
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+from sqlalchemy.exc import OperationalError
+
+from digits.common.errors import UserError
+from digits.tuning import storage
+from digits.tuning.storage import open_storage
+
+AWAY = OperationalError("SELECT 1", {}, Exception("the server closed\nthe connection"))
+
+
+@pytest.fixture
+def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> optuna.Study:
+    """With one trial that is running."""
+    monkeypatch.setattr(storage, "_PAUSE", 0.0)
+    study = optuna.create_study(storage=open_storage(f"sqlite:///{tmp_path / 'study.db'}"))
+    study.ask()
+    return study
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception, times: int, carried_out: bool) -> None:
+    """Let the first calls of a method of the database fail, before or after they are carried out."""
+    method, left = getattr(RDBStorage, name), [times]
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if left[0] and carried_out:
+            method(*args, **kwargs)
+        if left[0]:
+            left[0] -= 1
+            raise error
+        return method(*args, **kwargs)
+
+    monkeypatch.setattr(RDBStorage, name, call)
+
+
+@pytest.mark.parametrize("error", [AWAY, StorageInternalError("commit")])
+@pytest.mark.parametrize("name", ["_get_trials", "set_trial_state_values", "record_heartbeat", "create_new_study"])
+def test_every_call_waits_until_the_database_is_back(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception
+) -> None:
+    failing(monkeypatch, name, error, times=3, carried_out=False)
+    [trial] = study.trials
+    study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
+    study.tell(trial.number, 0.5)
+    assert study.trials[0].state == TrialState.COMPLETE and study.best_value == 0.5
+    assert optuna.create_study(storage=study._storage, study_name="other").trials == []
+
+
+def test_a_lost_answer_is_no_error(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The repeated call finds a trial that has ended; a call that was not repeated is refused."""
+    failing(monkeypatch, "set_trial_state_values", AWAY, times=1, carried_out=True)
+    study.tell(0, 0.5)
+    assert study.trials[0].state == TrialState.COMPLETE
+    with pytest.raises(UpdateFinishedTrialError):
+        study._storage.set_trial_user_attr(study.trials[0]._trial_id, "key", 1)
+
+
+def test_a_database_that_stays_away_is_a_line(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "PATIENCE", 0.0)
+    failing(monkeypatch, "_get_trials", AWAY, times=10_000, carried_out=False)
+    message = "^the study's database does not answer: the server closed the connection$"
+    with pytest.raises(UserError, match=message):
+        _ = study.trials

@@ -1,0 +1,198 @@
+"""A study in its database: its first trials, what a killed command costs, and machines that share it."""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from copy import copy
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import create_engine, text
+
+from digits.common.files import write_atomic
+from digits.tuning.records import finished_trials, spent_seconds
+from digits.tuning.search import search
+from digits.tuning.storage import open_storage
+from digits.tuning.study import open_study
+from toy_search import ENQUEUED, PAUSE, RUNGS, Evaluation, plan, run_search
+from toys import ROOT
+
+DRIVER = ROOT / "tests" / "toy_search.py"
+Driver = Callable[..., "subprocess.Popen[str]"]
+
+
+def test_first_trials_that_were_not_all_queued_are_queued_by_the_next(tmp_path: Path) -> None:
+    """As after a kill in the middle of it; and what two machines queue is run once."""
+    storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    study = optuna.create_study(storage=storage, study_name="test", direction="maximize")
+    study.enqueue_trial({}, user_attrs={"queued": "default", "name": "default", "overrides": "{}"})
+    evaluate = Evaluation()
+    assert [trial.name for trial in run_search(tmp_path, evaluate, plan(n_trials=3))] == ["default", "wide", ""]
+    study.enqueue_trial({}, user_attrs={"name": "wide", "overrides": '{"hidden_layer_sizes": [512]}'})
+    run_search(tmp_path, evaluate, plan(n_trials=5))
+    assert Counter(map(str, evaluate.evaluated))[str(ENQUEUED["wide"])] == 1
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[Driver]:
+    """Starts a command that searches in the database at a URL, until the seconds in tmp_path/budget are spent.
+
+    by_step: whether each of its trials waits for a line of standard input.
+    """
+    started: list[subprocess.Popen[str]] = []
+    (tmp_path / "budget").write_text("inf")
+
+    def start(url: str, by_step: bool) -> "subprocess.Popen[str]":
+        command = [sys.executable, str(DRIVER), url, str(tmp_path / "budget")]
+        stdin = subprocess.PIPE if by_step else subprocess.DEVNULL
+        started.append(subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, text=True))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def step(process: "subprocess.Popen[str]", trials: int) -> None:
+    """Let so many trials end, and wait until the next has begun."""
+    assert process.stdin and process.stdout and process.stdout.readline() == "trial\n"
+    for _ in range(trials):
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "trial\n"
+
+
+def overrides(trials: list[Any]) -> Counter[str]:
+    """How often each parameter set was tried."""
+    return Counter(str(sorted(trial.overrides.items())) for trial in trials)
+
+
+def test_a_killed_search_goes_on_and_runs_again_what_was_cut(tmp_path: Path, driver: Driver) -> None:
+    """SIGKILL in the middle of a trial: its parameters are tried again, and nothing else is."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    process = driver(url, by_step=True)
+    step(process, 3)
+    process.kill()
+    process.wait()
+    before = optuna.load_study(study_name="test", storage=url).trials
+    [cut] = [trial for trial in before if trial.state == TrialState.RUNNING]
+    evaluate = Evaluation()
+    study = open_study(open_storage(url), "test", plan(n_trials=12), shared=False)
+    search(study, plan(n_trials=12), evaluate, lambda: 1e6, 1, lambda _: None)
+    assert study.trials[cut.number].state == TrialState.FAIL
+    trials = finished_trials(study, RUNGS)
+    assert len(trials) == 12 and max(overrides(trials).values()) == 1
+    [again] = [trial for trial in study.trials if trial.system_attrs.get("retry_history") == [cut.number]]
+    assert again.user_attrs["overrides"] == cut.user_attrs["overrides"]
+    assert evaluate.evaluated[0] == next(trial.overrides for trial in trials if trial.number == again.number)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[str], str]]:
+    """A PostgreSQL server of our own; called with a command of pg_ctl, it runs that and returns the server's URL."""
+    found = [Path(path).parent for path in (shutil.which("initdb"),) if path and shutil.which("pg_ctl")]
+    found += [path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))]
+    if not found:
+        pytest.skip("PostgreSQL's initdb and pg_ctl are not installed here, as by: apt-get install postgresql")
+    # not below tmp_path, which every start of pytest closes to all users but its own
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    account: dict[str, Any] = {"user": "postgres", "group": "postgres"} if os.geteuid() == 0 else {}
+    if account:  # the server refuses to run as root
+        shutil.chown(folder, "postgres", "postgres")
+
+    def call(program: str, *options: str) -> None:
+        command = [str(found[0] / program), "-D", str(folder / "data"), *options]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, **account)
+
+    def control(command: str) -> str:
+        # reached by a file in its folder alone, and by no port that another program may have
+        options = ["-o", f"-k {folder} -c listen_addresses=''"] if command != "stop" else []
+        call("pg_ctl", "-w", "-l", str(folder / "log"), "-m", "fast", *options, command)
+        return f"postgresql+psycopg://digits@/postgres?host={folder}"
+
+    call("initdb", "-U", "digits", "-A", "trust")
+    control("start")
+    yield control
+    control("stop")
+    shutil.rmtree(folder)
+
+
+def spent_before(trials: list[FrozenTrial], moment: datetime) -> float:
+    """Seconds of the budget that were spent by then."""
+    begun = [copy(trial) for trial in trials if trial.datetime_start and trial.datetime_start < moment]
+    for trial in begun:
+        trial.datetime_complete = min(trial.datetime_complete or moment, moment)
+    study: Any = SimpleNamespace(get_trials=lambda deepcopy: begun)
+    seconds: float = spent_seconds([study], moment)
+    return seconds
+
+
+def test_three_machines_share_a_search_its_budget_and_a_database_that_is_restarted(
+    tmp_path: Path, postgres: Callable[[str], str], driver: Driver
+) -> None:
+    """One is killed in the middle of a trial; at the end every trial is accounted for, and none was run twice."""
+    url = postgres("status")
+    killed, *others = [driver(url, by_step=True), driver(url, by_step=False), driver(url, by_step=False)]
+    step(killed, 2)
+    for process in others:
+        assert process.stdout and process.stdout.readline() == "trial\n"
+    study = optuna.load_study(study_name="test", storage=open_storage(url))
+    of_killed = f"{platform.node()} {killed.pid}"
+    [cut] = [
+        trial for trial in study.get_trials(states=(TrialState.RUNNING,)) if trial.user_attrs.get("driver") == of_killed
+    ]
+    heartbeats = "FROM trial_heartbeats WHERE trial_id = :trial"
+    engine = create_engine(url, pool_pre_ping=True)
+
+    def wait_until(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 120
+        while not condition():
+            assert time.monotonic() < deadline and all(process.poll() is None for process in others)
+            time.sleep(0.1)
+
+    def execute(statement: str) -> int:
+        with engine.begin() as connection:
+            return connection.execute(text(statement), {"trial": cut._trial_id}).rowcount
+
+    wait_until(lambda: execute(f"SELECT * {heartbeats}") == 1)
+    killed.kill()
+    killed.wait()
+    postgres("restart")
+    # as if it had been killed an hour ago
+    late = "UPDATE trial_heartbeats SET heartbeat = heartbeat - interval '1 hour' WHERE trial_id = :trial"
+    assert execute(late) == 1
+
+    def retried() -> list[FrozenTrial]:
+        return [trial for trial in study.trials if trial.system_attrs.get("retry_history") == [cut.number]]
+
+    wait_until(lambda: all(trial.state.is_finished() for trial in retried() or [cut]))
+    wait_until(lambda: len(finished_trials(study, RUNGS)) > 12)
+    budget = spent_seconds([study], datetime.now()) + 1
+    write_atomic(tmp_path / "budget", str(budget))
+    for process in others:
+        process.communicate(timeout=120)
+        assert process.returncode == 0
+    states = Counter(trial.state for trial in study.trials)
+    assert states[TrialState.RUNNING] == 0 and states[TrialState.FAIL] == 1
+    assert study.trials[cut.number].state == TrialState.FAIL and "cause" not in study.trials[cut.number].user_attrs
+    [again] = retried()
+    assert again.user_attrs["overrides"] == cut.user_attrs["overrides"]
+    assert again.state in (TrialState.COMPLETE, TrialState.PRUNED)
+    trials = finished_trials(study, RUNGS)
+    assert max(overrides(trials).values()) == 1 and {trial.name for trial in trials} == {*ENQUEUED, ""}
+    # both go on until the budget is spent; after it each may begin one trial that it had decided on before
+    assert spent_seconds([study], datetime.now()) > budget - 2 * PAUSE
+    starts = [trial.datetime_start for trial in study.trials if trial.datetime_start]
+    assert sum(spent_before(study.trials, start) > budget for start in starts) <= len(others)
