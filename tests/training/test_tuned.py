@@ -1,4 +1,4 @@
-"""What a search found: a fragment that the same params take by themselves, and that a person can edit."""
+"""The parameters that a study found: a fragment that the same params use by themselves, and that a person can edit."""
 
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ def changed(params: Params, section: str, **values: object) -> Params:
     return params.model_copy(update={section: getattr(params, section).model_copy(update=values)})
 
 
-def test_what_was_found_is_a_fragment_that_train_takes(toy_params: Params, toy_data: Dataset, tmp_path: Path) -> None:
+def test_what_was_found_is_a_fragment_that_train_uses(toy_params: Params, toy_data: Dataset, tmp_path: Path) -> None:
     study = study_of(toy_params, toy_data, tmp_path, "train")
-    default, beside = networks(toy_params, study)
-    assert study.best == {} and study.fragment is None and beside == {}
+    default, extra = networks(toy_params, study)
+    assert study.best == {} and study.fragment is None and extra == {}
     assert default["default"] == (toy_params.train.spec, "/255") and tuple(default) == toy_params.train.candidates
     study.save({"layers": "8C3 MP2 16", "optimizer": {"name": "adamw"}, "normalise": "standard"}, "found\nby hand")
     [(spec, normalise)] = networks(toy_params, study)[0].values()
@@ -48,7 +48,7 @@ def test_a_network_that_is_named_is_the_only_one(toy_data: Dataset, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("side", "among", "beside"),
+    ("side", "candidates", "extra"),
     [
         (28, ["tiny", "default", "small", "medium"], ["deep"]),
         (16, ["tiny", "default"], ["deep"]),
@@ -56,43 +56,43 @@ def test_a_network_that_is_named_is_the_only_one(toy_data: Dataset, tmp_path: Pa
     ],
 )
 def test_networks_that_the_images_are_too_small_for_are_left_out(
-    side: int, among: list[str], beside: list[str], toy_data: Dataset, tmp_path: Path
+    side: int, candidates: list[str], extra: list[str], toy_data: Dataset, tmp_path: Path
 ) -> None:
     params = load_params(ROOT / "params.yaml", [f"competition.image_shape=[{side},{side}]"])
-    assert [*map(list, networks(params, study_of(params, toy_data, tmp_path, "train")))] == [among, beside]
-    for name in (*among, *beside):
+    assert [*map(list, networks(params, study_of(params, toy_data, tmp_path, "train")))] == [candidates, extra]
+    for name in (*candidates, *extra):
         build_network(parse_layers(params.network(name).layers), STYLE, (side, side), 10)
     for name in params.too_large:
         with pytest.raises(ValueError):
             build_network(parse_layers(params.network(name).layers), STYLE, (side, side), 10)
 
 
-def test_networks_are_fitted_beside_the_tuned_one_too(toy_params: Params, toy_data: Dataset, tmp_path: Path) -> None:
+def test_the_tuned_network_has_extra_ones_too(toy_params: Params, toy_data: Dataset, tmp_path: Path) -> None:
     params = changed(toy_params, "train", extra=("medium",))
     study = study_of(params, toy_data, tmp_path, "train")
     study.save({"layers": "8C3 MP2 16"}, "found")
-    tuned, beside = networks(params, study)
-    assert ([*tuned], beside) == (["tuned"], {"medium": (params.network("medium"), "/255")})
+    tuned, extra = networks(params, study)
+    assert ([*tuned], extra) == (["tuned"], {"medium": (params.network("medium"), "/255")})
 
 
-def test_a_network_that_is_known_to_be_better_than_the_tuned_one_is_not_given_up(
+def test_a_network_that_is_more_accurate_than_the_tuned_one_stays_a_candidate(
     toy_data: Dataset, tmp_path: Path
 ) -> None:
     params = load_params(ROOT / "params.yaml")
     study = study_of(params, toy_data, tmp_path, "train")
 
-    def among(accuracy: float | None, params: Params = params) -> list[str]:
+    def candidates(accuracy: float | None, params: Params = params) -> list[str]:
         measured = {"digit-recognizer": {"tuned": accuracy}} if accuracy else None
         study.save({"learning_rate": 0.004}, "found", measured)
         assert study.best == {"learning_rate": 0.004}
         return [*networks(params, study)[0]]
 
-    assert among(0.9958) == ["tuned", "medium"]
-    assert among(0.9945) == ["tuned", "small", "medium"]
+    assert candidates(0.9958) == ["tuned", "medium"]
+    assert candidates(0.9945) == ["tuned", "small", "medium"]
     assert accuracies(params, study)["tuned"] == 0.9945
-    assert among(0.9999) == ["tuned"]
-    assert among(None) == ["tuned"]  # as of other competitions, or changed by hand
-    assert among(0.9945, load_params(ROOT / "params.yaml", ["train.network=small"])) == ["tuned"]
+    assert candidates(0.9999) == ["tuned"]
+    assert candidates(None) == ["tuned"]  # as of other competitions, or changed by hand
+    assert candidates(0.9945, load_params(ROOT / "params.yaml", ["train.network=small"])) == ["tuned"]
 
 
 def test_the_fragment_is_a_params_file_but_for_what_it_extends(
@@ -100,9 +100,9 @@ def test_the_fragment_is_a_params_file_but_for_what_it_extends(
 ) -> None:
     study = study_of(toy_params, toy_data, tmp_path, "train")
     study.save({"learning_rate": 0.004, "normalise": "minmax"}, "found", {"toy": {"tuned": 0.99}})
-    whole = tmp_path / "mine.yaml"
-    whole.write_text(f"extends: {ROOT / 'params.yaml'}\n" + (study.folder / "best.yaml").read_text())
-    params = load_params(whole)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"extends: {ROOT / 'params.yaml'}\n" + (study.folder / "best.yaml").read_text())
+    params = load_params(mine)
     assert (params.train.learning_rate, params.data.normalise) == (0.004, "minmax")
     assert params.train.measured_accuracy["toy"] == {"tuned": 0.99}
 
