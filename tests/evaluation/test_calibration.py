@@ -42,6 +42,7 @@ def test_the_likeliest_class_stays(weights: np.ndarray, temperature: float) -> N
     weights[:, 0] += np.float32(0.01)
     probabilities = weights / weights.sum(axis=1, keepdims=True)
     scaled = at_temperature(probabilities, temperature)
-    assert np.isfinite(scaled).all() and np.allclose(scaled.sum(axis=1), 1, atol=1e-5)
+    assert np.isfinite(scaled).all()
+    assert np.allclose(scaled.sum(axis=1), 1, atol=1e-5)
     rows = np.arange(len(scaled))
     assert np.allclose(scaled[rows, probabilities.argmax(axis=1)], scaled.max(axis=1))
