@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -37,6 +37,7 @@ def test_no_error_in_n_images_is_not_taken_for_none_ever() -> None:
         assert best_temperature(sure, 1 - right) == pytest.approx(10, rel=0.01)
 
 
+@settings(deadline=None)
 @given(arrays(np.float32, (6, 4), elements=st.floats(0, 1, width=32)), st.floats(0.1, 10))
 def test_the_likeliest_class_stays(weights: np.ndarray, temperature: float) -> None:
     weights[:, 0] += np.float32(0.01)
