@@ -1,13 +1,10 @@
 """Rooms import downwards: what a room may know of the others, and what only one room may know of a library."""
 
-import ast
 from pathlib import Path
 
 import pytest
 
-from toys import ROOT
-
-SOURCE = ROOT / "src" / "digits"
+from imports import SOURCE, imported
 
 # From the ground up. A room imports those of lower floors only; docs/design.md says what each room is for.
 ROOMS = (
@@ -44,36 +41,6 @@ def floors(plan: tuple[tuple[str, ...], ...]) -> dict[str, int]:
 def part(path: Path, folder: Path) -> str:
     """The module or subpackage below `folder` that a file belongs to."""
     return path.relative_to(folder).parts[0].removesuffix(".py")
-
-
-def imported(path: Path) -> set[str]:
-    """Full names of all modules that a file imports, wherever the import stands, but for types alone."""
-    names: set[str] = set()
-    tree = ast.parse(path.read_text())
-    for_types = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in for_types:
-            continue
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            module = node.module or ""
-            inside = [f"{module}.{alias.name}" for alias in node.names]
-            modules = [name for name in inside if is_module(name)]
-            names |= {*modules, *([module] if len(modules) < len(inside) else [])}
-    return names
-
-
-def is_module(name: str) -> bool:
-    package, *inside = name.split(".")
-    path = SOURCE.joinpath(*inside)
-    return package == "digits" and bool(inside) and (path.is_dir() or path.with_suffix(".py").exists())
 
 
 FILES = [path for path in sorted(SOURCE.rglob("*.py")) if part(path, SOURCE) not in ENTRY]

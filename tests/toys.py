@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import joblib
 import numpy as np
@@ -11,8 +12,11 @@ import pandas as pd
 import pytest
 
 from digits.common.errors import UserError
-from digits.config import KaggleParams, load_params
+from digits.config import KaggleParams, Paths, load_params
 from digits.data.dataset import Dataset, load_dataset, save_dataset
+
+if TYPE_CHECKING:
+    from digits.report.gather import Content
 
 ROOT = Path(__file__).parent.parent
 REAL_DIGITS = ROOT.parent / "shared" / "data" / "digit-recognizer.zip"
@@ -137,6 +141,15 @@ QUICK = KaggleParams(timeout=120, retries=2, backoff=0.05, listing_timeout=0.3, 
 def quick(**changes: float) -> KaggleParams:
     """QUICK with some values changed. Raises ValidationError where a name is unknown."""
     return KaggleParams.model_validate(QUICK.model_dump() | changes)
+
+
+def report_content(workspace: Path, toy: bool = True, also: tuple[str, ...] = ()) -> "Content":
+    """What `make report` finds in a workspace with one data set."""
+    from digits.report.gather import gather
+
+    paths = Paths(workspace)
+    [prepared] = paths.processed.iterdir()
+    return gather(load_params(ROOT / "params.yaml", (*(TOY if toy else ()), *also)), load_dataset(prepared), paths)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -28,6 +28,7 @@ from toys import (
     Digits,
     digits_arguments,
     digits_command,
+    report_content,
     tree,
     write_toy_files,
 )
@@ -189,6 +190,9 @@ def test_baselines_never_import_tensorflow_and_are_blended_in(toy: Path, digits:
     assert blended.returncode == 0 and "make baseline" not in blended.stdout
     [entry] = Ledger(toy / "submissions" / "ledger.csv").lines()
     assert len(entry["members"].split()) == 3
+    page = report_content(toy)
+    assert {run.spec.name for run in page.runs} == {"cnn", "small", "nearest"} and page.predictions is not None
+    assert [line["file"] for line in page.submissions] == [entry["file"]]
 
 
 def test_only_chosen_baselines_are_fitted_and_all_finished_ones_ranked(toy: Path, digits: Digits) -> None:
@@ -249,6 +253,8 @@ def test_what_tune_finds_train_takes(toy: Path, digits: Digits) -> None:
     report = (toy / "reports" / "tune" / "report.md").read_text()
     assert "history.png" in report and (toy / "reports" / "tune" / "history.png").read_bytes()[:4] == b"\x89PNG"
     assert len((toy / "reports" / "tune" / "trials.csv").read_text().splitlines()) == 5
+    search = report_content(toy, also=also).search
+    assert search is not None and "history" in search.pictures
     before = tree(toy / "runs")
     assert "Nothing to do" in digits("tune", also=also).stdout
     assert tree(toy / "runs") == before

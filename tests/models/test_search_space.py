@@ -52,14 +52,14 @@ def test_every_suggestion_is_a_network_and_every_choice_occurs(params: Params) -
 
 def test_layers_have_the_suggested_values() -> None:
     values = {
-        "blocks": 2, "convolutions": 2, "filters": 16, "growth": 1.5, "kernel_size": 3, "downsampling": "stride",
+        "blocks": 2, "convolutions": 2, "filters": 16, "growth": 1.5, "kernel_size": 3, "pooling": "stride",
         "batch_norm": True, "block_dropout": 0.2, "head": "flatten", "dense_layers": 1, "units": 64, "dropout": 0.5,
     }  # fmt: skip
     rest = suggest(RandomTrial(0), SPACES["cnn"])
     found = to_params("cnn", rest | values)["layers"]
     assert found == "16C3 BN 16C3s2 BN D0.2 24C3 BN 24C3s2 BN D0.2 D0.5 64"
     pooled = values | {
-        "downsampling": "average-pooling",
+        "pooling": "average-pooling",
         "batch_norm": False,
         "dense_layers": 0,
         "head": "global-pooling",

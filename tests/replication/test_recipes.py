@@ -21,7 +21,7 @@ from digits.replication.table import Row, markdown, rows_of, table
 from digits.replication.toy_examples import eight_rows, linear_regression, scaled
 from digits.replication.unit import Unit, fit_unit
 from digits.training.device import Device
-from toys import ROOT, Digits, toy_images
+from toys import ROOT, Digits, report_content, toy_images
 
 PUBLISHED = ROOT.parent / "shared" / "RECIPES.md"
 THREADS = joblib.cpu_count()  # as all networks that are fitted in this process
@@ -276,6 +276,9 @@ def test_three_cheap_recipes_run_on_the_practice_set(digits: Digits, workspace: 
     assert [line.split(",")[0] for line in lines[1:]] == ["mlp-1", "mlp-1", "first-nn", "first-nn"]
     for name in ("published", "eight-rows", "scaling"):
         assert (workspace / "reports" / "recipes" / f"{name}.png").stat().st_size > 5000
+    page = report_content(workspace, toy=False)
+    assert page.recipes is not None and [*page.recipes["id"]] == ["mlp-1", "mlp-1", "first-nn", "first-nn"]
+    assert {*page.recipe_pictures} >= {"published", "eight-rows", "scaling"}
     again = digits("recipes", *only, toy=False)
     assert "Nothing to do" in again.stdout
     refused = digits("recipes", "--data", "practice", "--only", "first-nnn", toy=False)

@@ -19,7 +19,7 @@ _NETWORK_KEYS = {
 _SCHEDULE_KEYS = {"warm_up": "warmup"}
 _DIMENSIONS = {
     "kernel": "kernel_size",
-    "reduction": "downsampling",
+    "reduction": "pooling",
     "initializer": "kernel_initializer",
     "clip_norm": "clipnorm",
     "warm_up": "warmup",

@@ -13,6 +13,6 @@ def folder_name(params: Params, source: Source) -> str:
         "provenance": source.provenance,
         "competition": params.competition.model_dump(mode="json"),
         "split": params.data.model_dump(mode="json", exclude={"normalise"}),
-        "code": code_version("digits.data.build"),
+        "code": code_version("data"),
     }
     return f"{params.competition.slug}-{fingerprint(decisive)}"

@@ -60,11 +60,6 @@ def blend_name(params: Params, chosen: Members) -> str:
         "members": {run.path.name: [unit.name for unit in run.units(params.data.folds)] for run in chosen.runs},
         "folds": chosen.folds,
         "ensemble": params.ensemble.model_dump(mode="json"),
-        "code": code_version(
-            "digits.ensemble.combine",
-            "digits.ensemble.selection",
-            "digits.evaluation.expected_score",
-            "digits.ensemble.blend",
-        ),
+        "code": code_version("blend"),
     }
     return f"blend-{fingerprint(decisive)}"

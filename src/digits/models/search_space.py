@@ -101,13 +101,14 @@ class Dimension:
 
 Space = Mapping[str, Dimension]
 
+# Optuna's sampler draws in the order of the names, so another name is another search from the same seed.
 _CNN: Space = {
     "blocks": Dimension(Range(1, 4)),
     "convolutions": Dimension(Range(1, 3)),  # of a block
     "filters": Dimension(Categorical((16, 32, 48, 64))),  # of the first block; multiples of 16 suit matrix units
     "growth": Dimension(Categorical((1.0, 1.5, 2.0))),  # of the filters, from block to block
     "kernel_size": Dimension(Categorical((3, 5))),
-    "downsampling": Dimension(Categorical(("max-pooling", "average-pooling", "stride"))),  # at the end of a block
+    "pooling": Dimension(Categorical(("max-pooling", "average-pooling", "stride"))),  # at the end of a block
     "batch_norm": Dimension(Categorical((False, True))),  # behind each convolution
     "block_dropout": Dimension(Range(0.0, 0.4, step=0.1)),  # behind each block
     "head": Dimension(Categorical(("flatten", "global-pooling"))),
@@ -217,12 +218,12 @@ def _cnn(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _layers(values: Mapping[str, Any]) -> str:
     words: list[str] = []
-    strided, batch_norm = values["downsampling"] == "stride", ["BN"] if values["batch_norm"] else []
+    strided, batch_norm = values["pooling"] == "stride", ["BN"] if values["batch_norm"] else []
     for block in range(values["blocks"]):
         filters = round(values["filters"] * values["growth"] ** block)
         convolution = f"{filters}C{values['kernel_size']}"
         words += [convolution, *batch_norm] * (values["convolutions"] - strided)
-        words += [f"{convolution}s2", *batch_norm] if strided else [f"{values['downsampling'][0].upper()}P2"]
+        words += [f"{convolution}s2", *batch_norm] if strided else [f"{values['pooling'][0].upper()}P2"]
         words += _dropout(values["block_dropout"])
     words += ["GAP"] if values["head"] == "global-pooling" else []
     words += _dropout(values["dropout"])

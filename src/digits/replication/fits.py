@@ -59,7 +59,7 @@ def _unit(recipe: Recipe, seed: int, data: Dataset, runs: Path, device: Device, 
         "model": model,
         "seed": seed,
         "start": start.name if start else None,
-        "code": code_version(FAMILIES[model["kind"]], "digits.replication.unit"),
+        "code": code_version(f"recipes {model['kind']}"),
     }
     return Unit(recipe, seed, model, data.folder, runs / fingerprint(decisive), start)
 

@@ -115,7 +115,7 @@ def measured_device(folder: Path, console: Console) -> Device:
     machine = {
         "processor": processor(),
         "threads": thread_counts,
-        "code": code_version(_PROBE, __name__),
+        "code": code_version("device probe"),
         "gpus": _gpus(),
         "cuda": find_spec("nvidia") is not None,  # what pip installs for TensorFlow to use a GPU with
     }

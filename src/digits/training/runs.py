@@ -18,7 +18,7 @@ from digits.common.files import atomic_folder, fingerprint, read_json, write_ato
 from digits.common.logs import log
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy, log_loss
-from digits.models import FAMILIES, save
+from digits.models import save
 from digits.training.crossval import FoldFit, assemble, rows_of
 from digits.training.schedule import Fit
 
@@ -49,8 +49,7 @@ class RunSpec:
 
 def run_spec(name: str, model: dict[str, Any], normalise: str, seed: int, data: Dataset) -> RunSpec:
     """The run of a model with the code as it is now."""
-    code = code_version("digits.training.crossval", FAMILIES[model["kind"]])
-    return RunSpec(name, model, normalise, seed, data.hash, code)
+    return RunSpec(name, model, normalise, seed, data.hash, code_version(model["kind"]))
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
         "image": [*data.image_shape, data.classes],
         "workers": device.parallel_fits,
         "device": device.name,
-        "code": code_version(__name__, FAMILIES[model["kind"]]),
+        "code": code_version("timing"),
     }
     path = machines / f"timing-{fingerprint(decisive)}.json"
     if (known := read_json(path)) is None:

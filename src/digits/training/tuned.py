@@ -21,7 +21,6 @@ _HEADER = """\
 """
 # how long, where and by how many processes is searched does not change the result of a trial
 _NOT_DECISIVE = {"model", "budget", "workers", "storage", "n_trials", "trial_timeout"}
-_FAMILY = {"cnn": "digits.models.cnn", "mlp": "digits.models.baselines.mlp"}
 
 
 @dataclass(frozen=True)
@@ -103,15 +102,6 @@ def study_of(params: Params, data: Dataset, studies: Path, model: str) -> Study:
         "normalise": params.data.normalise,
         "default": default.model_dump(mode="json"),
         "tune": params.tune.model_dump(mode="json", exclude=_NOT_DECISIVE),
-        "code": code_version(
-            "digits.tuning.search",
-            "digits.tuning.study",
-            "digits.tuning.records",
-            "digits.tuning.confirmation",
-            "digits.tuning.verdict",
-            "digits.tuning.trial_fits",
-            "digits.tuning.trial",
-            _FAMILY[default.kind],
-        ),
+        "code": code_version(f"tuning {default.kind}"),
     }
     return Study(studies / f"{model}-{fingerprint(decisive)}", model)
