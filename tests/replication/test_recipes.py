@@ -26,7 +26,7 @@ from toys import ROOT, Digits, report_content, toy_images
 PUBLISHED = ROOT.parent / "shared" / "RECIPES.md"
 THREADS = joblib.cpu_count()  # as all networks that are fitted in this process
 DEVICE = Device("CPU", 0, "float32", 128, 2 * THREADS, 1.0)
-# ids that the document writes in one row for several, or in other words
+# ids that the document writes otherwise, or several of them in one row
 WRITTEN = {
     "first-deep, run 1": ["first-deep-run-1"],
     "first-deep, run 2": ["first-deep-run-2"],
@@ -39,7 +39,7 @@ def recipes() -> dict[str, Recipe]:
     return load_recipes()
 
 
-@pytest.mark.skipif(not PUBLISHED.exists(), reason="the published recipes are not beside the project")
+@pytest.mark.skipif(not PUBLISHED.exists(), reason="needs ../shared/RECIPES.md, the published recipes")
 def test_every_published_row_has_a_recipe_with_its_figures(recipes: dict[str, Recipe]) -> None:
     text = PUBLISHED.read_text()
     lines = re.findall(r"^\| ((?:opt|mlp|dense|cnn|first|tips|fashion)-[^|]*?) \|(.*)\|$", text, re.MULTILINE)
@@ -57,7 +57,7 @@ def test_every_published_row_has_a_recipe_with_its_figures(recipes: dict[str, Re
 
 
 def same_as_written(recipe: Recipe, line: str) -> None:
-    """What the document's line says of widths, epochs and batches is what the recipe has."""
+    """The recipe has the widths, epochs and batch sizes of the document's line."""
     model = recipe.model
     units = model.get("hidden_layer_sizes") or [int(word) for word in model["layers"].split() if word.isdecimal()]
     if sizes := re.search(r"(?<![\d.])(\d+(?:[-,]\d+)+)(?![\d.])", line):
@@ -127,7 +127,7 @@ def test_ids_are_of_several_sections_and_say_what_differs(recipes: dict[str, Rec
     for recipe in recipes.values():
         assert recipe.description
         assert recipe.tolerance <= 0.02
-        assert not recipe.published.test or recipe.why, f"{recipe.id} says not why it may miss its figure"
+        assert not recipe.published.test or recipe.why, f"{recipe.id} gives no reason for missing its figure"
     first = [name for name, recipe in recipes.items() if recipe.model["kind"] == "mlp"]
     assert first == [f"mlp-{number}" for number in range(1, 8)]
     assert recipes["mlp-3"].model["hidden_layer_sizes"] == [10, 80, 240, 80, 10]
@@ -191,7 +191,7 @@ def test_fits_are_kept_and_handed_on(toy_data: Dataset, recipes: dict[str, Recip
     before, after = (unit.result for unit in handed[:2])
     assert before
     assert after
-    assert after["history"][0]["loss"] < before["history"][0]["loss"], "it goes on with the weights"
+    assert after["history"][0]["loss"] < before["history"][0]["loss"], "it starts from the weights of the one before"
     written = {unit.folder: unit.folder.stat().st_mtime_ns for unit in handed}
     assert units(chosen, data, tmp_path, None, DEVICE) == chains
     assert {unit.folder: unit.folder.stat().st_mtime_ns for unit in handed} == written
@@ -221,7 +221,7 @@ def test_what_diverges_is_recorded_and_not_fitted_again(
 
 
 def row(recipe: Recipe, *values: float | None, train: float = 0.9) -> Row:
-    """A recipe whose fits have these accuracies on the images kept aside."""
+    """A recipe whose fits have these accuracies on the test images."""
     where = Path("nowhere")
     fitted = tuple(Unit(recipe, seed, recipe.model, where, where, None) for seed in range(len(values)))
     common = {"train": train, "seconds": 30.0, "history": [], "diverged": ""}

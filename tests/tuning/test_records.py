@@ -31,7 +31,7 @@ def test_only_the_time_in_which_something_ran_is_spent() -> None:
         to.add_trial(trial)
 
     add(study, 0, 10, TrialState.COMPLETE)
-    add(other, 5, 12, TrialState.COMPLETE)  # beside it
+    add(other, 5, 12, TrialState.COMPLETE)  # in parallel
     add(study, 20, 25, TrialState.PRUNED)
     add(study, 30, 33, TrialState.FAIL, cause="died")
     add(study, 40, 9000, TrialState.FAIL)  # killed with its command, noticed hours later

@@ -47,8 +47,8 @@ def test_the_first_that_is_drawn_is_where_to_start(tmp_path: Path) -> None:
     assert evaluate.evaluated[3]["learning_rate_init"] != 0.004
 
 
-def test_one_in_four_goes_on(tmp_path: Path) -> None:
-    """Worse and worse trials end after their first fit; better and better ones all go on."""
+def test_one_in_four_is_promoted(tmp_path: Path) -> None:
+    """Trials that get worse and worse are pruned after their first fit; each that is the best so far is promoted."""
     worse = iter(range(1000))
     trials = run_search(tmp_path, Evaluation(lambda _: 0.9 - 0.001 * next(worse) // 1), plan(enqueue={}, n_trials=12))
     assert trials[0].full
@@ -61,9 +61,9 @@ def test_one_in_four_goes_on(tmp_path: Path) -> None:
         return known.setdefault(str(overrides), next(values) if str(overrides) not in known else 0.0)
 
     mixed = run_search(tmp_path / "mixed", Evaluation(fixed), plan(enqueue={}, n_trials=10))
-    went_on = [len(trial.results) > 1 for trial in mixed]
+    promoted = [len(trial.results) > 1 for trial in mixed]
     # best so far while there are fewer than eight, then among the best quarter of all
-    assert went_on == [True, True, False, False, False, False, False, False, False, True]
+    assert promoted == [True, True, False, False, False, False, False, False, False, True]
     assert all(trial.full == (len(trial.results) == 3) for trial in mixed)
 
 

@@ -14,6 +14,8 @@ from digits.common.errors import UserError
 from digits.tuning import storage
 from digits.tuning.storage import open_storage
 
+pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage")  # which needs `optimize`
+
 AWAY = OperationalError("SELECT 1", {}, Exception("the server closed\nthe connection"))
 
 

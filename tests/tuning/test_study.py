@@ -66,7 +66,7 @@ def driver(tmp_path: Path) -> Iterator[Driver]:
 
 
 def step(process: "subprocess.Popen[str]", trials: int) -> None:
-    """Let so many trials end, and wait until the next has begun."""
+    """Let so many trials end, and wait until the next has started."""
     assert process.stdin
     assert process.stdout
     assert process.stdout.readline() == "trial\n"
@@ -105,9 +105,9 @@ def test_a_killed_search_goes_on_and_runs_again_what_was_cut(tmp_path: Path, dri
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Callable[[str], str]]:
     """A PostgreSQL server of our own; called with a command of pg_ctl, it runs that and returns the server's URL."""
-    found = [Path(path).parent for path in (shutil.which("initdb"),) if path and shutil.which("pg_ctl")]
-    found += [path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))]
-    if not found:
+    programs = [Path(path).parent for path in (shutil.which("initdb"),) if path and shutil.which("pg_ctl")]
+    programs += [path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))]
+    if not programs:
         pytest.skip("PostgreSQL's initdb and pg_ctl are not installed here, as by: apt-get install postgresql")
     # not below tmp_path, which every start of pytest closes to all users but its own
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
@@ -116,7 +116,7 @@ def postgres() -> Iterator[Callable[[str], str]]:
         shutil.chown(folder, "postgres", "postgres")
 
     def call(program: str, *options: str) -> None:
-        command = [str(found[0] / program), "-D", str(folder / "data"), *options]
+        command = [str(programs[0] / program), "-D", str(folder / "data"), *options]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder, **account)
 
     def control(command: str) -> str:
@@ -134,10 +134,10 @@ def postgres() -> Iterator[Callable[[str], str]]:
 
 def spent_before(trials: list[FrozenTrial], moment: datetime) -> float:
     """Seconds of the budget that were spent by then."""
-    begun = [copy(trial) for trial in trials if trial.datetime_start and trial.datetime_start < moment]
-    for trial in begun:
+    started = [copy(trial) for trial in trials if trial.datetime_start and trial.datetime_start < moment]
+    for trial in started:
         trial.datetime_complete = min(trial.datetime_complete or moment, moment)
-    study: Any = SimpleNamespace(get_trials=lambda deepcopy: begun)
+    study: Any = SimpleNamespace(get_trials=lambda deepcopy: started)
     seconds: float = spent_seconds([study], moment.timestamp())
     return seconds
 
@@ -200,7 +200,7 @@ def test_three_machines_share_a_search_its_budget_and_a_database_that_is_restart
     trials = finished_trials(study, RUNGS)
     assert max(overrides(trials).values()) == 1
     assert {trial.name for trial in trials} == {*ENQUEUED, ""}
-    # both go on until the budget is spent; after it each may begin one trial that it had decided on before
+    # both search until the budget is spent; after it each may start the one trial that it had decided on before
     assert spent_seconds([study], time.time()) > budget - 2 * PAUSE
     starts = [trial.datetime_start for trial in study.trials if trial.datetime_start]
     assert sum(spent_before(study.trials, start) > budget for start in starts) <= len(others)

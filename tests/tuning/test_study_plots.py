@@ -1,4 +1,4 @@
-"""Pictures of a search say what it found."""
+"""Plots of a study have its results as titles."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def searched() -> tuple[optuna.Study, list[TrialRecord]]:
     return study, trials
 
 
-def test_each_picture_says_what_was_found(searched: tuple[optuna.Study, list[TrialRecord]], tmp_path: Path) -> None:
+def test_each_plot_has_its_result_as_title(searched: tuple[optuna.Study, list[TrialRecord]], tmp_path: Path) -> None:
     written = draw_study(*searched, tmp_path, "a-search")
     assert read_pictures(tmp_path, "a-search") == written
     assert [*written] == ["history", "curves", "importances", "parallel", "slices"]
@@ -60,7 +60,7 @@ def test_each_picture_says_what_was_found(searched: tuple[optuna.Study, list[Tri
         assert float(drawn[..., :3].std()) > 0.02, picture.path.name
 
 
-def test_few_trials_have_few_pictures(searched: tuple[optuna.Study, list[TrialRecord]], tmp_path: Path) -> None:
+def test_few_trials_have_few_plots(searched: tuple[optuna.Study, list[TrialRecord]], tmp_path: Path) -> None:
     empty = optuna.create_study()
     assert draw_study(empty, [], tmp_path, "a") == {} == read_pictures(tmp_path, "a")
     assert [*draw_study(empty, searched[1][:2], tmp_path, "a")] == ["history", "curves"]

@@ -32,7 +32,7 @@ def draw_recipes(rows: Rows, data: Dataset, runs: Path, folder: Path) -> dict[st
         "published": lambda: _published(rows),
         "race": lambda: _race(rows, "", "digits"),
         "race-fashion": lambda: _race(rows, "-fashion", "Fashion-MNIST"),
-        "lottery": lambda: _seeds(rows),
+        "seeds": lambda: _seeds(rows),
         "rates": lambda: _learning_rates(rows),
         "steady": lambda: _steadying(rows),
         "overfitting": lambda: _overfitting(rows),

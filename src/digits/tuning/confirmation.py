@@ -96,7 +96,7 @@ def confirm(
                 callbacks=[after_fit],
             )
         else:
-            fail_stale_trials(study)  # of a machine that is gone
+            fail_stale_trials(study)  # of a machine that has died
             sleep(_PAUSE)
 
 

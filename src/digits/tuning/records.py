@@ -14,7 +14,7 @@ STARTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 Overrides = dict[str, Any]  # parameters that differ from the default's, and `normalise`
-Result = dict[str, Any]  # of one fit: digits.tuning.trial says what is in it
+Result = dict[str, Any]  # of one fit, as digits.tuning.trial describes it
 
 
 @dataclass(frozen=True)

@@ -51,36 +51,26 @@ class Setup:
 
 
 def make_setup(params: Params, device: Callable[[], Device]) -> Setup:
-    """The setup that the params ask for. device: called for networks only, because it may load TensorFlow."""
-    tune = params.tune
-    workers = tune.workers or min(2, joblib.cpu_count())  # on two cores, two fits in parallel get more done than one
-    if tune.model != "train":
-        default = params.baseline.models[tune.model].model_dump(mode="json")
-        return Setup(default, _plan(params, default, {}, {}), workers)
-    if not tune.workers and device().gpus:
-        workers = 1
-    default = device().resolve(params.train.spec).model_dump(mode="json")
-    default |= {"threads": max(1, default["threads"] // workers)}
-    return Setup(
-        default, _plan(params, default, tune.enqueue, tune.initial_point), workers, device().description(default)
-    )
-
-
-def _plan(
-    params: Params, default: dict[str, Any], enqueue: dict[str, Overrides], initial_point: dict[str, Any]
-) -> SearchPlan:
-    tune, kind = params.tune, default["kind"]
-    space = narrow_space(kind, tune.space)
-    return SearchPlan(
-        kind=kind,
+    """The setup that the params describe. device: called for networks only, because it may load TensorFlow."""
+    tune, network = params.tune, params.tune.model == "train"
+    # on two cores, two fits in parallel get more done than one; a GPU holds one
+    workers = tune.workers or (1 if network and device().gpus else min(2, joblib.cpu_count()))
+    spec = device().resolve(params.train.spec) if network else params.baseline.models[tune.model]
+    default = spec.model_dump(mode="json")
+    if network:
+        default |= {"threads": max(1, default["threads"] // workers)}
+    space = narrow_space(spec.kind, tune.space)
+    plan = SearchPlan(
+        kind=spec.kind,
         space=space,
-        enqueue={DEFAULT: {}, **enqueue},
-        initial_point=values_inside(space, initial_point),
-        rungs=rungs(tune.max_epochs or default[RESOURCE[kind]], tune.reduction_factor),
+        enqueue={DEFAULT: {}, **(tune.enqueue if network else {})},
+        initial_point=values_inside(space, tune.initial_point if network else {}),
+        rungs=rungs(tune.max_epochs or default[RESOURCE[spec.kind]], tune.reduction_factor),
         reduction_factor=tune.reduction_factor,
         seed=tune.seed,
         n_trials=tune.n_trials,
     )
+    return Setup(default, plan, workers, device().description(default) if network else "")
 
 
 @dataclass(frozen=True)
@@ -169,12 +159,11 @@ def tune(
     trials, accuracies = session.trials(), confirmed_accuracies(session.confirmation)
     verdict = decide(accuracies, [*candidates], SEARCH_FOLD)
     winner = candidates[verdict.winner] if verdict.winner else None
-    measured = _measured(session, accuracies, verdict.winner) if winner else {}
-    study.save(winner.overrides if winner else {}, verdict.text, measured)
+    study.save(winner.overrides if winner else {}, verdict.text, _measured(session, accuracies, verdict.winner))
     console.say(verdict.text)
     report.write(reports, params.tune.model, study.name, searched, trials, candidates, accuracies, verdict)
     busy = sum(evaluator.seconds) / ((monotonic() - started) * setup.workers)
-    console.say(f"{report.summary(trials)}; {1 - busy:.1%} of the time was no fit")
+    console.say(f"{report.summary(trials)}; fits took {busy:.0%} of the time")
 
 
 def _search_and_confirm(session: Session, evaluator: Evaluator, console: Console) -> Candidates:

@@ -24,7 +24,7 @@ Accuracies = Mapping[CandidateFit, float]  # 0 for what could not be fitted
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the confirmation says.
+    """The result of a confirmation.
 
     winner: name of the candidate that replaces the default; None: the default stays. gains: over the default, by
     candidate. text: the verdict in a sentence.
