@@ -54,7 +54,7 @@ tune train ensemble submit recipes: OPTIONS += $(if $(call yes,$(REQUIRE_GPU)),-
 $(COMMANDS): OPTIONS += $(if $(call yes,$(DEBUG)),--debug)
 bench: OPTIONS += --set data.holdout=0.2
 
-.PHONY: help setup $(COMMANDS) study screenshot test fuzz $(BENCHMARKS) lint lock clean
+.PHONY: help setup $(COMMANDS) study screenshot check test fuzz $(BENCHMARKS) lint lock clean
 
 $(COMMANDS): setup
 	@$(BIN)/python -m digits $@ $(strip $(OPTIONS))
@@ -88,6 +88,10 @@ submissions: ## list all submissions with their estimates and scores
 leaderboard: ## show where your Kaggle account stands
 
 ##@ Develop
+check: setup ## style, types and the quick tests, for a change in progress: about a minute
+	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
 test: setup ## the tests; those of the report in a browser need Chromium, which is installed where that is possible
 	@sh tools/browser.sh || true
 	@$(BIN)/python -m pytest -n 2 --dist worksteal

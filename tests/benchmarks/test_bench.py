@@ -15,6 +15,8 @@ from digits.config import CnnSpec, Params
 from digits.data.dataset import Dataset
 from toys import digits_arguments, write_toy_files
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_overhead_is_that_of_a_fit_of_three_minutes() -> None:
     """Interpolated between the networks that take less and more time, or the nearest one's."""

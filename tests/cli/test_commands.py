@@ -33,6 +33,8 @@ from toys import (
     write_toy_files,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def toy(workspace: Path) -> Path:

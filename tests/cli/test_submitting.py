@@ -18,6 +18,8 @@ from digits.kaggle.upload import Uploader, tag
 from kaggle_server import KEY, TOKEN, USER, Fault, KaggleServer, token_in
 from toys import QUICK, Digits, Shown, digits_command, quick, write_toy_files
 
+pytestmark = pytest.mark.slow
+
 SOON = (
     "kaggle.timeout=120",
     "kaggle.retries=1",

@@ -15,6 +15,8 @@ import pytest
 from digits.common.errors import UserError
 from digits.common.processes import ProcessDiedError, ProcessStoppedError, ProcessTimeoutError, Send, run_in_subprocess
 
+pytestmark = pytest.mark.slow
+
 LONG = 600.0  # seconds: no machine is so slow
 FOR_EVER = 3600.0  # seconds of sleep, which no test waits for
 

@@ -200,6 +200,7 @@ def reference(content: bytes) -> list[list[int]] | None:
     return rows
 
 
+@pytest.mark.slow
 @settings(max_examples=3 * settings().max_examples, deadline=None)  # 300; many more with the profile of make fuzz
 @given(
     start=st.integers(len(HEADER), len(HEADER + ROWS)),

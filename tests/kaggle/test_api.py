@@ -17,6 +17,8 @@ from digits.kaggle.messages import Limits, Standing
 from kaggle_server import DROP, KEY, PAGE, TOKEN, USER, Fault, KaggleServer, token_in
 from toys import QUICK, quick
 
+pytestmark = pytest.mark.slow
+
 
 def words(text: str) -> str:
     return " ".join(text.split())

@@ -14,6 +14,8 @@ import pytest
 from digits.common.errors import UserError
 from digits.kaggle.ledger import COLUMNS, Ledger, verdict
 
+pytestmark = pytest.mark.slow
+
 ENTRY = {"intent": "abc", "competition": "toy", "file": "a.csv", "rows": 3}
 
 

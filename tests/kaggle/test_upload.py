@@ -13,6 +13,8 @@ from digits.kaggle.upload import Uploader, tag
 from kaggle_server import DROP, LOSE, PAGE, Fault, KaggleServer
 from toys import quick
 
+pytestmark = pytest.mark.slow
+
 CONTENT = b"ImageId,Label\n1,2\n"
 ENTRY = {"competition": "toy", "file": "toy.csv", "expected_low": "0.99", "expected_high": "0.999"}
 

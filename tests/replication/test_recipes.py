@@ -23,6 +23,8 @@ from digits.replication.unit import Unit, fit_unit
 from digits.training.device import Device
 from toys import ROOT, Digits, report_content, toy_images
 
+pytestmark = pytest.mark.slow
+
 PUBLISHED = ROOT.parent / "shared" / "RECIPES.md"
 THREADS = joblib.cpu_count()  # as all networks that are fitted in this process
 DEVICE = Device("CPU", 0, "float32", 128, 2 * THREADS, 1.0)

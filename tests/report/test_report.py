@@ -33,6 +33,8 @@ from digits.training.schedule import Fit
 from digits.training.tuned import study_of
 from toys import ROOT, TOY, Digits, prepare_toy
 
+pytestmark = pytest.mark.slow
+
 SECTIONS = ("status", "runs", "training", "errors", "tuning", "ensemble", "recipes", "data", "environment")
 PLANTED = "<script>window.planted = true</script>"
 

@@ -13,6 +13,8 @@ from digits.models.cnn import probe
 from digits.training.device import Device, measured_device
 from toys import Digits, write_toy_files
 
+pytestmark = pytest.mark.slow
+
 
 def measured(float32: float, *bfloat16: float) -> dict[str, object]:
     """As the probe prints it; the precision that won at 128 images is tried at 256 and 512 too."""

@@ -22,6 +22,8 @@ from digits.training.executor import Executed, execute
 from digits.training.runs import RunFolder, RunSpec, run_spec
 from digits.training.schedule import Fit, Goal, Sizes, Timing
 
+pytestmark = pytest.mark.slow
+
 SIZES = Sizes(fold=108, refit=180, predicted=102)
 TIMING = Timing(start=1.0, per_image=1e-3, per_prediction=1e-4)
 

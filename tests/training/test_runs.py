@@ -20,6 +20,8 @@ from digits.training.fitting import Work, fit_fold_unit, fit_in_parallel, fit_re
 from digits.training.runs import PROBABILITIES, WITHOUT_TTA, RunFolder, RunSpec, run_spec
 from digits.training.schedule import Fit
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def spec(toy_params: Params, toy_data: Dataset) -> RunSpec:

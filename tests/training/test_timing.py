@@ -18,6 +18,8 @@ from digits.training.device import Device
 from digits.training.runs import run_spec
 from digits.training.timing import measured_timing
 
+pytestmark = pytest.mark.slow
+
 CONSOLE = Console(plain=True)
 DEVICE = Device("CPU", 0, "float32", 16, 2, 1.0)
 

@@ -14,6 +14,8 @@ from digits.tuning.storage import open_storage
 from digits.tuning.verdict import CandidateFit, leader
 from toy_search import Evaluation, plan, result, run_search
 
+pytestmark = pytest.mark.slow
+
 CANDIDATES = ["default", "a", "b"]
 
 

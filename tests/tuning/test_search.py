@@ -11,6 +11,8 @@ from digits.common.errors import UserError
 from digits.common.processes import ProcessDiedError, ProcessStoppedError
 from toy_search import ENQUEUED, Evaluation, plan, result, run_search
 
+pytestmark = pytest.mark.slow
+
 
 def test_what_was_stopped_is_run_again(tmp_path: Path) -> None:
     left = [10.0]

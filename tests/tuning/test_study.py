@@ -28,6 +28,8 @@ from digits.tuning.study import open_study
 from toy_search import ENQUEUED, PAUSE, RUNGS, Evaluation, plan, run_search
 from toys import ROOT
 
+pytestmark = pytest.mark.slow
+
 DRIVER = ROOT / "tests" / "toy_search.py"
 Driver = Callable[..., "subprocess.Popen[str]"]
 

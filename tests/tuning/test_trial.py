@@ -14,6 +14,8 @@ from digits.evaluation.metrics import accuracy
 from digits.training.crossval import fit
 from digits.tuning.trial import Task, evaluate_in_subprocess, rungs, with_epochs
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("longest", "reduction", "expected"),

@@ -14,6 +14,8 @@ from digits.training.crossval import fit
 from digits.tuning.trial import with_epochs
 from digits.tuning.trial_fits import Evaluator
 
+pytestmark = pytest.mark.slow
+
 
 def evaluator(params: Params, data: Dataset, **changes: Any) -> Evaluator:
     made: dict[str, Any] = {

@@ -12,6 +12,8 @@ from digits.models.cnn.batches import Batches
 from digits.models.preprocessing import Normaliser
 from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, fit_toy
 
+pytestmark = pytest.mark.slow
+
 
 def batches(normalise: str = "/255", images: np.ndarray = IMAGES[:60], **changes: Any) -> Batches:
     source = Batches(

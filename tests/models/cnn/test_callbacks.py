@@ -8,6 +8,8 @@ import pytest
 from digits.evaluation.metrics import accuracy, log_loss
 from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, build_toy, fit_toy, fit_validated
 
+pytestmark = pytest.mark.slow
+
 
 def test_validation_is_recorded_and_changes_nothing(toy_spec: dict[str, Any]) -> None:
     validated, other = fit_validated(toy_spec, layers="4C3 BN 8 D0.2"), fit_toy(toy_spec, layers="4C3 BN 8 D0.2")

@@ -13,6 +13,8 @@ from digits.models.architecture import parse_layers
 from digits.models.cnn.network import build_network
 from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, SETTINGS, TASK, fit_and_predict, fit_toy
 
+pytestmark = pytest.mark.slow
+
 
 def test_it_learns_and_reports_every_epoch(toy_spec: dict[str, Any]) -> None:
     reported: list[tuple[int, int]] = []

@@ -15,6 +15,8 @@ from digits.config import load_params
 from toy_networks import fit_toy
 from toys import ROOT, TOY
 
+pytestmark = pytest.mark.slow
+
 _WARM_UP, _FITS = 4, 12
 _NEW_PROCESS = """
 import gc, json, re, sys

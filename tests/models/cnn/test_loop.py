@@ -14,6 +14,8 @@ from digits.models.cnn.libraries import keras, tf
 from digits.models.cnn.network import build_network
 from toy_networks import IMAGES, NO_AUGMENTATION, SETTINGS, SGD, fit_toy, fit_validated
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_loss_that_is_not_finite_stops_the_fit(toy_spec: dict[str, Any]) -> None:
     with pytest.raises(

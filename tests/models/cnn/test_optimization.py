@@ -10,6 +10,8 @@ from digits.models.cnn.libraries import keras
 from digits.models.cnn.optimization import OneCycle, make_optimizer, make_schedule
 from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, SGD, fit_toy
 
+pytestmark = pytest.mark.slow
+
 CLASSES = {
     "rmsprop": "RMSprop", "adagrad": "Adagrad", "adadelta": "Adadelta", "adam": "Adam", "adamax": "Adamax",
     "nadam": "Nadam", "adamw": "AdamW", "lion": "Lion", "muon": "Muon", "schedule-free-adamw": "ScheduleFreeAdamW",

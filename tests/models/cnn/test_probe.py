@@ -6,6 +6,8 @@ import pytest
 
 from digits.models.cnn import loop, probe
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_slow_precision_is_timed_by_a_single_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a clock of the test's own: a step of 16 images takes 1/64 s."""
