@@ -121,9 +121,11 @@ def test_values_with_spaces_and_quotes_reach_the_program(tmp_path: Path) -> None
 @pytest.mark.parametrize("word", ["0", "no", "off", "false", "No"])
 def test_no_means_no(word: str) -> None:
     """A file that is sent cannot be taken back."""
-    assert "--no-upload" in typed("submit", f"UPLOAD={word}") and "--upload" in typed("submit", "UPLOAD=1")
+    assert "--no-upload" in typed("submit", f"UPLOAD={word}")
+    assert "--upload" in typed("submit", "UPLOAD=1")
     assert "upload" not in typed("submit") + typed("submit", "UPLOAD=")
-    assert "--force" not in typed("submit", f"FORCE={word}") and "--force" in typed("submit", "FORCE=1")
+    assert "--force" not in typed("submit", f"FORCE={word}")
+    assert "--force" in typed("submit", "FORCE=1")
 
 
 def test_the_program_is_that_of_this_folder(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +88,7 @@ def drive(url: str, budget: Path) -> None:
                 return
 
     def seconds_left() -> float:
-        return float(budget.read_text()) - spent_seconds([study], datetime.now())
+        return float(budget.read_text()) - spent_seconds([study], time.time())
 
     search(study, plan(n_trials=None), evaluate, seconds_left, 1, lambda _: None)
 

@@ -34,7 +34,8 @@ def test_a_network_is_fitted_in_a_process_of_its_own(
     context: Any = SimpleNamespace(data=toy_data, params=toy_params)
     figures = networks._fit(context, toy_params.train.spec.model_copy(update={"epochs": 4}), 0)
     assert figures.keys() == {"accuracy", "seconds", "step_seconds"}
-    assert 0 <= figures["accuracy"] <= 1 and 0 < figures["step_seconds"] < figures["seconds"]
+    assert 0 <= figures["accuracy"] <= 1
+    assert 0 < figures["step_seconds"] < figures["seconds"]
 
 
 def test_the_report_has_what_was_measured(
@@ -59,7 +60,9 @@ def test_the_report_has_what_was_measured(
     monkeypatch.setattr(sys, "argv", ["benchmarks", *digits_arguments("networks", also=changes)])
     assert command.main() == 0
     report: dict[str, Any] = read_json(workspace / "reports" / "bench.json")
-    assert report["machine"] and report["speedup"] > 0 and report["peak_share"] > 0
+    assert report["machine"]
+    assert report["speedup"] > 0
+    assert report["peak_share"] > 0
     assert report["overhead_share"] == 0.5
     short, long = report["frontier"]
     assert (short["name"], long["name"], long["config"]["epochs"]) == ("short", "long", 3)
@@ -67,6 +70,8 @@ def test_the_report_has_what_was_measured(
         assert point["minutes"] == round(point["config"]["epochs"] + 1 / 60, 2)
         assert (point["n"], point["accuracy_mean"]) == (2, 0.91)
         assert point["accuracy_sd"] == pytest.approx(0.01414, abs=1e-5)
-        assert point["overhead_share"] == 0.5 and point["config"]["precision"] == "float32"
+        assert point["overhead_share"] == 0.5
+        assert point["config"]["precision"] == "float32"
     shown = capsys.readouterr().out
-    assert json.dumps(report["speedup"]) in shown and "accuracy_mean" in shown
+    assert json.dumps(report["speedup"]) in shown
+    assert "accuracy_mean" in shown

@@ -87,7 +87,8 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: 
     )
     deadline = time.monotonic() + 120
     while not list((toy / "runs").glob("cnn-*/fold-0")):  # the first of three folds is done, the next under way
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -108,12 +109,14 @@ def test_interrupted_it_makes_the_best_of_what_is_finished_and_goes_on_later(toy
     )
     deadline = time.monotonic() + 120
     while not list((toy / "runs").glob("cnn-*/fold-0")):
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does on Ctrl-C: to every process
     shown, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on from there" in told and "Traceback" not in told
+    assert "the same command goes on from there" in told
+    assert "Traceback" not in told
     assert "predictions" in shown
     assert not list((toy / "runs").glob("cnn-*/refit-*"))
     done = tree(next((toy / "runs").glob("cnn-*/fold-0")))
@@ -121,7 +124,8 @@ def test_interrupted_it_makes_the_best_of_what_is_finished_and_goes_on_later(toy
     again = digits("submit", also=also)
     assert again.returncode == 0, again.stderr
     [run] = (toy / "runs").glob("cnn-*")
-    assert len([*run.glob("fold-*")]) == 3 and len([*run.glob("refit-*")]) == 2
+    assert len([*run.glob("fold-*")]) == 3
+    assert len([*run.glob("refit-*")]) == 2
     assert tree(next((toy / "runs").glob("cnn-*/fold-0"))) == done
     assert "Nothing to do" in digits("submit", also=also).stdout
 
@@ -133,7 +137,8 @@ def test_more_minutes_go_on_from_what_less_have_left(toy: Path, digits: Digits) 
     before = tree(run)
     assert "Nothing to do" in digits("train", also=(one, "train.budget=0.0005")).stdout
     more = digits("train", also=(one, MINUTES, "train.refits=2"))
-    assert more.returncode == 0 and len([*run.glob("refit-*")]) == 2
+    assert more.returncode == 0
+    assert len([*run.glob("refit-*")]) == 2
     after = tree(run)
     kept = {name for name in before if name.startswith(("fold-", "refit-"))}
     assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
@@ -187,11 +192,13 @@ def test_baselines_never_import_tensorflow_and_are_blended_in(toy: Path, digits:
     assert board["cv_accuracy"].is_monotonic_decreasing
     assert set(board["name"]) == {"small", "nearest"}
     blended = digits("submit")
-    assert blended.returncode == 0 and "make baseline" not in blended.stdout
+    assert blended.returncode == 0
+    assert "make baseline" not in blended.stdout
     [entry] = Ledger(toy / "submissions" / "ledger.csv").lines()
     assert len(entry["members"].split()) == 3
     page = report_content(toy)
-    assert {run.spec.name for run in page.runs} == {"cnn", "small", "nearest"} and page.predictions is not None
+    assert {run.spec.name for run in page.runs} == {"cnn", "small", "nearest"}
+    assert page.predictions is not None
     assert [line["file"] for line in page.submissions] == [entry["file"]]
 
 
@@ -233,7 +240,8 @@ def test_a_fit_whose_process_is_killed_is_explained(toy: Path, digits: Digits, m
     monkeypatch.setattr("digits.training.fitting._fit_in_worker", killed)
     died = digits("baseline", also=("baseline.workers=2",))
     assert died.returncode == 2
-    assert "most often for want of memory" in died.stderr and len(died.stderr.strip().splitlines()) == 1
+    assert "most often for want of memory" in died.stderr
+    assert len(died.stderr.strip().splitlines()) == 1
 
 
 def killed(*_: object) -> None:
@@ -251,10 +259,12 @@ def test_what_tune_finds_train_takes(toy: Path, digits: Digits) -> None:
     assert sorted(row[0] for row in rows) == ["0", "1", "2", "3"]
     assert "epochs, normalise" in (best.parent / "log.txt").read_text()
     report = (toy / "reports" / "tune" / "report.md").read_text()
-    assert "history.png" in report and (toy / "reports" / "tune" / "history.png").read_bytes()[:4] == b"\x89PNG"
+    assert "history.png" in report
+    assert (toy / "reports" / "tune" / "history.png").read_bytes()[:4] == b"\x89PNG"
     assert len((toy / "reports" / "tune" / "trials.csv").read_text().splitlines()) == 5
     search = report_content(toy, also=also).search
-    assert search is not None and "history" in search.pictures
+    assert search is not None
+    assert "history" in search.pictures
     before = tree(toy / "runs")
     assert "Nothing to do" in digits("tune", also=also).stdout
     assert tree(toy / "runs") == before
@@ -290,7 +300,9 @@ def test_a_database_that_is_none_is_refused_in_one_line(toy: Path, digits: Digit
         ("postgresql://digits@127.0.0.1:9/none", "STORAGE: the database does not answer"),
     ):
         refused = digits("tune", also=(f"tune.storage={storage}",))
-        assert refused.returncode == 2 and message in refused.stderr and len(refused.stderr.strip().splitlines()) == 1
+        assert refused.returncode == 2
+        assert message in refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1
 
 
 def test_practice_is_loud_and_never_looks_real(workspace: Path, digits: Digits) -> None:
@@ -304,7 +316,8 @@ def test_practice_is_loud_and_never_looks_real(workspace: Path, digits: Digits) 
     )
     made = digits("submit", toy=False, also=quick)
     assert made.returncode == 0, made.stderr
-    assert "PRACTICE" in made.stdout and "practice only" in made.stdout
+    assert "PRACTICE" in made.stdout
+    assert "practice only" in made.stdout
     assert "kaggle competitions submit" not in made.stdout
     assert submission(workspace).name.startswith("practice-")
 
@@ -341,7 +354,8 @@ def test_our_own_faults_are_one_line_unless_debugged(toy: Path, digits: Digits) 
     (toy / "data" / "processed").write_text("a file where a folder should be")
     plain, debugged = digits("data"), digits("data", "--debug")
     assert plain.returncode == debugged.returncode == 1
-    assert len(plain.stderr.strip().splitlines()) == 1 and "DEBUG=1" in plain.stderr
+    assert len(plain.stderr.strip().splitlines()) == 1
+    assert "DEBUG=1" in plain.stderr
     assert "Traceback" in debugged.stderr
 
 
@@ -369,9 +383,11 @@ def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits
     )
     made = digits("submit", "--params", "params.shapes.yaml", "--data", "files", toy=False)
     assert made.returncode == 0, made.stderr
-    assert "north: 30" in made.stdout and "there is no sample_submission.csv" in made.stdout
+    assert "north: 30" in made.stdout
+    assert "there is no sample_submission.csv" in made.stdout
     frame = pd.read_csv(submission(workspace))
-    assert frame["key"].tolist() == list(range(30)) and list(frame.columns) == ["key", "kind"]
+    assert frame["key"].tolist() == list(range(30))
+    assert list(frame.columns) == ["key", "kind"]
     assert submission(workspace).name.startswith("shapes-")
     [entry] = Ledger(workspace / "submissions" / "ledger.csv").lines()
     assert float(entry["cv_accuracy"]) > 0.8
@@ -387,7 +403,9 @@ def test_fashion_mnist_is_a_params_file(workspace: Path, digits: Digits) -> None
     assert made.returncode == 0, made.stderr
     assert "Ankle boot: 6,000" in made.stdout
     lines = submission(workspace).read_text().splitlines()
-    assert lines[0] == "id,label" and lines[1].startswith("0,") and len(lines) == 10_001
+    assert lines[0] == "id,label"
+    assert lines[1].startswith("0,")
+    assert len(lines) == 10_001
 
 
 def test_a_refused_file_does_not_take_the_place_of_a_good_one(toy: Path, digits: Digits, tmp_path: Path) -> None:
@@ -397,9 +415,12 @@ def test_a_refused_file_does_not_take_the_place_of_a_good_one(toy: Path, digits:
     assert digits(*named, str(tmp_path / "good")).returncode == 0
     write_toy_files(tmp_path / "bad", train_rows=90)
     refused = digits(*named, str(tmp_path / "bad"))
-    assert refused.returncode == 2 and "90 rows, 180 are expected" in refused.stderr
+    assert refused.returncode == 2
+    assert "90 rows, 180 are expected" in refused.stderr
     again = digits("data")
-    assert again.returncode == 0 and "Nothing to do" in again.stdout and "good" in again.stdout
+    assert again.returncode == 0
+    assert "Nothing to do" in again.stdout
+    assert "good" in again.stdout
 
 
 def test_commands_side_by_side_do_not_meet(toy: Path, digits: Digits) -> None:

@@ -32,7 +32,9 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """The one line with which the arguments are refused."""
     assert main(arguments) == 2
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith("error: ") and err.count("\n") == 1
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
     return err
 
 
@@ -45,7 +47,8 @@ def test_every_stage_is_a_module_and_belongs_to_a_command() -> None:
 def test_the_help_lists_every_command_under_its_group(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert main([]) == 0 and capsys.readouterr().out == shown
+    assert main([]) == 0
+    assert capsys.readouterr().out == shown
     places = [shown.index(f"\n{title}:\n") for title in GROUPS]
     for group, start, end in zip(GROUPS.values(), places, [*places[1:], len(shown)], strict=True):
         assert re.findall(r"^  ([a-z-]+)  ", shown[start:end], re.MULTILINE) == [command.name for command in group]
@@ -67,7 +70,8 @@ def test_help_waits_for_no_large_library() -> None:
     for name in ("submit", "tune", ""):
         command = [sys.executable, "-c", script, *filter(None, [name, "--help"])]
         shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        assert "--help" in shown and not HEAVY & set(shown.splitlines()[-1].split())
+        assert "--help" in shown
+        assert not HEAVY & set(shown.splitlines()[-1].split())
 
 
 def test_defaults_in_the_help_are_those_of_params_yaml(params: Params) -> None:

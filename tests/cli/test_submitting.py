@@ -78,7 +78,8 @@ def test_from_download_to_score(
     assert shown.returncode == 0, shown.stderr
     assert f"Kaggle: {USER}, by the token in ~/.kaggle/access_token" in shown.stdout
     assert "Kaggle: 2 submissions today, 5 more are allowed" in shown.stdout
-    assert "public score 0.99500, " in words(shown.stdout) and " the interval" in words(shown.stdout)
+    assert "public score 0.99500, " in words(shown.stdout)
+    assert " the interval" in words(shown.stdout)
     assert (workspace / "data" / "raw" / "kaggle" / "toy.zip").read_bytes() == server.archive
     ledger = Ledger(workspace / "submissions" / "ledger.csv")
     lines = ledger.lines()
@@ -91,37 +92,47 @@ def test_from_download_to_score(
 
     asked = len(server.requests)
     again = connected("submit")
-    assert "Nothing to do" in again.stdout and len(server.requests) == asked, "what is done is not asked for again"
+    assert "Nothing to do" in again.stdout
+    assert len(server.requests) == asked, "what is done is not asked for again"
 
     server.score = "0.00000"
     forced = command(workspace, "submit", "--force")
-    assert forced.returncode == 0 and "public score 0.00000, below the interval" in words(forced.stdout)
+    assert forced.returncode == 0
+    assert "public score 0.00000, below the interval" in words(forced.stdout)
     assert forced.stderr == ""
     assert len(server.submissions) == len({*server.messages()}) == 2
 
     server.score = "0.99500"
     other = connected("submit", also=("train.seed=5", "train.epochs=3"))
     best = f"differs from the best so far, {lines[0]['file']} with 0.99500, in "
-    assert best in words(other.stdout) and len(server.submissions) == 3
+    assert best in words(other.stdout)
+    assert len(server.submissions) == 3
 
     told = connected("submissions").stdout
-    assert "0.99500" in told and "0.00000" in told and "3 of toy, 3 of them uploaded" in told
+    assert "0.99500" in told
+    assert "0.00000" in told
+    assert "3 of toy, 3 of them uploaded" in told
     estimate = re.search(r"expected score ([01]\.\d{4} \([01]\.\d{4} to [01]\.\d{4}\))", words(shown.stdout))
-    assert estimate and estimate[1] in words(told)
+    assert estimate
+    assert estimate[1] in words(told)
     standing = words(connected("leaderboard").stdout)
-    assert "team 0" in standing and "rank 56 of 1,234 teams; best from here: 0.99500" in standing
+    assert "team 0" in standing
+    assert "rank 56 of 1,234 teams; best from here: 0.99500" in standing
 
     texts = "".join(each.stdout + each.stderr for each in (shown, again, forced)) + told + standing
-    assert TOKEN not in texts and secrets_in(workspace) == []
+    assert TOKEN not in texts
+    assert secrets_in(workspace) == []
 
 
 def test_no_secret_is_in_what_is_refused_nor_in_a_traceback(server: KaggleServer, workspace: Path) -> None:
     server.faults["DownloadDataFiles"] = [Fault(status=400, message=f"{KEY} is wrong")]
     shown = command(workspace, "data", "--debug")
-    assert shown.returncode == 2 and "Kaggle refuses the request (*** is wrong)" in shown.stderr
+    assert shown.returncode == 2
+    assert "Kaggle refuses the request (*** is wrong)" in shown.stderr
     (workspace / "submissions" / "ledger.csv").mkdir(parents=True)  # no file, which nobody expects
     broken = command(workspace, "leaderboard", "--debug")
-    assert broken.returncode == 1 and "Traceback" in broken.stderr
+    assert broken.returncode == 1
+    assert "Traceback" in broken.stderr
     for each in (shown, broken):
         assert KEY not in each.stdout + each.stderr
     assert secrets_in(workspace) == []
@@ -132,23 +143,28 @@ def test_what_is_refused_leaves_the_file_and_says_what_to_do(
 ) -> None:
     write_toy_files(workspace / "data" / "raw")
     never = connected("submit", "--no-upload")
-    assert never.returncode == 0 and "uploads it" in never.stdout and server.requests == []
+    assert never.returncode == 0
+    assert "uploads it" in never.stdout
+    assert server.requests == []
     ledger = Ledger(workspace / "submissions" / "ledger.csv")
 
     server.allowed = 0
     limited = connected("submit")
-    assert limited.returncode == 2 and "no more submissions today" in limited.stderr
+    assert limited.returncode == 2
+    assert "no more submissions today" in limited.stderr
     assert [line["state"] for line in ledger.lines()] == ["written"]
 
     server.allowed, server.status = 5, "PENDING"
     soon = ("kaggle.score_timeout=0.01",)
     pending = connected("submit", also=soon)
-    assert pending.returncode == 0 and "uploaded, not scored yet: type make score" in words(pending.stdout)
+    assert pending.returncode == 0
+    assert "uploaded, not scored yet: type make score" in words(pending.stdout)
     assert connected("submit", "--force", also=soon).returncode == 0
     assert len(server.submissions) == 1, "what is still to be scored is not sent once more"
     server.status = "COMPLETE"
     scored = connected("score")
-    assert scored.returncode == 0 and "public score 0.99500" in words(scored.stdout)
+    assert scored.returncode == 0
+    assert "public score 0.99500" in words(scored.stdout)
 
     assert connected("submit", "--force", "--no-upload").returncode == 0
     server.allowed = 0
@@ -176,9 +192,11 @@ PRACTICE = (
 
 def test_practice_is_never_uploaded(connected: Digits, server: KaggleServer) -> None:
     shown = connected("submit", "--data", "practice", also=PRACTICE)
-    assert shown.returncode == 0 and "practice only" in words(shown.stdout), shown.stderr
+    assert shown.returncode == 0, shown.stderr
+    assert "practice only" in words(shown.stdout)
     insisted = connected("submit", "--data", "practice", "--upload", also=PRACTICE)
-    assert insisted.returncode == 2 and "practice data is never uploaded" in insisted.stderr
+    assert insisted.returncode == 2
+    assert "practice data is never uploaded" in insisted.stderr
     assert server.requests == []
 
 
@@ -191,7 +209,9 @@ def test_a_damaged_archive_is_refused_and_downloaded_anew(
     for damaged in (whole[: len(whole) // 2], *flipped):
         server.archive = damaged
         shown = connected("data")
-        assert shown.returncode == 2 and "a damaged archive" in shown.stderr and "type the same again" in shown.stderr
+        assert shown.returncode == 2
+        assert "a damaged archive" in shown.stderr
+        assert "type the same again" in shown.stderr
     server.archive = whole
     assert connected("data").returncode == 0
 
@@ -199,7 +219,8 @@ def test_a_damaged_archive_is_refused_and_downloaded_anew(
 def test_rules_that_are_not_accepted_are_named_before_anything_is_fitted(server: KaggleServer, workspace: Path) -> None:
     server.faults["DownloadDataFiles"] = [Fault(status=403, message="You must accept this competition's rules")]
     shown = command(workspace, "submit")
-    assert shown.returncode == 2 and "kaggle.com/c/toy/rules" in shown.stderr
+    assert shown.returncode == 2
+    assert "kaggle.com/c/toy/rules" in shown.stderr
     assert not (workspace / "data" / "raw" / "kaggle" / "toy.zip").exists()
 
 
@@ -242,7 +263,8 @@ def test_two_commands_at_once_submit_once(server: KaggleServer, intent: Ledger, 
     while "CreateSubmission" not in server.requests:
         assert all(process.poll() is None for process in both)
     running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
-    assert any(b"deliver.py" in line for line in running) and not any(KEY.encode() in line for line in running)
+    assert any(b"deliver.py" in line for line in running)
+    assert not any(KEY.encode() in line for line in running)
     assert [process.wait(600) for process in both] == [0, 0]
     assert server.messages() == ["one [abc]"]
     assert [line["state"] for line in intent.lines()] == ["written", "uploading", "uploaded", "scored"]
@@ -260,7 +282,8 @@ def test_killed_at_any_moment_and_typed_again_it_submits_once(
     process = begin(tmp_path)
     deadline = time.monotonic() + 600
     while len(server.requests) < last:
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.002)
     time.sleep(generator.random() * 0.2)
     process.kill()

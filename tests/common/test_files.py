@@ -27,7 +27,7 @@ def test_fingerprint_sees_every_difference(other: object) -> None:
 
 
 def test_fingerprint_refuses_nan() -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="not JSON compliant"):
         fingerprint(float("nan"))
 
 
@@ -53,9 +53,14 @@ def test_atomic_folder_appears_complete_or_not_at_all(tmp_path: Path) -> None:
         (folder / "a").write_text("1")
         assert not target.exists()
     assert (target / "a").read_text() == "1"
-    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "other") as folder:
-        (folder / "a").write_text("2")
-        raise RuntimeError
+
+    def fail(target: Path) -> None:
+        with atomic_folder(target) as folder:
+            (folder / "a").write_text("2")
+            raise RuntimeError("in the middle")
+
+    with pytest.raises(RuntimeError, match="in the middle"):
+        fail(tmp_path / "other")
     assert list(tmp_path.iterdir()) == [target]
 
 

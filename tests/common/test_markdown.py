@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digits.common.markdown import table
@@ -31,6 +31,7 @@ def test_pipes_and_line_ends_do_not_end_a_cell_and_code_stays_code() -> None:
     assert lines[2] == r"| `x \| y` | two lines |"
 
 
+@settings(deadline=None)
 @given(CELLS)
 def test_every_line_has_every_column(rows: list[list[str]]) -> None:
     lines = table("xyz", rows).split("\n")

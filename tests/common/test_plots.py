@@ -24,7 +24,8 @@ def test_images_are_drawn_as_they_are_each_under_its_title() -> None:
         assert len(figure.axes) == 6
         for part, image, title in zip(figure.axes, images, "abcde", strict=False):
             [shown] = part.images
-            assert np.array_equal(np.asarray(shown.get_array()), image) and part.get_title() == title
+            assert np.array_equal(np.asarray(shown.get_array()), image)
+            assert part.get_title() == title
 
 
 def _line() -> str:
@@ -35,8 +36,10 @@ def _line() -> str:
 def test_pictures_belong_to_their_data_and_replace_those_before(tmp_path: Path) -> None:
     assert read_pictures(tmp_path, "a") == {}
     written = write_pictures(tmp_path, "a", {"line": _line, "more": _line, "nothing": lambda: None})
-    assert [*written] == ["line", "more"] and read_pictures(tmp_path, "a") == written
-    assert written["line"].title == "It rises" and written["line"].path.read_bytes()[:4] == b"\x89PNG"
+    assert [*written] == ["line", "more"]
+    assert read_pictures(tmp_path, "a") == written
+    assert written["line"].title == "It rises"
+    assert written["line"].path.read_bytes()[:4] == b"\x89PNG"
     write_pictures(tmp_path, "b", {"line": _line})
     assert read_pictures(tmp_path, "a") == {}
     assert [*read_pictures(tmp_path, "b")] == ["line"] == [path.stem for path in tmp_path.glob("*.png")]

@@ -26,6 +26,10 @@ SAME = {
         'def f():\n    faults += [f"{n} times the column {x}" for x in xs]',
         'def f():\n    faults += [f"the column {x} stands {n} times" for x in xs]',
     ),
+    "a line of progress": (
+        'def f():\n    advance(f"best of all {x:.4f}")',
+        'def f():\n    advance(f"the best has {x:.4f}")',
+    ),
     "a sentence that is returned": (
         'def f():\n    return "the cell is blank" if x else ""',
         'def f():\n    return "nothing stands here" if x else ""',

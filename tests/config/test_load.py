@@ -42,7 +42,8 @@ def test_what_is_of_another_kind_is_taken_whole(tmp_path: Path) -> None:
     assert mine.train.schedule.kind == "constant"
     (tmp_path / "mine.yaml").write_text("extends: base.yaml\nnetworks:\n  slow: {schedule: {warmup: 0.5}}\n")
     slow = load_params(tmp_path / "mine.yaml").network("slow").schedule
-    assert slow.kind == "one-cycle" and slow.warmup == 0.5
+    assert slow.kind == "one-cycle"
+    assert slow.warmup == 0.5
 
 
 def test_files_that_extend_each_other_are_refused(tmp_path: Path) -> None:

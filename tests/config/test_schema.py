@@ -9,7 +9,7 @@ from toys import ROOT, params_faults
 def test_the_committed_file_is_valid_and_frozen(params: Params) -> None:
     assert params.competition.pixels == 784
     assert params.competition.pixel_columns[:2] == ["pixel0", "pixel1"]
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="frozen"):
         params.train.epochs = 3  # type: ignore[misc]
 
 

@@ -24,8 +24,10 @@ from digits.config.section import Replacement, overlay
 def test_overlay(below: dict[str, Any], above: dict[str, Any], merged: dict[str, Any]) -> None:
     before = repr((below, above))
     result = overlay(below, above)
-    assert result == merged and repr((below, above)) == before
-    assert "Replacement" not in repr(result) and not any(isinstance(each, Replacement) for each in result.values())
+    assert result == merged
+    assert repr((below, above)) == before
+    assert "Replacement" not in repr(result)
+    assert not any(isinstance(each, Replacement) for each in result.values())
 
 
 def test_a_replacement_replaces_once() -> None:

@@ -36,7 +36,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 )
 def test_numbers_with_an_exponent_are_numbers(text: str, value: object) -> None:
     found = parse_yaml(text)
-    assert found == value and type(found) is type(value)
+    assert found == value
+    assert type(found) is type(value)
 
 
 def test_what_is_no_params_file_is_refused(tmp_path: Path) -> None:

@@ -40,7 +40,8 @@ def test_images_and_labels(read: Read) -> None:
     table = read(HEADER + ROWS)
     assert table.images.dtype == np.uint8
     assert table.images.tolist() == [[0, 255, 7, 8], [1, 2, 3, 4], [9, 9, 9, 9]]
-    assert table.extra is not None and table.extra.tolist() == [0, 1, 2]
+    assert table.extra is not None
+    assert table.extra.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,8 @@ def test_ids_of_the_test_file(tmp_path: Path, competition: Competition) -> None:
     path = tmp_path / "test.csv"
     path.write_text("id,pixel0,pixel1,pixel2,pixel3\n70000,1,2,3,255\n70001,5,6,7,8\n")
     table = read_test(path, competition.model_copy(update={"test_id_column": "id"}), 2)
-    assert table.extra is not None and table.extra.tolist() == [70000, 70001]
+    assert table.extra is not None
+    assert table.extra.tolist() == [70000, 70001]
     assert table.images.tolist() == [[1, 2, 3, 255], [5, 6, 7, 8]]
 
 

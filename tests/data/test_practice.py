@@ -20,7 +20,8 @@ def test_it_reads_as_the_competition(params: Params, tmp_path: Path) -> None:
     assert len(train.images) + len(test.images) == 1797
     assert train.images.shape[1] == 784
     assert train.images.max() == 255
-    assert train.extra is not None and set(train.extra) == set(range(10))
+    assert train.extra is not None
+    assert set(train.extra) == set(range(10))
     assert read_sample_ids(tmp_path / "sample_submission.csv", competition).tolist() == list(
         range(1, len(test.images) + 1)
     )
@@ -33,7 +34,8 @@ def test_other_shapes_classes_and_ids(params: Params, tmp_path: Path) -> None:
     for name, content in practice_files(competition).items():
         (tmp_path / name).write_bytes(content)
     test = read_test(tmp_path / "test.csv", competition, None)
-    assert test.extra is not None and test.extra[0] == 0
+    assert test.extra is not None
+    assert test.extra[0] == 0
     images = test.images.reshape(-1, 20, 24)
     assert np.ptp(np.nonzero(images.any(axis=(0, 1)))) <= 16  # 8 pixels, enlarged to 16, in a frame of 24
 

@@ -91,7 +91,8 @@ def test_files_dropped_into_raw_are_used_where_they_lie(toy_params: Params, path
 def test_a_training_file_in_raw_may_be_named(toy_params: Params, paths: Paths) -> None:
     write_toy_files(paths.raw)
     source = find_source(toy_params.competition, paths, str(paths.raw / "train.csv"))
-    assert Path(source.folder) == paths.raw.resolve() and set(source.sha256) == set(NAMES)
+    assert Path(source.folder) == paths.raw.resolve()
+    assert set(source.sha256) == set(NAMES)
 
 
 def test_raw_may_lie_elsewhere(toy_params: Params, paths: Paths, tmp_path: Path) -> None:
@@ -99,7 +100,8 @@ def test_raw_may_lie_elsewhere(toy_params: Params, paths: Paths, tmp_path: Path)
     paths.raw.parent.mkdir(parents=True)
     paths.raw.symlink_to(tmp_path / "large disk")
     source = find_source(toy_params.competition, paths, None)
-    assert source.label == "data/raw/toy" and contents(source) == tree(tmp_path / "large disk" / "toy")
+    assert source.label == "data/raw/toy"
+    assert contents(source) == tree(tmp_path / "large disk" / "toy")
 
 
 def test_only_copies_of_the_same_competition_are_replaced(
@@ -111,7 +113,9 @@ def test_only_copies_of_the_same_competition_are_replaced(
     (paths.copies / f"toy-{'0' * 12}").mkdir()
     accept(find_source(toy_params.competition, paths, str(toy_files)), toy_params.competition, paths)
     left = {path.name for path in paths.copies.iterdir()}
-    assert left > set(others) and len(left) == 5 and f"toy-{'0' * 12}" not in left
+    assert left > set(others)
+    assert len(left) == 5
+    assert f"toy-{'0' * 12}" not in left
 
 
 def test_packed_files_dropped_into_raw(toy_params: Params, paths: Paths, toy_files: Path) -> None:

@@ -43,7 +43,8 @@ def test_its_scores_are_those_of_its_probabilities() -> None:
     blend, predictions = make_blend("blend-x", selection, LABELS, HOLDOUT)
     assert blend.cv == accuracy(selection.oof, LABELS)
     assert blend.holdout == accuracy(predictions.holdout, HOLDOUT)
-    assert np.array_equal(predictions.oof, selection.oof) and predictions.test.shape == (40, 3)
+    assert np.array_equal(predictions.oof, selection.oof)
+    assert predictions.test.shape == (40, 3)
     singles = [selection.combination([member.holdout[fold] for member in selection.members]) for fold in range(3)]
     gain = blend.holdout.value - np.mean([accuracy(single, HOLDOUT).value for single in singles])
     assert blend.expected.gain == pytest.approx(gain)
@@ -86,6 +87,7 @@ def test_its_page_shows_every_method_and_every_member() -> None:
     assert f"| **{blend.method}** |" in page
     for name in ("a", "b"):
         assert sum(line.startswith(f"| `{name}` |") for line in lines) == 1
-    assert str(blend.expected) in page and "nan" not in page.lower()
+    assert str(blend.expected) in page
+    assert "nan" not in page.lower()
     alone = markdown(make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT)[0])
     assert alone.startswith("# One member alone\n")

@@ -39,7 +39,8 @@ def test_a_greedy_blend_is_never_worse_than_its_best_member(space: Space, seed: 
     members, labels = members_and_labels(seed, count)
     found = greedy_selection(space, 20)(members, labels)
     assert isinstance(found, WeightedMean)
-    assert (found.weights >= 0).all() and found.weights.sum() == pytest.approx(1)
+    assert (found.weights >= 0).all()
+    assert found.weights.sum() == pytest.approx(1)
     best = min(log_loss(member, labels) for member in members)
     assert log_loss(found(members), labels) <= best + 1e-9
 
@@ -60,7 +61,9 @@ def test_every_blend_is_probabilities(name: str) -> None:
     members[1][:, 2] = 0  # of a class that it never sees
     members[1] /= members[1].sum(axis=1, keepdims=True)
     blended = methods(4, 20, 0.1)[name](members, labels)(members)
-    assert blended.shape == (120, 4) and (blended >= 0).all() and np.allclose(blended.sum(axis=1), 1)
+    assert blended.shape == (120, 4)
+    assert (blended >= 0).all()
+    assert np.allclose(blended.sum(axis=1), 1)
     assert accuracy(blended, labels).value >= min(accuracy(member, labels).value for member in members)
 
 
@@ -76,7 +79,8 @@ def test_the_best_of_all_rounds_is_kept() -> None:
     sure, unsure = [0.9, 0.1], [0.2, 0.8]
     members = [np.array([sure, sure, unsure, unsure]), np.array([unsure, unsure, sure, sure])]
     found = greedy_selection(PROBABILITIES, 3)(members, labels)
-    assert isinstance(found, WeightedMean) and found.weights.tolist() == [0.5, 0.5]
+    assert isinstance(found, WeightedMean)
+    assert found.weights.tolist() == [0.5, 0.5]
 
 
 @SPACES
@@ -120,8 +124,10 @@ def test_a_class_that_a_stack_has_not_seen_has_hardly_any_probability(known: lis
     members, labels = members_and_labels(2, 2)
     seen = np.isin(labels, known)
     found = stacking(1.0)([member[seen] for member in members], labels[seen])(members)
-    assert found.shape == (120, 4) and found.sum(axis=1) == pytest.approx(np.ones(120))
-    assert (found > 0).all() and np.delete(found, known, axis=1).max() < 1e-6
+    assert found.shape == (120, 4)
+    assert found.sum(axis=1) == pytest.approx(np.ones(120))
+    assert (found > 0).all()
+    assert np.delete(found, known, axis=1).max() < 1e-6
     assert (found.argmax(axis=1) == labels)[seen].mean() > 0.5
 
 

@@ -79,7 +79,8 @@ def test_variants_differ_in_the_members_that_have_tta(
         same, other = (
             np.array_equal(*(getattr(variant[place], part) for variant in variants.values())) for place in (0, 1)
         )
-        assert same and not other
+        assert same
+        assert not other
 
 
 def test_another_refit_is_another_blend(

@@ -61,7 +61,9 @@ def test_a_member_that_harms_is_left_out(labels: np.ndarray, folds: np.ndarray) 
     weighted = select_method({"": mixed}, {"weighted mean": methods(3, 20, 0.1)["weighted mean"]}, labels, folds)
     assert [contribution.weight for contribution in weighted.contributions] == [1, 0, 0]
     good, bad, _ = (contribution.gain for contribution in weighted.contributions)
-    assert good and good > 0.5 and bad == 0
+    assert good
+    assert good > 0.5
+    assert bad == 0
 
 
 def test_a_candidate_is_judged_on_rows_that_it_was_not_fitted_on(labels: np.ndarray, folds: np.ndarray) -> None:
@@ -103,7 +105,8 @@ def test_the_simplest_within_one_standard_error(labels: np.ndarray) -> None:
     clearly = np.where(np.arange(COUNT)[:, None] % 20, better, better[:, ::-1])
     judged = {"simple": slightly, "better": better}
     worse, _ = compare(judged, labels)
-    assert (worse.gap, worse.error) == (2 / COUNT, np.sqrt(20) / COUNT) and 0 < worse.loss_gap < worse.loss_error
+    assert (worse.gap, worse.error) == (2 / COUNT, np.sqrt(20) / COUNT)
+    assert 0 < worse.loss_gap < worse.loss_error
     assert most_accurate(judged, labels) == "better"
     assert simplest(judged, labels) == "simple"
     assert simplest({"simple": clearly, "better": better}, labels) == "better"

@@ -54,7 +54,8 @@ def test_paired_loss_reduction_is_the_difference_and_its_error() -> None:
     old = generator.dirichlet(np.ones(3), 500)
     new = 0.9 * old + 0.1 * np.eye(3)[labels]
     reduction, error = paired_loss_reduction(new, old, labels)
-    assert reduction == pytest.approx(log_loss(old, labels) - log_loss(new, labels)) and reduction > 0
+    assert reduction == pytest.approx(log_loss(old, labels) - log_loss(new, labels))
+    assert reduction > 0
     drawn = [generator.integers(0, 500, 500) for _ in range(2000)]
     again = [log_loss(old[rows], labels[rows]) - log_loss(new[rows], labels[rows]) for rows in drawn]
     assert error == pytest.approx(np.std(again), rel=0.1)

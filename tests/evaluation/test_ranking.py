@@ -36,6 +36,7 @@ def test_the_mark_is_for_what_the_best_does_not_beat_beyond_noise() -> None:
 
 def test_its_cells_have_the_digits_that_mean_something() -> None:
     first, second = cells(rank_runs([entry("best", slice(0, 100)), entry("worse", slice(0, 900))], LABELS))
-    assert first[0] == "best *" and second[0] == "worse"
+    assert first[0] == "best *"
+    assert second[0] == "worse"
     assert first[1:] == ["0.9750 (0.9697 to 0.9794)", "0.0010", "0.1000", "0.5000", "12.3", "0.5", "1.2 MB"]
     assert len(first) == len(TITLES)

@@ -73,7 +73,9 @@ def test_every_kind_of_credentials_is_used_and_printed(
         shown = f"KAGGLE_USERNAME ({USER}) and KAGGLE_KEY"
     assert api().submissions() == []
     printed = capsys.readouterr().out
-    assert f"Kaggle: {USER}, by {shown}\n" in printed and TOKEN not in printed and KEY not in printed
+    assert f"Kaggle: {USER}, by {shown}\n" in printed
+    assert TOKEN not in printed
+    assert KEY not in printed
 
 
 def test_without_credentials_the_remedy_is_printed(server: KaggleServer, home: Path) -> None:
@@ -158,7 +160,8 @@ def test_refusals_are_explained_in_a_line_and_not_repeated(server: KaggleServer,
     server.faults["ListSubmissions"] = [fault] * 2
     with pytest.raises(KaggleError, match=remedy) as found:
         api().submissions()
-    assert len(str(found.value).splitlines()) == 1 and KEY not in str(found.value)
+    assert len(str(found.value).splitlines()) == 1
+    assert KEY not in str(found.value)
     assert server.requests.count("ListSubmissions") == 1
 
 
@@ -203,7 +206,8 @@ def test_no_network_is_not_taken_for_bad_credentials(server: KaggleServer, monke
 def test_the_archive_is_downloaded_whole(server: KaggleServer, tmp_path: Path) -> None:
     server.archive = archive()
     found = api().download(tmp_path / "there")
-    assert found == tmp_path / "there" / "toy.zip" and found.read_bytes() == server.archive
+    assert found == tmp_path / "there" / "toy.zip"
+    assert found.read_bytes() == server.archive
     assert server.ranges == []
 
 
@@ -231,7 +235,8 @@ def test_a_page_does_not_cost_what_has_come_before(server: KaggleServer, tmp_pat
     server.faults["toy.zip"] = [Fault("hang", seconds=3600)]
     server.faults["DownloadDataFiles"] = [Fault("none"), PAGE]
     found = api(quick(timeout=limit, retries=20)).download(tmp_path)
-    assert found.read_bytes() == server.archive and len(server.ranges) == 1
+    assert found.read_bytes() == server.archive
+    assert len(server.ranges) == 1
 
 
 def test_a_page_in_place_of_the_archive_is_refused(server: KaggleServer, tmp_path: Path) -> None:

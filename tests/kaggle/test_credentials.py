@@ -37,7 +37,8 @@ def test_tokens_come_before_keys_and_these_before_what_a_login_has_left(home: Pa
         "the key in ~/.kaggle/kaggle.json",
     ]
     assert all("canary" in each.secrets for each in found)
-    assert "canary" not in repr(found) and not any("canary" in each.where for each in found)
+    assert "canary" not in repr(found)
+    assert not any("canary" in each.where for each in found)
 
 
 def test_variables_come_before_files_of_the_same_kind(home: Path) -> None:

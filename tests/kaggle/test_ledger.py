@@ -23,7 +23,8 @@ def ledger(tmp_path: Path) -> Ledger:
 
 
 def test_lines_are_added_and_the_latest_of_each_intent_counts(ledger: Ledger) -> None:
-    assert ledger.lines() == [] and ledger.intents("toy") == {}
+    assert ledger.lines() == []
+    assert ledger.intents("toy") == {}
     ledger.append(ENTRY | {"message": 'with, comma and "quotes"\nin two lines'}, "written", "1")
     ledger.append(ENTRY | {"intent": "def"}, "written", "2")
     before = ledger.path.read_bytes()
@@ -35,7 +36,8 @@ def test_lines_are_added_and_the_latest_of_each_intent_counts(ledger: Ledger) ->
     assert (found["abc"]["state"], found["abc"]["ref"], found["abc"]["time"]) == ("uploaded", "7", "3")
     assert found["abc"]["message"] == 'with, comma and "quotes" in two lines'
     table = pd.read_csv(ledger.path)
-    assert tuple(table.columns) == COLUMNS and table["state"].tolist() == ["written", "written", "uploaded", "written"]
+    assert tuple(table.columns) == COLUMNS
+    assert table["state"].tolist() == ["written", "written", "uploaded", "written"]
 
 
 @pytest.mark.parametrize("state", ["uploading", "uploaded"])
@@ -68,7 +70,8 @@ def test_two_processes_do_not_mix_their_lines(ledger: Ledger) -> None:
     for process in processes:
         process.join(600)
     lines = ledger.lines()
-    assert len(lines) == 40 and len(ledger.path.read_text().splitlines()) == 41
+    assert len(lines) == 40
+    assert len(ledger.path.read_text().splitlines()) == 41
     for name in "ab":
         assert [line["time"] for line in lines if line["intent"] == name] == [str(number) for number in range(20)]
 
@@ -100,7 +103,8 @@ def test_only_one_process_submits_at_a_time_and_the_other_says_that_it_waits(led
                 submit(0.1)
             waits.clear()
             other = pool.submit(submit, 600)
-            assert waits.wait(600) and not other.done()
+            assert waits.wait(600)
+            assert not other.done()
         assert other.result(600) == "submitted"
 
 

@@ -48,12 +48,12 @@ def test_a_file_is_sent_listed_and_scored(server: KaggleServer, ledger: Ledger, 
     line = done.wait_for_score("abc")
     assert (line["state"], line["public_score"], line["ref"]) == ("scored", "0.99500", "7")
     assert states(ledger) == ["written", "uploading", "uploaded", "scored"]
-    assert [*server.blobs.values()] == [CONTENT] and server.messages() == ["expected 0.99 [abc]"]
+    assert [*server.blobs.values()] == [CONTENT]
+    assert server.messages() == ["expected 0.99 [abc]"]
     assert server.requests.index("GetSubmissionLimits") < server.requests.index("StartSubmissionUpload")
     count = len(server.requests)
-    assert done.submit_once("abc", file) == line and len(server.requests) == count, (
-        "what is done is not requested again"
-    )
+    assert done.submit_once("abc", file) == line
+    assert len(server.requests) == count, "what is done is not requested again"
     done.submit_once("abc-2", file)
     assert server.messages() == ["expected 0.99 [abc-2]", "expected 0.99 [abc]"]
 
@@ -61,7 +61,8 @@ def test_a_file_is_sent_listed_and_scored(server: KaggleServer, ledger: Ledger, 
 def test_what_another_machine_has_sent_is_not_sent_again(server: KaggleServer, ledger: Ledger, file: Path) -> None:
     server.submissions.append({"ref": 3, "description": "from elsewhere [abc]"})
     assert uploader(ledger).submit_once("abc", file)["ref"] == "3"
-    assert server.blobs == {} and states(ledger) == ["written", "uploaded", "scored"]
+    assert server.blobs == {}
+    assert states(ledger) == ["written", "uploaded", "scored"]
 
 
 def test_beyond_the_limit_nothing_is_sent(server: KaggleServer, ledger: Ledger, file: Path) -> None:
@@ -70,7 +71,8 @@ def test_beyond_the_limit_nothing_is_sent(server: KaggleServer, ledger: Ledger, 
         UserError, match=r"no more submissions today \(2 were made\); type the same again in \d+\.\d hours"
     ):
         uploader(ledger).submit_once("abc", file)
-    assert states(ledger) == ["written"] and server.blobs == {}
+    assert states(ledger) == ["written"]
+    assert server.blobs == {}
     server.allowed = 1
     assert uploader(ledger).submit_once("abc", file)["state"] == "scored"
 
@@ -101,7 +103,8 @@ def test_after_any_fault_there_is_one_submission_and_the_ledger_is_true(
     else:
         with pytest.raises(KaggleError) as found:
             uploader(ledger).submit_once("abc", file)
-        assert server.submissions == [] and states(ledger)[-1] == "failed"
+        assert server.submissions == []
+        assert states(ledger)[-1] == "failed"
         assert ledger.intents("toy")["abc"]["reason"] == str(found.value)
         assert len(str(found.value).splitlines()) == 1
         assert uploader(ledger).submit_once("abc", file)["state"] == "scored"
@@ -120,7 +123,8 @@ def test_when_it_is_not_known_whether_a_file_has_arrived_the_next_command_looks(
     server.faults["ListSubmissions"] = [Fault("none"), DROP]
     with pytest.raises(KaggleError, match="whether the file has arrived is not known; the same command looks"):
         done.submit_once("abc", file)
-    assert states(ledger) == ["written", "uploading"] and len(server.submissions) == 1
+    assert states(ledger) == ["written", "uploading"]
+    assert len(server.submissions) == 1
     assert uploader(ledger).submit_once("abc", file)["state"] == "scored"
     assert len(server.submissions) == 1
 
@@ -143,7 +147,8 @@ def test_a_reply_that_takes_too_long_is_looked_for_and_not_sent_again(
     server.faults["CreateSubmission"] = [Fault("stall", seconds=1.5 * limit)]
     done = uploader(ledger, timeout=limit, listing_timeout=600, retries=20)
     assert done.submit_once("abc", file)["state"] == "scored"
-    assert server.messages() == ["expected 0.99 [abc]"] and server.requests.count("CreateSubmission") == 1
+    assert server.messages() == ["expected 0.99 [abc]"]
+    assert server.requests.count("CreateSubmission") == 1
 
 
 def test_what_was_being_sent_and_never_arrived_is_settled(server: KaggleServer, ledger: Ledger) -> None:
@@ -180,7 +185,8 @@ def test_what_kaggle_cannot_score_is_told_with_its_reason(server: KaggleServer, 
             UserError, match=r"toy.csv: Kaggle could not score it: Submission must have 28000 rows; FORCE=1"
         ):
             uploader(ledger).submit_once("abc", file)
-    assert states(ledger) == ["written", "uploading", "failed"] and len(server.submissions) == 1
+    assert states(ledger) == ["written", "uploading", "failed"]
+    assert len(server.submissions) == 1
 
 
 def test_a_score_is_waited_for_and_requested_later(server: KaggleServer, ledger: Ledger, file: Path) -> None:

@@ -62,7 +62,8 @@ def test_shear_keeps_areas_and_slants() -> None:
 
 def test_elastic_fields_are_smooth_and_as_strong_as_requested() -> None:
     fields = elastic_fields(np.random.default_rng(0), 4000, (28, 20), 1.5)
-    assert fields.shape == (4000, 2, 28, 20) and fields.dtype == np.float32
+    assert fields.shape == (4000, 2, 28, 20)
+    assert fields.dtype == np.float32
     assert fields[:, :, 14, 10].std() == pytest.approx(1.5, rel=0.05)
     assert abs(fields.mean()) < 0.02
     steps = np.diff(fields, axis=3)[:, :, 5:-5]

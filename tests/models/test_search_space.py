@@ -41,7 +41,8 @@ def test_every_suggestion_is_a_network_and_every_choice_occurs(params: Params) -
         spec = CnnSpec.model_validate(overlay(params.train.spec.model_dump(), overrides))
         output_size(parse_layers(spec.layers), (28, 28))
         assert normalise in ("/255", "standard", "minmax")
-        assert spec.optimizer.name == values["optimizer"] and spec.activation == values["activation"]
+        assert spec.optimizer.name == values["optimizer"]
+        assert spec.activation == values["activation"]
         for name, value in values.items():
             seen.setdefault(name, set()).add(value)
     assert seen.keys() == SPACES["cnn"].keys()
@@ -95,8 +96,10 @@ def test_narrowed_and_frozen_dimensions_hold() -> None:
     for seed in range(60):
         trial = RandomTrial(seed)
         values = suggest(trial, space)
-        assert 2 <= values["blocks"] <= 3 and values["optimizer"] in ("adam", "sgd")
-        assert values["kernel_size"] == 3 and values["dropout"] == 0.25
+        assert 2 <= values["blocks"] <= 3
+        assert values["optimizer"] in ("adam", "sgd")
+        assert values["kernel_size"] == 3
+        assert values["dropout"] == 0.25
         assert not {"kernel_size", "dropout"} & trial.suggested.keys(), "frozen dimensions are not suggested"
         assert 1e-3 <= values.get("learning_rate", 1e-3) <= 2e-3
 

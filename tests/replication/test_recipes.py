@@ -45,7 +45,8 @@ def test_every_published_row_has_a_recipe_with_its_figures(recipes: dict[str, Re
     lines = re.findall(r"^\| ((?:opt|mlp|dense|cnn|first|tips|fashion)-[^|]*?) \|(.*)\|$", text, re.MULTILINE)
     written = {name: line for name, line in lines if name != "id"}
     ids = [each for name in written for each in WRITTEN.get(name, [name])]
-    assert len(ids) == 41 and set(ids) <= set(recipes)
+    assert len(ids) == 41
+    assert set(ids) <= set(recipes)
     for name, line in written.items():
         # in the document's order, which is train, test, score; 0.2612 is a loss
         figures = [float(number) for number in re.findall(r"(?<![\d.])0\.\d{4,5}(?!\d)", line) if number != "0.2612"]
@@ -110,7 +111,8 @@ def test_bfloat16_takes_the_steps_of_float32_but_for_its_rounding(recipes: dict[
     assert np.abs(fast_logits - logits).max() < 0.1 * logits.std()
     assert fast @ exact / (exact @ exact) == pytest.approx(1, abs=0.02)  # as long a step in the same direction
     error = np.linalg.norm(fast - exact)
-    assert 0 < error < 0.1 * np.linalg.norm(exact) and error < 0.5 * np.linalg.norm(other_batch - exact)
+    assert 0 < error < 0.1 * np.linalg.norm(exact)
+    assert error < 0.5 * np.linalg.norm(other_batch - exact)
 
 
 def test_only_the_recipe_that_this_is_tested_on_and_those_like_it_may_be_fitted_in_bfloat16(
@@ -123,7 +125,8 @@ def test_only_the_recipe_that_this_is_tested_on_and_those_like_it_may_be_fitted_
 def test_ids_are_of_several_sections_and_say_what_differs(recipes: dict[str, Recipe]) -> None:
     assert {recipe.section for recipe in recipes.values()} == {1, 2, 3, 4, 5}
     for recipe in recipes.values():
-        assert recipe.description and recipe.tolerance <= 0.02
+        assert recipe.description
+        assert recipe.tolerance <= 0.02
         assert not recipe.published.test or recipe.why, f"{recipe.id} gives no reason for missing its figure"
     first = [name for name, recipe in recipes.items() if recipe.model["kind"] == "mlp"]
     assert first == [f"mlp-{number}" for number in range(1, 8)]
@@ -137,7 +140,8 @@ def test_the_race_is_run_twice_and_its_network_handed_on_once(recipes: dict[str,
         chain = [recipes[f"opt{suffix}-{name}"] for name in names]
         assert [each.after for each in chain] == [None, *[each.id for each in chain[:-1]]]
         fair = [recipes[f"fair{suffix}-{name}"] for name in names]
-        assert {each.after for each in fair} == {None} and {each.seeds for each in fair} == {3}
+        assert {each.after for each in fair} == {None}
+        assert {each.seeds for each in fair} == {3}
         assert [each.model for each in fair] == [each.model for each in chain]
 
 
@@ -185,9 +189,9 @@ def test_fits_are_kept_and_handed_on(toy_data: Dataset, recipes: dict[str, Recip
     for unit in handed:
         fit_unit(unit)
     before, after = (unit.result for unit in handed[:2])
-    assert before and after and after["history"][0]["loss"] < before["history"][0]["loss"], (
-        "it starts from the weights of the one before"
-    )
+    assert before
+    assert after
+    assert after["history"][0]["loss"] < before["history"][0]["loss"], "it starts from the weights of the one before"
     written = {unit.folder: unit.folder.stat().st_mtime_ns for unit in handed}
     assert units(chosen, data, tmp_path, None, DEVICE) == chains
     assert {unit.folder: unit.folder.stat().st_mtime_ns for unit in handed} == written
@@ -207,9 +211,12 @@ def test_what_diverges_is_recorded_and_not_fitted_again(
     wild = replace(small(recipes["rate-10"], layers="8 8 8", activation="linear"), normalise="none")
     [[unit]] = units([wild], {"digits": toy_data}, tmp_path, None, DEVICE)
     fit_unit(unit)
-    assert unit.result and unit.result["test"] is None and "the loss became" in unit.result["diverged"]
+    assert unit.result
+    assert unit.result["test"] is None
+    assert "the loss became" in unit.result["diverged"]
     board = table(rows_of([wild], [[unit]]).values())
-    assert board["count"].tolist() == [0] and board["diverged"].tolist() == [1]
+    assert board["count"].tolist() == [0]
+    assert board["diverged"].tolist() == [1]
     assert "| diverged |" in markdown(board)
 
 
@@ -226,18 +233,22 @@ def test_figures_are_judged_by_their_tolerance(recipes: dict[str, Recipe]) -> No
     board = table([row(met, 0.9730, 0.9750), row(missed, 0.9700), row(unknown, 0.99)])
     assert board["within"].tolist() == ["yes", "no", ""]
     assert board["difference"].tolist()[:2] == pytest.approx([-0.0058, -0.0106])
-    assert board["sd"][0] == pytest.approx(0.001414, abs=1e-5) and board["count"].tolist() == [2, 1, 1]
-    assert board["why"].tolist() == ["", missed.why, ""] and board["minutes"].tolist() == [1.0, 0.5, 0.5]
+    assert board["sd"][0] == pytest.approx(0.001414, abs=1e-5)
+    assert board["count"].tolist() == [2, 1, 1]
+    assert board["why"].tolist() == ["", missed.why, ""]
+    assert board["minutes"].tolist() == [1.0, 0.5, 0.5]
     shown = markdown(board)
     assert "| tips-deep | 256 five times | test | 0.9798 | 0.9740 (0.0014, 2) | -0.0058 | yes | 1.0 |" in shown
     both = table([row(recipes["cnn-a"], 0.9880, train=0.9990)])
-    assert both["figure"].tolist() == ["train", "test"] and both["published"].tolist() == [0.9970, 0.9876]
+    assert both["figure"].tolist() == ["train", "test"]
+    assert both["published"].tolist() == [0.9970, 0.9876]
 
 
 def test_optimizers_are_ranked_and_the_claims_judged(recipes: dict[str, Recipe]) -> None:
     names = ["sgd", "rmsprop", "adagrad", "adadelta", "adam", "adamax", "nadam"]
     rows = {f"fair-{name}": row(recipes[f"fair-{name}"], 0.9 + place / 100) for place, name in enumerate(names)}
-    assert ranks(rows, "fair") == names[::-1] and ranks(rows, "opt") == []
+    assert ranks(rows, "fair") == names[::-1]
+    assert ranks(rows, "opt") == []
     rows |= {f"opt-{name}": row(recipes[f"opt-{name}"], 0.99 - place / 100) for place, name in enumerate(names)}
     rows |= {
         name: row(recipes[name], value)
@@ -251,18 +262,22 @@ def test_optimizers_are_ranked_and_the_claims_judged(recipes: dict[str, Recipe])
 
 def test_eight_rows_are_learned_as_published() -> None:
     losses, right = eight_rows(0.1, seed=0, threads=THREADS)
-    assert len(losses) == 200 and losses[-1] < losses[0] and right == 1.0
+    assert len(losses) == 200
+    assert losses[-1] < losses[0]
+    assert right == 1.0
     assert eight_rows(10.0, seed=0, threads=THREADS)[0][-1] > losses[-1]
 
 
 def test_without_scaling_linear_regression_diverges_as_published() -> None:
     for seed in range(5):
         wild = linear_regression("none", seed)
-        assert not np.isfinite(wild[6:]).any() and wild[1] > 1e15
+        assert not np.isfinite(wild[6:]).any()
+        assert wild[1] > 1e15
         for kind in ("minmax", "standard"):
             losses = linear_regression(kind, seed)
             assert losses[-1] < losses[0] < 20
-    assert scaled("minmax").min() == 0 and scaled("minmax").max() == 1
+    assert scaled("minmax").min() == 0
+    assert scaled("minmax").max() == 1
 
 
 def test_three_cheap_recipes_run_on_the_practice_set(digits: Digits, workspace: Path) -> None:
@@ -277,12 +292,14 @@ def test_three_cheap_recipes_run_on_the_practice_set(digits: Digits, workspace: 
     for name in ("published", "eight-rows", "scaling"):
         assert (workspace / "reports" / "recipes" / f"{name}.png").stat().st_size > 5000
     page = report_content(workspace, toy=False)
-    assert page.recipes is not None and [*page.recipes["id"]] == ["mlp-1", "mlp-1", "first-nn", "first-nn"]
+    assert page.recipes is not None
+    assert [*page.recipes["id"]] == ["mlp-1", "mlp-1", "first-nn", "first-nn"]
     assert {*page.recipe_pictures} >= {"published", "eight-rows", "scaling"}
     again = digits("recipes", *only, toy=False)
     assert "Nothing to do" in again.stdout
     refused = digits("recipes", "--data", "practice", "--only", "first-nnn", toy=False)
-    assert refused.returncode == 2 and "there is no recipe 'first-nnn'; did you mean first-nn?" in refused.stderr
+    assert refused.returncode == 2
+    assert "there is no recipe 'first-nnn'; did you mean first-nn?" in refused.stderr
 
 
 def test_fits_in_parallel_are_those_of_one_after_the_other(

@@ -140,14 +140,16 @@ def test_a_full_page_answers_every_question(content: Content, opened: Any, tmp_p
     file.write_text(render(content, PLANTED, "now"), encoding="utf-8")
     assert file.stat().st_size < 5e6
     page = opened(file)
-    assert page.locator(".missing").count() == 0 and page.locator(".practice").count() == 1
+    assert page.locator(".missing").count() == 0
+    assert page.locator(".practice").count() == 1
     for name in SECTIONS[:-1]:
         assert page.locator(f"#{name} figure").count() >= 1, name
     for figure in page.locator("figure").all():
         assert len(figure.locator("figcaption").inner_text()) > 10
         described = figure.locator("[role=img]").or_(figure.locator("img"))
         assert described.get_attribute("aria-label") or described.get_attribute("alt")
-    assert page.evaluate("window.planted") is None and PLANTED in page.locator("body").inner_text()
+    assert page.evaluate("window.planted") is None
+    assert PLANTED in page.locator("body").inner_text()
     assert "0.5, " in page.locator("#status table").inner_text()
     assert "learning rate: 0.004 instead of 0.003" in page.locator("#tuning").inner_text()
     is_accessible(page)
@@ -160,7 +162,8 @@ def tables_are_sorted_and_filtered_by_clicking(page: Page) -> None:
     def column(place: int) -> list[str]:
         return [row.locator("td").nth(place).inner_text() for row in table.locator("tbody tr:not([hidden])").all()]
 
-    assert len(column(0)) == 4 and "small" in column(0)
+    assert len(column(0)) == 4
+    assert "small" in column(0)
     kinds: tuple[tuple[int, Any], ...] = ((0, str), (2, float))
     for place, kind in kinds:
         button = table.locator("th button").nth(place)

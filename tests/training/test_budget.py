@@ -57,7 +57,8 @@ def test_more_minutes_mean_longer_fits(toy_data: Dataset, tmp_path: Path, steady
         part = only(plan)
         chosen[minutes] = part.name
         assert part.spec.model["layers"] == steady[-1], "what was chosen was not measured"
-        assert part.spec.model["threads"] == 2 and plan.workers == 2
+        assert part.spec.model["threads"] == 2
+        assert plan.workers == 2
         assert part.spec not in plan.alternatives
         assert {run.model["layers"] for run in (part.spec, *plan.alternatives)} == {
             f"{filters}C3 MP2 8" for filters in (2, 4, 32)
@@ -69,7 +70,8 @@ def test_a_budget_is_less_what_is_finished(toy_data: Dataset, tmp_path: Path, st
     params = load_params(ROOT / "params.yaml", [*TOY, *NETWORKS, "train.network=little", "train.budget=2"])
     plan = plan_of(params, toy_data, tmp_path)
     part = only(plan)
-    assert part.goal.folds == 3 and plan.left(tmp_path) == pytest.approx(0.94 * 120)
+    assert part.goal.folds == 3
+    assert plan.left(tmp_path) == pytest.approx(0.94 * 120)
     assert plan.ends(tmp_path) == pytest.approx([0.94 * 120])
     folder = RunFolder(tmp_path, part.spec)
     fit_fold_unit(toy_data, tmp_path, part.spec, 1)
@@ -126,5 +128,7 @@ def test_what_was_fitted_with_less_time_is_gone_on_with(toy_data: Dataset, tmp_p
     assert (short.name, short.goal.epochs, long.name, long.goal.epochs) == ("large", 8, "large", 10)
     fit_fold_unit(toy_data, Paths(tmp_path).runs, short.spec, 0)
     plan_again, again = plan(60)
-    assert again.spec == short.spec and again.goal.epochs == 8
-    assert again.goal.folds == 3 and long.spec in plan_again.alternatives
+    assert again.spec == short.spec
+    assert again.goal.epochs == 8
+    assert again.goal.folds == 3
+    assert long.spec in plan_again.alternatives

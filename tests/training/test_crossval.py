@@ -54,11 +54,9 @@ def test_networks_look_at_the_valid_part_and_at_nothing_else(
 def test_a_fold_is_fitted_and_predicted(toy_data: Dataset, toy_params: Params) -> None:
     spec: dict[str, Any] = toy_params.baseline.models["small"].model_dump(mode="json")
     fitted = fit_fold(toy_data, 1, spec, "/255", 0)
-    assert (
-        fitted.predictions.valid.shape == (len(toy_data.valid_rows(1)), 3)
-        and fitted.predictions.holdout.shape == (18, 3)
-        and fitted.predictions.test.shape == (30, 3)
-    )
+    assert fitted.predictions.valid.shape == (len(toy_data.valid_rows(1)), 3)
+    assert fitted.predictions.holdout.shape == (18, 3)
+    assert fitted.predictions.test.shape == (30, 3)
     assert fitted.predictions.valid.dtype == np.float32
     assert fitted.fit_seconds > 0
 
@@ -89,7 +87,8 @@ def test_normalisation_is_fitted_on_the_training_part_of_the_fold_alone(
             folder.mkdir()
             save(spec, model, folder)
         first, second = (joblib.load(tmp_path / f"{kind}-{number}" / "model.joblib")["normalise"] for number in (0, 1))
-        assert np.array_equal(first.offset_, second.offset_) and np.array_equal(first.scale_, second.scale_)
+        assert np.array_equal(first.offset_, second.offset_)
+        assert np.array_equal(first.scale_, second.scale_)
         train = toy_data.images[toy_data.train_rows(0)]
         assert np.allclose(first.offset_, train.mean() if kind == "standard" else train.min(axis=0))
 
@@ -101,7 +100,8 @@ def test_assembled_rows_are_in_order(toy_data: Dataset) -> None:
     assert np.array_equal(assemble(toy_data, valid), truth[working])
     del valid[1]
     some = rows_of(toy_data, [0, 2])
-    assert set(some) == set(toy_data.valid_rows(0)) | set(toy_data.valid_rows(2)) and (np.diff(some) > 0).all()
+    assert set(some) == set(toy_data.valid_rows(0)) | set(toy_data.valid_rows(2))
+    assert (np.diff(some) > 0).all()
     assert np.array_equal(assemble(toy_data, valid), truth[some])
 
 

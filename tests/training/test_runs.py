@@ -53,7 +53,8 @@ def test_side_by_side_is_the_same_as_one_by_one(toy_data: Dataset, spec: RunSpec
     assert fit_in_parallel(toy_data, tmp_path / "one", [spec, other], 1, console, "baseline") == Work(fits=0)
     for each in (spec, other):
         two, one = (RunFolder(tmp_path / name, each).result(toy_data, range(3)) for name in ("two", "one"))
-        assert np.array_equal(two.oof, one.oof) and np.array_equal(two.test, one.test)
+        assert np.array_equal(two.oof, one.oof)
+        assert np.array_equal(two.test, one.test)
 
 
 def test_a_fit_beside_others_has_one_thread(
@@ -121,7 +122,8 @@ def test_metrics_are_of_the_folds_that_are_fitted(toy_data: Dataset, spec: RunSp
     assert one["cv_accuracy"] == folder.unit_metrics(folder.fold(1))["accuracy"]
     fit_fold_unit(toy_data, tmp_path, spec, 0)
     both = folder.finish(toy_data)
-    assert both["folds"] == 2 and both["fit_seconds"] > one["fit_seconds"]
+    assert both["folds"] == 2
+    assert both["fit_seconds"] > one["fit_seconds"]
 
 
 def test_a_fit_on_all_images_neither_stops_early_nor_needs_what_it_cannot_look_at(
@@ -133,7 +135,8 @@ def test_a_fit_on_all_images_neither_stops_early_nor_needs_what_it_cannot_look_a
     folder, fit = RunFolder(tmp_path, spec), Fit(None, 4, 1)
     fit_refit_unit(toy_data, tmp_path, spec, fit)
     rates = [json.loads(line)["learning_rate"] for line in (folder.refit(fit) / "history.jsonl").open()]
-    assert len(rates) == 4 and rates[-1] < rates[0], "it goes by the loss in training"
+    assert len(rates) == 4
+    assert rates[-1] < rates[0], "it goes by the loss in training"
 
 
 def test_a_fit_on_all_images_predicts_the_test_images_alone(
@@ -157,9 +160,11 @@ def test_a_fit_on_all_images_predicts_the_test_images_alone(
     assert np.array_equal(folder.result(toy_data, [0]).oof, alone.oof)
     fit_fold_unit(toy_data, tmp_path, spec, 2)
     more = folder.result(toy_data, [0])
-    assert np.array_equal(more.oof, alone.oof) and len(more.holdout) == 1
+    assert np.array_equal(more.oof, alone.oof)
+    assert len(more.holdout) == 1
     assert len(more.test) == 4, "a fold that others do not have is worth as much for the test images"
     assert not np.array_equal(folder.result(toy_data, [0], WITHOUT_TTA).oof, alone.oof)
     metrics = folder.unit_metrics(folder.refit(fits[0]))
-    assert "accuracy" not in metrics and folder.unit_seconds(folder.refit(fits[0])) > 0
+    assert "accuracy" not in metrics
+    assert folder.unit_seconds(folder.refit(fits[0])) > 0
     assert len((folder.refit(fits[1]) / "history.jsonl").read_text().splitlines()) == 3

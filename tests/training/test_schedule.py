@@ -82,7 +82,8 @@ def test_a_budget_is_used_up_and_kept(
     assert [fit.fold for fit in begun if fit.fold is not None] == [*range(goal.folds)] or factor > 1
     assert len(set(begun)) == len(begun)
     seeds = [fit.seed for fit in begun if fit.fold is None]
-    assert len(set(seeds)) == len(seeds) and 42 not in seeds
+    assert len(set(seeds)) == len(seeds)
+    assert 42 not in seeds
 
 
 def test_what_is_foreseen_is_what_is_done() -> None:
@@ -99,14 +100,16 @@ def test_more_time_goes_on_where_less_has_ended() -> None:
     short = [each.fit for each in simulate(goal, [], TIMING, SIZES, 600, 2)]
     more = [each.fit for each in simulate(goal, short, TIMING, SIZES, 600, 2)]
     assert not set(short) & set(more)
-    assert {fit.fold for fit in short} >= {0, 1} and {fit.fold for fit in more} == {None}
+    assert {fit.fold for fit in short} >= {0, 1}
+    assert {fit.fold for fit in more} == {None}
 
 
 @pytest.mark.parametrize(("minutes", "expected"), [(1.3, "quick"), (3, "middle"), (5, "long"), (120, "long")])
 def test_longer_budgets_have_time_for_longer_fits(minutes: float, expected: str) -> None:
     name, goal = chosen(ALL, minutes * 60, 2)
     assert name == expected
-    assert goal.epochs == NETWORKS[expected] and 1 <= goal.folds <= 5
+    assert goal.epochs == NETWORKS[expected]
+    assert 1 <= goal.folds <= 5
     assert goal.folds == 5 or minutes < 120
 
 
@@ -158,14 +161,16 @@ def test_fits_that_take_longer_to_start_than_to_learn_are_begun_all_the_same() -
     for left in np.linspace(30, 600, 200):
         slow_to_start = Timing(start=20, per_image=1e-5, per_prediction=0)
         found = next_fit(goal, [goal.fold_fit(0)], slow_to_start, Sizes(10_000, 20_000, 10), left)
-        assert found and found.epochs in (2, 3)
+        assert found
+        assert found.epochs in (2, 3)
 
 
 def test_no_seed_is_used_twice_where_a_fit_is_missing_in_between() -> None:
     goal = Goal(folds=1, epochs=6, seed=42, refits=10)
     killed = [goal.fold_fit(0), Fit(None, 6, 44)]  # 43 was running beside it
     found = next_fit(goal, killed, TIMING, SIZES, 600)
-    assert found and found.seed == 45
+    assert found
+    assert found.seed == 45
 
 
 @example(left=64.0, workers=2, folds=2)
@@ -176,7 +181,8 @@ def test_time_is_shared_out_whole_and_alike(left: float, workers: int, folds: in
     assert [share.option for share in shares] == ALL[: len(shares)]
     assert sum(share.seconds for share in shares) == pytest.approx(left)
     [fitted] = {share.goal.folds for share in shares}
-    assert 1 <= fitted <= folds and (len(shares) == 1 or fitted >= min(5, folds))
+    assert 1 <= fitted <= folds
+    assert len(shares) == 1 or fitted >= min(5, folds)
     assert [share.goal.required for share in shares] == [True] + [False] * (len(shares) - 1)
     for share in shares:
         schedule = simulate(share.goal, [], TIMING, SIZES, share.seconds, workers)

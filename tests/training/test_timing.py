@@ -26,11 +26,13 @@ def test_a_timing_is_measured_once(toy_data: Dataset, toy_params: Params, tmp_pa
     model = DEVICE.resolve(toy_params.train.spec).model_dump(mode="json")
     run, longer = (run_spec("cnn", model | {"epochs": epochs}, "/255", 0, toy_data) for epochs in (2, 9))
     found = measured_timing(toy_data, run, DEVICE, tmp_path / "m", CONSOLE)
-    assert found.start > 0 and 0 < found.per_prediction < found.per_image < 0.1
+    assert found.start > 0
+    assert 0 < found.per_prediction < found.per_image < 0.1
     [kept] = (tmp_path / "m").iterdir()
     written = kept.stat().st_mtime_ns
     assert measured_timing(toy_data, longer, DEVICE, tmp_path / "m", CONSOLE) == found
-    assert kept.stat().st_mtime_ns == written and [*kept.parent.iterdir()] == [kept]
+    assert kept.stat().st_mtime_ns == written
+    assert [*kept.parent.iterdir()] == [kept]
 
 
 def test_a_timing_is_measured_where_the_fits_will_be(

@@ -24,8 +24,11 @@ def changed(params: Params, section: str, **values: object) -> Params:
 def test_what_was_found_is_a_fragment_that_train_uses(toy_params: Params, toy_data: Dataset, tmp_path: Path) -> None:
     study = study_of(toy_params, toy_data, tmp_path, "train")
     default, extra = networks(toy_params, study)
-    assert study.best == {} and study.fragment is None and extra == {}
-    assert default["default"] == (toy_params.train.spec, "/255") and tuple(default) == toy_params.train.candidates
+    assert study.best == {}
+    assert study.fragment is None
+    assert extra == {}
+    assert default["default"] == (toy_params.train.spec, "/255")
+    assert tuple(default) == toy_params.train.candidates
     study.save({"layers": "8C3 MP2 16", "optimizer": {"name": "adamw"}, "normalise": "standard"}, "found\nby hand")
     [(spec, normalise)] = networks(toy_params, study)[0].values()
     assert (spec.layers, spec.optimizer.name, normalise) == ("8C3 MP2 16", "adamw", "standard")
@@ -38,7 +41,8 @@ def test_what_was_found_is_a_fragment_that_train_uses(toy_params: Params, toy_da
     with pytest.raises(UserError, match=r"best.yaml: train.clip_norm is called train.clipnorm now$"):
         networks(toy_params, study)
     study.save({}, "kept")
-    assert study.fragment == {} and networks(toy_params, study) == (default, {})
+    assert study.fragment == {}
+    assert networks(toy_params, study) == (default, {})
 
 
 def test_a_network_that_is_named_is_the_only_one(toy_data: Dataset, tmp_path: Path) -> None:
@@ -63,7 +67,7 @@ def test_networks_that_the_images_are_too_small_for_are_left_out(
     for name in (*candidates, *extra):
         build_network(parse_layers(params.network(name).layers), STYLE, (side, side), 10)
     for name in params.too_large:
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match=r"dimension|[Nn]egative|size"):
             build_network(parse_layers(params.network(name).layers), STYLE, (side, side), 10)
 
 

@@ -57,7 +57,8 @@ def test_a_confirmation_goes_on_where_it_was_and_drops_what_dies(tmp_path: Path)
     accuracies = again()
     assert {fit.candidate for fit, value in accuracies.items() if value == 0} == {"b"}
     assert sum(fit.candidate == "default" for fit in accuracies) == 4  # two folds, two seeds
-    assert max(Counter(fits).values()) == 2 and sum(Counter(fits).values()) == len(accuracies) + 1
+    assert max(Counter(fits).values()) == 2
+    assert sum(Counter(fits).values()) == len(accuracies) + 1
 
 
 def test_a_confirmation_forgets_former_finalists_and_shares_its_queue(tmp_path: Path) -> None:
@@ -98,13 +99,15 @@ def test_what_the_end_of_the_time_cuts_is_not_taken_for_a_failure(tmp_path: Path
     confirm(study, candidates, [7], [0, 1], dies, lambda: left[0], 1, lambda *_: None)
     assert confirmed_accuracies(study) == {}
     confirm(study, candidates, [7], [0, 1], lambda *_: result(0.9, 16), lambda: 1e6, 1, lambda *_: None)
-    assert set(confirmed_accuracies(study).values()) == {0.9} and len(confirmed_accuracies(study)) == 4
+    assert set(confirmed_accuracies(study).values()) == {0.9}
+    assert len(confirmed_accuracies(study)) == 4
     left[0] = 10.0
     (tmp_path / "search").mkdir()
     assert run_search(tmp_path / "search", dies, plan(n_trials=None), seconds_left=lambda: left[0]) == []
     evaluate = Evaluation()
     again = run_search(tmp_path / "search", evaluate, plan(n_trials=2))
-    assert "default" in {trial.name for trial in again} and evaluate.evaluated
+    assert "default" in {trial.name for trial in again}
+    assert evaluate.evaluated
 
 
 def test_no_time_is_enough_for_a_fit_that_is_expected_to_take_longer(tmp_path: Path) -> None:

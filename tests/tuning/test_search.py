@@ -23,7 +23,8 @@ def test_what_was_stopped_is_run_again(tmp_path: Path) -> None:
     assert run_search(tmp_path, stopped, plan(n_trials=None), seconds_left=lambda: left[0]) == []
     evaluate = Evaluation()
     names = [trial.name for trial in run_search(tmp_path, evaluate, plan(n_trials=4))]
-    assert names.count("default") == 1 and evaluate.evaluated.count(ENQUEUED["default"]) == 1
+    assert names.count("default") == 1
+    assert evaluate.evaluated.count(ENQUEUED["default"]) == 1
 
 
 def test_the_default_and_the_named_come_first(tmp_path: Path) -> None:
@@ -41,7 +42,8 @@ def test_the_first_that_is_drawn_is_where_to_start(tmp_path: Path) -> None:
         evaluate,
         plan(n_trials=4, initial_point={"hidden_layers": 1, "width_1": 32, "solver": "adam", "learning_rate": 0.004}),
     )
-    assert evaluate.evaluated[2]["hidden_layer_sizes"] == [32] and evaluate.evaluated[2]["learning_rate_init"] == 0.004
+    assert evaluate.evaluated[2]["hidden_layer_sizes"] == [32]
+    assert evaluate.evaluated[2]["learning_rate_init"] == 0.004
     assert evaluate.evaluated[3]["learning_rate_init"] != 0.004
 
 
@@ -75,7 +77,8 @@ def test_what_dies_is_recorded_with_its_cause_and_the_search_goes_on(tmp_path: P
 
     trials = run_search(tmp_path, evaluate, plan(n_trials=9))
     failed = [trial for trial in trials if trial.failed]
-    assert len(trials) == 9 and len(failed) == 3
+    assert len(trials) == 9
+    assert len(failed) == 3
     assert {trial.cause for trial in failed} == {"the loss became nan"}
 
 
@@ -97,7 +100,8 @@ def test_what_is_no_model_has_a_cause_and_is_no_failure(tmp_path: Path) -> None:
         raise ValueError("nothing is left of the image")
 
     trials = run_search(tmp_path, evaluate, plan(n_trials=8))
-    assert len(trials) == 8 and not any(trial.failed for trial in trials)
+    assert len(trials) == 8
+    assert not any(trial.failed for trial in trials)
     assert {trial.cause for trial in trials} == {"nothing is left of the image"}
 
 

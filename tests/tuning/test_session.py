@@ -17,7 +17,8 @@ def test_a_search_for_a_baseline_asks_for_no_device(toy_params: Params) -> None:
     """Which would load TensorFlow."""
     setup = make_setup(changed(toy_params, model="small", space={}, workers=2), lambda: pytest.fail("it was measured"))
     assert setup.default == toy_params.baseline.models["small"].model_dump(mode="json")
-    assert setup.plan.enqueue == {"default": {}} and setup.plan.initial_point == {}
+    assert setup.plan.enqueue == {"default": {}}
+    assert setup.plan.initial_point == {}
     assert (setup.plan.kind, setup.plan.rungs, setup.workers, setup.device_line) == ("mlp", (1, 4), 2, "")
 
 
@@ -32,4 +33,5 @@ def test_trials_in_parallel_share_the_cores_and_one_has_a_gpu(
     assert (setup.workers, setup.default["threads"]) == (expected, threads)
     assert (setup.default["precision"], setup.default["batch_size"]) == (device.precision, device.batch_size)
     assert [*setup.plan.enqueue] == ["default", *params.tune.enqueue]
-    assert setup.plan.initial_point == params.tune.initial_point and setup.plan.rungs == (1, 2, 6)
+    assert setup.plan.initial_point == params.tune.initial_point
+    assert setup.plan.rungs == (1, 2, 6)

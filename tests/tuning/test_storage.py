@@ -52,7 +52,8 @@ def test_every_call_waits_until_the_database_is_back(
     [trial] = study.trials
     study._storage.record_heartbeat(trial._trial_id)  # type: ignore[attr-defined]
     study.tell(trial.number, 0.5)
-    assert study.trials[0].state == TrialState.COMPLETE and study.best_value == 0.5
+    assert study.trials[0].state == TrialState.COMPLETE
+    assert study.best_value == 0.5
     assert optuna.create_study(storage=study._storage, study_name="other").trials == []
 
 

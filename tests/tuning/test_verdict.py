@@ -11,7 +11,8 @@ def test_the_gain_is_paired_and_leaves_the_searched_fold_out() -> None:
     accuracies[CandidateFit(7, 0, "a")] = 1.0  # as lucky as what was chosen there would be
     gained = gain(accuracies, "a", 0)
     assert gained is not None
-    assert gained.mean == pytest.approx(0.1) and gained.count == 3
+    assert gained.mean == pytest.approx(0.1)
+    assert gained.count == 3
     assert gained.high - gained.mean == pytest.approx(4.303 * 0.01 / 3**0.5, rel=1e-3)  # Student's t, 2 degrees
     assert gain({fit: value for fit, value in accuracies.items() if fit.fold != 3}, "a", 0) is None
 

@@ -10,7 +10,9 @@ _TYPES = frozenset({"__future__", "collections.abc", "numpy.typing", "typing"}) 
 _TALK = re.compile(
     r"((self|context)\._?)*(console\.\w+|bar\.advance|log\.(debug|info|warning|error|exception)|warnings\.warn)"
 )
-_TAKE_TEXT = frozenset({"add", "append", "extend", "notify", "print", "report", "say", "set_user_attr", "tell", "warn"})
+_TAKE_TEXT = frozenset(
+    {"add", "advance", "append", "extend", "notify", "print", "report", "say", "set_user_attr", "tell", "warn"}
+)
 _WORD = re.compile(r"[a-z]{2,}")
 
 
@@ -23,9 +25,9 @@ def decisive_code(source: str) -> list[Any]:
     registry of models does. Imports count as a set, wherever they stand.
 
     A sentence, that is a string with two or more words in small letters, is left out where a function returns it,
-    assigns it or adds it to a list, as faults and notices are. Every other string counts: names of options, kinds,
-    layers and keys, sentences that are compared, searched for or executed, and all constants of a module or class. The
-    lists are the same for all versions of Python that parse the source alike.
+    assigns it, adds it to a list, as faults and notices are, or reports it (_TAKE_TEXT). Every other string counts:
+    names of options, kinds, layers and keys, sentences that are compared, searched for or executed, and all constants
+    of a module or class. The lists are the same for all versions of Python that parse the source alike.
     """
     reader = _Reader()
     tree = reader.visit(ast.parse(source))

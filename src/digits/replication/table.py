@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from digits.common.markdown import table as markdown_table
 from digits.replication.recipe import Recipe
 from digits.replication.unit import Unit
 
@@ -101,7 +102,7 @@ def _why(recipe: Recipe, difference: float | None) -> str:
 def markdown(board: pd.DataFrame) -> str:
     """The table for people, in Markdown, with figures rounded to four digits."""
     titles = ("id", "recipe", "figure", "published", "measured (sd, n)", "difference", "within", "minutes")
-    lines = ["| " + " | ".join(titles) + " |", "|---|---|---|---:|---:|---:|---|---:|"]
+    rows = []
     for record in board.to_dict("records"):
         line = SimpleNamespace(**{str(name): value for name, value in record.items()})
         measured = "diverged" if line.count == 0 else f"{line.measured:.4f}"
@@ -119,8 +120,8 @@ def markdown(board: pd.DataFrame) -> str:
             f"{line.within}: {line.why}" if line.why else line.within,
             f"{line.minutes:.1f}",
         ]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown_table(titles, rows, "lllrrrlr")
 
 
 def _number(value: float | None, style: str) -> str:

@@ -101,6 +101,7 @@ def study_of(params: Params, data: Dataset, studies: Path, model: str) -> Study:
         "data": data.hash,
         "normalise": params.data.normalise,
         "default": default.model_dump(mode="json"),
+        "seed": params.train.seed,  # of the trials' fits
         "tune": params.tune.model_dump(mode="json", exclude=_NOT_DECISIVE),
         "code": code_version(f"tuning {default.kind}"),
     }

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from statistics import median
 from typing import Any
 
@@ -11,7 +10,6 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 _PER_NAT = 1e-6  # of log loss, taken from the accuracy: it decides ties and nothing else, an image being worth more
-_NEVER = datetime(1970, 1, 1)
 STARTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -97,16 +95,19 @@ def first_fit_seconds(study: optuna.Study) -> float:
     return median(trial.user_attrs["results"][0]["seconds"] for trial in fitted) if fitted else 0.0
 
 
-def spent_seconds(studies: Sequence[optuna.Study], now: datetime) -> float:
-    """Seconds in which at least one trial of `studies` ran on any machine, without those of killed commands."""
+def spent_seconds(studies: Sequence[optuna.Study], now: float) -> float:
+    """Seconds in which at least one trial of `studies` ran on any machine, without those of killed commands.
+
+    now: as of time.time().
+    """
     spans = sorted(
-        (trial.datetime_start, trial.datetime_complete or now)
+        (trial.datetime_start.timestamp(), trial.datetime_complete.timestamp() if trial.datetime_complete else now)
         for study in studies
         for trial in started_trials(study)
         if trial.datetime_start
     )
-    total, reached = 0.0, _NEVER
+    total = reached = 0.0
     for start, end in spans:
-        total += max(0.0, (end - max(start, reached)).total_seconds())
+        total += max(0.0, end - max(start, reached))
         reached = max(reached, end)
     return total

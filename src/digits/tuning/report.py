@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from digits.common import markdown
 from digits.common.files import write_atomic
 from digits.evaluation.metrics import Gain
 from digits.tuning.records import TrialRecord
@@ -106,13 +107,18 @@ def confirmation(
     """A Markdown table: mean accuracy of each candidate, and its gain over the default; empty before any fit."""
     if not accuracies:
         return ""
-    rows = ["| candidate | fits | mean accuracy | gain over the default (95 %) | what |", "|---|---:|---:|---:|---|"]
-    for name, trial in candidates.items():
-        fits = sum(fit.candidate == name for fit in accuracies)
-        gained = str(gains[name]) if name in gains else ""
-        shown = _parameters(trial) if trial else "params.yaml"
-        rows.append(f"| {name} | {fits} | {mean_accuracy(accuracies, name):.4f} | {gained} | {shown} |")
-    return "\n".join(rows)
+    rows = [
+        (
+            name,
+            str(sum(fit.candidate == name for fit in accuracies)),
+            f"{mean_accuracy(accuracies, name):.4f}",
+            str(gains.get(name, "")),
+            _parameters(trial) if trial else "params.yaml",
+        )
+        for name, trial in candidates.items()
+    ]
+    columns = ("candidate", "fits", "mean accuracy", "gain over the default (95 %)", "parameters")
+    return markdown.table(columns, rows, "lrrrl")
 
 
 def write(

@@ -4,11 +4,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
 from math import inf
 from pathlib import Path
 from statistics import median
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 import joblib
@@ -99,7 +98,7 @@ class Session:
         """Of the budget; 0 after an interruption."""
         if self.stop.is_set():
             return 0.0
-        return self.params.tune.budget * 60 - spent_seconds([self.searched, self.confirmation], datetime.now())
+        return self.params.tune.budget * 60 - spent_seconds([self.searched, self.confirmation], time())
 
     def seconds_to_search(self) -> float:
         """Until the confirmation must begin, which gets up to half of the budget."""

@@ -53,7 +53,8 @@ def test_every_baseline_learns_and_is_saved(name: str, practice: tuple[np.ndarra
     model = build(spec, TASK, 0, on_epoch=lambda *_: None).fit(images[:900], labels[:900])
     probabilities = model.predict_proba(images[900:])
     assert probabilities.shape == (len(images) - 900, 10)
-    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5) and (probabilities >= 0).all()
+    assert np.allclose(probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (probabilities >= 0).all()
     assert (probabilities.argmax(axis=1) == labels[900:]).mean() > 0.9
     save(spec, model, tmp_path)
     again = joblib.load(tmp_path / "model.joblib")

@@ -33,10 +33,12 @@ def test_training_and_prediction_normalise_alike(toy_spec: dict[str, Any], kind:
     """Batches without augmentation are what the fitted normaliser makes of the images."""
     source = batches(kind)
     for (images, labels), rows in zip(source.stream(2), source.rows(2), strict=True):
-        assert images.shape == (20, 12, 12, 1) and images.dtype == np.float32
+        assert images.shape == (20, 12, 12, 1)
+        assert images.dtype == np.float32
         expected = source.normaliser.transform(IMAGES[rows])
         assert np.allclose(images.numpy().reshape(20, -1), expected, atol=1e-5 * np.abs(expected).max())
-        assert np.array_equal(labels.argmax(axis=1), LABELS[rows]) and labels.sum() == 20
+        assert np.array_equal(labels.argmax(axis=1), LABELS[rows])
+        assert labels.sum() == 20
     scores = fit_toy(toy_spec, task=TaskSpec((12, 12), 3, kind), epochs=6, learning_rate=0.02).predict_proba(IMAGES)
     assert (scores.argmax(axis=1) == LABELS).mean() > 0.6
 
@@ -55,7 +57,8 @@ def test_every_image_of_a_batch_is_augmented_differently(augment: dict[str, floa
     source = batches(images=np.repeat(IMAGES[:1], 60, axis=0), augment=NO_AUGMENTATION | augment, batch_size=60)
     augmented = np.concatenate([images.numpy().reshape(60, -1) for images, _ in source.stream(2)])
     assert len(np.unique(augmented, axis=0)) == 120
-    assert augmented.min() >= 0 and augmented.max() <= 1
+    assert augmented.min() >= 0
+    assert augmented.max() <= 1
 
 
 @pytest.mark.parametrize("elastic", [0.0, 0.7])

@@ -24,7 +24,8 @@ def test_a_fit_validates_five_times_at_most_unless_something_depends_on_it(toy_s
         return [epoch for epoch, record in enumerate(history, start=1) if "valid_loss" in record]
 
     assert validated(epochs=5) == [1, 2, 3, 4, 5]
-    assert validated(epochs=10) == [2, 4, 6, 8, 10] and validated(epochs=11) == [2, 5, 8, 11]
+    assert validated(epochs=10) == [2, 4, 6, 8, 10]
+    assert validated(epochs=11) == [2, 5, 8, 11]
     assert validated(epochs=7, early_stopping_patience=7) == [*range(1, 8)]
 
 
@@ -49,7 +50,8 @@ def test_early_stopping_and_the_best_weights(toy_spec: dict[str, Any]) -> None:
         return [record["valid_loss"] for record in model.history_], end
 
     losses, end = losses_and_end()
-    assert len(losses) == 5 and losses == sorted(losses)
+    assert len(losses) == 5
+    assert losses == sorted(losses)
     assert end == pytest.approx(losses[-1])
     best: dict[str, Any] = {"restore_best_weights": True}
     patience: dict[str, Any] = {"early_stopping_patience": 3}

@@ -55,7 +55,9 @@ def test_a_prediction_does_not_depend_on_its_batch(toy_spec: dict[str, Any]) -> 
 def test_the_log_has_the_network(toy_spec: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "digits"):
         fit_toy(toy_spec, layers="4C3 MP2 8")
-    assert "conv2d" in caplog.text and "(None, 12, 12, 4)" in caplog.text and "Total params: 1," in caplog.text
+    assert "conv2d" in caplog.text
+    assert "(None, 12, 12, 4)" in caplog.text
+    assert "Total params: 1," in caplog.text
 
 
 def test_min_steps_adds_epochs_to_small_sets(toy_spec: dict[str, Any]) -> None:
@@ -71,7 +73,8 @@ def test_what_is_saved_rebuilds_the_network(toy_spec: dict[str, Any], tmp_path: 
     for fitted, loaded in zip(model.model_.get_weights(), network.get_weights(), strict=True):
         assert np.array_equal(fitted, loaded)
     with np.load(tmp_path / "scales.npz") as scales:
-        assert scales["scale"] == np.float32(1 / 255) and scales["temperature"] == model.temperature_
+        assert scales["scale"] == np.float32(1 / 255)
+        assert scales["temperature"] == model.temperature_
 
 
 def test_temperature_undoes_label_smoothing(toy_spec: dict[str, Any]) -> None:
@@ -91,7 +94,8 @@ def test_tta_averages_over_the_image_and_its_transforms(toy_spec: dict[str, Any]
     single = [model.probabilities(IMAGES, [transform]) for transform in ({}, *tta)]
     assert np.allclose(model.predict_proba(IMAGES), np.mean(single, axis=0), atol=1e-6)
     with_tta, without = model.predict_with_and_without_tta(IMAGES)
-    assert np.array_equal(with_tta, model.predict_proba(IMAGES)) and np.array_equal(without, single[0])
+    assert np.array_equal(with_tta, model.predict_proba(IMAGES))
+    assert np.array_equal(without, single[0])
     # to the right by one pixel, done by hand
     shifted = np.roll(IMAGES.reshape(-1, 12, 12), 1, axis=2)
     shifted[:, :, 0] = 0

@@ -70,7 +70,8 @@ def test_penalties_reach_the_layers_they_are_for() -> None:
         assert layer.kernel_regularizer.get_config() == {"l1": pytest.approx(0.1), "l2": pytest.approx(0.2)}
         assert type(layer.kernel_initializer).__name__ == "HeNormal"
     assert dense.activity_regularizer is not None
-    assert convolution.activity_regularizer is None and last.activity_regularizer is None
+    assert convolution.activity_regularizer is None
+    assert last.activity_regularizer is None
     network.build((None, 12, 12, 1))
     kernel = convolution.kernel.numpy()
     assert float(convolution.losses[0]) == pytest.approx(0.1 * np.abs(kernel).sum() + 0.2 * (kernel**2).sum(), rel=1e-4)
@@ -147,7 +148,8 @@ def test_mixed_precision_keeps_weights_and_logits_in_float32(toy_spec: dict[str,
     mixed = replace(SETTINGS, precision="mixed_bfloat16")
     network = build_network(parse_layers("4C3 BN MP2 D0.1 8"), mixed, (12, 12), 3)
     assert {str(weight.dtype) for weight in network.weights} == {"float32"}
-    assert network.layers[0].compute_dtype == "bfloat16" and network.layers[-1].compute_dtype == "float32"
+    assert network.layers[0].compute_dtype == "bfloat16"
+    assert network.layers[-1].compute_dtype == "float32"
     toy_spec |= {"precision": "mixed_bfloat16", "layers": "4C3 BN MP2 8", "epochs": 8, "learning_rate": 0.02}
     probabilities = fit_toy(toy_spec, augment=NO_AUGMENTATION).predict_proba(IMAGES)
     assert probabilities.dtype == np.float32

@@ -46,7 +46,8 @@ def test_one_cycle_rises_to_its_peak_and_falls_to_zero() -> None:
     assert rates[0] == pytest.approx(0.001)
     assert max(rates) == rates[25] == pytest.approx(0.01)
     assert rates[-1] < 1e-5
-    assert rates[:26] == sorted(rates[:26]) and rates[25:] == sorted(rates[25:], reverse=True)
+    assert rates[:26] == sorted(rates[:26])
+    assert rates[25:] == sorted(rates[25:], reverse=True)
 
 
 def test_schedules_are_what_their_names_say() -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
+from digits.common.markdown import table as markdown_table
 from digits.common.matching import select_names
 from digits.data.dataset import Dataset, load_dataset
 from digits.replication.findings import ranks, sentences
@@ -97,12 +98,11 @@ def _report(rows: dict[str, Row], data: Dataset, pictures: "dict[str, Picture]")
     races = {name: ranks(rows, name) for name in ("opt", "fair", "opt-fashion", "fair-fashion")}
     if all(races[name] for name in ("opt", "fair")):
         run = {name: ranking for name, ranking in races.items() if ranking}
-        lines = [f"| rank | {' | '.join(run)} |", "|---:|" + "---|" * len(run)]
-        lines += [f"| {rank} | {' | '.join(names)} |" for rank, names in enumerate(zip(*run.values(), strict=True), 1)]
+        ranked = [(str(rank), *names) for rank, names in enumerate(zip(*run.values(), strict=True), 1)]
         parts += [
             "## Ranks of the optimizers",
             "opt: from the weights of the optimizer before; fair: from fresh weights",
-            "\n".join(lines),
+            markdown_table(("rank", *run), ranked, "rl"),
         ]
     parts += [f"## {picture.title}\n\n![{picture.title}](recipes/{picture.path.name})" for picture in pictures.values()]
     return "\n\n".join(filter(None, parts)) + "\n"
