@@ -85,15 +85,20 @@ def toy_data(tmp_path: Path) -> Dataset:
 
 @pytest.fixture(scope="session")
 def probed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
-    """A folder with what the probe of this machine found, and how fast the toy network is here.
+    """A folder with a device and the timing of the toy network on it, one for all processes of the tests.
 
-    It is one for all processes of the tests: whichever needs it first measures.
+    The device is a processor with given speeds: the toy network says its precision, batch size and threads itself. The
+    timing is measured by whichever process needs it first.
     """
+    speeds = {"float32": {"128": 1000}, "mixed_bfloat16": {"128": 500}}  # images per second by batch size
     own = tmp_path_factory.getbasetemp()
     folder, console = (own if worker_id == "master" else own.parent) / "machines", Console(plain=True)
     data = prepare_toy(tmp_path_factory.mktemp("toy") / "prepared")
     model = load_params(ROOT / "params.yaml", TOY).train.spec.model_dump(mode="json")
-    with FileLock(folder.with_suffix(".lock")):
+    with FileLock(folder.with_suffix(".lock")), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "digits.training.device._probe", lambda _: {"gpus": 0, "device": "CPU", "images_per_second": speeds}
+        )
         device = measured_device(folder, console)
         measured_timing(data, run_spec("cnn", model, "/255", 0, data), device, folder, console)
     return folder

@@ -32,6 +32,7 @@ SMALL = (
     "train.label_smoothing=0.0",
     "train.tta=[]",
     "train.budget=0.001",  # time for one fold, which is fitted in any case; MINUTES has time for all
+    "train.candidates=[default]",  # whose timing `probed` has measured
     "train.extra=[]",
     "train.refits=1",
     "train.precision=float32",

@@ -84,6 +84,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: 
     undisturbed = submission(toy).read_bytes()
     for folder in ("runs", "submissions"):
         (toy / folder).rename(tmp_path / folder)
+    shutil.copytree(tmp_path / "runs" / "machines", toy / "runs" / "machines")
     process = subprocess.Popen(
         digits_command("submit", also=also), cwd=toy, stdout=subprocess.DEVNULL, start_new_session=True
     )
@@ -380,7 +381,7 @@ def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits
         "extends: params.yaml\ncompetition: {slug: shapes, image_shape: [20, 20], classes: 4, label_column: kind,"
         " class_names: [north, east, south, west], test_id_column: key, pixel_prefix: px, first_pixel: 1,"
         " submission_id_column: key, submission_label_column: kind, first_id: 0, train_rows: null, test_rows: 30}\n"
-        "data: {folds: 2}\ntrain: {refits: 1, layers: MP2 4C3 MP2 16, epochs: 30, min_steps: 0, learning_rate: 0.02,"
+        "data: {folds: 2}\ntrain: {candidates: [default], extra: [], refits: 1, layers: MP2 4C3 MP2 16, epochs: 30, min_steps: 0, learning_rate: 0.02,"
         " batch_size: 16, augment: {rotation: 0.0, shift: 0.0, zoom: 0.0}}\n"
     )
     made = digits("submit", "--params", "params.shapes.yaml", "--data", "files", toy=False)
@@ -398,7 +399,7 @@ def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits
 @pytest.mark.skipif(not REAL_FASHION.exists(), reason="Fashion-MNIST's files are not beside the checkout")
 def test_fashion_mnist_is_a_params_file(workspace: Path, digits: Digits) -> None:
     shutil.copy(ROOT / "params.fashion-mnist.yaml", workspace)
-    quick = "train.layers='MP4 16' train.epochs=1 train.refits=1 train.extra=[] data.folds=2"
+    quick = "train.layers='MP4 16' train.epochs=1 train.refits=1 train.candidates=[default] train.extra=[] data.folds=2"
     made = digits(
         "submit", "--params", "params.fashion-mnist.yaml", "--data", str(REAL_FASHION), "--sets", quick, toy=False
     )
