@@ -105,7 +105,7 @@ def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: 
 
 
 def test_interrupted_it_makes_the_best_of_what_is_finished_and_goes_on_later(toy: Path, digits: Digits) -> None:
-    also = ("train.epochs=60", "train.refits=2", MINUTES)
+    also = ("train.epochs=30", "train.refits=2", MINUTES)
     command = digits_command("submit", also=also)
     process = subprocess.Popen(
         command, cwd=toy, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
