@@ -12,6 +12,6 @@ promoted is pruned. This is asynchronous successive halving (L. Li et al., 2020,
 hyperparameter tuning, MLSys).
 finalists: the trials with the best objective values on the highest rung that was reached.
 confirmation: the second part of a study. The default and the finalists, together the candidates, are fitted with the
-highest rung's epochs on all folds, and the best two of them from further seeds.
+highest rung's epochs on all folds, then the default and the best finalist from further seeds too.
 verdict: whether the best finalist replaces the default, which it does if the 95 % interval of its gain lies above 0.
 """
