@@ -380,7 +380,7 @@ def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits
     (workspace / "params.shapes.yaml").write_text(
         "extends: params.yaml\ncompetition: {slug: shapes, image_shape: [20, 20], classes: 4, label_column: kind,"
         " class_names: [north, east, south, west], test_id_column: key, pixel_prefix: px, first_pixel: 1,"
-        " submission_id_column: key, submission_label_column: kind, first_id: 0, train_rows: null, test_rows: 30}\n"
+        " submission_id: key, submission_label: kind, first_id: 0, train_rows: null, test_rows: 30}\n"
         "data: {folds: 2}\ntrain: {candidates: [default], extra: [], refits: 1, layers: MP2 4C3 MP2 16, epochs: 30,"
         " min_steps: 0, learning_rate: 0.02, batch_size: 16, augment: {rotation: 0.0, shift: 0.0, zoom: 0.0}}\n"
     )

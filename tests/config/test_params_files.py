@@ -13,7 +13,7 @@ def test_every_committed_params_file_is_valid() -> None:
 
 def test_every_value_has_a_reason_or_unit() -> None:
     """Each value that a section introduces is commented, but for those whose name says it all."""
-    self_evident = {"slug", "train_file", "test_file", "sample_file", "classes", "test_rows", "submission_label_column"}
+    self_evident = {"slug", "train_file", "test_file", "sample_file", "classes", "test_rows", "submission_label"}
     text = (ROOT / "params.yaml").read_text()
     seen: set[str] = set()
     for line in text.splitlines():

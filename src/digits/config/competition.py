@@ -23,8 +23,8 @@ class Competition(Section):
     test_id_column: str | None
     pixel_prefix: str
     first_pixel: Annotated[int, Field(ge=0)]
-    submission_id_column: str
-    submission_label_column: str
+    submission_id: str
+    submission_label: str
     first_id: Annotated[int, Field(ge=0)]
     image_shape: Shape
     classes: Annotated[int, Field(ge=2, le=256)]

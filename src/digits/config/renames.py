@@ -27,7 +27,6 @@ _DIMENSIONS = {
 
 # By the section's path today, in which * is any name: the old keys of the section and the new ones.
 RENAMED: Mapping[str, Mapping[str, str]] = {
-    "competition": {"submission_id": "submission_id_column", "submission_label": "submission_label_column"},
     "baseline.models.*": {
         "components": "n_components",
         "learning_rate_left": "final_learning_rate_fraction",

@@ -66,16 +66,16 @@ def read_test(path: Path, competition: Competition, expected_rows: int | None, o
 
 def read_sample_ids(path: Path, competition: Competition) -> NDArray[np.int64]:
     """Ids of the sample submission, (m,), in its order. Raises UserError where it is not one, or an id occurs twice."""
-    expected = [competition.submission_id_column, competition.submission_label_column]
+    expected = [competition.submission_id, competition.submission_label]
     try:
-        frame = pd.read_csv(path, encoding="utf-8-sig", dtype={competition.submission_id_column: "int64"})
+        frame = pd.read_csv(path, encoding="utf-8-sig", dtype={competition.submission_id: "int64"})
     except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise UserError(f"{path.name}: not a sample submission: {' '.join(str(error).split())}") from None
     if list(frame.columns) != expected:
         raise UserError(f"{path.name}: columns are {list(frame.columns)}, the competition's are {expected}")
-    ids = frame[competition.submission_id_column].to_numpy()
+    ids = frame[competition.submission_id].to_numpy()
     if len(np.unique(ids)) != len(ids):
-        repeated = frame[competition.submission_id_column][frame[competition.submission_id_column].duplicated()].iloc[0]
+        repeated = frame[competition.submission_id][frame[competition.submission_id].duplicated()].iloc[0]
         raise UserError(f"{path.name}: id {repeated} occurs more than once")
     return ids
 

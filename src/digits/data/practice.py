@@ -37,7 +37,7 @@ def practice_files(competition: Competition) -> dict[str, bytes]:
     test_frame = pd.DataFrame(test, columns=competition.pixel_columns)
     if competition.test_id_column:
         test_frame.insert(0, competition.test_id_column, ids)
-    sample_frame = pd.DataFrame({competition.submission_id_column: ids, competition.submission_label_column: 0})
+    sample_frame = pd.DataFrame({competition.submission_id: ids, competition.submission_label: 0})
     return {
         competition.train_file: _csv(train_frame),
         competition.test_file: _csv(test_frame),

@@ -27,7 +27,7 @@ def run(context: Context) -> Outcome:
     blend = load_blend(context.paths.runs, context.blend_name)
     if blend is None:
         raise UserError("the finished runs are not blended yet; type: make ensemble")
-    columns = competition.submission_id_column, competition.submission_label_column
+    columns = competition.submission_id, competition.submission_label
     frame = make_frame(data.test_ids, load_predictions(context.paths.runs, blend).test, *columns)
     check_frame(frame, data.test_ids, data.classes, *columns)
     content = csv_bytes(frame)
