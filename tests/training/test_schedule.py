@@ -173,6 +173,7 @@ def test_no_seed_is_used_twice_where_a_fit_is_missing_in_between() -> None:
     assert found.seed == 45
 
 
+@settings(deadline=None)
 @example(left=64.0, workers=2, folds=2)
 @example(left=380.91116462341546, workers=8, folds=10)  # the folds alone would take all workers to the end
 @given(left=st.floats(1, 20_000), workers=st.integers(1, 8), folds=st.integers(2, 10))
