@@ -37,6 +37,9 @@ if "forkserver" in multiprocessing.get_all_start_methods():
 # a shell's background jobs are started with interruptions ignored, and so would be all commands that tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("fuzz", max_examples=20_000)
+# the same examples in every run: what fails is what was broken, and new examples are for `fuzz` to look for
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 
 def pytest_collection_finish() -> None:

@@ -61,6 +61,7 @@ class Machine:
 
 @settings(deadline=None, max_examples=200)
 @example(minutes=1.09375, per_second=6981.0, workers=2, factor=1.0625, seed=0)  # half of it is just two folds' time
+@example(minutes=28.75, per_second=500.0, workers=1, factor=1.09375, seed=534)  # too slow for the refit that was meant
 @given(
     minutes=st.floats(1, 120),
     per_second=st.floats(500, 20_000),
@@ -77,8 +78,12 @@ def test_a_budget_is_used_up_and_kept(
     fold, whole = (fit_seconds(Fit(which, epochs, 42), timing, SIZES) for which, epochs in ((0, 6), (None, 4)))
     assume(1.15 * max(fold, whole) <= left and 1.15 * (fold + whole) <= workers * left)
     _, goal = chosen(options, left, workers)
+    assert max(each.end for each in simulate(goal, [], timing, SIZES, left, workers)) >= 0.8 * left
     begun, end = Machine(workers, factor, 0.02, seed).execute(goal, timing, left)
-    assert 0.8 * left <= end <= 1.17 * left
+    assert end <= 1.17 * left
+    # a slower machine than was expected may be left without time for even the shortest refit; 1.1: noise of a fit
+    shortest = fit_seconds(goal.shortest_refit, timing.slower(factor), SIZES)
+    assert end >= 0.8 * left or left - end <= 1.1 * shortest
     assert [fit.fold for fit in begun if fit.fold is not None] == [*range(goal.folds)] or factor > 1
     assert len(set(begun)) == len(begun)
     seeds = [fit.seed for fit in begun if fit.fold is None]
