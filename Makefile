@@ -7,14 +7,14 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## DATA=PATH            a zip or folder with the competition's files, or the word practice
 ## PARAMS=FILE          another params file instead of params.yaml
 ## SET="KEY=VALUE ..."  params that differ from the file, as in SET="train.epochs=3 train.seed=7"
-## ONLY="NAME ..."      baseline, recipes: what to fit, as in ONLY="mlp-128 svm*"
+## ONLY="NAME ..."      baseline, recipes: what to fit, as in ONLY="mlp-256 svm*"
 ## SEEDS=5              recipes: fits of every recipe, each from another seed
 ## WORKERS=2            baseline, tune: fits in parallel; without it, one per core, and two
 ## BUDGET=30            tune, train, ensemble, submit: minutes for all fits together; without it, 30 and 5
 ## STORAGE=postgresql://USER:WORD@HOST/NAME   tune: a database in which several machines share a search and its budget
 ## UPLOAD=0             submit: write and check the file only; without it, it is sent to Kaggle, once, if there are credentials
 ## FORCE=1              submit: send it once more, though Kaggle has it already
-## REQUIRE_GPU=1        tune, train and later: stop where TensorFlow sees no GPU, in place of using the processor
+## REQUIRE_GPU=1        tune, train, ensemble, submit, recipes: stop where TensorFlow sees no GPU, in place of using the processor
 ## PYTHON=python3.12    the Python to set up with, 3.11 to 3.13
 ## DEBUG=1              tracebacks instead of one-line errors
 DATA ?=
@@ -88,8 +88,7 @@ submissions: ## list all submissions with their estimates and scores
 leaderboard: ## show where your Kaggle account stands
 
 ##@ Develop
-check: setup ## style, types and the quick tests, for a change in progress: about a minute
-	@$(BIN)/ruff check -q . && $(BIN)/ruff format -q --check . && $(BIN)/mypy
+check: lint ## style, types and the quick tests, for a change in progress: about a minute
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
 
 test: setup ## the tests; those of the report in a browser need Chromium, which is installed where that is possible

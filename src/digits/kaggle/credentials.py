@@ -42,9 +42,10 @@ def credentials(environment: Mapping[str, str], home: Path) -> list[Credentials]
     """All credentials; files that hold none are skipped. Raises UserError where a file cannot be read."""
     found = [*_tokens(environment, home), *_keys(environment, home)]
     path = home / ".kaggle" / "credentials.json"
-    if refresh := _json(path).get("refresh_token"):
+    login = _json(path)
+    if refresh := login.get("refresh_token"):
         shown = "the login of `kaggle auth login` in ~/.kaggle/credentials.json"
-        found.append(Credentials("OAUTH", shown, path, _texts(refresh, _json(path).get("access_token"))))
+        found.append(Credentials("OAUTH", shown, path, _texts(refresh, login.get("access_token"))))
     return found
 
 

@@ -6,10 +6,10 @@ Lines are only ever appended; the latest line of an intent has its present state
 import csv
 import io
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from digits.common.errors import UserError
 from digits.common.files import exclusive, write_atomic
@@ -48,7 +48,6 @@ COLUMNS = (
     "message",
     "state",  # last, so that a truncated line has no valid state
 )
-_STATES = ("written", "uploading", "uploaded", "scored", "failed")
 _APPEND_TIMEOUT = 30.0  # seconds that another process may take to append its line
 
 Line = dict[str, str]
@@ -67,6 +66,12 @@ def verdict(line: Line) -> str:
     }.get(line["state"], "")
 
 
+def best_scored(lines: Iterable[Line]) -> Line | None:
+    """The line of the highest public score; None where none is scored."""
+    scored = (line for line in lines if line["state"] == "scored")
+    return max(scored, key=lambda line: float(line["public_score"]), default=None)
+
+
 class Ledger:
     """The file at `path`. Processes may use it in parallel and may be killed at any moment."""
 
@@ -83,7 +88,7 @@ class Ledger:
         # line by line: no value contains a line end, and an unclosed quote must not swallow the next lines
         cells = (next(csv.reader([row]), []) for row in rows)
         lines = (dict(zip(COLUMNS, row, strict=True)) for row in cells if len(row) == len(COLUMNS))
-        return [line for line in lines if line["state"] in _STATES]
+        return [line for line in lines if line["state"] in get_args(State)]
 
     def intents(self, competition: str) -> dict[str, Line]:
         """The latest line of each intent of a competition, in the order in which the intents were made."""

@@ -64,14 +64,14 @@ class Uploader:
             nonlocal certain
             self._add(line, "uploading")
             timeout = self._params.listing_timeout
-            error = KaggleError(
-                Failure.UNLISTED.message(self._api.slug, f"{timeout:g} s after the upload"), Failure.UNLISTED
-            )
             try:
                 with self._console.waiting("Kaggle to take the file"):
                     self._api.submit(path, line["message"])
             except KaggleError as failed:
                 error = failed
+            else:
+                unlisted = Failure.UNLISTED
+                error = KaggleError(unlisted.message(self._api.slug, f"{timeout:g} s after the upload"), unlisted)
             certain = certain and error.failure.certain
             if found := self._find_after_upload(line["intent"], 0.0 if certain else timeout):
                 return found

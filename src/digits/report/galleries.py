@@ -1,6 +1,5 @@
 """Grids of the competition's images, as PNG."""
 
-import base64
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from digits.common.plots import as_png, draw_images, drawing
 from digits.data.dataset import Dataset
 from digits.ensemble.disagreement import most_confident_errors
+from digits.report.layout import embedded
 
 _COLUMNS = 8
 _EXAMPLES = 5  # of each class
@@ -26,12 +26,10 @@ def worst_errors(
     errors = most_confident_errors(probabilities, labels, count)
     if not len(errors):
         return None
-    words = [
-        f"{names[labels[index]]} taken for {names[predicted[index]]}, {probabilities[index].max():.1%}"
-        for index in errors
-    ]
-    titles = [text.replace(" taken for ", " → ").replace(", ", "\n") for text in words]
-    return _grid(data, rows[errors], titles), "; ".join(words)
+    found = [(names[labels[index]], names[predicted[index]], f"{probabilities[index].max():.1%}") for index in errors]
+    titles = [f"{true} → {taken}\n{confidence}" for true, taken, confidence in found]
+    words = "; ".join(f"{true} taken for {taken}, {confidence}" for true, taken, confidence in found)
+    return _grid(data, rows[errors], titles), words
 
 
 def examples(data: Dataset, names: Sequence[str]) -> tuple[str, str]:
@@ -40,11 +38,6 @@ def examples(data: Dataset, names: Sequence[str]) -> tuple[str, str]:
     rows = np.concatenate([np.flatnonzero(labels == label)[:_EXAMPLES] for label in range(len(names))])
     image = _grid(data, rows, [names[labels[row]] for row in rows], columns=2 * _EXAMPLES)
     return image, f"The first {_EXAMPLES} images of each class: {', '.join(names)}"
-
-
-def embedded(png: bytes) -> str:
-    """A PNG as an address that contains it."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def _grid(data: Dataset, rows: NDArray[np.int64], titles: Sequence[str], columns: int = _COLUMNS) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +143,9 @@ def _runs(data: Dataset, folder: Path) -> tuple[Run, ...]:
             continue  # of another version of this package
         run = RunFolder(folder, spec)
         # skips folders that were renamed, and runs on other data
-        if spec.data != data.hash or run.path != path.parent or not run.done(data.fold_count):
-            continue
         folds = run.done(data.fold_count)
+        if spec.data != data.hash or run.path != path.parent or not folds:
+            continue
         result = run.result(data, folds)
         histories = (unit / "history.jsonl" for unit in map(run.fold, folds))
         runs.append(
@@ -180,10 +181,7 @@ def _newest_blend(folder: Path, runs: Sequence[str]) -> Blend | None:
 
 def _rows_of(blend: Blend, runs: Sequence[Run]) -> NDArray[np.int64]:
     """The images that all members of the blend predict out of fold, (n,)."""
-    rows = [run.rows for run in runs if run.folder in blend.weights]
-    common = rows[0]
-    for other in rows[1:]:
-        common = np.intersect1d(common, other)
+    common: NDArray[np.int64] = reduce(np.intersect1d, (run.rows for run in runs if run.folder in blend.weights))
     return common
 
 

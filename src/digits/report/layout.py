@@ -1,10 +1,18 @@
 """What a section of the page consists of: sentences, tables, figures, commands."""
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from markupsafe import Markup
+
+from digits.common.plots import Picture
+
+
+def embedded(png: bytes) -> str:
+    """A PNG as an address that contains it."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 @dataclass(frozen=True)
@@ -62,3 +70,7 @@ class Section:
         """Add an image; text: what it shows, for screen readers; source: its address, or its content as an address."""
         body = Markup('<img src="{}" alt="{}">').format(source, text)
         self.figures.append(Figure(title, "", body))
+
+    def add_picture(self, picture: Picture) -> None:
+        """Add a PNG that another command has drawn, with its title."""
+        self.add_image(picture.title, picture.title, embedded(picture.path.read_bytes()))

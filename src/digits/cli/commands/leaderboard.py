@@ -1,6 +1,7 @@
 """Show the account's rank on Kaggle's public leaderboard."""
 
 from digits.cli.context import Context, Outcome
+from digits.kaggle.ledger import best_scored
 
 
 def run(context: Context) -> Outcome:
@@ -11,8 +12,7 @@ def run(context: Context) -> Outcome:
     context.console.table(
         ["rank", "team", "score"], [[str(n), team, score] for n, (team, score) in enumerate(standing.top, 1)]
     )
-    scored = [line for line in context.ledger.intents(slug).values() if line["state"] == "scored"]
-    best = max(scored, key=lambda line: float(line["public_score"]), default=None)
+    best = best_scored(context.ledger.intents(slug).values())
     rank = f"rank {standing.rank:,}" if standing.rank else "no rank yet"
     teams = f" of {standing.teams:,} teams" if standing.teams else ""
     own = f"; best from here: {best['public_score']}, {best['file']}" if best else ""

@@ -13,7 +13,7 @@ from digits.common.errors import UserError
 from digits.common.files import write_atomic
 from digits.ensemble.blend import Blend, load_blend, load_predictions
 from digits.kaggle.credentials import NEW_TOKEN
-from digits.kaggle.ledger import Line, verdict
+from digits.kaggle.ledger import Line, best_scored, verdict
 from digits.kaggle.submission import check_frame, csv_bytes, make_frame, share_differing, unusual_classes
 from digits.kaggle.upload import now, tag
 
@@ -128,14 +128,10 @@ def _print_comparison(context: Context, frame: pd.DataFrame, line: Line) -> None
     for number, ours, theirs in unusual_classes(predicted, labels, context.data.classes):
         name = (context.params.competition.class_names or range(context.data.classes))[number]
         context.console.warn(f"class {name} is {ours:.2%} of the predictions, but {theirs:.2%} of the training images")
-    scored = [
-        other
-        for other in context.ledger.intents(context.params.competition.slug).values()
-        if other["state"] == "scored" and other["sha256"] != line["sha256"]
-    ]
-    if not scored:
+    intents = context.ledger.intents(context.params.competition.slug).values()
+    best = best_scored(other for other in intents if other["sha256"] != line["sha256"])
+    if best is None:
         return
-    best = max(scored, key=lambda other: float(other["public_score"]))
     path = context.paths.submissions / best["file"]
     if path.exists() and (share := share_differing(frame, pd.read_csv(path))) is not None:
         context.console.say(

@@ -3,9 +3,9 @@
 import numpy as np
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from digits.common.plots import Picture
 from digits.ensemble.blend import Blend
 from digits.report.chart import GREY, as_chart, subplots
-from digits.report.galleries import embedded
 from digits.report.gather import Content
 from digits.report.layout import Figure, Section, Table
 
@@ -54,7 +54,7 @@ def section(content: Content) -> Section:
     result.add_chart(gains_chart(blend, names))
     if content.uncertain:
         title = "Test images on which the models differ most, and the most confident errors on labelled ones"
-        result.add_image(title, title, embedded(content.uncertain.read_bytes()))
+        result.add_picture(Picture(title, content.uncertain))
     return result
 
 

@@ -39,9 +39,9 @@ def confusion_matrix(predicted: NDArray[np.int64], labels: NDArray[np.int64], na
     classes = len(names)
     counts = np.zeros((classes, classes), int)
     np.add.at(counts, (labels, predicted), 1)
-    wrong = counts * (1 - np.eye(classes, dtype=int))
-    shares = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    errors = shares * (1 - np.eye(classes))
+    wrong = counts - np.diag(counts.diagonal())
+    totals = np.maximum(1, counts.sum(axis=1, keepdims=True))
+    shares, errors = counts / totals, wrong / totals
     true, taken = divmod(int(wrong.argmax()), classes)
     title = (
         f"The most frequent error: {names[true]} is taken for {names[taken]}, "

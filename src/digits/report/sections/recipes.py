@@ -2,7 +2,6 @@
 
 import pandas as pd
 
-from digits.report.galleries import embedded
 from digits.report.gather import Content
 from digits.report.layout import Section, Table
 
@@ -38,5 +37,5 @@ def section(content: Content) -> Section:
     result.tables.append(Table("Recipes", _COLUMNS, rows))
     for name, picture in content.recipe_pictures.items():
         if name != "race":  # stands in the section about training
-            result.add_image(picture.title, picture.title, embedded(picture.path.read_bytes()))
+            result.add_picture(picture)
     return result

@@ -6,7 +6,7 @@ import numpy as np
 
 from digits.common.plots import COLOURS
 from digits.ensemble.blend import Blend
-from digits.kaggle.ledger import Line, verdict
+from digits.kaggle.ledger import Line, best_scored, verdict
 from digits.report.chart import as_chart, subplots
 from digits.report.gather import Content
 from digits.report.layout import Figure, Section, Table
@@ -27,10 +27,8 @@ def section(content: Content) -> Section:
             f"The newest blend has a CV accuracy of {blend.cv} and an expected score of {blend.expected}, both with "
             "their 95 % intervals."
         )
-    scored = [line for line in lines if line["state"] == "scored"]
-    if scored:
-        best_scored = max(scored, key=lambda line: float(line["public_score"]))
-        result.sentences.append(f"The best public score is {best_scored['public_score']}, of {best_scored['file']}.")
+    if top := best_scored(lines):
+        result.sentences.append(f"The best public score is {top['public_score']}, of {top['file']}.")
     result.sentences.append(f"What to do next: {next_step(content)}")
     result.add_chart(scores_chart([line for line in lines if line["ref"]] or lines, blend))
     if lines:

@@ -5,7 +5,6 @@ from matplotlib.ticker import MaxNLocator
 
 from digits.common.plots import COLOURS
 from digits.report.chart import GREY, as_chart, plain_log, subplots
-from digits.report.galleries import embedded
 from digits.report.gather import Content, Run
 from digits.report.layout import Figure, Section
 
@@ -26,7 +25,7 @@ def section(content: Content) -> Section:
             "Training images are augmented or their labels smoothed, so their loss is above that of validation images."
         )
     if race := content.recipe_pictures.get("race"):
-        result.add_image(race.title, race.title, embedded(race.path.read_bytes()))
+        result.add_picture(race)
     return result
 
 

@@ -1,6 +1,5 @@
 """What the newest search for better hyperparameters found."""
 
-from digits.report.galleries import embedded
 from digits.report.gather import Content
 from digits.report.layout import Section
 
@@ -23,5 +22,5 @@ def section(content: Content) -> Section:
         f"{name.replace('_', ' ')}: {value} instead of {default.get(name)}" for name, value in best.items()
     ]
     for picture in content.search.pictures.values():
-        result.add_image(picture.title, picture.title, embedded(picture.path.read_bytes()))
+        result.add_picture(picture)
     return result
