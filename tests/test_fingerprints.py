@@ -281,7 +281,7 @@ def test_a_new_kind_of_model_leaves_the_others(package: Path) -> None:
         ("models", "_MIN_ROW_VARIANCE = 1e-3", "_MIN_ROW_VARIANCE = 1e-2", {*NETWORKS, *PIPELINES}),
         ("models", 'method="temperature"', 'method="sigmoid"', {"logistic", "knn", "svm", "extra-trees"}),
         ("models", "NO_EARLY_STOPPING = {", 'NO_EARLY_STOPPING = {"patience": 1,', {*NETWORKS, *PIPELINES, "blend"}),
-        ("training", '{"epochs": fit.epochs} | NO_EARLY_STOPPING', '{"epochs": fit.epochs}', FITS),
+        ("training", 'fit.epochs, "min_steps": 0}', "fit.epochs}", FITS),
         ("training", "rows_of(data, folds)", "rows_of(data, sorted(folds))", {*FITS, "timing", "blend"}),
         ("data", "_UNASSIGNED = -2", "_UNASSIGNED = -3", {"data"}),
         ("config", "range(self.first_pixel, ", "range(1 + self.first_pixel, ", {"data"}),

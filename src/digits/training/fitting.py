@@ -37,7 +37,8 @@ def fit_fold_unit(data: Dataset, runs: Path, spec: RunSpec, fold: int, on_epoch:
 
 def fit_refit_unit(data: Dataset, runs: Path, spec: RunSpec, fit: Fit, on_epoch: OnEpoch | None = None) -> None:
     """Refit a run on all labelled images, for the epochs and from the seed of `fit`, and save the unit."""
-    folder, model = RunFolder(runs, spec), spec.model | {"epochs": fit.epochs} | NO_EARLY_STOPPING
+    folder = RunFolder(runs, spec)
+    model = spec.model | {"epochs": fit.epochs, "min_steps": 0} | NO_EARLY_STOPPING  # the plan has seen to min_steps
     _fit(data, folder, folder.refit(fit), None, model, fit.seed, on_epoch)
 
 

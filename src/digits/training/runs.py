@@ -90,10 +90,6 @@ class RunFolder:
         """Whether the fit of a fold is finished."""
         return self.fold(fold).is_dir()
 
-    def missing(self, folds: int) -> list[int]:
-        """Those of the first `folds` folds that are still to be fitted."""
-        return [fold for fold in range(folds) if not self.has(fold)]
-
     def done(self, folds: int) -> list[int]:
         """Those of the first `folds` folds that are fitted."""
         return [fold for fold in range(folds) if self.has(fold)]
@@ -147,18 +143,15 @@ class RunFolder:
     def result(self, data: Dataset, folds: Sequence[int], file: str = PROBABILITIES) -> Result:
         """Probabilities by the models of these folds. file: PROBABILITIES, or WITHOUT_TTA for those without TTA."""
         units = {}
-        for fold in folds:
-            with np.load(self.fold(fold) / file) as arrays:
-                units[fold] = dict(arrays)
-        tests = []
         for unit in self.units(data.fold_count):
             with np.load(unit / file) as arrays:
-                tests.append(arrays["test"])
+                units[unit] = dict(arrays)
+        of_folds = {fold: units[self.fold(fold)] for fold in folds}
         return Result(
             rows=rows_of(data, folds),
-            oof=assemble(data, {fold: unit["valid"] for fold, unit in units.items()}),
-            holdout=np.stack([unit["holdout"] for unit in units.values()]),
-            test=np.stack(tests),
+            oof=assemble(data, {fold: unit["valid"] for fold, unit in of_folds.items()}),
+            holdout=np.stack([unit["holdout"] for unit in of_folds.values()]),
+            test=np.stack([unit["test"] for unit in units.values()]),
         )
 
     def finish(self, data: Dataset) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def run(context: Context) -> Outcome:
         data, context.paths.runs, chosen, context.params.baseline.workers, context.console, "baseline"
     )
     folders = [RunFolder(context.paths.runs, spec) for spec in specs.values()]
-    finished = [folder for folder in folders if not folder.missing(data.fold_count)]
+    finished = [folder for folder in folders if len(folder.done(data.fold_count)) == data.fold_count]
     labels = np.asarray(data.labels)[data.working_rows]
     entries = [
         Entry(folder.spec.name, folder.finish(data), folder.result(data, range(data.fold_count)).oof)
