@@ -48,6 +48,14 @@ def submission(workspace: Path) -> Path:
     return path
 
 
+def test_a_report_needs_no_data_but_what_is_named_must_be_there(digits: Digits, workspace: Path) -> None:
+    wrong = digits("report", "--data", "typo.zip", toy=False)
+    assert wrong.returncode == 2
+    assert "typo.zip" in wrong.stderr
+    assert digits("report", toy=False).returncode == 0
+    assert "No data is prepared" in (workspace / "reports" / "index.html").read_text()
+
+
 def test_from_files_to_a_checked_submission_and_then_nothing_to_do(toy: Path, digits: Digits) -> None:
     first = digits("submit")
     assert first.returncode == 0, first.stderr

@@ -14,6 +14,14 @@ from toys import ROOT, params_faults
     [
         ("train.epochs=0", "params.yaml: train.epochs = 0, but it must be a whole number from 1 to 10000"),
         ("train.epochs=many", "params.yaml: train.epochs = 'many', but it must be a whole number from 1 to 10000"),
+        (
+            "train.batch_size=many",
+            "params.yaml: train.batch_size = 'many', but it must be a whole number from 1 to 100000 or 'auto'",
+        ),
+        (
+            "competition.class_names=[1,2,3,4,5,6,7,8,9,10]",
+            "\n".join(f"params.yaml: competition.class_names.{n} = {n + 1}, but it must be text" for n in range(10)),
+        ),
         ("train.epochs=2.5", "params.yaml: train.epochs = 2.5, but it must be a whole number from 1 to 10000"),
         ("data.folds=true", "params.yaml: data.folds = True, but it must be a whole number from 2 to 50"),
         ("train.epoch=3", "params.yaml: unknown key train.epoch; did you mean train.epochs?"),

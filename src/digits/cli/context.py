@@ -70,8 +70,6 @@ class Context:
     @cached_property
     def data(self) -> Dataset:
         """The prepared arrays. Raises UserError where `prepare` has not made them yet."""
-        if not self.data_folder.is_dir():
-            raise UserError("the data is not prepared for these params; type: make data")
         return load_dataset(self.data_folder)
 
     @cached_property

@@ -6,32 +6,6 @@ from digits.config.faults import validate
 from digits.config.load import load_params
 from digits.config.networks import CnnSpec
 from digits.config.paths import Paths
-from digits.config.schema import (
-    BaselineParams,
-    DataParams,
-    EnsembleParams,
-    KaggleParams,
-    Params,
-    SubmitParams,
-    TrainParams,
-    TuneParams,
-)
-from digits.config.section import Augment
+from digits.config.schema import KaggleParams, Params
 
-__all__ = [
-    "Augment",
-    "BaselineParams",
-    "CnnSpec",
-    "Competition",
-    "DataParams",
-    "EnsembleParams",
-    "KaggleParams",
-    "MlpSpec",
-    "Params",
-    "Paths",
-    "SubmitParams",
-    "TrainParams",
-    "TuneParams",
-    "load_params",
-    "validate",
-]
+__all__ = ["CnnSpec", "Competition", "KaggleParams", "MlpSpec", "Params", "Paths", "load_params", "validate"]

@@ -48,11 +48,16 @@ def _explain(fault: Any, schema: dict[str, Any]) -> str:
 def _find(schema: dict[str, Any], location: Iterable[str | int]) -> tuple[list[str], dict[str, Any]]:
     """The path of keys, as the user writes it, of one of pydantic's locations, and the JSON schema of the value there.
 
-    Where a section may be of several kinds, pydantic's location contains the kind, which is no key of the file.
+    Where a section or a value may be of several kinds or types, pydantic's location contains the kind or type, which is
+    no key of the file.
     """
     keys, node = [], schema
     for part in location:
         node = _resolve(schema, node)
+        if "anyOf" in node:
+            if isinstance(part, str):
+                break  # the type that pydantic has tried
+            node = next(choice for choice in node["anyOf"] if choice.get("type") == "array")
         if part in (kinds := node.get("discriminator", {}).get("mapping", {})):
             node = {"$ref": kinds[part]}
             continue

@@ -97,6 +97,6 @@ def load_dataset(folder: Path) -> Dataset:
     """
     about = read_json(folder / "about.json")
     if about is None:
-        raise UserError(f"{folder}: has no prepared arrays; type: make data")
+        raise UserError("the data is not prepared for these params; type: make data")
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
     return Dataset(folder=folder, about=about, **arrays)

@@ -21,8 +21,11 @@ def run(context: Context) -> Outcome:
 
 
 def _data(context: Context) -> Dataset | None:
-    """The arrays, or None where they are not prepared yet."""
+    """The arrays, or None where they are not prepared yet. Raises UserError where DATA cannot be used."""
     try:
-        return context.data
+        folder = context.data_folder
     except UserError:
+        if context.data_path:
+            raise  # what the user has named cannot be used
         return None
+    return context.data if folder.is_dir() else None
