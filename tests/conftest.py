@@ -20,8 +20,7 @@ from digits.common.console import Console
 from digits.config import Params, load_params
 from digits.data.dataset import Dataset
 from digits.kaggle.api import CompetitionApi
-from digits.models import FAMILIES
-from digits.training.crossval import PRELOAD
+from digits.training.crossval import preload
 from digits.training.device import measured_device
 from digits.training.runs import run_spec
 from digits.training.timing import measured_timing
@@ -32,7 +31,7 @@ from toys import QUICK, ROOT, TOY, Digits, Shown, digits_arguments, prepare_toy,
 # need one, and whatever that one preloads. Otherwise each fit of a network would load it, which takes seconds.
 if "forkserver" in multiprocessing.get_all_start_methods():
     forkserver = multiprocessing.get_context("forkserver")
-    forkserver.set_forkserver_preload([FAMILIES["cnn"], *PRELOAD])
+    forkserver.set_forkserver_preload([*preload("cnn")])
     forkserver.set_forkserver_preload = lambda module_names: None  # type: ignore[method-assign]
 # a shell's background jobs are started with interruptions ignored, and so would be all commands that tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)

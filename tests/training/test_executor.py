@@ -15,9 +15,8 @@ from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.config import Params
 from digits.data.dataset import Dataset
-from digits.models import FAMILIES
 from digits.training.budget import Part
-from digits.training.crossval import PRELOAD
+from digits.training.crossval import preload
 from digits.training.executor import Executed, execute
 from digits.training.runs import RunFolder, RunSpec, run_spec
 from digits.training.schedule import Fit, Goal, Sizes, Timing
@@ -90,7 +89,7 @@ print(context.context()._physical_devices)
 
 def test_nothing_has_looked_for_gpus_before_a_fit_is_forked() -> None:
     """CUDA cannot be used by the children of a process that has started it, nor another GPU be named to them."""
-    command = [sys.executable, "-c", _PRELOADED, FAMILIES["cnn"], *PRELOAD]
+    command = [sys.executable, "-c", _PRELOADED, *preload("cnn")]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "None\n"
 
 

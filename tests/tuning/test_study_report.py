@@ -2,8 +2,8 @@
 
 import pytest
 
-from digits.tuning.records import TrialRecord
-from digits.tuning.report import best_of, furthest, saved_share
+from digits.tuning.records import TrialRecord, furthest
+from digits.tuning.report import saved_share
 from toy_search import result
 
 
@@ -13,7 +13,6 @@ def test_the_saved_share_compares_with_one_full_fit_for_each_trial() -> None:
         return TrialRecord(0, "", {}, fits, (), len(seconds) == 3, False, "")
 
     assert saved_share([trial(1.0), trial(1.0), trial(1, 4, 16)]) == pytest.approx(1 - 23 / 48)
-    assert best_of([trial(1.0), trial(1, 4, 16)])[0].full
 
 
 def test_finalists_are_those_that_went_furthest_then_the_best_of_these() -> None:

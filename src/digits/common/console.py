@@ -3,8 +3,9 @@
 On a terminal bars move; in a file or in CI they are a plain line every some seconds.
 """
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -14,7 +15,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 
-PLAIN_SECONDS = 10.0  # at least, between two plain lines of one bar
+_PLAIN_SECONDS = 10.0  # at least, between two plain lines of one bar
 
 
 class Bar(Protocol):
@@ -22,6 +23,20 @@ class Bar(Protocol):
 
     def advance(self, steps: float = 1, note: str = "") -> None:
         """Count `steps` units as done. note: a few words on the present step."""
+
+
+def by_the_clock(bar: Bar) -> Callable[[str], None]:
+    """Advances a bar of minutes by the time that has passed; thread-safe."""
+    lock, last = threading.Lock(), time.monotonic()
+
+    def advance(note: str) -> None:
+        nonlocal last
+        with lock:
+            now = time.monotonic()
+            bar.advance((now - last) / 60, note)
+            last = now
+
+    return advance
 
 
 class _TerminalBar:
@@ -42,7 +57,7 @@ class _PlainBar:
     def advance(self, steps: float = 1, note: str = "") -> None:
         self._done += steps
         now = time.monotonic()
-        if now - self._printed < PLAIN_SECONDS or self._done <= 0:
+        if now - self._printed < _PLAIN_SECONDS or self._done <= 0:
             return
         self._printed = now
         elapsed = now - self._started

@@ -15,11 +15,11 @@ from digits.common.files import fingerprint
 from digits.common.processes import ProcessDiedError, Send, run_in_subprocess
 from digits.config import CnnSpec
 from digits.data.dataset import Dataset, load_dataset
-from digits.models import FAMILIES, family
+from digits.models import family
 from digits.replication.recipe import Recipe
 from digits.replication.timing import expected_seconds
 from digits.replication.unit import Unit, fit_unit
-from digits.training.crossval import PRELOAD
+from digits.training.crossval import preload
 from digits.training.device import Device
 
 _FIRST_SEED = 42
@@ -69,26 +69,31 @@ def complete(chains: Sequence[Chain], workers: int, console: Console) -> int:
 
     A fit that fails does not stop the others. Raises UserError at the end, with the number of failures.
     """
-    missing = [[unit for unit in chain if unit.result is None] for chain in chains]
-    missing = sorted(filter(None, missing), key=lambda chain: -sum(map(_seconds, chain)))
+    missing = [left for chain in chains if (left := [unit for unit in chain if unit.result is None])]
+    expected = {unit.folder: _seconds(unit) for chain in missing for unit in chain}
+
+    def seconds(chain: Chain) -> float:
+        return sum(expected[unit.folder] for unit in chain)
+
     # recipes that share a fit have the same folder; a chain begins with its own units
     seen: set[Path] = set()
     jobs = []
-    for chain in missing:
+    for chain in sorted(missing, key=seconds, reverse=True):
         own = [unit for unit in chain if unit.folder not in seen]
         seen |= {unit.folder for unit in own}
-        jobs += [own] if own else []
+        if own:
+            jobs.append(own)
     if not jobs:
         return 0
-    minutes = sum(_seconds(unit) for job in jobs for unit in job) / 60
-    preload = (*{FAMILIES[unit.model["kind"]]: None for job in jobs for unit in job}, *PRELOAD)
+    minutes = sum(map(seconds, jobs)) / 60
+    modules = preload(*(unit.model["kind"] for job in jobs for unit in job))
     failures, stop = 0, threading.Event()
     with console.bar("recipes", minutes, "minutes of one core") as bar, ThreadPoolExecutor(workers) as pool:
-        running = {pool.submit(_fit_in_subprocess, job, preload, stop): job for job in jobs}
+        running = {pool.submit(_fit_in_subprocess, job, modules, stop): job for job in jobs}
         try:
             for future in as_completed(running):
                 job = running[future]
-                bar.advance(sum(map(_seconds, job)) / 60, job[-1].recipe.id)
+                bar.advance(seconds(job) / 60, job[-1].recipe.id)
                 if failure := future.result():
                     failures += 1
                     console.warn(failure)
@@ -108,11 +113,11 @@ def _seconds(unit: Unit) -> float:
     return expected_seconds(unit.model, images, data.image_shape, data.classes)
 
 
-def _fit_in_subprocess(chain: Chain, preload: Sequence[str], stop: threading.Event) -> str:
+def _fit_in_subprocess(chain: Chain, modules: Sequence[str], stop: threading.Event) -> str:
     """Fit a chain; returns "", or why a unit failed: the units after it have nothing to start from."""
     fitted: list[str] = []
     try:
-        run_in_subprocess(_fit_chain, chain, fitted.append, inf, preload, stop=stop)
+        run_in_subprocess(_fit_chain, chain, fitted.append, inf, modules, stop=stop)
     except ProcessDiedError as error:
         return f"{chain[len(fitted)].recipe.id} failed: {error}"
     return ""

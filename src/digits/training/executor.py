@@ -9,13 +9,12 @@ from math import inf
 from pathlib import Path
 from time import monotonic
 
-from digits.common.console import Bar, Console
+from digits.common.console import Console, by_the_clock
 from digits.common.errors import UserError
 from digits.common.processes import ProcessDiedError, ProcessTimeoutError, Send, run_in_subprocess
 from digits.data.dataset import Dataset, load_dataset
-from digits.models import FAMILIES
 from digits.training.budget import Part
-from digits.training.crossval import PRELOAD
+from digits.training.crossval import preload
 from digits.training.device import use_gpu
 from digits.training.fitting import fit_fold_unit, fit_refit_unit, log_epochs
 from digits.training.runs import RunFolder, RunSpec
@@ -65,16 +64,16 @@ class _Workers:
         while fit := self._next():
             started = monotonic()
             title = _title(fit)
-            required = self.part.goal.required and fit.fold == 0
+            required = self.part.goal.required and fit.fold == 0 and not self.folder.done(self.part.goal.folds)
             timeout = inf if required else max(1.0, self.deadline - started)
+            modules = preload(self.folder.spec.model["kind"])
             task = _Task(self.data.folder, self.folder.path.parent, self.folder.spec, fit, gpu)
-            preload = (FAMILIES[self.folder.spec.model["kind"]], *PRELOAD)
 
             def report(note: str, title: str = title) -> None:
                 self.progress(f"{title}, {note}")
 
             try:
-                run_in_subprocess(_fit_in_subprocess, task, report, timeout, preload, stop=self.stopped)
+                run_in_subprocess(_fit_in_subprocess, task, report, timeout, modules, stop=self.stopped)
             except ProcessTimeoutError:
                 self.warn(f"{title}: stopped, it would have ended too late; other programs slow this machine down")
                 return
@@ -124,7 +123,7 @@ def execute(
             started=part.finished(runs),
             end=now + left,
             deadline=now + deadline,
-            progress=_by_the_clock(bar),
+            progress=by_the_clock(bar),
             warn=console.warn,
         )
         folder.open()
@@ -140,20 +139,6 @@ def execute(
     if workers.failure:
         raise UserError(f"train: {workers.failure}; every finished fit is kept, the same command goes on")
     return Executed(workers.finished, interrupted)
-
-
-def _by_the_clock(bar: Bar) -> Callable[[str], None]:
-    """Advances a bar of minutes by the time that has passed; thread-safe."""
-    lock, last = threading.Lock(), monotonic()
-
-    def advance(note: str) -> None:
-        nonlocal last
-        with lock:
-            now = monotonic()
-            bar.advance((now - last) / 60, note)
-            last = now
-
-    return advance
 
 
 def _title(fit: Fit) -> str:

@@ -17,8 +17,8 @@ from digits.common.files import fingerprint, read_json, write_json
 from digits.common.host import processor
 from digits.common.processes import ProcessDiedError, Send, run_in_subprocess
 from digits.data.dataset import Dataset, load_dataset
-from digits.models import FAMILIES, NO_EARLY_STOPPING, TaskSpec, build
-from digits.training.crossval import PRELOAD
+from digits.models import NO_EARLY_STOPPING, TaskSpec, build
+from digits.training.crossval import preload
 from digits.training.device import Device, use_gpu
 from digits.training.runs import RunSpec
 from digits.training.schedule import Timing
@@ -79,9 +79,8 @@ _Measured = tuple[dict[str, float], float]  # a Timing's fields, and how many pr
 
 def _measure_in_subprocess(task: _Task) -> _Measured:
     measured: list[_Measured] = []
-    preload = (FAMILIES[task.model["kind"]], *PRELOAD)
     try:
-        run_in_subprocess(_measure, task, measured.append, inf, preload)
+        run_in_subprocess(_measure, task, measured.append, inf, preload(task.model["kind"]))
     except ProcessDiedError as error:
         raise UserError(f"train: {task.model['layers']} cannot be fitted here: {error}") from None
     return measured[0]

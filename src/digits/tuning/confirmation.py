@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from digits.common.processes import ProcessDiedError
 from digits.tuning.records import Overrides, Result
 from digits.tuning.storage import fail_stale_trials
-from digits.tuning.study import driver, requeue_killed
+from digits.tuning.study import FailedError, driver, requeue_killed
 from digits.tuning.verdict import Accuracies, CandidateFit, leader, mean_accuracy
 
 _PAUSE = 1.0  # seconds between two looks at what other machines are doing
@@ -79,7 +79,9 @@ def confirm(
             study.stop()
 
     def time_left() -> bool:
-        seconds = [trial.user_attrs["seconds"] for trial in study.get_trials() if "seconds" in trial.user_attrs]
+        seconds = [
+            trial.user_attrs["seconds"] for trial in study.get_trials(deepcopy=False) if "seconds" in trial.user_attrs
+        ]
         return seconds_left() > (mean(seconds) if seconds else expected_seconds)
 
     while time_left() and (missing := missing_fits(confirmed_accuracies(study), [*candidates], seeds, folds)):
@@ -92,16 +94,12 @@ def confirm(
                 lambda trial: _objective(study, trial, candidates, fit_full, seconds_left),
                 n_trials=waiting,
                 n_jobs=min(workers, waiting),
-                catch=(_FailedError,),
+                catch=(FailedError,),
                 callbacks=[after_fit],
             )
         else:
             fail_stale_trials(study)  # of a machine that has died
             sleep(_PAUSE)
-
-
-class _FailedError(Exception):
-    """Ends a fit in Optuna's state FAIL."""
 
 
 def _objective(
@@ -126,7 +124,7 @@ def _objective(
         if seconds_left() <= 0:
             raise optuna.TrialPruned from error  # cut short; enqueued again when there is time
         trial.set_user_attr("cause", str(error))
-        raise _FailedError from error
+        raise FailedError from error
     trial.set_user_attr("seconds", result["seconds"])
     return float(result["accuracy"])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import optuna
 from matplotlib import pyplot as plt
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from optuna.exceptions import ExperimentalWarning
 from optuna.importance import get_param_importances
 from optuna.trial import TrialState
@@ -43,7 +43,7 @@ def draw_study(study: optuna.Study, trials: Sequence[TrialRecord], folder: Path,
             importances = get_param_importances(lowest)
         after = f"after {_epochs(fitted[0].results[0]['epochs'])}"
         plots |= {
-            "importances": lambda: _importances(lowest, importances, after),
+            "importances": lambda: _importances(importances, after),
             "parallel": lambda: _parallel(_better(lowest), [*importances][:_MOST_AXES], after),
             "slices": lambda: _slices(_better(lowest), [*importances][:_MOST_AXES], after),
         }
@@ -116,10 +116,13 @@ def _curves(trials: Sequence[TrialRecord]) -> str | None:
     )
 
 
-def _importances(study: optuna.Study, importances: Mapping[str, float], after: str) -> str:
+def _importances(importances: Mapping[str, float], after: str) -> str:
     names = [*importances][:_MOST_BARS]
-    optuna_plots.plot_param_importances(study, params=names)
-    _restyle(grid=True)
+    _, axes = plt.subplots(figsize=_SIZE)
+    axes.barh(names[::-1], [importances[name] for name in names[::-1]])
+    axes.set(xlabel=f"share of the accuracy {after} that a dimension explains")
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.grid(visible=True, axis="x")
     share = importances[names[0]]
     return f"{names[0]} decides most of the accuracy {after}: {share:.0%} of what the dimensions explain"
 

@@ -82,6 +82,12 @@ def finished_trials(study: optuna.Study, rungs: Sequence[int]) -> list[TrialReco
     ]
 
 
+def furthest(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """Those that have a fit and did not fail, by their rung and then by their value there, the best first."""
+    fitted = [trial for trial in trials if trial.results and not trial.failed]
+    return sorted(fitted, key=lambda trial: (len(trial.results), trial.value), reverse=True)
+
+
 def started_trials(study: optuna.Study) -> list[FrozenTrial]:
     """All trials that are running or have ended, without those that were killed with their command."""
     trials = study.get_trials(deepcopy=False)

@@ -53,17 +53,6 @@ def _parameters(trial: TrialRecord) -> str:
     return f"{layers}, {optimizer} {rate}"
 
 
-def best_of(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Those at the highest rung, the best first."""
-    return sorted((trial for trial in trials if trial.full), key=lambda trial: trial.value, reverse=True)
-
-
-def furthest(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Those that have a fit and did not fail, by their rung and then by their value there, the best first."""
-    fitted = [trial for trial in trials if trial.results and not trial.failed]
-    return sorted(fitted, key=lambda trial: (len(trial.results), trial.value), reverse=True)
-
-
 def saved_share(trials: Sequence[TrialRecord]) -> float:
     """Share of the seconds that pruning has saved, compared with one fit at the highest rung for each trial."""
     fitted = [trial for trial in trials if trial.results]

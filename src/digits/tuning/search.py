@@ -20,7 +20,7 @@ from digits.tuning.records import (
     to_json,
     trial_record,
 )
-from digits.tuning.study import SearchPlan, driver
+from digits.tuning.study import FailedError, SearchPlan, driver
 
 MAX_FAILURES = 5  # in a row, after which something other than the parameters is wrong
 _MAX_REPEATS = 20  # in a row, after which the space has nothing else to draw
@@ -28,10 +28,6 @@ _MAX_REPEATS = 20  # in a row, after which the space has nothing else to draw
 # evaluate(overrides, report) fits a trial at one rung after the other; report(result) returns whether to go on to the
 # next. Raises ProcessDiedError, or ValueError if the overrides describe no model.
 Evaluate = Callable[[Overrides, Callable[[Result], bool]], None]
-
-
-class _FailedError(Exception):
-    """Ends a trial in Optuna's state FAIL."""
 
 
 def search(
@@ -71,7 +67,7 @@ def search(
         lambda trial: _objective(study, trial, plan, evaluate, seconds_left),
         n_trials=missing,
         n_jobs=workers,
-        catch=(_FailedError,),
+        catch=(FailedError,),
         callbacks=[after_trial],
     )
     if len(failures) >= MAX_FAILURES:
@@ -106,12 +102,12 @@ def _objective(
     try:
         evaluate(json.loads(text), report)
     except ProcessStoppedError as error:
-        raise _FailedError from error
+        raise FailedError from error
     except ProcessDiedError as error:
         out_of_time = seconds_left() <= 0
         if results or not out_of_time:
             trial.set_user_attr("cause", str(error))
-        raise (optuna.TrialPruned if results and out_of_time else _FailedError) from error
+        raise (optuna.TrialPruned if results and out_of_time else FailedError) from error
     except ValueError as error:
         trial.set_user_attr("cause", str(error))
         raise optuna.TrialPruned from error

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import joblib
 
-from digits.common.console import Bar, Console
+from digits.common.console import Console, by_the_clock
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.models.search_space import narrow_space, values_inside
@@ -20,7 +20,7 @@ from digits.training.device import Device
 from digits.training.tuned import TUNED, Study
 from digits.tuning import report
 from digits.tuning.confirmation import confirm, confirmed_accuracies, open_confirmation
-from digits.tuning.records import Overrides, Result, TrialRecord, finished_trials, spent_seconds
+from digits.tuning.records import Overrides, Result, TrialRecord, finished_trials, furthest, spent_seconds
 from digits.tuning.search import search
 from digits.tuning.storage import open_storage
 from digits.tuning.study import SearchPlan, open_study
@@ -90,7 +90,7 @@ class Session:
 
     def candidates(self) -> Candidates:
         """The default and the finalists."""
-        finalists = [trial for trial in report.furthest(self.trials()) if trial.overrides]
+        finalists = [trial for trial in furthest(self.trials()) if trial.overrides]
         named = {trial.name or f"trial-{trial.number}": trial for trial in finalists[: self.params.tune.finalists]}
         return {DEFAULT: None, **named}
 
@@ -173,15 +173,16 @@ def _search_and_confirm(session: Session, evaluator: Evaluator, console: Console
         evaluator.evaluate(overrides, session.params.train.seed, SEARCH_FOLD, report_result)
 
     with console.bar("tune", session.seconds_left() / 60, "minutes") as bar:
-        progress = _Progress(bar)
+        progress = by_the_clock(bar)
 
         def after_trial(trial: TrialRecord) -> None:
-            best = next(iter(report.best_of(session.trials())), None)
+            full = [each for each in session.trials() if each.full]
+            best = max(full, key=lambda each: each.value, default=None)
             console.say(report.line(trial, best, session.seconds_to_search()))
-            progress.update(f"best {best.value:.4f}" if best else "")
+            progress(f"best {best.value:.4f}" if best else "")
 
         def after_fit(fit: CandidateFit, accuracy: float) -> None:
-            progress.update(f"confirming {fit.candidate}, fold {fit.fold + 1}: {accuracy:.4f}")
+            progress(f"confirming {fit.candidate}, fold {fit.fold + 1}: {accuracy:.4f}")
 
         search(session.searched, setup.plan, evaluate, session.seconds_to_search, setup.workers, after_trial)
         candidates = session.candidates()
@@ -198,18 +199,6 @@ def _search_and_confirm(session: Session, evaluator: Evaluator, console: Console
                 session.full_seconds(),
             )
     return candidates
-
-
-class _Progress:
-    """A bar of minutes that follows the clock."""
-
-    def __init__(self, bar: Bar):
-        self._bar, self._seen = bar, monotonic()
-
-    def update(self, note: str) -> None:
-        now = monotonic()
-        self._bar.advance((now - self._seen) / 60, note)
-        self._seen = now
 
 
 def _measured(session: Session, accuracies: Accuracies, winner: str | None) -> dict[str, dict[str, float]]:

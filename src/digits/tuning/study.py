@@ -20,6 +20,10 @@ _RANDOM_TRIALS = 10  # trials drawn at random before the sampler learns from the
 _INITIAL_POINT = "the start"  # marks the trial in the queue; no name of a trial, because these have no blanks
 
 
+class FailedError(Exception):
+    """Ends a trial in Optuna's state FAIL."""
+
+
 @dataclass(frozen=True)
 class SearchPlan:
     """What is searched and how.

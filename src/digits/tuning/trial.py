@@ -13,8 +13,7 @@ from threadpoolctl import threadpool_limits
 from digits.common.processes import Send, run_in_subprocess
 from digits.data.dataset import load_dataset
 from digits.evaluation.metrics import accuracy, log_loss
-from digits.models import FAMILIES
-from digits.training.crossval import PRELOAD, fit
+from digits.training.crossval import fit, preload
 
 RESOURCE = {"cnn": "epochs", "mlp": "max_iter"}  # the parameter with the number of epochs, by kind of model
 
@@ -59,8 +58,7 @@ def evaluate_in_subprocess(
     ended. Raises ProcessDiedError with the cause if a fit dies, ProcessTimeoutError if it takes too long,
     ProcessStoppedError if it was stopped.
     """
-    preload = (FAMILIES[task.model["kind"]], *PRELOAD)
-    run_in_subprocess(_evaluate, task, report, timeout, preload, first_timeout, stop)
+    run_in_subprocess(_evaluate, task, report, timeout, preload(task.model["kind"]), first_timeout, stop)
 
 
 def _evaluate(task: Task, report: Send) -> None:
