@@ -9,8 +9,8 @@ from typing import Any
 
 from digits.data.dataset import load_dataset
 from digits.evaluation.metrics import accuracy
-from digits.models import TaskSpec
-from digits.models.cnn import build, save
+from digits.models.cnn import save
+from digits.training.crossval import fit_on
 
 
 def fit(data_folder: Path, spec: dict[str, Any], normalise: str, seed: int, started: float) -> dict[str, float]:
@@ -20,10 +20,8 @@ def fit(data_folder: Path, spec: dict[str, Any], normalise: str, seed: int, star
     end of saving; and step_seconds, those of the training steps alone.
     """
     data = load_dataset(data_folder)
-    model = build(spec, TaskSpec(data.image_shape, data.classes, normalise), seed, None)
-    rows = data.working_rows
-    valid = data.valid_rows(0)  # validated on as in a fold, for the time that it takes
-    model.fit(data.images[rows], data.labels[rows], data.images[valid], data.labels[valid])
+    # validated as in a fold, for the time that it takes
+    model: Any = fit_on(data, data.working_rows, data.valid_rows(0), spec, normalise, seed)
     score = accuracy(model.predict_proba(data.images[data.holdout_rows]), data.labels[data.holdout_rows])
     with tempfile.TemporaryDirectory() as folder:
         save(model, Path(folder))

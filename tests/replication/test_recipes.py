@@ -1,7 +1,6 @@
 """Every published recipe is a configuration of the ordinary models, compared with its published figures."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from digits.data.dataset import Dataset
 from digits.models.architecture import parse_layers
 from digits.replication.findings import ranks, sentences
 from digits.replication.fits import complete, units
+from digits.replication.plots import draw_recipes
 from digits.replication.recipe import Recipe, load_recipes, parse
 from digits.replication.table import Row, markdown, rows_of, table
 from digits.replication.toy_examples import eight_rows, linear_regression, scaled
@@ -171,7 +171,7 @@ def test_an_impossible_parameter_is_refused_by_name(
 
 def small(recipe: Recipe, **model: Any) -> Recipe:
     """The recipe with a network that takes a moment."""
-    return replace(recipe, model=recipe.model | {"batch_size": 16, "epochs": 2} | model)
+    return recipe.model_copy(update={"model": recipe.model | {"batch_size": 16, "epochs": 2} | model})
 
 
 def test_fits_are_kept_and_handed_on(toy_data: Dataset, recipes: dict[str, Recipe], tmp_path: Path) -> None:
@@ -210,7 +210,7 @@ def test_recipes_without_their_data_are_left_out(toy_data: Dataset, recipes: dic
 def test_what_diverges_is_recorded_and_not_fitted_again(
     toy_data: Dataset, recipes: dict[str, Recipe], tmp_path: Path
 ) -> None:
-    wild = replace(small(recipes["rate-10"], layers="8 8 8", activation="linear"), normalise="none")
+    wild = small(recipes["rate-10"], layers="8 8 8", activation="linear").model_copy(update={"normalise": "none"})
     [[unit]] = units([wild], {"digits": toy_data}, tmp_path, None, DEVICE)
     fit_unit(unit)
     assert unit.result
@@ -244,6 +244,18 @@ def test_figures_are_judged_by_their_tolerance(recipes: dict[str, Recipe]) -> No
     both = table([row(recipes["cnn-a"], 0.9880, train=0.9990)])
     assert both["figure"].tolist() == ["train", "test"]
     assert both["published"].tolist() == [0.9970, 0.9876]
+
+
+def test_a_curve_ends_where_a_fit_is_about_to_diverge(
+    recipes: dict[str, Recipe], toy_data: Dataset, tmp_path: Path
+) -> None:
+    """Its last epochs have no accuracy on the test images."""
+    steady, wild = ({"loss": 1.0, "accuracy": 0.5, "valid_accuracy": 0.5}, {"loss": 9.0, "accuracy": 0.1})
+    rows = {name: row(recipe, 0.9, 0.9) for name, recipe in recipes.items() if name.startswith("overfit-")}
+    for fits in rows.values():
+        for result, history in zip(fits.results, ([steady, steady], [steady, wild]), strict=True):
+            result["history"] = history
+    assert "overfitting" in draw_recipes(rows, toy_data, tmp_path, tmp_path / "pictures")
 
 
 def test_optimizers_are_ranked_and_the_claims_judged(recipes: dict[str, Recipe]) -> None:
@@ -307,7 +319,7 @@ def test_three_cheap_recipes_run_on_the_practice_set(digits: Digits, workspace: 
 def test_fits_in_parallel_are_those_of_one_after_the_other(
     toy_data: Dataset, recipes: dict[str, Recipe], tmp_path: Path
 ) -> None:
-    mlp = replace(recipes["mlp-1"], model=recipes["mlp-1"].model | {"max_iter": 3})
+    mlp = recipes["mlp-1"].model_copy(update={"model": recipes["mlp-1"].model | {"max_iter": 3}})
     chains = units([mlp], {"digits": toy_data}, tmp_path / "two", 2, DEVICE)
     assert complete(chains, 2, Console(plain=True)) == 2
     assert complete(chains, 2, Console(plain=True)) == 0

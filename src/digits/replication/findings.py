@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from digits.replication.table import Row
 
 OPTIMIZERS = ("sgd", "rmsprop", "adagrad", "adadelta", "adam", "adamax", "nadam")
@@ -21,7 +19,7 @@ def sentences(rows: Rows) -> list[str]:
 
 def ranks(rows: Rows, prefix: str) -> list[str]:
     """The optimizers of a race by their mean accuracy on the test images, the best first; [] if a row is missing."""
-    accuracies = {name: _mean(rows, f"{prefix}-{name}") for name in OPTIMIZERS if f"{prefix}-{name}" in rows}
+    accuracies = {name: rows[f"{prefix}-{name}"].mean() for name in OPTIMIZERS if f"{prefix}-{name}" in rows}
     complete = len(accuracies) == len(OPTIMIZERS)
     return sorted(accuracies, key=lambda name: -accuracies[name]) if complete else []
 
@@ -30,16 +28,11 @@ def _has(rows: Rows, *names: str) -> bool:
     return all(name in rows for name in names)
 
 
-def _mean(rows: Rows, name: str, figure: str = "test") -> float:
-    values = rows[name].values(figure)
-    return float(np.mean(values)) if values else 0.0
-
-
 def _raw_pixels(rows: Rows) -> str:
     names = ("claim-raw", "claim-raw-slow", "claim-normalised")
     if not _has(rows, *names):
         return ""
-    raw, slow, normalised = (_mean(rows, name) for name in names)
+    raw, slow, normalised = (rows[name].mean() for name in names)
     stalls = "true" if raw < normalised - 0.02 else "false"
     order = "A lower rate helps less than normalising." if raw < slow < normalised else "The order is another one."
     return (
@@ -52,7 +45,7 @@ def _epochs_of_adam(rows: Rows) -> str:
     names = ("claim-normalised", "claim-sgd-10", "claim-sgd-30")
     if not _has(rows, *names):
         return ""
-    adam, ten, thirty = (_mean(rows, name) for name in names)
+    adam, ten, thirty = (rows[name].mean() for name in names)
     equal = "true" if adam >= thirty - 0.002 else "false"
     return (
         f"That ten epochs of Adam are as accurate as thirty of SGD is {equal} here: {adam:.4f} and {thirty:.4f}; SGD "
@@ -63,7 +56,7 @@ def _epochs_of_adam(rows: Rows) -> str:
 def _twenty_epochs(rows: Rows) -> str:
     if not _has(rows, "cnn-b", "cnn-b-20"):
         return ""
-    ten, twenty = _mean(rows, "cnn-b"), _mean(rows, "cnn-b-20")
+    ten, twenty = rows["cnn-b"].mean(), rows["cnn-b-20"].mean()
     return (
         f"The accuracy of cnn-b after twenty epochs, which its author left blank, is {twenty:.4f}; the difference to "
         f"ten epochs is {twenty - ten:+.4f}."
@@ -96,7 +89,7 @@ def _race(rows: Rows, suffix: str, data: str) -> str:
     if not handed_on or not fair:
         return ""
     last = OPTIMIZERS[-1]
-    gain = _mean(rows, f"opt{suffix}-{last}") - _mean(rows, f"fair{suffix}-{last}")
+    gain = rows[f"opt{suffix}-{last}"].mean() - rows[f"fair{suffix}-{last}"].mean()
     return (
         f"On {data}, optimizers that hand on one network rank {', '.join(handed_on)}; from new weights they rank "
         f"{', '.join(fair)}. The later ones start from what the others have learned: for {last}, the last one, that "
@@ -105,7 +98,7 @@ def _race(rows: Rows, suffix: str, data: str) -> str:
 
 
 def _learning_rates(rows: Rows) -> str:
-    means = {name.removeprefix("rate-"): _mean(rows, name) for name in rows if name.startswith("rate-")}
+    means = {name.removeprefix("rate-"): rows[name].mean() for name in rows if name.startswith("rate-")}
     if not means:
         return ""
     best = max(means, key=lambda rate: means[rate])
@@ -117,11 +110,11 @@ def _steadying(rows: Rows) -> str:
     names = ("steady-plain", "steady-clip-norm", "steady-clip-value", "steady-batch-norm")
     if not _has(rows, *names):
         return ""
-    plain, *others = (_mean(rows, name) for name in names)
+    plain, *others = (rows[name].mean() for name in names)
     better, momentum = sum(mean > plain for mean in others), ""
-    values = ", ".join(f"{rows[name].recipe.description} {_mean(rows, name):.3f}" for name in names)
+    values = ", ".join(f"{rows[name].recipe.description} {rows[name].mean():.3f}" for name in names)
     if _has(rows, "steady-momentum", "steady-slow"):
-        slow, fast = _mean(rows, "steady-slow"), _mean(rows, "steady-momentum")
+        slow, fast = rows["steady-slow"].mean(), rows["steady-momentum"].mean()
         momentum = f" At a rate of 0.01 the accuracy is {slow:.3f} without and {fast:.3f} with momentum."
     return (
         f"At a learning rate of 2, {better} of 3 remedies (clipping of two kinds, and batch normalisation) are more "
@@ -135,6 +128,6 @@ def _overfitting(rows: Rows) -> str:
         return ""
 
     def gap(name: str) -> str:
-        return f"{rows[name].recipe.description} {_mean(rows, name, 'train') - _mean(rows, name):.3f}"
+        return f"{rows[name].recipe.description} {rows[name].mean('train') - rows[name].mean():.3f}"
 
     return f"The training accuracy is above the test accuracy by: {', '.join(map(gap, names))}."

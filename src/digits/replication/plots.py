@@ -84,14 +84,16 @@ def _race(rows: Rows, suffix: str, data: str) -> str | None:
 
 
 def _curve(axes: Axes, row: Row, figure: str, label: str) -> None:
-    """The mean of a row's fits in each epoch that has the figure."""
+    """The mean of a row's fits in each epoch in which all of them have the figure."""
     histories = [result["history"] for result in row.results if result["history"]]
     if not histories:
         return
-    shortest = min(map(len, histories))
-    epochs = [number for number, epoch in enumerate(histories[0][:shortest], 1) if figure in epoch]
-    values = [[history[epoch - 1][figure] for history in histories] for epoch in epochs]
-    axes.plot(epochs, [float(np.mean(each)) for each in values], marker="o", markersize=3, label=label)
+    means = {
+        number: float(np.mean([epoch[figure] for epoch in epochs]))
+        for number, epochs in enumerate(zip(*histories, strict=False), 1)
+        if all(figure in epoch for epoch in epochs)  # a fit that is about to diverge has no valid_accuracy
+    }
+    axes.plot([*means], [*means.values()], marker="o", markersize=3, label=label)
 
 
 def _seeds(rows: Rows) -> str | None:
@@ -116,7 +118,7 @@ def _learning_rates(rows: Rows) -> str | None:
     if len(by_rate) < 2:
         return None
     _, axes = plt.subplots(figsize=(8, 4))
-    means = {rate: float(np.mean(row.values("test") or [0.1])) for rate, row in by_rate.items()}
+    means = {rate: row.mean(diverged=0.1) for rate, row in by_rate.items()}
     axes.plot([*means], [*means.values()], marker="o")
     for rate, row in by_rate.items():
         if not row.values("test"):
@@ -138,7 +140,7 @@ def _steadying(rows: Rows) -> str | None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(visible=True)
     axes.legend(**_OUTSIDE)
-    means = {row.recipe.description: float(np.mean(row.values("test") or [0])) for row in steadied}
+    means = {row.recipe.description: row.mean() for row in steadied}
     best, worst = max(means, key=lambda name: means[name]), min(means, key=lambda name: means[name])
     return f"At a high learning rate {best} is best, {means[best]:.3f}, and {worst} worst, {means[worst]:.3f}"
 
@@ -152,7 +154,7 @@ def _overfitting(rows: Rows) -> str | None:
     for axes, name in zip(parts.flat, names, strict=False):
         _curve(axes, rows[name], "accuracy", "training")
         _curve(axes, rows[name], "valid_accuracy", "test")
-        gap = float(np.mean(rows[name].values("train") or [0]) - np.mean(rows[name].values("test") or [0]))
+        gap = rows[name].mean("train") - rows[name].mean()
         axes.set(
             title=f"{rows[name].recipe.description}: gap {gap:.3f}", xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02)
         )

@@ -1,7 +1,6 @@
 """The published recipes, read from the YAML files of this folder."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -39,8 +38,7 @@ class _Entry(Section):
     images: Annotated[int, Field(ge=100)] | None = None
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(_Entry):
     """One published recipe.
 
     id, section: in the published document. group: name of its YAML file. description: of the model, in a few words.
@@ -51,18 +49,7 @@ class Recipe:
     """
 
     id: str
-    section: int
     group: str
-    description: str
-    data: str
-    test_size: float
-    normalise: str
-    model: dict[str, Any]
-    published: Published
-    tolerance: float
-    why: str
-    seeds: int
-    images: int | None
     after: str | None
 
 
@@ -73,18 +60,17 @@ def load_recipes() -> dict[str, Recipe]:
     for group in _FILES:
         path = FOLDER / f"{group}.yaml"
         content = _read(path)
-        for name, entry, after in [*_single(content), *_races(content)]:
+        for name, entry, after in [
+            *((name, entry, None) for name, entry in content["recipes"].items()),
+            *_races(content),
+        ]:
             recipes[name] = parse(name, group, overlay(content["common"], entry), base, f"{path.name}: {name}", after)
     return recipes
 
 
 def base_model(kind: str) -> dict[str, Any]:
     """All default parameters of a recipe's model. kind: cnn or mlp."""
-    model: dict[str, Any] = _read(FOLDER / "base.yaml")[kind]
-    return parse("base", "base", _NEUTRAL | {"model": model}, {kind: model}, "base.yaml").model
-
-
-_NEUTRAL = {"section": 4, "description": "", "data": "digits", "test_size": 0.5, "normalise": "none", "tolerance": 0.01}
+    return _model({"kind": kind}, _read(FOLDER / "base.yaml"), "base.yaml")
 
 
 def parse(
@@ -95,29 +81,14 @@ def parse(
     Raises UserError with the key and the value that cannot be.
     """
     checked = validate(_Entry, entry, origin)
-    kind = checked.model.get("kind", "cnn")
-    spec = validate(CnnSpec if kind == "cnn" else MlpSpec, overlay(base[kind], checked.model), f"{origin}.model")
-    return Recipe(
-        id=name,
-        section=checked.section,
-        group=group,
-        description=checked.description,
-        data=checked.data,
-        test_size=checked.test_size,
-        normalise=checked.normalise,
-        model=spec.model_dump(mode="json"),
-        published=checked.published,
-        tolerance=checked.tolerance,
-        why=checked.why,
-        seeds=checked.seeds,
-        images=checked.images,
-        after=after,
-    )
+    complete = dict(checked) | {"model": _model(checked.model, base, f"{origin}.model")}
+    return Recipe(**complete, id=name, group=group, after=after)
 
 
-def _single(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], None]]:
-    for name, entry in content["recipes"].items():
-        yield name, entry, None
+def _model(given: dict[str, Any], base: dict[str, Any], origin: str) -> dict[str, Any]:
+    kind = given.get("kind", "cnn")
+    spec = validate(CnnSpec if kind == "cnn" else MlpSpec, overlay(base[kind], given), origin)
+    return spec.model_dump(mode="json")
 
 
 def _races(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str | None]]:

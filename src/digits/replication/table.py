@@ -45,6 +45,10 @@ class Row:
         """Accuracies of the fits that did not diverge. figure: train or test."""
         return [result[figure] for result in self.results if result[figure] is not None]
 
+    def mean(self, figure: str = "test", diverged: float = 0.0) -> float:
+        """Mean accuracy of these fits; `diverged` where there is none. figure: train or test."""
+        return float(np.mean(self.values(figure) or [diverged]))
+
 
 def rows_of(recipes: Iterable[Recipe], chains: Sequence[Sequence[Unit]]) -> dict[str, Row]:
     """Rows of the recipes that have a finished fit, by id."""
