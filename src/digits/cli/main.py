@@ -231,7 +231,3 @@ def _run(context: "Context", stages: Sequence[str]) -> bool:
         for step in outcomes[-1].next_steps:
             context.console.say(f"  {step}")
     return any(outcome.interrupted for outcome in outcomes)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -62,12 +62,6 @@ class _Reader(ast.NodeTransformer):
             return None
         return self.generic_visit(node)
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        return self._inside(node)
-
-    def visit_Lambda(self, node: ast.Lambda) -> ast.AST:
-        return self._inside(node)
-
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST | None:
         if node.name in ("__str__", "__repr__"):
             return None
@@ -96,18 +90,6 @@ class _Reader(ast.NodeTransformer):
             node.args = [self._without_sentence(argument) for argument in node.args]
         return self.generic_visit(node)
 
-    def visit_Return(self, node: ast.Return) -> ast.AST:
-        return self._value(node)
-
-    def visit_Assign(self, node: ast.Assign) -> ast.AST:
-        return self._value(node)
-
-    def visit_AugAssign(self, node: ast.AugAssign) -> ast.AST:
-        return self._value(node)
-
-    def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.AST:
-        return self._value(node)
-
     def visit_Dict(self, node: ast.Dict) -> ast.AST:
         if node.values and all(isinstance(value, ast.Constant) and _is_module(value.value) for value in node.values):
             return ast.Dict([], [])
@@ -122,9 +104,13 @@ class _Reader(ast.NodeTransformer):
         self._scopes.pop()
         return node
 
+    visit_ClassDef = visit_Lambda = _inside  # noqa: N815 - the names that ast calls
+
     def _value(self, node: Any) -> ast.AST:
         node.value = self._without_sentence(node.value)
         return self.generic_visit(node)
+
+    visit_Return = visit_Assign = visit_AugAssign = visit_NamedExpr = _value  # noqa: N815
 
     def _without_sentence(self, node: Any) -> Any:
         """An expression, with one text in place of each sentence that may be its value, or an element of it."""

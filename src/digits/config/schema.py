@@ -128,6 +128,11 @@ class Params(Section):
         return True
 
     @property
+    def class_names(self) -> list[str]:
+        """Of the competition's classes; without names, their labels."""
+        return [*(self.competition.class_names or map(str, range(self.competition.classes)))]
+
+    @property
     def too_large(self) -> tuple[str, ...]:
         """Names in `train.candidates` and `train.extra` of the networks that need larger images."""
         names = (*self.train.candidates, *self.train.extra)

@@ -90,8 +90,7 @@ class Content:
     @property
     def names(self) -> list[str]:
         """Of the classes."""
-        competition = self.params.competition
-        return [*(competition.class_names or map(str, range(competition.classes)))]
+        return self.params.class_names
 
 
 def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:

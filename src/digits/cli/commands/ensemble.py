@@ -52,6 +52,6 @@ def _blend(context: Context, chosen: Members, name: str) -> Blend:
     candidates = methods(len(chosen.runs), params.selection_rounds, params.stacking_c)
     selection = select_method(variants, candidates, labels[rows], folds[rows])
     blend, predictions = make_blend(name, selection, labels[rows], labels[data.holdout_rows])
-    names = context.params.competition.class_names or [str(number) for number in range(data.classes)]
-    save_blend(context.paths.runs, blend, predictions, draw_uncertain(data, names, selection, predictions))
+    picture = draw_uncertain(data, context.params.class_names, selection, predictions)
+    save_blend(context.paths.runs, blend, predictions, picture)
     return blend

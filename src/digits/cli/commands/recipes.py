@@ -75,9 +75,9 @@ def _with_predecessors(recipes: dict[str, Recipe], names: list[str]) -> list[Rec
 
 def _fashion(context: Context) -> Dataset | None:
     """The Fashion-MNIST that `make data` prepared last; None where it did not, or with practice images alone."""
-    folders = sorted(context.paths.processed.glob("fashion-mnist-*/about.json"), key=lambda path: path.stat().st_mtime)
-    datasets = [load_dataset(path.parent) for path in folders]
-    return next((data for data in reversed(datasets) if not data.practice), None)
+    paths = context.paths.processed.glob("fashion-mnist-*/about.json")
+    newest_first = sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
+    return next((data for path in newest_first if not (data := load_dataset(path.parent)).practice), None)
 
 
 def _draw(rows: dict[str, Row], context: Context) -> "dict[str, Picture]":

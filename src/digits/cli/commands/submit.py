@@ -126,7 +126,7 @@ def _print_comparison(context: Context, frame: pd.DataFrame, line: Line) -> None
     """Print how far the file differs from the best one so far; warn of classes with unusual shares."""
     predicted, labels = frame.iloc[:, 1].to_numpy(np.int64), np.asarray(context.data.labels, np.int64)
     for number, ours, theirs in unusual_classes(predicted, labels, context.data.classes):
-        name = (context.params.competition.class_names or range(context.data.classes))[number]
+        name = context.params.class_names[number]
         context.console.warn(f"class {name} is {ours:.2%} of the predictions, but {theirs:.2%} of the training images")
     intents = context.ledger.intents(context.params.competition.slug).values()
     best = best_scored(other for other in intents if other["sha256"] != line["sha256"])
