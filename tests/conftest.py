@@ -29,10 +29,9 @@ from toys import QUICK, ROOT, TOY, Digits, Shown, digits_arguments, prepare_toy,
 
 # All subprocesses of the tests are forked from one server that has loaded TensorFlow, whichever test is the first to
 # need one, and whatever that one preloads. Otherwise each fit of a network would load it, which takes seconds.
-if "forkserver" in multiprocessing.get_all_start_methods():
-    forkserver = multiprocessing.get_context("forkserver")
-    forkserver.set_forkserver_preload([*preload("cnn")])
-    forkserver.set_forkserver_preload = lambda module_names: None  # type: ignore[method-assign]
+forkserver = multiprocessing.get_context("forkserver")
+forkserver.set_forkserver_preload([*preload("cnn")])
+forkserver.set_forkserver_preload = lambda module_names: None  # type: ignore[method-assign]
 # a shell's background jobs are started with interruptions ignored, and so would be all commands that tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("fuzz", max_examples=20_000)

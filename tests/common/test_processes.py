@@ -119,7 +119,6 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL on Windows")
 def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     script, note = tmp_path / "orphan.py", tmp_path / "pid"
     script.write_text(ORPHAN)

@@ -81,7 +81,7 @@ from toys import ROOT, params_faults
         ),
         (
             "tune.enqueue={mine: {epochs: many}}",
-            "params.yaml: tune.enqueue.mine.epochs = 'many': Input should be a valid integer",
+            "params.yaml: tune.enqueue.mine.epochs = 'many', but it must be a whole number from 1 to 10000",
         ),
         (
             "competition.slug=../x",

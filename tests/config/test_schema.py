@@ -33,8 +33,11 @@ def test_colour_and_unnamed_classes_are_refused() -> None:
         (("train.network=wid",), "train.network = 'wid': there is no such network; did you mean networks.wide?"),
         (("networks=3",), "networks = 3"),
         (("train.measured_accuracy={toy: 3}", "train.epochs=2"), "train.measured_accuracy.toy = 3"),
-        (('networks={"wide": {"epoch": 3}}',), "networks.wide.epoch = 3: Extra inputs are not permitted"),
-        (('networks={"wide": {"layers": "MP9 9MP"}}',), "networks.wide.layers = 'MP9 9MP'"),
+        (('networks={"wide": {"epoch": 3}}',), "unknown key networks.wide.epoch; did you mean networks.wide.epochs?"),
+        (
+            ('networks={"wide": {"layers": "MP9 9MP"}}',),
+            "networks.wide.layers: layer 2, '9MP', is none of the known kinds",
+        ),
         (
             ('networks={"wide": {"layers": "MP9 MP9"}}', "train.network=wide"),
             "params.yaml: nothing is left of a 28x28 image at layer 2, Pool(size=9, kind='max')",
@@ -43,7 +46,10 @@ def test_colour_and_unnamed_classes_are_refused() -> None:
             ('networks={"wide": {"layers": "MP9 MP9"}}', "train.candidates=[wide]"),
             "train.candidates = ['wide'], but images of 28x28 pixels are too small for all of them; default",
         ),
-        (('networks={"wide": {"epochs": "many"}}',), "networks.wide.epochs = 'many': Input should be a valid integer"),
+        (
+            ('networks={"wide": {"epochs": "many"}}',),
+            "networks.wide.epochs = 'many', but it must be a whole number from 1 to 10000",
+        ),
     ],
 )
 def test_faults_in_networks_are_named(overrides: tuple[str, ...], expected: str) -> None:

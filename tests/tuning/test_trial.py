@@ -1,6 +1,5 @@
 """Trials: the rungs, and the fits of a trial in a subprocess."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,7 @@ def test_a_short_fit_is_short_in_every_respect(params: Params) -> None:
 
 
 def task(model: dict[str, Any], folder: Path, **changes: Any) -> Task:
-    made: dict[str, Any] = {"normalise": "/255", "seed": 3, "fold": 1, "rungs": (1, 3), "threads": 1}
+    made: dict[str, Any] = {"normalise": "/255", "seed": 3, "fold": 1, "rungs": (1, 3)}
     return Task(folder, model, **made | changes)
 
 
@@ -54,8 +53,7 @@ def test_its_figures_are_those_of_the_same_fit_here(toy_params: Params, toy_data
         results.append(result)
         return True
 
-    threads = model.get("threads", 1)
-    evaluate_in_subprocess(task(model, toy_data.folder, threads=threads), report, 120)
+    evaluate_in_subprocess(task(model, toy_data.folder), report, 120)
     assert [result["epochs"] for result in results] == [1, 3]
     rows = toy_data.valid_rows(1)
     here = fit(toy_data, 1, with_epochs(model, 3), "/255", 3).predict_proba(toy_data.images[rows])
@@ -75,6 +73,4 @@ def test_a_diverging_network_says_why_it_ended(toy_params: Params, toy_data: Dat
     model = toy_params.train.spec.model_dump(mode="json") | {"learning_rate": 10.0, "layers": "64 64 64"}
     wild = model | {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": False}}
     with pytest.raises(ProcessDiedError, match=r"the loss became (nan|inf) in epoch"):
-        evaluate_in_subprocess(
-            task(wild, toy_data.folder, normalise="none", threads=os.cpu_count()), lambda _: True, 120
-        )
+        evaluate_in_subprocess(task(wild, toy_data.folder, normalise="none"), lambda _: True, 120)

@@ -126,8 +126,6 @@ def exclusive(
 
 def _sync_folder(folder: Path) -> None:
     """Flush a folder's entries, so that a rename in it survives a power failure."""
-    if os.name == "nt":  # Windows cannot open a folder for this
-        return
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

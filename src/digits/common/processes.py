@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from math import inf
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.context import ForkServerContext
 from time import monotonic
 from typing import Any
 
@@ -46,8 +46,8 @@ def run_in_subprocess(
 
     task: a function at the top of a module; argument, messages and replies are pickled. timeout: seconds after which
     the process is killed; first_message_timeout: the same as long as there was no message. stop: once it is set, the
-    process is killed. preload: modules that are imported once, and that every subprocess then has from its start, where
-    the system can fork. Raises ProcessDiedError with the cause where the task raises or is killed, ProcessTimeoutError
+    process is killed. preload: modules that are imported once, and that every subprocess then has from its start.
+    Raises ProcessDiedError with the cause where the task raises or is killed, ProcessTimeoutError
     after a timeout, ProcessStoppedError after `stop`. The subprocess ends with the process that started it.
     """
     context = _context(tuple(preload))
@@ -80,9 +80,7 @@ def run_in_subprocess(
 
 
 @cache
-def _context(preload: tuple[str, ...]) -> "ForkServerContext | SpawnContext":
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
+def _context(preload: tuple[str, ...]) -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     if preload:
         context.set_forkserver_preload(list(preload))

@@ -1,6 +1,6 @@
 """Pydantic's faults as lines for the user: the key's full path, what is allowed, and the nearest valid name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,15 +16,19 @@ def validate(model: type[Model], content: Any, origin: str) -> Model:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        schema = model.model_json_schema()
-        lines = [f"{origin}: {_explain(fault, schema)}" for fault in error.errors()]
-        raise UserError("\n".join(dict.fromkeys(lines))) from None
+        raise UserError("\n".join(f"{origin}: {line}" for line in explain(error, model))) from None
 
 
-def _explain(fault: Any, schema: dict[str, Any]) -> str:
-    """One of pydantic's faults in one line."""
+def explain(error: ValidationError, model: type[BaseModel], above: Sequence[str] = ()) -> list[str]:
+    """One line per fault of a section that should be a `model`. above: keys that lead to the section."""
+    schema = model.model_json_schema()
+    return [*dict.fromkeys(_explain(fault, schema, above) for fault in error.errors())]
+
+
+def _explain(fault: Any, schema: dict[str, Any], above: Sequence[str]) -> str:
     location = fault["loc"]
-    sections, node = _find(schema, location)
+    below, node = _find(schema, location)
+    sections = [*above, *below]
     key = ".".join(sections)
     if fault["type"] == "extra_forbidden":
         known = _find(schema, location[:-1])[1].get("properties", {})

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 from digits.common.matching import hint
 from digits.config.baselines import BaselineSpec
 from digits.config.competition import Competition
+from digits.config.faults import explain
 from digits.config.networks import CnnSpec
 from digits.config.section import Name, Section, Seed, overlay
 from digits.models.architecture import output_size, parse_layers
@@ -117,7 +118,7 @@ class Params(Section):
         """`train` with the section of that name in `networks` over it; DEFAULT: `train` alone. Raises KeyError."""
         if name == DEFAULT:
             return self.train.spec
-        return CnnSpec.model_validate(overlay(self.train.spec.model_dump(), self.networks[name]))
+        return self._over_train(self.networks[name])
 
     def fits(self, network: CnnSpec) -> bool:
         """Whether the competition's images are large enough for a network."""
@@ -143,6 +144,9 @@ class Params(Section):
         """Kind of the model that `make tune` searches parameters for: cnn or mlp."""
         return "cnn" if self.tune.model == "train" else self.baseline.models[self.tune.model].kind
 
+    def _over_train(self, overrides: dict[str, Any]) -> CnnSpec:
+        return CnnSpec.model_validate(overlay(self.train.spec.model_dump(), overrides))
+
     @model_validator(mode="after")
     def _networks_exist(self) -> Self:
         for key, names in (("candidates", self.train.candidates), ("extra", self.train.extra)):
@@ -157,11 +161,9 @@ class Params(Section):
         for path, networks in (("networks", self.networks), ("tune.enqueue", self.tune.enqueue)):
             for name, overrides in networks.items():
                 try:
-                    CnnSpec.model_validate(overlay(self.train.spec.model_dump(), overrides))
+                    self._over_train(overrides)
                 except ValidationError as error:
-                    fault = error.errors()[0]
-                    key = ".".join(map(str, (path, name, *fault["loc"])))
-                    raise ValueError(f"{key} = {fault['input']!r}: {fault['msg']}") from None
+                    raise ValueError(explain(error, CnnSpec, [*path.split("."), name])[0]) from None
         return self
 
     @model_validator(mode="after")

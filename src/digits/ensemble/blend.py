@@ -1,5 +1,6 @@
 """The finished blend: its members and method, its expected score, its probabilities, and its page for people."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -8,8 +9,8 @@ from numpy.typing import NDArray
 
 from digits.common.files import atomic_folder, read_json, write_json
 from digits.common.markdown import table
-from digits.ensemble.combine import Combination
-from digits.ensemble.selection import Candidate, Contribution, Member, Selection
+from digits.ensemble.combine import Probabilities
+from digits.ensemble.selection import Candidate, Contribution, Selection
 from digits.evaluation.expected_score import Estimate, expected_score
 from digits.evaluation.metrics import Accuracy, accuracy
 
@@ -20,19 +21,23 @@ PICTURE = "uncertain.png"
 class Blend:
     """How runs are combined, and how accurate that is.
 
-    name: of its folder. method: of combining. weights: by the members' run folders; None in a stack. cv: accuracy of
-    the cross-fitted out-of-fold predictions. holdout: accuracy on images that nothing was chosen on. expected: score of
-    the test images. candidates: the methods that were compared. contributions: one per member.
+    name: of its folder. method: of combining. cv: accuracy of the cross-fitted out-of-fold predictions. holdout:
+    accuracy on images that nothing was chosen on. expected: score of the test images. candidates: the methods that were
+    compared. contributions: one per member.
     """
 
     name: str
     method: str
-    weights: dict[str, float | None]
     cv: Accuracy
     holdout: Accuracy
     expected: Estimate
     candidates: list[Candidate]
     contributions: list[Contribution]
+
+    @property
+    def weights(self) -> dict[str, float | None]:
+        """By the members' run folders; None in a stack."""
+        return {each.name: each.weight for each in self.contributions}
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,12 @@ def make_blend(
     This is the one place where the holdout is read, after everything has been chosen.
     """
     members = selection.members
-    holdout, test = (_combined(selection.combination, members, part) for part in ("holdout", "test"))
+
+    def combined(of_members: Iterable[Probabilities]) -> NDArray[np.float64]:
+        """The members combined, each as the mean of its models."""
+        return selection.combination([models.mean(axis=0, dtype=np.float64) for models in of_members])
+
+    holdout, test = combined(member.holdout for member in members), combined(member.test for member in members)
     single_right = [
         selection.combination([member.holdout[fold] for member in members]).argmax(axis=1) == holdout_labels
         for fold in range(len(members[0].holdout))
@@ -60,7 +70,6 @@ def make_blend(
     blend = Blend(
         name=name,
         method=selection.method,
-        weights={contribution.name: contribution.weight for contribution in selection.contributions},
         cv=accuracy(selection.oof, labels),
         holdout=accuracy(holdout, holdout_labels),
         expected=expected_score(
@@ -74,11 +83,6 @@ def make_blend(
         contributions=selection.contributions,
     )
     return blend, BlendPredictions(np.asarray(selection.oof), holdout, test)
-
-
-def _combined(combination: Combination, members: tuple[Member, ...], part: str) -> NDArray[np.float64]:
-    """The members combined, each as the mean of its models; part: holdout or test."""
-    return combination([getattr(member, part).mean(axis=0, dtype=np.float64) for member in members])
 
 
 def save_blend(runs: Path, blend: Blend, predictions: BlendPredictions, picture: bytes) -> None:

@@ -104,16 +104,22 @@ def output_size(layers: tuple[Layer, ...], image_shape: tuple[int, int]) -> tupl
     """
     height, width = image_shape
     for position, layer in enumerate(layers, start=1):
-        if isinstance(layer, Conv):
-            cut = layer.kernel - 1 if layer.padding == "valid" else 0
-            height, width = (-((cut - side) // layer.stride) for side in (height, width))
-        elif isinstance(layer, Pool):
-            height, width = height // layer.size, width // layer.size
+        height, width = (_side_after(layer, side) for side in (height, width))
         if height < 1 or width < 1:
             raise ValueError(
                 f"nothing is left of a {image_shape[0]}x{image_shape[1]} image at layer {position}, {layer}"
             )
     return height, width
+
+
+def _side_after(layer: Layer, side: int) -> int:
+    """Height or width of an image after a layer, of one that had `side` pixels before it."""
+    match layer:
+        case Conv(_, kernel, stride, padding):
+            return -(((kernel - 1 if padding == "valid" else 0) - side) // stride)
+        case Pool(size, _):
+            return side // size
+    return side
 
 
 def training_operations(layers: tuple[Layer, ...], image_shape: tuple[int, int], classes: int) -> int:
@@ -124,20 +130,17 @@ def training_operations(layers: tuple[Layer, ...], image_shape: tuple[int, int],
     """
     (height, width), channels, flat, forward = image_shape, 1, 0, []
     for layer in layers:
+        height, width = (_side_after(layer, side) for side in (height, width))
         match layer:
-            case Conv(filters, kernel, stride, padding):
-                cut = kernel - 1 if padding == "valid" else 0
-                height, width = (-((cut - side) // stride) for side in (height, width))
+            case Conv(filters, kernel):
                 forward.append(2 * height * width * kernel**2 * channels * filters)
                 channels = filters
-            case Pool(size, _):
-                height, width = height // size, width // size
             case GlobalPool():
                 flat = channels
             case Dense(units):
                 forward.append(2 * (flat or height * width * channels) * units)
                 flat = units
-            case BatchNorm() | Dropout() | FinalRelu():
+            case Pool() | BatchNorm() | Dropout() | FinalRelu():
                 pass
     forward.append(2 * (flat or height * width * channels) * classes)
     return 3 * sum(forward) - forward[0]

@@ -23,7 +23,7 @@ class Task:
     """What is fitted and evaluated.
 
     model: parameters, with `kind`. fold: its valid part evaluates, the other folds train. rungs: epochs of each fit,
-    ascending. threads: of one fit.
+    ascending.
     """
 
     data_folder: Path
@@ -32,7 +32,6 @@ class Task:
     seed: int
     fold: int
     rungs: tuple[int, ...]
-    threads: int
 
 
 def rungs(max_epochs: int, reduction_factor: int) -> tuple[int, ...]:
@@ -65,7 +64,7 @@ def _evaluate(task: Task, report: Send) -> None:
     data = load_dataset(task.data_folder)
     rows = data.valid_rows(task.fold)
     images, labels = data.images[rows], data.labels[rows]
-    with threadpool_limits(task.threads):
+    with threadpool_limits(task.model.get("threads", 1)):
         for epochs in task.rungs:
             started = perf_counter()
             model = fit(data, task.fold, with_epochs(task.model, epochs), task.normalise, task.seed)

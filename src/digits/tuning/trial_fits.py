@@ -76,7 +76,7 @@ class Evaluator:
     ) -> None:
         model, normalise = self._model(overrides)
         log.info("fold %d, seed %d, %s epochs, normalise %s: %s", fold, seed, rungs, normalise, model)
-        task = Task(self.data.folder, model, normalise, seed, fold, rungs, model.get("threads", 1))
+        task = Task(self.data.folder, model, normalise, seed, fold, rungs)
         seconds: list[float] = []
 
         def count(result: Result) -> Any:
@@ -101,10 +101,10 @@ class Evaluator:
         if self.default["kind"] == "mlp":
             return MlpSpec.model_validate(model).model_dump(mode="json"), normalise
         spec = CnnSpec.model_validate(model)
-        output_size(parse_layers(spec.layers), self.data.image_shape)
+        layers, default_layers = parse_layers(spec.layers), parse_layers(self.default["layers"])
+        output_size(layers, self.data.image_shape)
         size, default_size = (
-            training_operations(parse_layers(layers), self.data.image_shape, self.data.classes)
-            for layers in (spec.layers, self.default["layers"])
+            training_operations(each, self.data.image_shape, self.data.classes) for each in (layers, default_layers)
         )
         if size > self.max_cost * default_size:
             raise ValueError(f"{size / default_size:.1f} times the multiplications of the default")
