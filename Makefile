@@ -52,7 +52,6 @@ tune tune-dashboard: OPTIONS += $(if $(STORAGE),--storage "$$STORAGE")
 submit: OPTIONS += $(if $(UPLOAD),$(if $(call yes,$(UPLOAD)),--upload,--no-upload)) $(if $(call yes,$(FORCE)),--force)
 tune train ensemble submit recipes: OPTIONS += $(if $(call yes,$(REQUIRE_GPU)),--require-gpu)
 $(COMMANDS): OPTIONS += $(if $(call yes,$(DEBUG)),--debug)
-bench: OPTIONS += --set data.holdout=0.2
 
 .PHONY: help setup $(COMMANDS) study screenshot check test fuzz $(BENCHMARKS) lint lock clean
 

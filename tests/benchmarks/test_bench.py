@@ -6,13 +6,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import networks
+from benchmarks import networks, one_fit
 from digits.common.files import read_json
 from digits.config import CnnSpec, Params
-from digits.data.dataset import Dataset
+from digits.data.dataset import Dataset, save_dataset
 from toys import digits_arguments, write_toy_files
 
 pytestmark = pytest.mark.slow
@@ -40,18 +41,35 @@ def test_a_network_is_fitted_in_a_process_of_its_own(
     assert 0 < figures["step_seconds"] < figures["seconds"]
 
 
+def test_networks_are_not_judged_on_the_holdout(toy_data: Dataset, toy_params: Params, tmp_path: Path) -> None:
+    """Other images and labels there change nothing, so what is chosen by the benchmark is not chosen on it."""
+    spec = toy_params.train.spec.model_dump(mode="json")
+    for name, arrays in {"as it is": {}, "other": _other_holdout(toy_data)}.items():
+        content = {key: getattr(toy_data, key) for key in ("images", "labels", "folds", "test_images", "test_ids")}
+        save_dataset(tmp_path / name, content | arrays, toy_data.about)
+    first, second = (one_fit.measure(tmp_path / name, spec, "/255", 1, 0, 0.0) for name in ("as it is", "other"))
+    assert first["accuracy"] == second["accuracy"]
+
+
+def _other_holdout(data: Dataset) -> dict[str, np.ndarray]:
+    images, labels = np.array(data.images), np.array(data.labels)
+    images[data.holdout_rows] = 255 - images[data.holdout_rows]
+    labels[data.holdout_rows] = (labels[data.holdout_rows] + 1) % data.classes
+    return {"images": images, "labels": labels}
+
+
 def test_the_report_has_what_was_measured(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """One round of our training and of plain Keras, with given figures of the fits."""
     write_toy_files(workspace / "data" / "raw")
     monkeypatch.chdir(workspace)
-    for name, value in {"ROUNDS": 1, "IMAGES": 512, "SEEDS": (0, 1), "MATRIX": 64}.items():
+    for name, value in {"ROUNDS": 1, "IMAGES": 512, "FOLDS": (0, 1), "MATRIX": 64}.items():
         monkeypatch.setattr(networks, name, value)
 
-    def fit(_: Any, spec: CnnSpec, seed: int) -> dict[str, float]:
-        seconds = 60 * spec.epochs + 2 * seed
-        return {"accuracy": 0.9 + 0.02 * seed, "seconds": seconds, "step_seconds": 0.5 * seconds}
+    def fit(_: Any, spec: CnnSpec, fold: int) -> dict[str, float]:
+        seconds = 60 * spec.epochs + 2 * fold
+        return {"accuracy": 0.9 + 0.02 * fold, "seconds": seconds, "step_seconds": 0.5 * seconds}
 
     monkeypatch.setattr(networks, "_fit", fit)
     changes = (
