@@ -133,18 +133,21 @@ def methods(members: int, rounds: int, C: float) -> dict[str, Method]:
     }
 
 
+def parts(folds: NDArray[np.int8]) -> list[NDArray[np.bool_]]:
+    """The rows of each fold, (n,); where there is only one fold, every other row makes up a second one."""
+    numbers = folds if len(np.unique(folds)) > 1 else np.arange(len(folds)) % 2
+    return [numbers == number for number in np.unique(numbers)]
+
+
 def cross_fitted(
     method: Method, members: Sequence[Probabilities], labels: NDArray[np.int64], folds: NDArray[np.int8]
 ) -> NDArray[np.float64]:
     """The blend's probabilities, (n, classes): each fold's rows by the combination that is fitted on the other folds.
 
-    members: (n, classes) each; labels, folds: (n,). So no weight is judged on the rows that it was chosen on. Where
-    there is only one fold, every other row makes up a second one.
+    members: (n, classes) each; labels, folds: (n,). So no weight is judged on the rows that it was chosen on.
     """
-    parts = folds if len(np.unique(folds)) > 1 else np.arange(len(folds)) % 2
     result = np.zeros(members[0].shape)
-    for part in np.unique(parts):
-        inside = parts == part
+    for inside in parts(folds):
         combination = method([member[~inside] for member in members], labels[~inside])
         result[inside] = combination([member[inside] for member in members])
     return result

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.ensemble.combine import Combination, Method, Probabilities, WeightedMean, cross_fitted
+from digits.ensemble.combine import Combination, Method, Probabilities, WeightedMean, cross_fitted, parts
 from digits.evaluation.metrics import accuracy, log_loss, paired_gain, paired_loss_reduction
 
 
@@ -72,8 +72,8 @@ class Contribution:
 class Selection:
     """The method that was selected, and its combination fitted on all rows.
 
-    oof: (n, classes), cross-fitted: each row by the weights of the other folds. candidates: all that were compared,
-    simplest first. contributions: one per member, in their order.
+    oof: (n, classes), cross-fitted: each row by the method that the other folds select, with the weights that they
+    choose. candidates: all that were compared, simplest first. contributions: one per member, in their order.
     """
 
     method: str
@@ -134,10 +134,25 @@ def select_method(
         method=selected,
         members=members,
         combination=combination,
-        oof=oof[selected],
+        oof=_selected_by_others(oof, labels, folds),
         candidates=candidates,
         contributions=_contributions(members, methods[method], combination, oof[selected], labels, folds),
     )
+
+
+def _selected_by_others(
+    oof: Mapping[str, Probabilities], labels: NDArray[np.int64], folds: NDArray[np.int8]
+) -> Probabilities:
+    """Each fold's rows by the candidate that is selected on all other rows, (n, classes); oof: simplest first.
+
+    A score of the best of several candidates, on the rows that showed it to be the best, is too good. What is left is
+    that the weights with which the other folds' rows are predicted were fitted on this fold too.
+    """
+    result = np.empty(next(iter(oof.values())).shape)
+    for inside in parts(folds):
+        others = compare({name: own[~inside] for name, own in oof.items()}, labels[~inside])
+        result[inside] = oof[one_standard_error_rule(others).name][inside]
+    return result
 
 
 def compare(oof: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> list[Candidate]:
