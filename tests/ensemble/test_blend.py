@@ -46,9 +46,10 @@ def test_its_scores_are_those_of_its_probabilities() -> None:
     assert np.array_equal(predictions.oof, selection.oof)
     assert predictions.test.shape == (40, 3)
     singles = [selection.combination([member.holdout[fold] for member in selection.members]) for fold in range(3)]
-    gain = blend.holdout.value - np.mean([accuracy(single, HOLDOUT).value for single in singles])
+    single = np.mean([accuracy(single, HOLDOUT).value for single in singles])
+    gain = blend.holdout.value - single
     assert blend.expected.gain == pytest.approx(gain)
-    assert blend.expected.value == pytest.approx(blend.cv.value + gain)
+    assert blend.expected.value == pytest.approx((600 * blend.cv.value + 90 * single) / 690 + gain)
 
 
 def test_test_images_are_predicted_by_all_models_and_the_estimate_knows() -> None:
@@ -58,6 +59,14 @@ def test_test_images_are_predicted_by_all_models_and_the_estimate_knows() -> Non
     assert many.expected.gain == pytest.approx(few.expected.gain * (1 - 1 / 12) / (1 - 1 / 3))
     assert np.allclose(of_many.test, member("a", 1, models=12).test.mean(axis=0))
     assert not np.array_equal(of_few.test, of_many.test)
+
+
+def test_a_score_of_a_share_of_the_test_images_is_less_certain() -> None:
+    whole, _ = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT)
+    share, predictions = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT, public_share=0.25)
+    assert share.expected.value == whole.expected.value
+    assert share.expected.high - share.expected.low > whole.expected.high - whole.expected.low
+    assert len(predictions.test) == 40
 
 
 def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:

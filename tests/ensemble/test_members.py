@@ -64,6 +64,8 @@ def test_members_are_all_runs_that_have_the_folds_of_the_planned_one(
     three = found(toy_params, specs, "other", toy_data, paths)
     assert ([run.spec for run in three.runs], three.folds) == ([specs["other"], specs["some"], small], (0,))
     assert blend_name(toy_params, two) != blend_name(toy_params, three)
+    of_a_share = load_params(ROOT / "params.yaml", [*TOY, "competition.public_share=0.3"])
+    assert blend_name(of_a_share, two) != blend_name(toy_params, two)
 
 
 def test_variants_differ_in_the_members_that_have_tta(

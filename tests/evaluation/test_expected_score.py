@@ -54,10 +54,34 @@ def test_what_averaging_is_worth_is_added() -> None:
     oof_right, single, blend, _ = draw(generator, 37_800, 5, 5, 0.1)
     found = expected_score(oof_right, single, blend, 5, TEST)
     assert found.gain == pytest.approx(blend.mean() - single.mean())
-    assert found.value == pytest.approx(oof_right.mean() + found.gain)
+    unseen = np.concatenate([oof_right, single.mean(axis=0)])
+    assert found.value == pytest.approx(unseen.mean() + found.gain)
     assert found.low < found.value < found.high < 1
     more = expected_score(oof_right, single, blend, 20, TEST)
     assert more.gain == pytest.approx(found.gain * 0.95 / 0.8)
+
+
+def test_all_images_that_no_model_has_seen_count() -> None:
+    """With one fold the holdout is a third of them: the estimate errs as little as on so many images."""
+    generator = np.random.default_rng(3)
+    found, out_of_fold, widths = [], [], []
+    for _ in range(400):
+        oof, single, blend, _ = draw(generator, 7_560, 1, 1, 0.02)
+        estimate = expected_score(oof, single, blend, 1, TEST)
+        found.append(estimate.value)
+        out_of_fold.append(oof.mean())
+        widths.append(estimate.high - estimate.low)
+    assert np.std(found) / np.std(out_of_fold) == pytest.approx(np.sqrt(7_560 / (7_560 + HOLDOUT)), rel=0.1)
+    rate = np.mean(found)
+    error = np.sqrt(rate * (1 - rate) * (1 / (7_560 + HOLDOUT) + 1 / TEST))
+    assert np.mean(widths) == pytest.approx(2 * 1.96 * error, rel=0.05)
+
+
+def test_a_score_of_fewer_test_images_has_a_wider_interval() -> None:
+    oof, single, blend, _ = draw(np.random.default_rng(4), 37_800, 5, 5, 0.02)
+    whole, quarter = (expected_score(oof, single, blend, 5, scored) for scored in (TEST, TEST // 4))
+    assert quarter.value == whole.value
+    assert quarter.low < whole.low < whole.high < quarter.high
 
 
 def test_a_single_model_gains_nothing_by_averaging() -> None:

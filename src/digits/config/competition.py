@@ -31,6 +31,7 @@ class Competition(Section):
     class_names: Annotated[tuple[str, ...], Field(strict=False)] | None
     train_rows: Rows
     test_rows: Rows
+    public_share: Annotated[float, Field(gt=0, le=1)]
 
     @field_validator("image_shape", mode="before")
     @classmethod

@@ -11,7 +11,7 @@ def folder_name(params: Params, source: Source) -> str:
     decisive = {
         "files": source.sha256,
         "provenance": source.provenance,
-        "competition": params.competition.model_dump(mode="json"),
+        "competition": params.competition.model_dump(mode="json", exclude={"public_share"}),
         "split": params.data.model_dump(mode="json", exclude={"normalise"}),
         "code": code_version("data"),
     }

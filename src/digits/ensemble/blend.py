@@ -50,9 +50,15 @@ class BlendPredictions:
 
 
 def make_blend(
-    name: str, selection: Selection, labels: NDArray[np.int64], holdout_labels: NDArray[np.int64]
+    name: str,
+    selection: Selection,
+    labels: NDArray[np.int64],
+    holdout_labels: NDArray[np.int64],
+    public_share: float = 1.0,
 ) -> tuple[Blend, BlendPredictions]:
     """The blend of a selection; labels: (n,), of the members' rows; holdout_labels: (h,).
+
+    public_share: of the test images, above 0 to 1, that the score counts.
 
     This is the one place where the holdout is read, after everything has been chosen.
     """
@@ -77,7 +83,7 @@ def make_blend(
             np.array(single_right),
             holdout.argmax(axis=1) == holdout_labels,
             min(len(member.test) for member in members),
-            len(test),
+            max(1, round(public_share * len(test))),
         ),
         candidates=selection.candidates,
         contributions=selection.contributions,
@@ -138,12 +144,14 @@ def markdown(blend: Blend) -> str:
     ]
     parts = [
         f"# The blend: {blend.method}" if len(members) > 1 else f"# One member {blend.method}",
-        f"Expected score: {blend.expected}. That is the CV accuracy, {blend.cv}, and {blend.expected.gain:+.4f} for "
-        f"averaging the models of the folds, measured on the holdout. The accuracy on the holdout is {blend.holdout}; "
-        f"for single models the holdout is {_holdout_z(blend.expected.holdout_z)}.",
+        f"Expected score: {blend.expected}. That is the accuracy of single models on the images that they have not "
+        f"seen, out of fold and of the holdout, and {blend.expected.gain:+.4f} for averaging them, measured on the "
+        f"holdout. Out of fold alone the accuracy is {blend.cv}; that of the blend on the holdout is {blend.holdout}. "
+        f"For single models the holdout is {_holdout_z(blend.expected.holdout_z)}.",
         "## Methods of combining the members",
         "Each is judged on folds that it was not fitted on. The first one is taken that is within one standard error "
-        "(in brackets) of the most accurate, in accuracy and, after temperature scaling of both, in log loss.",
+        "(in brackets) of the most accurate, in accuracy and, after temperature scaling of both, in log loss. The CV "
+        "accuracy above is that of this choice, made for each fold on the others.",
         table(("method", "CV accuracy", "gap to the best", "log loss", "gap in log loss, calibrated"), candidates),
         "## Members",
         "Gain: accuracy of the blend with a member minus that without it (standard error).",

@@ -60,6 +60,7 @@ def blend_name(params: Params, chosen: Members) -> str:
         "members": {run.path.name: [unit.name for unit in run.units(params.data.folds)] for run in chosen.runs},
         "folds": chosen.folds,
         "ensemble": params.ensemble.model_dump(mode="json"),
+        "public_share": params.competition.public_share,
         "code": code_version("blend"),
     }
     return f"blend-{fingerprint(decisive)}"
