@@ -77,7 +77,7 @@ def test_the_probe_tries_every_precision_and_batch(tmp_path: Path, monkeypatch: 
     measured = json.loads(next(tmp_path.iterdir()).read_text())["measured"]
     assert measured["seen"]["memory"] > 100
     for field, values in (("precision", probing.PRECISIONS), ("batch_size", probing.BATCH_SIZES)):
-        assert measured[field]["values"] == [[value] for value in values]
+        assert len(measured[field]["candidates"]) == len(values)
         [speeds] = measured[field]["rounds"]
         assert min(speeds) > 10
 

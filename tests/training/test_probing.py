@@ -165,3 +165,28 @@ def test_a_process_that_dies_ends_the_others(monkeypatch: pytest.MonkeyPatch) ->
         machine.error = error
         with pytest.raises(UserError, match=said):
             settings(machine, monkeypatch, cores=16)
+    machine.error = BlockingIOError("no process can be started")
+    with pytest.raises(BlockingIOError):
+        settings(machine, monkeypatch, cores=16)
+
+
+def test_a_process_trains_in_its_turn_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its speed is that of its candidate, and 0 while others train."""
+    asked: list[tuple[object, ...]] = []
+    told: list[Any] = []
+    turns = iter([0, 1, 0, 1, probing._OVER])
+
+    class Probe:
+        @staticmethod
+        def prepare(*candidate: object) -> tuple[dict[str, int], Callable[[], float]]:
+            asked.append(candidate)
+            return {"gpus": 0}, lambda: 7.0
+
+    def send(message: Any) -> int:
+        told.append(message)
+        return next(turns)
+
+    monkeypatch.setattr(probing, "import_module", lambda _: Probe)
+    probing._take_turns((1, Candidate(2, 3, "float32", 128)), send)
+    assert asked == [(2, 3, "float32", 128)]
+    assert told == [{"gpus": 0}, 0.0, 7.0, 0.0, 7.0]

@@ -1,6 +1,6 @@
 """The fastest settings of this machine, by the training steps of a small network in subprocesses."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from math import inf
@@ -32,6 +32,9 @@ BATCH_SIZES = (128, 256, 512)  # images; the learning rates in params.yaml hold 
 _ENOUGH = {"precision": 0.9, "batch_size": 0.5, "parallel_fits": 0.9}
 
 
+Rounds = list[list[float]]
+
+
 class Candidate(NamedTuple):
     """Settings, named as in training.device.Device."""
 
@@ -59,8 +62,7 @@ def probe(console: Console, known: dict[str, Any], modules: Sequence[str]) -> di
     """The fields of a training.device.Device, and as `measured` the images per second that they follow from.
 
     known: the fields as they were found before; they stay where the speeds leave a doubt. modules: what subprocesses
-    have from their start. Raises UserError where
-    TensorFlow does not run or takes too long.
+    have from their start. Raises UserError where TensorFlow does not run or takes too long.
     """
     measured: dict[str, Any] = {}
 
@@ -68,13 +70,13 @@ def probe(console: Console, known: dict[str, Any], modules: Sequence[str]) -> di
         """The best of the candidates, which differ in these fields."""
         if len(candidates) == 1:
             return candidates[0]
-        values = [tuple(getattr(each, field) for field in fields) for each in candidates]
-        enough, before = _ENOUGH[fields[0]], tuple(known.get(field) for field in fields)
+        enough = _ENOUGH[fields[0]]
         with console.waiting(f"a probe of this machine, some seconds, once: {' and '.join(fields)}"):
             measured["seen"], rounds = _measure(candidates, enough, modules)
-        measured[fields[0]] = {"values": values, "rounds": rounds}
+        measured[fields[0]] = {"candidates": candidates, "rounds": rounds}
         index, sure = choice(rounds, enough)
-        return candidates[index if sure or before not in values else values.index(before)]
+        before = [each for each in candidates if all(getattr(each, field) == known.get(field) for field in fields)]
+        return before[0] if before and not sure else candidates[index]
 
     smallest = BATCH_SIZES[0]
     precision = chosen([Candidate(1, 1, each, smallest) for each in PRECISIONS], "precision").precision
@@ -93,32 +95,22 @@ def probe(console: Console, known: dict[str, Any], modules: Sequence[str]) -> di
     }
 
 
-def _measure(
-    candidates: Sequence[Candidate], enough: float, modules: Sequence[str]
-) -> tuple[dict[str, Any], list[list[float]]]:
+def _measure(candidates: Sequence[Candidate], enough: float, modules: Sequence[str]) -> tuple[dict[str, Any], Rounds]:
     """What TensorFlow sees, and the candidates' images per second in each round.
 
-    Each fit of each candidate is a subprocess, and they train in turns, those of one candidate side by side while all
-    others wait, until the choice is beyond doubt or _ROUNDS seconds have passed.
+    Each fit of each candidate is a subprocess. They train in turns: those of one candidate side by side, while all
+    others wait at the barrier.
     """
     tasks = [(number, each) for number, each in enumerate(candidates) for _ in range(each.parallel_fits)]
+    rounds: Rounds = []
     told: list[Any] = []  # by the processes: what they see, then their images per second, or 0 out of turn
-    seen: list[dict[str, Any]] = []
-    rounds: list[list[float]] = [[]]
-    turn, end = 0, inf
+    seen: dict[str, Any] = {}
+    turns, turn = _turns(len(candidates), enough, rounds), 0
 
     def end_turn() -> None:
-        nonlocal turn, end
-        if not seen:
-            seen.append(told[0])
-            end = monotonic() + _ROUNDS
-        else:
-            rounds[-1].append(sum(told))
-            turn = len(rounds[-1]) % len(candidates)
-            if turn == 0 and (monotonic() > end or choice(rounds, enough)[1]):
-                turn = _OVER
-            elif turn == 0:
-                rounds.append([])
+        nonlocal turn
+        turn = turns.send(sum(told) if seen else None)
+        seen.update(seen or told[0])
         told.clear()
 
     barrier = Barrier(len(tasks), end_turn)
@@ -128,28 +120,39 @@ def _measure(
         barrier.wait()
         return turn
 
-    def run(task: tuple[int, Candidate]) -> ProcessDiedError | None:
+    def run(task: tuple[int, Candidate]) -> Exception | None:
         try:
             run_in_subprocess(_take_turns, task, on_message, _TIMEOUT, modules)
-        except BrokenBarrierError:
-            return None  # another process has failed
-        except ProcessDiedError as error:
+        except Exception as error:  # returned
             barrier.abort()  # or the others would wait for it
             return error
         return None
 
     with ThreadPoolExecutor(len(tasks)) as pool:
         try:
-            failures = [*filter(None, pool.map(run, tasks))]
+            ended = [*pool.map(run, tasks)]
         finally:
             barrier.abort()
-    if failures and isinstance(failures[0], ProcessTimeoutError):
-        raise UserError(f"the probe of this machine {failures[0]}; end what keeps it busy, then type the same command")
-    if failures:
-        raise UserError(
-            f"TensorFlow does not run here: {failures[0]}; type rm -r .venv, then the same command, to install it anew"
-        )
-    return seen[0], rounds
+    for error in (each for each in ended if each and not isinstance(each, BrokenBarrierError)):
+        if isinstance(error, ProcessTimeoutError):
+            raise UserError(f"the probe of this machine {error}; end what keeps it busy, then type the same command")
+        if isinstance(error, ProcessDiedError):
+            raise UserError(
+                f"TensorFlow does not run here: {error}; type rm -r .venv, then the same command, to install it anew"
+            )
+        raise error
+    return seen, rounds
+
+
+def _turns(candidates: int, enough: float, rounds: Rounds) -> Generator[int, float | None, None]:
+    """Whose turn it is, until the choice is beyond doubt or _ROUNDS seconds have passed; is sent a turn's speed."""
+    end = monotonic() + _ROUNDS
+    while not rounds or (monotonic() < end and not choice(rounds, enough)[1]):
+        speeds: list[float] = []
+        for number in range(candidates):
+            speeds.append((yield number) or 0.0)
+        rounds.append(speeds)
+    yield _OVER
 
 
 def _take_turns(task: tuple[int, Candidate], send: Send) -> None:
