@@ -33,11 +33,11 @@ def measure(context: Context) -> dict[str, Any]:
     prediction, saving). frontier: accuracy of each network on some folds, each fitted without the fold and the holdout
     from a seed of its own. Nothing of what is chosen by these figures is chosen on the holdout.
     """
-    spec = context.device.resolve(context.params.train.spec)
+    spec = context.device.resolve(context.params.train.spec, 1)
     context.console.say(context.device.description(spec.model_dump()))
     specs = {name: context.params.network(name) for name in context.params.networks}
     names = sorted(filter(lambda name: context.params.fits(specs[name]), specs), key=lambda name: specs[name].epochs)
-    networks = {name: context.device.resolve(specs[name]) for name in names}
+    networks = {name: context.device.resolve(specs[name], 1) for name in names}
     with context.console.bar("bench", ROUNDS + len(FOLDS) * len(names), "measurements") as bar:
         speeds = _speeds(spec, bar)
         fits = {name: [] for name in names}  # type: dict[str, list[dict[str, float]]]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import joblib
 import pytest
 from filelock import FileLock
 from hypothesis import settings
@@ -21,7 +22,7 @@ from digits.config import Params, load_params
 from digits.data.dataset import Dataset
 from digits.kaggle.api import CompetitionApi
 from digits.training.crossval import preload
-from digits.training.device import measured_device
+from digits.training.device import Device, measured_device
 from digits.training.runs import run_spec
 from digits.training.timing import measured_timing
 from kaggle_server import KaggleServer, key_in, running
@@ -88,18 +89,16 @@ def toy_data(tmp_path: Path) -> Dataset:
 def probed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A folder with a device and the timing of the toy network on it, one for all processes of the tests.
 
-    The device is a processor with given speeds: the toy network says its precision, batch size and threads itself. The
+    The device is given: the toy network says its precision, batch size and threads itself. The
     timing is measured by whichever process needs it first.
     """
-    speeds = {"float32": {"128": 1000}, "mixed_bfloat16": {"128": 500}}  # images per second by batch size
+    given = Device("CPU", 0, "float32", 128, 1, 1.0, min(2, joblib.cpu_count()))
     own = tmp_path_factory.getbasetemp()
     folder, console = (own if worker_id == "master" else own.parent) / "machines", Console(plain=True)
     data = prepare_toy(tmp_path_factory.mktemp("toy") / "prepared")
     model = load_params(ROOT / "params.yaml", TOY).train.spec.model_dump(mode="json")
     with FileLock(folder.with_suffix(".lock")), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "digits.training.device._probe", lambda _: {"gpus": 0, "device": "CPU", "images_per_second": speeds}
-        )
+        patch.setattr("digits.training.device.probe", lambda *_: vars(given))
         device = measured_device(folder, console)
         measured_timing(data, run_spec("cnn", model, "/255", 0, data), device, folder, console)
     return folder

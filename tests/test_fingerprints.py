@@ -277,7 +277,7 @@ def test_a_new_kind_of_model_leaves_the_others(package: Path) -> None:
         ("models", 'mode="constant"', 'mode="reflect"', {*NETWORKS, "augmented-mlp"}),
         ("models", "_CHUNK = 1024", "_CHUNK = 512", NETWORKS),
         ("models", "_MOMENTUM = 0.95", "_MOMENTUM = 0.99", {*NETWORKS, "device probe"}),
-        ("models", "_REPEATS = 5", "_REPEATS = 3", {"device probe"}),
+        ("models", "_UNBROKEN = 0.02", "_UNBROKEN = 0.03", {"device probe"}),
         ("models", "_MIN_ROW_VARIANCE = 1e-3", "_MIN_ROW_VARIANCE = 1e-2", {*NETWORKS, *PIPELINES}),
         ("models", 'method="temperature"', 'method="sigmoid"', {"logistic", "knn", "svm", "extra-trees"}),
         ("models", "NO_EARLY_STOPPING = {", 'NO_EARLY_STOPPING = {"patience": 1,', {*NETWORKS, *PIPELINES, "blend"}),

@@ -25,7 +25,7 @@ MODELS = (
 )
 TRAINING = (
     ("schedule", "crossval"),
-    ("allocation", "runs"),
+    ("allocation", "runs", "probing"),
     ("device", "tuned", "fitting"),
     ("timing", "candidates"),
     ("budget",),

@@ -55,7 +55,7 @@ SAME = {
         "import numpy\nfrom digits.a import f\ndef g():\n    return f(numpy)",
         "from digits.z import f\ndef g():\n    import numpy\n    return f(numpy)",
     ),
-    "a module named in a string": ('run("digits.models.cnn.probe")', 'run("digits.training.probe")'),
+    "a module named in a string": ('run("digits.models.cnn.probe")', 'run("digits.training.probing")'),
     "a registry of modules": ('FAMILIES = {"svm": "digits.svm"}', 'FAMILIES = {"svm": "digits.a", "knn": "digits.b"}'),
 }
 

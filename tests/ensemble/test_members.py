@@ -11,6 +11,7 @@ from digits.data.dataset import Dataset
 from digits.ensemble.members import Members, blend_name, members
 from digits.training.budget import Part, Plan
 from digits.training.candidates import baseline_runs
+from digits.training.device import Device
 from digits.training.fitting import fit_fold_unit, fit_refit_unit
 from digits.training.runs import RunFolder, RunSpec, run_spec
 from digits.training.schedule import Fit, Goal, Sizes, Timing
@@ -46,7 +47,8 @@ def found(params: Params, specs: dict[str, RunSpec], names: str, data: Dataset, 
     """The members where the networks of these names are planned."""
     goal = Goal(folds=2, epochs=2, seed=0, refits=1)
     parts = tuple(Part(name, specs[name], goal, Timing(1, 1, 1), 60) for name in names.split())
-    return members(params, Plan(parts, tuple(specs.values()), Sizes(1, 1, 1), workers=2, minutes=1), data, paths)
+    device = Device("CPU", 0, "float32", 16, 1, 1.0, 2)
+    return members(params, Plan(parts, tuple(specs.values()), Sizes(1, 1, 1), device, minutes=1), data, paths)
 
 
 def test_members_are_all_runs_that_have_the_folds_of_the_planned_one(

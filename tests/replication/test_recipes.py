@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 PUBLISHED = ROOT.parent / "shared" / "RECIPES.md"
 THREADS = joblib.cpu_count()  # as all networks that are fitted in this process
-DEVICE = Device("CPU", 0, "float32", 128, 2 * THREADS, 1.0)
+DEVICE = Device("CPU", 0, "float32", 128, THREADS, 1.0, 2)
 # ids that the document writes otherwise, or several of them in one row
 WRITTEN = {
     "first-deep, run 1": ["first-deep-run-1"],

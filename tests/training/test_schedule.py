@@ -8,7 +8,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from digits.training.allocation import Budget, Option, allocate, best_option
-from digits.training.schedule import Fit, Goal, Sizes, Timing, fit_seconds, next_fit, simulate
+from digits.training.schedule import Fit, Goal, Sizes, Timing, drift, fit_seconds, next_fit, simulate
 
 SIZES = Sizes(fold=30_240, refit=42_000, predicted=40_000)
 TIMING = Timing(start=6, per_image=1 / 3000, per_prediction=1 / 20_000)
@@ -207,3 +207,10 @@ def test_a_further_network_is_left_out_where_its_folds_would_have_no_time() -> N
     assert taken(3000) == ["quick", "middle", "long"]
     assert taken(30_000) == ["quick", "middle", "long", "huge"]
     assert next_fit(Goal(folds=3, epochs=22, seed=0, refits=9, required=False), [], TIMING, SIZES, 100) is None
+
+
+def test_a_drift_is_a_third_in_the_median_of_some_fits() -> None:
+    assert drift([]) == drift([9.0]) == 1
+    assert drift([1.3, 1.3]) == drift([0.76, 0.8]) == drift([1.0, 1.1, 9.0]) == 1
+    assert drift([1.4, 1.5, 0.9]) == 1.4
+    assert drift([0.5, 0.7]) == 0.6

@@ -77,7 +77,7 @@ GROUPS = {
             "fetch prepare tune",
             options.DATA,
             options.budget("tune", 30),
-            options.workers("tune", "two, or one with a GPU or a single core"),
+            options.workers("tune", "as many as are fastest together, one with a GPU"),
             options.STORAGE,
             options.REQUIRE_GPU,
         ),

@@ -109,8 +109,10 @@ COMPUTATIONS = {
         (*_RUN, "evaluation.calibration", "evaluation.expected_score"),
         _SKLEARN,
     ),
-    "device probe": Computation(("training.device", "models.cnn.probe"), _NETWORK, ("numpy", "keras", "tensorflow")),
-    "timing": Computation(("training.timing", "models.cnn"), (*_RUN, *_CNN), _KERAS),
+    "device probe": Computation(
+        ("training.probing", "models.cnn.probe"), ("common.rounds", *_NETWORK), ("numpy", "keras", "tensorflow")
+    ),
+    "timing": Computation(("training.timing", "models.cnn"), ("common.rounds", *_RUN, *_CNN), _KERAS),
 }
 
 # Modules, and packages with all that is in them, that decide no number of the computations that do not list them.

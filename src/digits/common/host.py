@@ -1,9 +1,12 @@
-"""The model of this machine's processor, and the peak memory of this process."""
+"""The model of this machine's processor, and its memory."""
 
 import platform
 import re
 import sys
+from math import inf
 from pathlib import Path
+
+_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # of a container, below /sys/fs/cgroup; version 2, version 1
 
 
 def peak_memory() -> float:
@@ -19,14 +22,32 @@ def peak_memory() -> float:
     return float("nan")
 
 
+def available_memory(root: Path = Path("/")) -> float:
+    """Memory that programs can still take, in MB (10^6 bytes): the system's, at most the container's limit.
+
+    Infinite where the system does not say it. root: of the file system.
+    """
+    found = re.search(r"MemAvailable:\s+(\d+) kB", _text(root / "proc/meminfo"))
+    limits = [text.strip() for name in _LIMITS if (text := _text(root / "sys/fs/cgroup" / name))]
+    bounds = [int(text) for text in limits if text.isdigit()]  # or the word max
+    return min([int(found[1]) * 1024 if found else inf, *bounds]) / 1e6
+
+
 def processor() -> str:
     """The processor's model, and which of the instruction sets it has that speed up networks."""
-    try:
-        text = Path("/proc/cpuinfo").read_text()
-    except OSError:
+    text = _text(Path("/proc/cpuinfo"))
+    if not text:
         return platform.processor() or platform.machine()
     name = re.search(r"model name\s*:\s*(.+)", text)
     flags = set(text.split())
     return " ".join(
         [name[1] if name else platform.machine(), *sorted(flags & {"avx2", "avx512f", "avx512_bf16", "amx_bf16"})]
     )
+
+
+def _text(path: Path) -> str:
+    """Content of a file of the system; empty where it does not have it."""
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from math import inf
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -23,6 +22,7 @@ from digits.training.crossval import preload
 from digits.training.device import Device
 
 _FIRST_SEED = 42
+_TIMEOUT = 6 * 3600.0  # seconds of a fit; the longest one takes ten minutes of a core with AMX
 
 Chain = Sequence[Unit]  # each starts from the weights of the one before it
 
@@ -49,7 +49,7 @@ def units(
 def _unit(recipe: Recipe, seed: int, data: Dataset, runs: Path, device: Device, start: Path | None) -> Unit:
     model = recipe.model
     if recipe.model["kind"] == "cnn":
-        spec = device.resolve(CnnSpec.model_validate(model), device.parallel_fits)
+        spec = device.resolve(CnnSpec.model_validate(model))
         model = spec.model_dump(mode="json")
     decisive = {
         "data": data.hash,
@@ -117,7 +117,7 @@ def _fit_in_subprocess(chain: Chain, modules: Sequence[str], stop: threading.Eve
     """Fit a chain; returns "", or why a unit failed: the units after it have nothing to start from."""
     fitted: list[str] = []
     try:
-        run_in_subprocess(_fit_chain, chain, fitted.append, inf, modules, stop=stop)
+        run_in_subprocess(_fit_chain, chain, fitted.append, _TIMEOUT * len(chain), modules, stop=stop)
     except ProcessDiedError as error:
         return f"{chain[len(fitted)].recipe.id} failed: {error}"
     return ""

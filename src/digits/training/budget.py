@@ -10,20 +10,22 @@ from math import ceil
 from pathlib import Path
 
 from digits.common.console import Console
+from digits.common.files import read_json, write_json
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
 from digits.models.architecture import parse_layers, training_operations
 from digits.training.allocation import Budget, Option, Share, allocate, best_option
 from digits.training.candidates import Networks, accuracies, networks
-from digits.training.device import Device
+from digits.training.device import Device, measured_device
 from digits.training.runs import RunFolder, RunSpec, run_spec
-from digits.training.schedule import Fit, Goal, ScheduledFit, Sizes, Timing, simulate
+from digits.training.schedule import Fit, Goal, ScheduledFit, Sizes, Timing, drift, fit_seconds, simulate
 from digits.training.timing import measured_timing
 from digits.training.tuned import Study
 
 # Of the budget: what is planned for, the rest being for fits that take longer than expected and for the blend; and when
 # fits that are still running are stopped.
 _PLANNED, _AT_MOST = 0.94, 1.02
+USED_UP = "budget.json"  # of a run: the most minutes that a command has used up
 _PRACTICE = 1.0  # minutes are enough for images whose scores mean nothing
 _OPTIMISM = 1.4  # times faster than its multiplications say may a network be that was not measured yet
 # Lengths of a fold's fit, as shares of a network's epochs; the longer, the more accurate.
@@ -60,15 +62,20 @@ class Part:
 class Plan:
     """What a budget is spent on: a part for each network, one after the other.
 
-    alternatives: runs that other budgets would have chosen. sizes, workers: as in training.allocation. minutes: the
-    budget.
+    alternatives: runs that other budgets would have chosen. sizes: as in training.allocation. device: what fits.
+    minutes: the budget.
     """
 
     parts: tuple[Part, ...]
     alternatives: tuple[RunSpec, ...]
     sizes: Sizes
-    workers: int
+    device: Device
     minutes: float
+
+    @property
+    def workers(self) -> int:
+        """Number of parallel fits."""
+        return self.device.parallel_fits
 
     def left(self, runs: Path, share: float = _PLANNED) -> float:
         """Seconds left of each worker: this share of the budget less what the finished fits took."""
@@ -87,6 +94,20 @@ class Plan:
         """The fits of a part that will be done in `left` seconds."""
         return simulate(part.goal, part.finished(runs), part.timing, self.sizes, left, self.workers)
 
+    def used_up(self, runs: Path) -> bool:
+        """Whether a command has used up as many minutes for all parts."""
+        known = (read_json(RunFolder(runs, part.spec).path / USED_UP) for part in self.parts)
+        return all(each is not None and each["minutes"] >= self.minutes for each in known)
+
+    def slowdowns(self, runs: Path) -> dict[str, float]:
+        """Seconds that finished fits took, in multiples of the expected ones, by the folder below `runs`."""
+        return {
+            str(unit.relative_to(runs)): folder.unit_seconds(unit) / fit_seconds(fit, part.timing, self.sizes)
+            for part in self.parts
+            for folder in [RunFolder(runs, part.spec)]
+            for fit, unit in zip(part.finished(runs), folder.units(part.goal.folds), strict=True)
+        }
+
 
 Length = tuple[str, int]  # a network's name, and the epochs of a fold's fit as params would say them
 
@@ -95,9 +116,27 @@ def make_plan(params: Params, study: Study, data: Dataset, device: Device, paths
     """Take the best network that the params allow and that is fast enough here, and share the time out.
 
     A network may have somewhat fewer epochs than the params say; where it has been fitted before, it has as many as
-    then, so that those fits are of use. A plan with a network whose speed is not known yet is made anew once it is
-    measured.
+    then, so that those fits are of use. Where fits took other times than the measured speed says, and there is time for
+    more of them, device and speeds are measured again: once for the same fits.
     """
+    plan, machines = _make_plan(params, study, data, device, paths, console), paths.runs / "machines"
+    seen = read_json(machines / "seen.json") or []
+    found = plan.slowdowns(paths.runs)
+    factor = drift([slowdown for unit, slowdown in found.items() if unit not in seen])
+    if factor == 1 or plan.used_up(paths.runs):
+        return plan
+    console.warn(f"fits take {factor:.2g} times as long as was measured, so this machine is measured again")
+    write_json(machines / "seen.json", sorted({*seen, *found}))
+    for timing in machines.glob("timing-*.json"):
+        timing.unlink()
+    again = measured_device(machines, console, device)
+    if (again.precision, again.threads, again.batch_size) != (device.precision, device.threads, device.batch_size):
+        console.warn(f"fits so far are of no more use: they were made as {device}, which was wrong, it is {again}")
+    return _make_plan(params, study, data, again, paths, console)
+
+
+def _make_plan(params: Params, study: Study, data: Dataset, device: Device, paths: Paths, console: Console) -> Plan:
+    """A plan with a network whose speed is not known yet is made anew once it is measured."""
     minutes = min(params.train.budget, _PRACTICE) if data.practice else params.train.budget
     budget = Budget(
         seconds=_PLANNED * minutes * 60,
@@ -137,7 +176,7 @@ def make_plan(params: Params, study: Study, data: Dataset, device: Device, paths
         for share in shares
     }
     alternatives = tuple(run for length, run in runs.items() if length not in parts)
-    return Plan(tuple(parts.values()), alternatives, budget.sizes, budget.workers, minutes)
+    return Plan(tuple(parts.values()), alternatives, budget.sizes, device, minutes)
 
 
 def _sizes(data: Dataset) -> Sizes:
@@ -149,7 +188,7 @@ def _runs(found: Networks, params: Params, data: Dataset, device: Device) -> dic
     """A run for each network and length, the longest of each network last."""
     runs: dict[Length, RunSpec] = {}
     for name, (spec, normalise) in found.items():
-        resolved = device.resolve(spec, device.parallel_fits)
+        resolved = device.resolve(spec)
         for epochs in dict.fromkeys(max(1, round(share * spec.epochs)) for share in _LENGTHS):
             model = resolved.model_copy(update={"epochs": epochs}).model_dump(mode="json")
             runs[name, epochs] = run_spec("cnn", model, normalise, params.train.seed, data)

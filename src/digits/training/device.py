@@ -1,9 +1,6 @@
 """The device that networks are trained on, processor or GPU, and its fastest settings: measured once per machine."""
 
-import json
 import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,18 +10,13 @@ import joblib
 
 from digits.common.code_version import code_version
 from digits.common.console import Console
-from digits.common.errors import UserError
 from digits.common.files import fingerprint, read_json, write_json
 from digits.common.host import processor
 from digits.config import CnnSpec
+from digits.training.crossval import preload
+from digits.training.probing import probe
 
 Spec = TypeVar("Spec", bound=CnnSpec)
-
-_PROBE = "digits.models.cnn.probe"
-# A smaller batch is taken from this share of the highest speed on: in as many epochs it takes more steps, which are
-# worth more than speed. Six epochs of the default: 0.9955 with 128 images per step, 0.9925 with 512. A busy machine's
-# speeds vary by 20 %.
-_ENOUGH = 0.5
 
 
 @dataclass(frozen=True)
@@ -33,7 +25,7 @@ class Device:
 
     name: TensorFlow's name of the GPU, or CPU. gpus: number of GPUs that TensorFlow sees. precision: Keras' dtype
     policy. batch_size: images per step. threads: of one operation. gain: speed in this precision, in multiples of
-    float32's.
+    float32's. parallel_fits: fits side by side, one per GPU; without a GPU they share the cores.
     """
 
     name: str
@@ -42,33 +34,7 @@ class Device:
     batch_size: int
     threads: int
     gain: float
-
-    @classmethod
-    def from_measurement(cls, measured: dict[str, Any], threads: int) -> "Device":
-        """The precision that is fastest at the smallest batch, and the smallest batch that is fast enough with it.
-
-        measured: the output of models.cnn.probe.
-        """
-        speeds = {
-            name: {int(size): speed for size, speed in by_size.items()}
-            for name, by_size in measured["images_per_second"].items()
-        }
-        smallest = min(speeds["float32"])
-        precision = max(speeds, key=lambda name: speeds[name][smallest])
-        enough = _ENOUGH * max(speeds[precision].values())
-        return cls(
-            name=measured["device"],
-            gpus=measured["gpus"],
-            precision=precision,
-            batch_size=min(size for size, speed in speeds[precision].items() if speed >= enough),
-            threads=threads,
-            gain=round(speeds[precision][smallest] / speeds["float32"][smallest], 2),
-        )
-
-    @property
-    def parallel_fits(self) -> int:
-        """Number of parallel fits: one per GPU; without a GPU two, which together are faster than one on all cores."""
-        return self.gpus or min(2, joblib.cpu_count())
+    parallel_fits: int
 
     @property
     def workers(self) -> list[str | None]:
@@ -78,9 +44,9 @@ class Device:
         named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
         return [named[gpu] if len(named) >= self.gpus else str(gpu) for gpu in range(self.gpus)]
 
-    def resolve(self, spec: Spec, parallel: int = 1) -> Spec:
-        """The spec with a value in place of every `auto`, for one of `parallel` fits that share the cores."""
-        threads = max(1, self.threads // parallel)
+    def resolve(self, spec: Spec, parallel: int = 0) -> Spec:
+        """The spec with a value in place of every `auto`, for one of `parallel` fits, or 0: of as many as are best."""
+        threads = max(1, self.threads * self.parallel_fits // parallel) if parallel else self.threads
         measured = {"precision": self.precision, "batch_size": self.batch_size, "threads": threads}
         return spec.model_copy(
             update={name: value for name, value in measured.items() if getattr(spec, name) == "auto"}
@@ -106,45 +72,27 @@ def use_gpu(gpu: str | None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
 
 
-def measured_device(folder: Path, console: Console) -> Device:
-    """This machine's device: read from `folder`, or measured once by a probe of some seconds in a subprocess.
+def measured_device(folder: Path, console: Console, again: Device | None = None) -> Device:
+    """This machine's device: read from `folder`, or measured once by a probe in subprocesses.
 
-    Raises UserError where TensorFlow does not run.
+    again: what was found before, to be measured anew; of it stays what is still in doubt. Raises UserError where
+    TensorFlow does not run or takes too long.
     """
-    thread_counts = sorted({joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)})
     machine = {
         "processor": processor(),
-        "threads": thread_counts,
+        "cores": [joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)],
         "code": code_version("device probe"),
         "gpus": _gpus(),
         "cuda": find_spec("nvidia") is not None,  # what pip installs for TensorFlow to use a GPU with
     }
     path = folder / f"{fingerprint(machine)}.json"
-    if (known := read_json(path)) is None:
-        with console.waiting("a probe of this machine: some seconds, once"):
-            found = {threads: _probe(threads) for threads in thread_counts}
-        threads = max(found, key=lambda count: _highest_speed(found[count]))
-        known = vars(Device.from_measurement(found[threads], threads)) | {"machine": machine, "measured": found}
+    if again or (known := read_json(path)) is None:
+        known = probe(console, vars(again) if again else {}, preload("cnn")) | {"machine": machine}
         write_json(path, known)
     return Device(**{name: known[name] for name in Device.__dataclass_fields__})
-
-
-def _highest_speed(measured: dict[str, Any]) -> float:
-    return float(max(speed for sizes in measured["images_per_second"].values() for speed in sizes.values()))
 
 
 def _gpus() -> list[str]:
     """What decides which GPUs TensorFlow will see, found without importing TensorFlow."""
     cards = sorted(path.name for path in Path("/proc/driver/nvidia/gpus").glob("*"))
     return [*cards, os.environ.get("CUDA_VISIBLE_DEVICES", "all")]
-
-
-def _probe(threads: int) -> dict[str, Any]:
-    shown = subprocess.run([sys.executable, "-m", _PROBE, str(threads)], capture_output=True, text=True, check=False)
-    if shown.returncode:
-        last = (shown.stderr.strip() or "no message").splitlines()[-1]
-        raise UserError(
-            f"TensorFlow does not run here: {last}; type rm -r .venv, then the same command, to install it anew"
-        )
-    measured: dict[str, Any] = json.loads(shown.stdout.splitlines()[-1])
-    return measured

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from math import ceil, floor
+from statistics import median
 
 # Epochs of a refit as a share of those of a fold's fit: within these bounds refits use the time up.
 _SHORTEST, _LONGEST = 0.6, 1.6
+_DRIFT = 4 / 3  # times as long as expected, or as short, is more than the durations of fits vary by
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,15 @@ def fit_seconds(fit: Fit, timing: Timing, sizes: Sizes) -> float:
     """Expected duration of a fit and its predictions, in seconds."""
     images = sizes.refit if fit.fold is None else sizes.fold
     return timing.start + timing.per_image * images * fit.epochs + timing.per_prediction * sizes.predicted
+
+
+def drift(slowdowns: Sequence[float]) -> float:
+    """By what factor fits take longer than their timing says, in the median; 1: by less than a third, or one fit alone.
+
+    slowdowns: of finished fits, in multiples of their expected durations.
+    """
+    factor = median(slowdowns) if len(slowdowns) > 1 else 1.0
+    return 1.0 if 1 / _DRIFT <= factor <= _DRIFT else factor
 
 
 def next_fit(goal: Goal, started: Sequence[Fit], timing: Timing, sizes: Sizes, left: float) -> Fit | None:

@@ -2,9 +2,8 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from math import inf
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from time import perf_counter, process_time
 from typing import Any
 
@@ -15,7 +14,8 @@ from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import fingerprint, read_json, write_json
 from digits.common.host import processor
-from digits.common.processes import ProcessDiedError, Send, run_in_subprocess
+from digits.common.processes import ProcessDiedError, ProcessTimeoutError, Send, run_in_subprocess
+from digits.common.rounds import interval
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import NO_EARLY_STOPPING, TaskSpec, build
 from digits.training.crossval import preload
@@ -24,10 +24,12 @@ from digits.training.runs import RunSpec
 from digits.training.schedule import Timing
 
 _STEPS = 8  # per epoch; as many batches of 128 images are augmented together
-_EPOCHS = 5  # at most; the first one contains the tracing
-_ENOUGH = 2.0  # seconds of further epochs; on a slow machine two epochs are enough
+_EPOCHS = 50  # at most; the first one contains the tracing
+_ENOUGH = 5.0  # seconds of further epochs at most; on a slow machine two epochs are enough
+_WITHIN = 0.1  # share to which the median of the epochs is known in the end
 _PREDICTED = 1000  # images, one batch
-_BUSY = 0.8  # processors at most are used by a fit that other programs slow down; alone it uses one or more
+_PREDICTIONS = 3  # of which the median counts
+_TIMEOUT = 600.0  # seconds; some are usual
 
 
 @dataclass(frozen=True)
@@ -64,53 +66,64 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
             ThreadPoolExecutor(len(tasks)) as pool,
         ):
             measured = [*pool.map(_measure_in_subprocess, tasks)]
-        known = {part: mean(timing[part] for timing, _ in measured) for part in measured[0][0]}
+        known = {part: mean(timing[part] for timing in measured) for part in measured[0]}
         write_json(path, known)
-        if min(processors for _, processors in measured) < _BUSY:
-            console.warn(
-                f"{model['layers']} was slowed down by other programs while its speed was measured; to measure "
-                f"it again once this machine is quiet, type: rm -r {machines}"
-            )
     return Timing(**known)
 
 
-_Measured = tuple[dict[str, float], float]  # a Timing's fields, and how many processors the fit used; inf: a GPU
-
-
-def _measure_in_subprocess(task: _Task) -> _Measured:
-    measured: list[_Measured] = []
+def _measure_in_subprocess(task: _Task) -> dict[str, float]:
+    measured: list[dict[str, float]] = []
     try:
-        run_in_subprocess(_measure, task, measured.append, inf, preload(task.model["kind"]))
+        run_in_subprocess(_measure, task, measured.append, _TIMEOUT, preload(task.model["kind"]))
+    except ProcessTimeoutError as error:
+        raise UserError(
+            f"train: the timing of {task.model['layers']} {error}; end programs that keep this machine busy and type "
+            'the same command, or take a smaller network, as with SET="train.network=tiny"'
+        ) from None
     except ProcessDiedError as error:
         raise UserError(f"train: {task.model['layers']} cannot be fitted here: {error}") from None
     return measured[0]
 
 
 def _measure(task: _Task, send: Send) -> None:
-    """Fit a few short epochs of a network and predict one batch; sends a _Measured."""
+    """Fit short epochs of a network until they agree, and predict one batch; sends a Timing's fields.
+
+    Where one thread computes, processor time counts if it is less than the time that passed, which contains that of
+    other programs.
+    """
     use_gpu(task.gpu)
     data = load_dataset(task.data_folder)
     batch = min(int(task.model["batch_size"]), len(data.working_rows))
     rows = data.working_rows[: batch * _STEPS]
     used = len(rows) // batch * batch  # images of each epoch
-    ends: list[float] = []
-    computed: list[float] = []  # seconds of processor time at the end of each epoch
+    clocks = (perf_counter, process_time) if task.model["threads"] == 1 and not task.gpu else (perf_counter,)
+    ends: list[_Moment] = []
+
+    def now() -> _Moment:
+        return tuple(clock() for clock in clocks)
 
     def on_epoch(epoch: int, epochs: int, record: dict[str, float]) -> None:
-        ends.append(perf_counter())
-        computed.append(process_time())
-        model.model_.stop_training = ends[-1] - ends[0] > _ENOUGH
+        ends.append(now())
+        seconds = [*map(_seconds, ends, ends[1:])]  # of all epochs but the first
+        low, high = interval(seconds or [1.0])
+        model.model_.stop_training = high - low <= _WITHIN * low or ends[-1][0] - ends[0][0] > _ENOUGH
 
     model: Any = build(task.model, TaskSpec(data.image_shape, data.classes, task.normalise), 0, on_epoch)
-    started = perf_counter()
+    started = now()
     model.fit(data.images[rows], data.labels[rows])
-    fitted = perf_counter()
-    seconds = ends[-1] - ends[0]  # of all epochs but the first
-    per_image = seconds / (len(ends) - 1) / used
-    processors = inf if task.gpu else (computed[-1] - computed[0]) / seconds  # while a GPU works the processor waits
+    fitted = [now()]
     images = np.resize(np.asarray(data.test_images), (_PREDICTED, data.test_images.shape[1]))
-    model.predict_proba(images)
-    per_prediction = (perf_counter() - fitted) / _PREDICTED
-    start = max(0.0, fitted - started - per_image * used * len(ends))
-    timing = Timing(start, per_image, per_prediction)
-    send((asdict(timing), processors))
+    for _ in range(_PREDICTIONS):
+        model.predict_proba(images)
+        fitted.append(now())
+    epoch = median(map(_seconds, ends, ends[1:]))
+    start = max(0.0, _seconds(started, fitted[0]) - epoch * len(ends))
+    send(asdict(Timing(start, epoch / used, median(map(_seconds, fitted, fitted[1:])) / _PREDICTED)))
+
+
+_Moment = tuple[float, ...]  # by one clock or more, in seconds
+
+
+def _seconds(start: _Moment, end: _Moment) -> float:
+    """By the clock by which it is least."""
+    return min(after - before for before, after in zip(start, end, strict=True))

@@ -53,12 +53,10 @@ class Setup:
 def make_setup(params: Params, device: Callable[[], Device]) -> Setup:
     """The setup that the params describe. device: called for networks only, because it may load TensorFlow."""
     tune, network = params.tune, params.tune.model == "train"
-    # on two cores, two fits in parallel get more done than one; a GPU holds one
-    workers = tune.workers or (1 if network and device().gpus else min(2, joblib.cpu_count()))
-    spec = device().resolve(params.train.spec) if network else params.baseline.models[tune.model]
+    # a trial sees all GPUs and uses one; one of a baseline computes on one core
+    workers = tune.workers or (joblib.cpu_count() if not network else 1 if device().gpus else device().parallel_fits)
+    spec = device().resolve(params.train.spec, workers) if network else params.baseline.models[tune.model]
     default = spec.model_dump(mode="json")
-    if network:
-        default |= {"threads": max(1, default["threads"] // workers)}
     space = narrow_space(spec.kind, tune.space)
     plan = SearchPlan(
         kind=spec.kind,

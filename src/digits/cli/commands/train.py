@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from time import monotonic
 
 from digits.cli.context import Context, Outcome
-from digits.common.files import read_json, write_json
-from digits.training.budget import Part, Plan
+from digits.common.files import write_json
+from digits.training.budget import USED_UP, Part, Plan
 from digits.training.executor import execute
 from digits.training.runs import RunFolder
 from digits.training.schedule import Fit
@@ -16,14 +16,13 @@ def run(context: Context) -> Outcome:
     started = monotonic()
     plan, data, runs = context.plan, context.data, context.paths.runs
     folders = [RunFolder(runs, part.spec) for part in plan.parts]
-    used_up = [folder.path / "budget.json" for folder in folders]  # the largest budget that was used up, in minutes
-    worked = any((read_json(path) or {"minutes": 0})["minutes"] < plan.minutes for path in used_up)
+    worked = not plan.used_up(runs)
     interrupted = worked and not _execute(context, plan, started)
     if not folders[0].done(data.fold_count):
         raise KeyboardInterrupt  # later stages have nothing to work with
     if worked and not interrupted:
-        for path in used_up:
-            write_json(path, {"minutes": plan.minutes})
+        for folder in folders:
+            write_json(folder.path / USED_UP, {"minutes": plan.minutes})
     lines = [_fitted(context, part, folder) for part, folder in zip(plan.parts, folders, strict=True)]
     return Outcome("; ".join(filter(None, lines)), worked, interrupted=interrupted)
 
@@ -35,12 +34,12 @@ def _execute(context: Context, plan: Plan, started: float) -> bool:
     """
     runs = context.paths.runs
     ends, deadline = plan.ends(runs), plan.deadline(runs)
-    context.console.say(context.device.description(plan.parts[0].spec.model))
+    context.console.say(plan.device.description(plan.parts[0].spec.model))
     context.console.say(_plan_lines(context, plan, ends, monotonic() - started))
     for part, end in zip(plan.parts, ends, strict=True):
         gone = monotonic() - started
         if execute(
-            context.data, part, plan.sizes, runs, end - gone, deadline - gone, context.device.workers, context.console
+            context.data, part, plan.sizes, runs, end - gone, deadline - gone, plan.device.workers, context.console
         ).interrupted:
             return False
     return True

@@ -1,68 +1,52 @@
-"""Training speed of this machine: `python -m digits.models.cnn.probe THREADS` measures it and prints JSON."""
+"""Training speed of this machine: steps of a small network."""
 
-import json
-import sys
-from statistics import median
-from time import perf_counter
+from collections.abc import Callable
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
 
+from digits.common.host import peak_memory
 from digits.models.architecture import parse_layers
 from digits.models.cnn.libraries import keras, set_threads, tf
 from digits.models.cnn.loop import compiled_step
 from digits.models.cnn.network import LayerSettings, build_network
 
 NETWORK = "32C3 BN MP2 64C3 BN MP2 64C3 D0.3 128"  # has most kinds of layers and is traced in half a second
-BATCH_SIZES = (128, 256, 512)  # images; the learning rates in params.yaml hold for all of them
-PRECISIONS = ("float32", "mixed_bfloat16")
-_REPEATS = 5  # at most
-_REPEAT_SECONDS = 0.1  # at least
-_TOTAL_SECONDS = 1.0  # of repeats, at most
-_MIN_RELATIVE_SPEED = 0.5  # of the faster precision; a slower one is timed by a single step
+_SECONDS = 0.15  # of a sample; a step may take longer
+_UNBROKEN = 0.02  # seconds of steps without a look at the clock, for which a GPU is waited for
 
 
-def measure(threads: int) -> dict[str, Any]:
-    """gpus: number that TensorFlow sees; device: its name; images_per_second: by precision, then by batch size."""
+def prepare(fits: int, threads: int, precision: str, batch_size: int) -> tuple[dict[str, Any], Callable[[], float]]:
+    """What TensorFlow sees, and a function that trains for a while and returns images per second.
+
+    The first is gpus: their number, device: the name, memory: MB of this process. fits: that train at the same time.
+    Seconds of one alone on one thread are processor time, which is hardly more beside other programs.
+    """
     set_threads(threads)
     gpus = tf.config.list_physical_devices("GPU")
     name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else "CPU"
-    speeds: dict[tuple[str, int], float] = {}
-    for precision in PRECISIONS:
-        enough = _MIN_RELATIVE_SPEED * max(speeds.values(), default=0.0)
-        speeds[precision, BATCH_SIZES[0]] = _images_per_second(precision, BATCH_SIZES[0], enough)
-    best, _ = max(speeds, key=lambda key: speeds[key])
-    speeds |= {(best, size): _images_per_second(best, size) for size in BATCH_SIZES[1:]}
-    table: dict[str, dict[int, float]] = {precision: {} for precision in PRECISIONS}
-    for (precision, size), speed in speeds.items():
-        table[precision][size] = round(speed)
-    return {"gpus": len(gpus), "device": name, "images_per_second": table}
-
-
-def _images_per_second(precision: str, batch_size: int, enough: float = 0.0) -> float:
-    """Speed of a training step: the median of some repeats, or that of a single step where it is below `enough`."""
     settings = LayerSettings("relu", "glorot_uniform", 0.0, 0.0, 0.0, precision)
     model = build_network(parse_layers(NETWORK), settings, (28, 28), 10)
     step = compiled_step(model, keras.optimizers.Adam(), 0.0)
     generator = np.random.default_rng(0)
     images = tf.constant(generator.random((batch_size, 28, 28, 1), np.float32))
     labels = tf.one_hot(generator.integers(0, 10, batch_size), 10)
+    clock = process_time if fits == threads == 1 and not gpus else perf_counter
 
     def seconds(count: int) -> float:
-        started = perf_counter()
+        started = clock()
         for _ in range(count - 1):
             step(images, labels)
         step(images, labels).numpy()
-        return perf_counter() - started
+        return clock() - started
+
+    def images_per_second() -> float:
+        steps, spent, end = 0, 0.0, perf_counter() + _SECONDS
+        while not steps or perf_counter() < end:
+            steps, spent = steps + at_once, spent + seconds(at_once)
+        return steps * batch_size / max(spent, 1e-3)
 
     seconds(1)  # traces
-    once = seconds(1)
-    if batch_size / once < enough:
-        return batch_size / once
-    count = max(1, round(_REPEAT_SECONDS / once))
-    repeats = min(_REPEATS, max(1, round(_TOTAL_SECONDS / (once * count))))
-    return count * batch_size / median(seconds(count) for _ in range(repeats))
-
-
-if __name__ == "__main__":
-    print(json.dumps(measure(int(sys.argv[1]))))
+    at_once = max(1, round(_UNBROKEN / seconds(1)))
+    return {"gpus": len(gpus), "device": name, "memory": peak_memory()}, images_per_second

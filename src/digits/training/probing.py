@@ -1,0 +1,163 @@
+"""The fastest settings of this machine, by the training steps of a small network in subprocesses."""
+
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from math import inf
+from statistics import median
+from threading import Barrier, BrokenBarrierError
+from time import monotonic
+from typing import Any, NamedTuple
+
+import joblib
+
+from digits.common.console import Console
+from digits.common.errors import UserError
+from digits.common.host import available_memory
+from digits.common.processes import ProcessDiedError, ProcessTimeoutError, Send, run_in_subprocess
+from digits.common.rounds import choice
+
+_PROBE = "digits.models.cnn.probe"
+_TIMEOUT = 300.0  # seconds of a subprocess; some are usual
+_ROUNDS = 6.0  # seconds of the rounds before a choice, at most
+_OVER = -1  # instead of a candidate whose turn it is
+_MEMORY = 0.75  # share of the available memory that fits may take
+
+# What is tried, in order of preference, and which share of the highest speed is enough. A gain of less than a tenth is
+# not worth bfloat16's few digits. In as many epochs a smaller batch takes more steps, which are worth more than speed:
+# six epochs of the default, 0.9955 with 128 images per step, 0.9925 with 512. Fewer fits side by side end sooner each,
+# so that a better network has time, and take less memory.
+PRECISIONS = ("float32", "mixed_bfloat16")
+BATCH_SIZES = (128, 256, 512)  # images; the learning rates in params.yaml hold for all of them
+_ENOUGH = {"precision": 0.9, "batch_size": 0.5, "parallel_fits": 0.9}
+
+
+Rounds = list[list[float]]
+
+
+class Candidate(NamedTuple):
+    """Settings, named as in training.device.Device."""
+
+    parallel_fits: int
+    threads: int
+    precision: str
+    batch_size: int
+
+
+def layouts(cores: int, physical: int, gpus: int = 0, room: float = inf) -> list[tuple[int, int]]:
+    """Numbers of parallel fits and of threads of each to try, fewest fits first: the cores shared by two or more.
+
+    One fit alone keeps no machine busy: it traces, loads and saves on one core, and with two threads it uses 1.44 cores
+    (docs/experiments.md). It is left for where there is no room for two. cores: threads that run at the same time;
+    physical: the same without hyperthreading. gpus: of which each has one fit. room: fits that the memory has room for.
+    """
+    if gpus:
+        return [(gpus, max(1, cores // gpus))]
+    counts = [cores // 2**power for power in range(cores.bit_length())]
+    found = {*((fits, cores // fits) for fits in counts), (physical, 1)}
+    return sorted(layout for layout in found if layout[0] > 1 and not layout[0] > room) or [(1, cores)]
+
+
+def probe(console: Console, known: dict[str, Any], modules: Sequence[str]) -> dict[str, Any]:
+    """The fields of a training.device.Device, and as `measured` the images per second that they follow from.
+
+    known: the fields as they were found before; they stay where the speeds leave a doubt. modules: what subprocesses
+    have from their start. Raises UserError where TensorFlow does not run or takes too long.
+    """
+    measured: dict[str, Any] = {}
+
+    def chosen(candidates: Sequence[Candidate], *fields: str) -> Candidate:
+        """The best of the candidates, which differ in these fields."""
+        if len(candidates) == 1:
+            return candidates[0]
+        enough = _ENOUGH[fields[0]]
+        with console.waiting(f"a probe of this machine, some seconds, once: {' and '.join(fields)}"):
+            measured["seen"], rounds = _measure(candidates, enough, modules)
+        measured[fields[0]] = {"candidates": candidates, "rounds": rounds}
+        index, sure = choice(rounds, enough)
+        before = [each for each in candidates if all(getattr(each, field) == known.get(field) for field in fields)]
+        return before[0] if before and not sure else candidates[index]
+
+    smallest = BATCH_SIZES[0]
+    precision = chosen([Candidate(1, 1, each, smallest) for each in PRECISIONS], "precision").precision
+    seen, cores = measured["seen"], joblib.cpu_count()
+    gpus, room = seen["gpus"], _MEMORY * available_memory() / seen["memory"]
+    shared = layouts(cores, joblib.cpu_count(only_physical_cores=True), gpus, room)
+    fits, threads, *_ = chosen([Candidate(*each, precision, smallest) for each in shared], "parallel_fits", "threads")
+    batch_size = chosen([Candidate(1, threads, precision, each) for each in BATCH_SIZES], "batch_size").batch_size
+    gains = [speeds[PRECISIONS.index(precision)] / speeds[0] for speeds in measured["precision"]["rounds"]]
+    return {
+        "name": seen["device"],
+        "gpus": gpus,
+        **Candidate(fits, threads, precision, batch_size)._asdict(),
+        "gain": round(median(gains), 2),
+        "measured": measured,
+    }
+
+
+def _measure(candidates: Sequence[Candidate], enough: float, modules: Sequence[str]) -> tuple[dict[str, Any], Rounds]:
+    """What TensorFlow sees, and the candidates' images per second in each round.
+
+    Each fit of each candidate is a subprocess. They train in turns: those of one candidate side by side, while all
+    others wait at the barrier.
+    """
+    tasks = [(number, each) for number, each in enumerate(candidates) for _ in range(each.parallel_fits)]
+    rounds: Rounds = []
+    told: list[Any] = []  # by the processes: what they see, then their images per second, or 0 out of turn
+    seen: dict[str, Any] = {}
+    turns, turn = _turns(len(candidates), enough, rounds), 0
+
+    def end_turn() -> None:
+        nonlocal turn
+        turn = turns.send(sum(told) if seen else None)
+        seen.update(seen or told[0])
+        told.clear()
+
+    barrier = Barrier(len(tasks), end_turn)
+
+    def on_message(message: Any) -> int:
+        told.append(message)
+        barrier.wait()
+        return turn
+
+    def run(task: tuple[int, Candidate]) -> Exception | None:
+        try:
+            run_in_subprocess(_take_turns, task, on_message, _TIMEOUT, modules)
+        except Exception as error:  # returned
+            barrier.abort()  # or the others would wait for it
+            return error
+        return None
+
+    with ThreadPoolExecutor(len(tasks)) as pool:
+        try:
+            ended = [*pool.map(run, tasks)]
+        finally:
+            barrier.abort()
+    for error in (each for each in ended if each and not isinstance(each, BrokenBarrierError)):
+        if isinstance(error, ProcessTimeoutError):
+            raise UserError(f"the probe of this machine {error}; end what keeps it busy, then type the same command")
+        if isinstance(error, ProcessDiedError):
+            raise UserError(
+                f"TensorFlow does not run here: {error}; type rm -r .venv, then the same command, to install it anew"
+            )
+        raise error
+    return seen, rounds
+
+
+def _turns(candidates: int, enough: float, rounds: Rounds) -> Generator[int, float | None, None]:
+    """Whose turn it is, until the choice is beyond doubt or _ROUNDS seconds have passed; is sent a turn's speed."""
+    end = monotonic() + _ROUNDS
+    while not rounds or (monotonic() < end and not choice(rounds, enough)[1]):
+        speeds: list[float] = []
+        for number in range(candidates):
+            speeds.append((yield number) or 0.0)
+        rounds.append(speeds)
+    yield _OVER
+
+
+def _take_turns(task: tuple[int, Candidate], send: Send) -> None:
+    own, candidate = task
+    about, images_per_second = import_module(_PROBE).prepare(*candidate)
+    turn = send(about)
+    while turn != _OVER:
+        turn = send(images_per_second() if turn == own else 0.0)

@@ -1,0 +1,32 @@
+"""What the system says of this machine."""
+
+from math import inf
+from pathlib import Path
+
+import pytest
+
+from digits.common.host import available_memory
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [
+        ("", 2048),
+        ("cgroup/memory.max=max\n", 2048),
+        ("cgroup/memory.max=1000000\n", 1),
+        ("cgroup/memory/memory.limit_in_bytes=9223372036854771712", 2048),
+    ],
+)
+def test_memory_is_the_systems_and_at_most_the_containers(limit: str, expected: float, tmp_path: Path) -> None:
+    assert available_memory(tmp_path) == inf
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/meminfo").write_text("MemTotal: 3000000 kB\nMemAvailable:    2000000 kB\n")
+    if limit:
+        path, text = f"sys/fs/{limit}".split("=")
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(text)
+    assert available_memory(tmp_path) == expected
+
+
+def test_this_machine_has_some() -> None:
+    assert available_memory() > 100
