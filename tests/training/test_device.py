@@ -76,7 +76,7 @@ def test_the_machine_is_measured_once(probed: Path, monkeypatch: pytest.MonkeyPa
 def test_the_probe_tries_every_precision_and_batch(tmp_path: Path) -> None:
     device = measured_device(tmp_path, Console(plain=True))
     assert device.gpus or device.name == "CPU"
-    kept = json.loads(next(tmp_path.iterdir()).read_text())
+    kept = json.loads(next(tmp_path.glob("*.json")).read_text())
     threads = {joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)}
     assert {int(count) for count in kept["measured"]} == threads
     assert kept["threads"] in threads
@@ -91,7 +91,7 @@ def test_a_probe_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr("digits.training.device.code_version", lambda *_: "any")
     with pytest.raises(UserError, match=r"TensorFlow does not run here: .*no_such_module.*; type rm -r \.venv, then"):
         measured_device(tmp_path, Console(plain=True))
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("*.json"))
 
 
 def test_a_gpu_that_is_required_and_missing_stops_before_anything_is_fitted(workspace: Path, digits: Digits) -> None:

@@ -97,7 +97,7 @@ class Context:
     @cached_property
     def blend_name(self) -> str:
         """Name of the blend of these members."""
-        return blend_name(self.params, self.members)
+        return blend_name(self.params, self.members.units)
 
 
 @dataclass(frozen=True)

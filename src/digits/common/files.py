@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 from digits.common.errors import UserError
 
+_MAKING = 900.0  # seconds at most that another process is waited for
 _SILENT = 1.0  # seconds of waiting for a lock that are not shown
 FINGERPRINT_LENGTH = 12  # hex digits, 48 bits: a collision among a million runs has a probability of 0.2 %
 
@@ -63,6 +64,21 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text())
     except FileNotFoundError:
         return None
+
+
+def read_or_make(path: Path, make: Callable[[], Any]) -> Any:
+    """Value of a JSON file; where there is none, that of `make`, which is kept there.
+
+    One process at a time makes what is kept in a folder; others wait for it, so that all of them use the same.
+    """
+    if (known := read_json(path)) is None:
+        with exclusive(
+            path.parent / ".lock", _MAKING, f"{path}: another command is making it; type the same again later"
+        ):
+            if (known := read_json(path)) is None:
+                known = make()
+                write_json(path, known)
+    return known
 
 
 @contextmanager

@@ -23,7 +23,7 @@ class Blend:
 
     name: of its folder. method: of combining. cv: accuracy of the cross-fitted out-of-fold predictions. holdout:
     accuracy on images that nothing was chosen on. expected: score of the test images. candidates: the methods that were
-    compared. contributions: one per member.
+    compared. contributions: one per member. units: names of the units that it is made of, by the member's folder.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Blend:
     expected: Estimate
     candidates: list[Candidate]
     contributions: list[Contribution]
+    units: dict[str, list[str]]
 
     @property
     def weights(self) -> dict[str, float | None]:
@@ -42,17 +43,24 @@ class Blend:
 
 @dataclass(frozen=True)
 class BlendPredictions:
-    """A blend's probabilities: oof (n, classes), holdout (h, classes), test (m, classes)."""
+    """A blend's probabilities: oof (n, classes), of the labelled images `rows` (n,), holdout (h, classes), test (m,
+    classes).
+    """
 
+    rows: NDArray[np.int64]
     oof: NDArray[np.floating]
     holdout: NDArray[np.floating]
     test: NDArray[np.floating]
 
 
 def make_blend(
-    name: str, selection: Selection, labels: NDArray[np.int64], holdout_labels: NDArray[np.int64]
+    name: str,
+    selection: Selection,
+    labels: NDArray[np.int64],
+    holdout_labels: NDArray[np.int64],
+    units: dict[str, list[str]],
 ) -> tuple[Blend, BlendPredictions]:
-    """The blend of a selection; labels: (n,), of the members' rows; holdout_labels: (h,).
+    """The blend of a selection; labels: (n,), of the members' rows; holdout_labels: (h,); units: as of `Members`.
 
     This is the one place where the holdout is read, after everything has been chosen.
     """
@@ -81,8 +89,9 @@ def make_blend(
         ),
         candidates=selection.candidates,
         contributions=selection.contributions,
+        units=units,
     )
-    return blend, BlendPredictions(np.asarray(selection.oof), holdout, test)
+    return blend, BlendPredictions(members[0].rows, np.asarray(selection.oof), holdout, test)
 
 
 def save_blend(runs: Path, blend: Blend, predictions: BlendPredictions, picture: bytes) -> None:

@@ -16,7 +16,7 @@ from digits.models.architecture import parse_layers, training_operations
 from digits.training.allocation import Budget, Option, Share, allocate, best_option
 from digits.training.candidates import Networks, accuracies, networks
 from digits.training.device import Device
-from digits.training.runs import RunFolder, RunSpec, run_spec
+from digits.training.runs import RunFolder, RunSpec, Units, run_spec
 from digits.training.schedule import Fit, Goal, ScheduledFit, Sizes, Timing, simulate
 from digits.training.timing import measured_timing
 from digits.training.tuned import Study
@@ -45,15 +45,14 @@ class Part:
     seconds: float
     accuracy: float | None = None
 
-    def finished(self, runs: Path) -> list[Fit]:
-        """The fits that are finished."""
-        folder = RunFolder(runs, self.spec)
-        return [*map(self.goal.fold_fit, folder.done(self.goal.folds)), *folder.refits()]
+    def units(self, runs: Path) -> Units:
+        """Its units that are finished now."""
+        return RunFolder(runs, self.spec).units(self.goal.folds)
 
-    def spent(self, runs: Path) -> float:
-        """Seconds that the finished fits took, one after the other."""
-        folder = RunFolder(runs, self.spec)
-        return sum(map(folder.unit_seconds, folder.units(self.goal.folds)))
+    def finished(self, runs: Path) -> list[Fit]:
+        """The fits that are finished now."""
+        units = self.units(runs)
+        return [*map(self.goal.fold_fit, units.folds), *units.refits]
 
 
 @dataclass(frozen=True)
@@ -70,18 +69,15 @@ class Plan:
     workers: int
     minutes: float
 
-    def left(self, runs: Path, share: float = _PLANNED) -> float:
-        """Seconds left of each worker: this share of the budget less what the finished fits took."""
-        return share * self.minutes * 60 - sum(part.spent(runs) for part in self.parts) / self.workers
+    def ends(self, runs: Path) -> tuple[list[float], float]:
+        """Seconds from now at which each part gives way to the next, and after which no fit may run any more.
 
-    def deadline(self, runs: Path) -> float:
-        """Seconds from now after which no fit may run any more."""
-        return self.left(runs, _AT_MOST)
-
-    def ends(self, runs: Path) -> list[float]:
-        """Seconds from now at which each part gives way to the next."""
-        due = [max(0.0, part.seconds - part.spent(runs) / self.workers) for part in self.parts]
-        return [min(end, self.left(runs)) for end in accumulate(due)]
+        That is the budget less what the finished fits took.
+        """
+        spent = [part.units(runs).seconds / self.workers for part in self.parts]
+        due = accumulate(max(0.0, part.seconds - own) for part, own in zip(self.parts, spent, strict=True))
+        left, at_most = (share * self.minutes * 60 - sum(spent) for share in (_PLANNED, _AT_MOST))
+        return [min(end, left) for end in due], at_most
 
     def schedule(self, part: Part, runs: Path, left: float) -> list[ScheduledFit]:
         """The fits of a part that will be done in `left` seconds."""
@@ -108,8 +104,8 @@ def make_plan(params: Params, study: Study, data: Dataset, device: Device, paths
         seed=params.train.seed,
     )
     candidates, extra = networks(params, study)
-    runs = _runs(candidates | extra, params, data, device)
-    finished = {length: len(RunFolder(paths.runs, run).units(data.fold_count)) for length, run in runs.items()}
+    runs = network_runs(candidates | extra, params, data, device)
+    finished = {length: len(RunFolder(paths.runs, run).units(data.fold_count).paths) for length, run in runs.items()}
     longest = {name: run for (name, _), run in runs.items()}
 
     def measured(name: str) -> Timing:
@@ -145,7 +141,7 @@ def _sizes(data: Dataset) -> Sizes:
     return Sizes(fold=len(data.train_rows(0)), refit=len(data.labels), predicted=predicted)
 
 
-def _runs(found: Networks, params: Params, data: Dataset, device: Device) -> dict[Length, RunSpec]:
+def network_runs(found: Networks, params: Params, data: Dataset, device: Device) -> dict[Length, RunSpec]:
     """A run for each network and length, the longest of each network last."""
     runs: dict[Length, RunSpec] = {}
     for name, (spec, normalise) in found.items():

@@ -14,7 +14,7 @@ import joblib
 from digits.common.code_version import code_version
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.common.files import fingerprint, read_json, write_json
+from digits.common.files import fingerprint, read_json, read_or_make
 from digits.common.host import processor
 from digits.config import CnnSpec
 
@@ -111,22 +111,40 @@ def measured_device(folder: Path, console: Console) -> Device:
 
     Raises UserError where TensorFlow does not run.
     """
-    thread_counts = sorted({joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)})
-    machine = {
+    machine = _machine()
+
+    def measure() -> dict[str, Any]:
+        with console.waiting("a probe of this machine: some seconds, once"):
+            found = {threads: _probe(threads) for threads in machine["threads"]}
+        threads = max(found, key=lambda count: _highest_speed(found[count]))
+        return vars(Device.from_measurement(found[threads], threads)) | {"machine": machine, "measured": found}
+
+    return _device(read_or_make(_file(folder, machine), measure))
+
+
+def known_device(folder: Path) -> Device | None:
+    """As `measured_device`, without a probe: None where this machine was not measured yet."""
+    known = read_json(_file(folder, _machine()))
+    return _device(known) if known else None
+
+
+def _device(known: dict[str, Any]) -> Device:
+    return Device(**{name: known[name] for name in Device.__dataclass_fields__})
+
+
+def _file(folder: Path, machine: dict[str, Any]) -> Path:
+    return folder / f"{fingerprint(machine)}.json"
+
+
+def _machine() -> dict[str, Any]:
+    """What decides a probe's result."""
+    return {
         "processor": processor(),
-        "threads": thread_counts,
+        "threads": sorted({joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)}),
         "code": code_version("device probe"),
         "gpus": _gpus(),
         "cuda": find_spec("nvidia") is not None,  # what pip installs for TensorFlow to use a GPU with
     }
-    path = folder / f"{fingerprint(machine)}.json"
-    if (known := read_json(path)) is None:
-        with console.waiting("a probe of this machine: some seconds, once"):
-            found = {threads: _probe(threads) for threads in thread_counts}
-        threads = max(found, key=lambda count: _highest_speed(found[count]))
-        known = vars(Device.from_measurement(found[threads], threads)) | {"machine": machine, "measured": found}
-        write_json(path, known)
-    return Device(**{name: known[name] for name in Device.__dataclass_fields__})
 
 
 def _highest_speed(measured: dict[str, Any]) -> float:

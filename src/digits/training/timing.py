@@ -13,7 +13,7 @@ import numpy as np
 from digits.common.code_version import code_version
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.common.files import fingerprint, read_json, write_json
+from digits.common.files import fingerprint, read_or_make
 from digits.common.host import processor
 from digits.common.processes import ProcessDiedError, Send, run_in_subprocess
 from digits.data.dataset import Dataset, load_dataset
@@ -55,8 +55,8 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
         "device": device.name,
         "code": code_version("timing"),
     }
-    path = machines / f"timing-{fingerprint(decisive)}.json"
-    if (known := read_json(path)) is None:
+
+    def measure() -> dict[str, float]:
         short = model | {"epochs": _EPOCHS, "min_steps": 0} | NO_EARLY_STOPPING
         tasks = [_Task(data.folder, short, run.normalise, gpu) for gpu in device.workers]
         with (
@@ -64,14 +64,14 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
             ThreadPoolExecutor(len(tasks)) as pool,
         ):
             measured = [*pool.map(_measure_in_subprocess, tasks)]
-        known = {part: mean(timing[part] for timing, _ in measured) for part in measured[0][0]}
-        write_json(path, known)
         if min(processors for _, processors in measured) < _BUSY:
             console.warn(
                 f"{model['layers']} was slowed down by other programs while its speed was measured; to measure "
                 f"it again once this machine is quiet, type: rm -r {machines}"
             )
-    return Timing(**known)
+        return {part: mean(timing[part] for timing, _ in measured) for part in measured[0][0]}
+
+    return Timing(**read_or_make(machines / f"timing-{fingerprint(decisive)}.json", measure))
 
 
 _Measured = tuple[dict[str, float], float]  # a Timing's fields, and how many processors the fit used; inf: a GPU
