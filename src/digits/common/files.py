@@ -4,6 +4,7 @@ Everything is written under a temporary name in the target's folder, flushed to 
 leaves the old content or the new one.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -109,11 +110,26 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder; other processes see it complete or not at all."""
+    """Remove a folder or a file; other processes see it complete or not at all."""
     doomed = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     with suppress(FileNotFoundError):  # another command has removed it
         folder.rename(doomed / folder.name)
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+@contextmanager
+def in_use(folder: Path, alone: bool = False) -> Iterator[None]:
+    """Mark a folder as used by this process; `alone`: by this one only. The system takes the mark from one that ends.
+
+    Raises UserError where it cannot be used alone, because another process uses it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+        except BlockingIOError:
+            raise UserError(f"another command is using {folder}; type the same again once it has ended") from None
+        yield
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from digits.evaluation.metrics import paired_gain
 from digits.kaggle.ledger import Ledger, Line
 from digits.replication.table import COLUMNS
 from digits.training.runs import RunFolder, RunSpec
-from digits.training.tuned import study_of
+from digits.training.tuned import studies_of
 
 
 @dataclass(frozen=True)
@@ -183,9 +183,7 @@ def _submissions(params: Params, data: Dataset | None, paths: Paths) -> list[Lin
 
 def _search(params: Params, data: Dataset, paths: Paths) -> Search | None:
     """The finished search of these params on these data, of the network first."""
-    models = ["train", *(name for name, spec in params.baseline.models.items() if spec.kind == "mlp")]
-    for model in models:
-        study = study_of(params, data, paths.studies, model)
+    for study in studies_of(params, data, paths.studies):
         if study.fragment is not None:
-            return Search(model, study.best, read_pictures(paths.reports / "tune", study.folder.name))
+            return Search(study.model, study.best, read_pictures(paths.reports / "tune", study.folder.name))
     return None

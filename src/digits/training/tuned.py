@@ -93,6 +93,12 @@ class Study:
         write_atomic(self.folder / "best.yaml", _HEADER + notes + yaml.safe_dump(fragment, sort_keys=False))
 
 
+def studies_of(params: Params, data: Dataset, studies: Path) -> list[Study]:
+    """The studies of all models that can be searched, that of the network first."""
+    models = ["train", *(name for name, spec in params.baseline.models.items() if spec.kind == "mlp")]
+    return [study_of(params, data, studies, model) for model in models]
+
+
 def study_of(params: Params, data: Dataset, studies: Path, model: str) -> Study:
     """The study of a model: `train`, or the name of a baseline.
 
