@@ -7,13 +7,13 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## DATA=PATH            a zip or folder with the competition's files, or the word practice
 ## PARAMS=FILE          another params file instead of params.yaml
 ## SET="KEY=VALUE ..."  params that differ from the file, as in SET="train.epochs=3 train.seed=7"
-## ONLY="NAME ..."      baseline, recipes: what to fit, as in ONLY="mlp-256 svm*"
+## ONLY="NAME ..."      baseline, recipes: what to fit, as in ONLY="mlp-256 svm*"; clean-runs: what to remove
 ## SEEDS=5              recipes: fits of every recipe, each from another seed
 ## WORKERS=2            baseline, tune: fits in parallel; without it, one per core, and two
 ## BUDGET=30            tune, train, ensemble, submit: minutes for all fits together; without it, 30 and 5
 ## STORAGE=postgresql://USER:WORD@HOST/NAME   tune: a database in which several machines share a search and its budget
 ## UPLOAD=0             submit: write and check the file only; without it, it is sent to Kaggle, once, if there are credentials
-## FORCE=1              submit: send it once more, though Kaggle has it already
+## FORCE=1              submit: send it once more, though Kaggle has it already; clean-runs: remove without asking
 ## REQUIRE_GPU=1        tune, train, ensemble, submit, recipes: stop where TensorFlow sees no GPU, in place of using the processor
 ## PYTHON=python3.12    the Python to set up with, 3.11 to 3.13
 ## DEBUG=1              tracebacks instead of one-line errors
@@ -39,17 +39,18 @@ export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
 # Which variable is an option of which target; an empty one is none. The values are environment variables to the shell,
 # where they need no quoting.
 export DATA PARAMS SET ONLY SEEDS WORKERS BUDGET STORAGE
-COMMANDS := data submit baseline tune train ensemble report tune-dashboard recipes score submissions leaderboard
+COMMANDS := data submit baseline tune train ensemble report runs clean-runs tune-dashboard recipes score submissions leaderboard
 BENCHMARKS := bench bench-data bench-baseline
 yes = $(filter-out 0 n no No NO off Off OFF false False FALSE,$1)
 OPTIONS = $(if $(PARAMS),--params "$$PARAMS") $(if $(SET),--sets "$$SET")
 $(filter-out score submissions leaderboard,$(COMMANDS)) $(BENCHMARKS): OPTIONS += $(if $(DATA),--data "$$DATA")
-baseline recipes: OPTIONS += $(if $(ONLY),--only "$$ONLY")
+baseline recipes clean-runs: OPTIONS += $(if $(ONLY),--only "$$ONLY")
 recipes: OPTIONS += $(if $(SEEDS),--seeds "$$SEEDS")
 baseline tune: OPTIONS += $(if $(WORKERS),--workers "$$WORKERS")
 tune train ensemble submit: OPTIONS += $(if $(BUDGET),--budget "$$BUDGET")
 tune tune-dashboard: OPTIONS += $(if $(STORAGE),--storage "$$STORAGE")
-submit: OPTIONS += $(if $(UPLOAD),$(if $(call yes,$(UPLOAD)),--upload,--no-upload)) $(if $(call yes,$(FORCE)),--force)
+submit: OPTIONS += $(if $(UPLOAD),$(if $(call yes,$(UPLOAD)),--upload,--no-upload))
+submit clean-runs: OPTIONS += $(if $(call yes,$(FORCE)),--force)
 tune train ensemble submit recipes: OPTIONS += $(if $(call yes,$(REQUIRE_GPU)),--require-gpu)
 $(COMMANDS): OPTIONS += $(if $(call yes,$(DEBUG)),--debug)
 
@@ -61,7 +62,7 @@ $(COMMANDS): setup
 ##@ Start
 help: ## this page
 	@sed -n 's/^##@ //p; s/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
-	@printf '\nVariables\n'
+	@printf 'Variables\n'
 	@sed -n 's/^## /  /p' $(MAKEFILE_LIST)
 
 setup: ## a virtual environment with the locked packages; every other target does this by itself
@@ -78,6 +79,8 @@ ensemble: ## blend all finished networks and baselines
 
 ##@ Look
 report: ## write reports/index.html: where you stand, what was tried, what is wrong, in pictures
+runs: ## list what is in runs/: its size, age and fits, and which command uses it
+clean-runs: ## remove from runs/ what nothing uses any more, or what ONLY names; it asks first
 tune-dashboard: ## look at the search in a browser, also while it runs (needs optuna-dashboard)
 recipes: ## fit published recipes and compare their accuracies with the published ones; half an hour for all
 
@@ -117,8 +120,8 @@ lock: setup ## choose the packages' versions anew, within pyproject.toml's bound
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--group dev --upgrade -o requirements.lock pyproject.toml
 
-clean: ## remove what can be made again: runs, arrays, reports, caches; data/raw, submissions and .venv stay
-	rm -rf runs reports data/processed data/practice .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove what is made again within minutes: arrays, reports, practice images, caches; nothing that was fitted
+	rm -rf reports data/processed data/practice .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 study:

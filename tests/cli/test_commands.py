@@ -358,7 +358,7 @@ def test_a_refused_file_leaves_everything_as_it_was(toy: Path, digits: Digits) -
 def test_stages_out_of_order_say_what_to_type(workspace: Path, stage: str, params: Params) -> None:
     module = import_module(f"digits.cli.commands.{stage}")
     with pytest.raises(UserError, match=r"type: make data$"):
-        module.run(Context(params, Paths(workspace), Console(plain=True)))
+        module.run(Context(lambda: params, Paths(workspace), Console(plain=True)))
 
 
 def test_our_own_faults_are_one_line_unless_debugged(toy: Path, digits: Digits) -> None:

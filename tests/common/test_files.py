@@ -1,12 +1,14 @@
 """Files are whole or absent; fingerprints tell equal content from different content."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digits.common.files import atomic_folder, fingerprint, read_json, write_atomic, write_json
+from digits.common.files import atomic_folder, fingerprint, read_json, read_or_make, write_atomic, write_json
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -72,3 +74,23 @@ def test_the_first_of_two_that_make_the_same_folder_wins(tmp_path: Path) -> None
             (first / "a").write_text("first")
     assert (target / "a").read_text() == "first"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_what_is_made_once_is_the_same_for_commands_side_by_side(tmp_path: Path) -> None:
+    """Both have found nothing; the second one waits, and takes what the first one has made."""
+    path, begun, twice = tmp_path / "made.json", threading.Event(), threading.Event()
+
+    def first() -> str:
+        begun.set()
+        twice.wait(0.3)  # as long as the second one may take to make its own
+        return "first"
+
+    def second() -> str:
+        twice.set()
+        return "second"
+
+    with ThreadPoolExecutor(2) as pool:
+        made = pool.submit(read_or_make, path, first)
+        begun.wait()
+        assert pool.submit(read_or_make, path, second).result() == made.result() == "first"
+    assert not twice.is_set()

@@ -1,6 +1,8 @@
 """Files are found in the promised order, copied safely, and never overwritten when they are the user's own."""
 
 import gzip
+import re
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable
@@ -9,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from digits.common.errors import UserError
-from digits.config import Params, Paths
+from digits.common.files import write_json
+from digits.config import Params, Paths, load_params
 from digits.data.sources import Source, accept, find_source
-from toys import tree, write_toy_files
+from toys import ROOT, TOY, tree, write_toy_files
 
 NAMES = ["train.csv", "test.csv", "sample_submission.csv"]
 
@@ -52,21 +55,49 @@ def test_a_named_zip_is_copied_and_once_accepted_remembered(
     assert {Path(name).name for name in tree(paths.root)} == set(NAMES)
     archive.unlink()
     assert find_source(toy_params.competition, paths, None).provenance == "practice"
-    accept(source, toy_params.competition, paths)
+    accept(source, paths)
     assert find_source(toy_params.competition, paths, None) == source
 
 
-def test_another_copy_replaces_the_one_before_only_when_accepted(
+def test_no_copy_is_changed_by_another_and_the_user_says_which(
     toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path
 ) -> None:
+    """A command with other DATA may be reading the first one; none is taken silently."""
     first = find_source(toy_params.competition, paths, str(toy_files))
-    accept(first, toy_params.competition, paths)
+    accept(first, paths)
+    before = tree(Path(first.folder))
     write_toy_files(tmp_path / "other", train_rows=90)
     second = find_source(toy_params.competition, paths, str(tmp_path / "other"))
-    assert find_source(toy_params.competition, paths, None) == first
-    accept(second, toy_params.competition, paths)
-    assert find_source(toy_params.competition, paths, None) == second
-    assert not Path(first.folder).exists()
+    assert find_source(toy_params.competition, paths, None) == first, "the second one is not accepted yet"
+    accept(second, paths)
+    assert tree(Path(first.folder)) == before
+    with pytest.raises(UserError, match="several files were named with DATA before") as refused:
+        find_source(toy_params.competition, paths, None)
+    [named] = re.findall(r"DATA=(\S+), or", str(refused.value))
+    chosen = find_source(toy_params.competition, paths, str(paths.root / named))
+    assert (chosen.folder, chosen.sha256) in [(each.folder, each.sha256) for each in (first, second)]
+    [removed] = re.findall(r"rm -r (\S+)$", str(refused.value))
+    shutil.rmtree(paths.root / removed)
+    assert find_source(toy_params.competition, paths, None) in (first, second)
+
+
+def test_copies_of_the_same_content_are_one(toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path) -> None:
+    for named in (toy_files, pack(toy_files, tmp_path / "toy.zip")):
+        accept(find_source(toy_params.competition, paths, str(named)), paths)
+    assert len([*paths.copies.iterdir()]) == 2
+    assert contents(find_source(toy_params.competition, paths, None)) == tree(toy_files)
+
+
+def test_practice_images_of_other_columns_lie_elsewhere(paths: Paths) -> None:
+    """A command with other params may be reading the first ones."""
+    competitions = [
+        load_params(ROOT / "params.yaml", [*TOY, *also]).competition for also in ([], ["competition.label_column=kind"])
+    ]
+    first = find_source(competitions[0], paths, "practice")
+    before = tree(Path(first.folder))
+    assert find_source(competitions[1], paths, "practice").sha256 != first.sha256
+    assert tree(Path(first.folder)) == before
+    assert find_source(competitions[0], paths, "practice") == first
 
 
 def test_the_same_content_is_copied_once(toy_params: Params, paths: Paths, toy_files: Path) -> None:
@@ -83,7 +114,7 @@ def test_files_dropped_into_raw_are_used_where_they_lie(toy_params: Params, path
     source = find_source(toy_params.competition, paths, None)
     assert Path(source.folder) == (paths.raw / place).resolve()
     assert source.provenance == "local"
-    accept(source, toy_params.competition, paths)
+    accept(source, paths)
     assert tree(paths.raw) == before
     assert find_source(toy_params.competition, paths, "practice").provenance == "practice"
 
@@ -104,18 +135,13 @@ def test_raw_may_lie_elsewhere(toy_params: Params, paths: Paths, tmp_path: Path)
     assert contents(source) == tree(tmp_path / "large disk" / "toy")
 
 
-def test_only_copies_of_the_same_competition_are_replaced(
-    toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path
-) -> None:
-    others = [f"my-toy-{'0' * 12}", f"toy-2-{'0' * 12}", f".toy-{'0' * 12}-being-made", "toy.json"]
-    for name in others[:3]:
-        (paths.copies / name).mkdir(parents=True)
-    (paths.copies / f"toy-{'0' * 12}").mkdir()
-    accept(find_source(toy_params.competition, paths, str(toy_files)), toy_params.competition, paths)
-    left = {path.name for path in paths.copies.iterdir()}
-    assert left > set(others)
-    assert len(left) == 5
-    assert f"toy-{'0' * 12}" not in left
+def test_only_whole_copies_of_the_same_competition_are_used(toy_params: Params, paths: Paths, toy_files: Path) -> None:
+    for name in (f"my-toy-{'0' * 12}", f"toy-2-{'0' * 12}", f".toy-{'0' * 12}-being-made"):
+        write_toy_files(paths.copies / name, train_rows=90)
+        write_json(paths.copies / name / "accepted.json", {"label": name, "provenance": "local"})
+    source = find_source(toy_params.competition, paths, str(toy_files))
+    accept(source, paths)
+    assert find_source(toy_params.competition, paths, None) == source
 
 
 def test_packed_files_dropped_into_raw(toy_params: Params, paths: Paths, toy_files: Path) -> None:
@@ -129,7 +155,7 @@ def test_packed_files_dropped_into_raw(toy_params: Params, paths: Paths, toy_fil
 def test_what_is_dropped_later_goes_before_an_older_copy(
     toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path
 ) -> None:
-    accept(find_source(toy_params.competition, paths, str(toy_files)), toy_params.competition, paths)
+    accept(find_source(toy_params.competition, paths, str(toy_files)), paths)
     write_toy_files(tmp_path / "newer", train_rows=90)
     pack(tmp_path / "newer", paths.raw / "toy.zip")
     source = find_source(toy_params.competition, paths, None)

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("one_blas_thread")
 LABELS = np.random.default_rng(0).permutation(np.arange(600) % 3)
 FOLDS = (np.arange(600) % 3).astype(np.int8)
 HOLDOUT = np.arange(90) % 3
+UNITS = {"a": ["fold-0", "refit-1-2"]}
 
 
 def predict(labels: np.ndarray, skill: float, generator: np.random.Generator) -> np.ndarray:
@@ -40,10 +41,11 @@ def selected(*members: Member) -> Selection:
 
 def test_its_scores_are_those_of_its_probabilities() -> None:
     selection = selected(member("a", 1), member("b", 2))
-    blend, predictions = make_blend("blend-x", selection, LABELS, HOLDOUT)
+    blend, predictions = make_blend("blend-x", selection, LABELS, HOLDOUT, UNITS)
     assert blend.cv == accuracy(selection.oof, LABELS)
     assert blend.holdout == accuracy(predictions.holdout, HOLDOUT)
     assert np.array_equal(predictions.oof, selection.oof)
+    assert np.array_equal(predictions.rows, np.arange(600))
     assert predictions.test.shape == (40, 3)
     singles = [selection.combination([member.holdout[fold] for member in selection.members]) for fold in range(3)]
     single = np.mean([accuracy(single, HOLDOUT).value for single in singles])
@@ -53,8 +55,8 @@ def test_its_scores_are_those_of_its_probabilities() -> None:
 
 
 def test_test_images_are_predicted_by_all_models_and_the_estimate_knows() -> None:
-    few, of_few = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT)
-    many, of_many = make_blend("blend-x", selected(member("a", 1, models=12)), LABELS, HOLDOUT)
+    few, of_few = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT, UNITS)
+    many, of_many = make_blend("blend-x", selected(member("a", 1, models=12)), LABELS, HOLDOUT, UNITS)
     assert few.expected.gain != 0
     assert many.expected.gain == pytest.approx(few.expected.gain * (1 - 1 / 12) / (1 - 1 / 3))
     assert np.allclose(of_many.test, member("a", 1, models=12).test.mean(axis=0))
@@ -62,15 +64,15 @@ def test_test_images_are_predicted_by_all_models_and_the_estimate_knows() -> Non
 
 
 def test_a_score_of_a_share_of_the_test_images_is_less_certain() -> None:
-    whole, _ = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT)
-    share, predictions = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT, public_share=0.25)
+    whole, _ = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT, UNITS)
+    share, predictions = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT, UNITS, public_share=0.25)
     assert share.expected.value == whole.expected.value
     assert share.expected.high - share.expected.low > whole.expected.high - whole.expected.low
     assert len(predictions.test) == 40
 
 
 def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    blend, predictions = make_blend("blend-x", selected(member("a", 1), member("b", 2)), LABELS, HOLDOUT)
+    blend, predictions = make_blend("blend-x", selected(member("a", 1), member("b", 2)), LABELS, HOLDOUT, UNITS)
     assert load_blend(tmp_path, "blend-x") is None
     save_blend(tmp_path, blend, predictions, b"a picture")
     assert load_blend(tmp_path, "blend-x") == blend
@@ -78,7 +80,7 @@ def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_one_of_another_version_is_refused(tmp_path: Path) -> None:
-    blend, predictions = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT)
+    blend, predictions = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT, UNITS)
     save_blend(tmp_path, blend, predictions, b"a picture")
     content = read_json(tmp_path / "blend-x" / "blend.json")
     del content["candidates"][0]["loss_gap"]
@@ -88,7 +90,7 @@ def test_one_of_another_version_is_refused(tmp_path: Path) -> None:
 
 
 def test_its_page_shows_every_method_and_every_member() -> None:
-    blend, _ = make_blend("blend-x", selected(member("a", 1), member("b", 2)), LABELS, HOLDOUT)
+    blend, _ = make_blend("blend-x", selected(member("a", 1), member("b", 2)), LABELS, HOLDOUT, UNITS)
     page = markdown(blend)
     lines = page.splitlines()
     for method in methods(2, 20, 0.1):
@@ -98,5 +100,5 @@ def test_its_page_shows_every_method_and_every_member() -> None:
         assert sum(line.startswith(f"| `{name}` |") for line in lines) == 1
     assert str(blend.expected) in page
     assert "nan" not in page.lower()
-    alone = markdown(make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT)[0])
+    alone = markdown(make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT, UNITS)[0])
     assert alone.startswith("# One member alone\n")

@@ -47,7 +47,7 @@ def selected(toy_data: Dataset) -> Selected:
         member = Member("some", rows, oof, holdout, test)
         folds = np.asarray(toy_data.folds)[rows]
         selection = select_method({"": [member]}, {"alone": mean(PROBABILITIES)}, labels[rows], folds)
-        return selection, BlendPredictions(selection.oof, holdout.mean(axis=0), test.mean(axis=0))
+        return selection, BlendPredictions(rows, selection.oof, holdout.mean(axis=0), test.mean(axis=0))
 
     return make
 

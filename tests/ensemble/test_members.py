@@ -57,17 +57,17 @@ def test_members_are_all_runs_that_have_the_folds_of_the_planned_one(
     small = baseline_runs(toy_params, toy_data, paths.studies)[0]
     for fold in range(3):
         fit_fold_unit(toy_data, paths.runs, small, fold)
-    assert [run.spec.name for run in found(toy_params, specs, "some", toy_data, paths).runs] == ["small"]
+    assert [units.run.spec.name for units in found(toy_params, specs, "some", toy_data, paths).runs] == ["small"]
     fit_fold_unit(toy_data, paths.runs, specs["some"], 0)
     fit_fold_unit(toy_data, paths.runs, specs["some"], 1)
     fit_fold_unit(toy_data, paths.runs, specs["other"], 0)
     two = found(toy_params, specs, "some", toy_data, paths)
-    assert ([run.spec for run in two.runs], two.folds) == ([specs["some"], small], (0, 1))
+    assert ([units.run.spec for units in two.runs], two.folds) == ([specs["some"], small], (0, 1))
     three = found(toy_params, specs, "other", toy_data, paths)
-    assert ([run.spec for run in three.runs], three.folds) == ([specs["other"], specs["some"], small], (0,))
-    assert blend_name(toy_params, two) != blend_name(toy_params, three)
+    assert ([units.run.spec for units in three.runs], three.folds) == ([specs["other"], specs["some"], small], (0,))
+    assert blend_name(toy_params, two.units) != blend_name(toy_params, three.units)
     of_a_share = load_params(ROOT / "params.yaml", [*TOY, "competition.public_share=0.3"])
-    assert blend_name(of_a_share, two) != blend_name(toy_params, two)
+    assert blend_name(of_a_share, two.units) != blend_name(toy_params, two.units)
 
 
 def test_variants_differ_in_the_members_that_have_tta(
@@ -76,7 +76,7 @@ def test_variants_differ_in_the_members_that_have_tta(
     all_specs = {"some": specs["some"], "tta": networks["tta"]}
     for spec in all_specs.values():
         fit_fold_unit(toy_data, paths.runs, spec, 0)
-    assert [*Members((RunFolder(paths.runs, specs["some"]),), (0,)).variants(toy_data)] == [""]
+    assert [*Members((RunFolder(paths.runs, specs["some"]).units(3),), (0,)).variants(toy_data)] == [""]
     variants = found(toy_params, all_specs, "some", toy_data, paths).variants(toy_data)
     assert [*variants] == ["without TTA", "with TTA"]
     for part in ("oof", "holdout", "test"):
@@ -91,10 +91,10 @@ def test_another_refit_is_another_blend(
     toy_params: Params, toy_data: Dataset, networks: dict[str, RunSpec], paths: Paths
 ) -> None:
     fit_fold_unit(toy_data, paths.runs, networks["plain"], 0)
-    before = blend_name(toy_params, found(toy_params, networks, "plain", toy_data, paths))
+    before = blend_name(toy_params, found(toy_params, networks, "plain", toy_data, paths).units)
     fit_refit_unit(toy_data, paths.runs, networks["plain"], Fit(None, 1, 5))
     chosen = found(toy_params, networks, "plain", toy_data, paths)
-    assert blend_name(toy_params, chosen) != before
+    assert blend_name(toy_params, chosen.units) != before
     [member] = chosen.variants(toy_data)[""]
     assert (len(member.test), len(member.holdout)) == (2, 1)
 
@@ -106,7 +106,24 @@ def test_further_networks_are_judged_on_the_folds_that_all_have(
         fit_fold_unit(toy_data, paths.runs, specs["some"], fold)
     fit_fold_unit(toy_data, paths.runs, specs["other"], 0)
     first = found(toy_params, specs, "some other", toy_data, paths)
-    assert ([run.spec for run in first.runs], first.folds) == ([specs["some"]], (0, 1, 2)), "one of three is too few"
+    assert ([units.run.spec for units in first.runs], first.folds) == ([specs["some"]], (0, 1, 2)), (
+        "one of three is too few"
+    )
     fit_fold_unit(toy_data, paths.runs, specs["other"], 2)
     both = found(toy_params, specs, "some other", toy_data, paths)
-    assert ([run.spec for run in both.runs], both.folds) == ([specs["some"], specs["other"]], (0, 2))
+    assert ([units.run.spec for units in both.runs], both.folds) == ([specs["some"], specs["other"]], (0, 2))
+
+
+def test_what_another_command_fits_meanwhile_is_not_put_under_the_name(
+    toy_params: Params, toy_data: Dataset, networks: dict[str, RunSpec], paths: Paths
+) -> None:
+    for fold in (0, 1):
+        fit_fold_unit(toy_data, paths.runs, networks["tta"], fold)
+    chosen = found(toy_params, networks, "tta", toy_data, paths)
+    name, before = blend_name(toy_params, chosen.units), chosen.variants(toy_data)
+    fit_fold_unit(toy_data, paths.runs, networks["tta"], 2)
+    fit_refit_unit(toy_data, paths.runs, networks["tta"], Fit(None, 1, 5))
+    assert blend_name(toy_params, chosen.units) == name
+    for variant, [member] in chosen.variants(toy_data).items():
+        for part in ("rows", "oof", "holdout", "test"):
+            assert np.array_equal(getattr(member, part), getattr(before[variant][0], part)), (variant, part)

@@ -74,7 +74,7 @@ def test_the_probe_tries_every_precision_and_batch(tmp_path: Path, monkeypatch: 
     device = measured_device(tmp_path, Console(plain=True))
     assert device.gpus or device.name == "CPU"
     assert device.parallel_fits * device.threads <= max(joblib.cpu_count(), device.gpus)
-    measured = json.loads(next(tmp_path.iterdir()).read_text())["measured"]
+    measured = json.loads(next(tmp_path.glob("*.json")).read_text())["measured"]
     assert measured["seen"]["memory"] > 100
     for field, values in (("precision", probing.PRECISIONS), ("batch_size", probing.BATCH_SIZES)):
         assert len(measured[field]["candidates"]) == len(values)
@@ -90,7 +90,7 @@ def test_a_probe_that_fails_says_what_to_do(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(probing, "_take_turns", without_tensorflow)
     with pytest.raises(UserError, match=r"TensorFlow does not run here: .*tensorflow is.*; type rm -r \.venv, then"):
         measured_device(tmp_path, Console(plain=True))
-    assert not list(tmp_path.iterdir())
+    assert not list(tmp_path.glob("*.json"))
 
 
 def test_a_gpu_that_is_required_and_missing_stops_before_anything_is_fitted(workspace: Path, digits: Digits) -> None:

@@ -52,8 +52,8 @@ def test_two_workers_give_the_same_bits_as_one(toy_data: Dataset, spec: RunSpec,
         assert spent(toy_data, folder, goal, places=[None] * workers) == Executed(3, interrupted=False)
         assert spent(toy_data, folder, goal, places=[None] * workers) == Executed(0, interrupted=False)
     one, two = folders
-    assert [fit.seed for fit in one.refits()] == [fit.seed for fit in two.refits()] == [1]
-    results = [folder.result(toy_data, [0, 1]) for folder in folders]
+    assert [fit.seed for fit in list(one.units(3).refits)] == [fit.seed for fit in list(two.units(3).refits)] == [1]
+    results = [folder.units(3).result(toy_data, [0, 1]) for folder in folders]
     assert (results[0].oof == results[1].oof).all()
     assert (results[0].test[:2] == results[1].test[:2]).all()
 
@@ -66,7 +66,7 @@ def test_what_would_end_too_late_is_given_up_but_for_the_first_fold(
     # the timing promises that fits end at once, and they do not
     found = spent(toy_data, folder, goal, left=0.5, latest=0.6, timing=Timing(0.01, 1e-6, 1e-6))
     assert found == Executed(1, interrupted=False)
-    assert (folder.done(3), folder.refits()) == ([0], [])
+    assert (list(folder.units(3).folds), list(folder.units(3).refits)) == ([0], [])
     assert "refit, seed 1: stopped, it would have ended too late" in capsys.readouterr().out
 
 
@@ -75,7 +75,7 @@ def test_a_gpu_is_named_to_the_fit_that_has_it(toy_data: Dataset, spec: RunSpec,
     folder = RunFolder(tmp_path, spec)
     goal = Goal(folds=2, epochs=1, seed=0, refits=0)
     assert spent(toy_data, folder, goal, places=["5", "7"]).fits == 2
-    assert folder.done(3) == [0, 1]
+    assert list(folder.units(3).folds) == [0, 1]
 
 
 _PRELOADED = """
@@ -112,4 +112,4 @@ def test_an_interruption_keeps_what_is_finished(toy_data: Dataset, spec: RunSpec
     found = spent(toy_data, folder, Goal(folds=1, epochs=2, seed=0, refits=1000), left=600, latest=700)
     assert found.interrupted
     assert time.monotonic() - started < 60
-    assert Fit(None, 2, 0) not in folder.refits()
+    assert Fit(None, 2, 0) not in list(folder.units(3).refits)

@@ -17,7 +17,7 @@ from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy, log_loss
 from digits.training.fitting import Work, fit_fold_unit, fit_in_parallel, fit_refit_unit
-from digits.training.runs import PROBABILITIES, WITHOUT_TTA, RunFolder, RunSpec, run_spec
+from digits.training.runs import PROBABILITIES, WITHOUT_TTA, RunFolder, RunSpec, run_spec, unit_metrics
 from digits.training.schedule import Fit
 
 pytestmark = pytest.mark.slow
@@ -54,7 +54,7 @@ def test_side_by_side_is_the_same_as_one_by_one(toy_data: Dataset, spec: RunSpec
         assert work == Work(fits=6)
     assert fit_in_parallel(toy_data, tmp_path / "one", [spec, other], 1, console, "baseline") == Work(fits=0)
     for each in (spec, other):
-        two, one = (RunFolder(tmp_path / name, each).result(toy_data, range(3)) for name in ("two", "one"))
+        two, one = (RunFolder(tmp_path / name, each).units(3).result(toy_data, range(3)) for name in ("two", "one"))
         assert np.array_equal(two.oof, one.oof)
         assert np.array_equal(two.test, one.test)
 
@@ -101,8 +101,8 @@ def test_a_finished_run_says_how_good_it_is(toy_data: Dataset, spec: RunSpec, tm
     for fold in range(3):
         fit_fold_unit(toy_data, tmp_path, spec, fold)
     folder = RunFolder(tmp_path, spec)
-    metrics = folder.finish(toy_data)
-    result = folder.result(toy_data, range(3))
+    metrics = folder.units(3).metrics(toy_data)
+    result = folder.units(3).result(toy_data, range(3))
     held = accuracy(result.holdout.mean(axis=0), toy_data.labels[toy_data.holdout_rows])
     assert metrics["cv_accuracy"] == accuracy(result.oof, toy_data.labels[toy_data.working_rows]).value
     assert metrics["holdout_accuracy"] == held.value
@@ -118,12 +118,12 @@ def test_a_finished_run_says_how_good_it_is(toy_data: Dataset, spec: RunSpec, tm
 def test_metrics_are_of_the_folds_that_are_fitted(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:
     folder = RunFolder(tmp_path, spec)
     fit_fold_unit(toy_data, tmp_path, spec, 1)
-    assert folder.done(3) == [1]
-    one = folder.finish(toy_data)
+    assert list(folder.units(3).folds) == [1]
+    one = folder.units(3).metrics(toy_data)
     assert (one["folds"], one["cv_sd"]) == (1, 0)
-    assert one["cv_accuracy"] == folder.unit_metrics(folder.fold(1))["accuracy"]
+    assert one["cv_accuracy"] == unit_metrics(folder.fold(1))["accuracy"]
     fit_fold_unit(toy_data, tmp_path, spec, 0)
-    both = folder.finish(toy_data)
+    both = folder.units(3).metrics(toy_data)
     assert both["folds"] == 2
     assert both["fit_seconds"] > one["fit_seconds"]
 
@@ -156,23 +156,23 @@ def test_a_fit_on_all_images_predicts_the_test_images_alone(
     spec = run_spec("cnn", model, "/255", 0, toy_data)
     folder = RunFolder(tmp_path, spec)
     fit_fold_unit(toy_data, tmp_path, spec, 0)
-    alone = folder.result(toy_data, [0])
+    alone = folder.units(3).result(toy_data, [0])
     fits = [Fit(None, epochs, seed) for seed, epochs in ((1, 1), (2, 3))]
     for fit in fits:
         fit_refit_unit(toy_data, tmp_path, spec, fit)
-    assert folder.refits() == fits
+    assert list(folder.units(3).refits) == fits
     for file in (PROBABILITIES, WITHOUT_TTA):
-        result = folder.result(toy_data, [0], file)
+        result = folder.units(3).result(toy_data, [0], file)
         assert (result.test.shape, result.holdout.shape) == ((3, 30, 3), (1, 18, 3))
         assert len({model.tobytes() for model in result.test}) == 3
-    assert np.array_equal(folder.result(toy_data, [0]).oof, alone.oof)
+    assert np.array_equal(folder.units(3).result(toy_data, [0]).oof, alone.oof)
     fit_fold_unit(toy_data, tmp_path, spec, 2)
-    more = folder.result(toy_data, [0])
+    more = folder.units(3).result(toy_data, [0])
     assert np.array_equal(more.oof, alone.oof)
     assert len(more.holdout) == 1
     assert len(more.test) == 4, "a fold that others do not have is worth as much for the test images"
-    assert not np.array_equal(folder.result(toy_data, [0], WITHOUT_TTA).oof, alone.oof)
-    metrics = folder.unit_metrics(folder.refit(fits[0]))
+    assert not np.array_equal(folder.units(3).result(toy_data, [0], WITHOUT_TTA).oof, alone.oof)
+    metrics = unit_metrics(folder.refit(fits[0]))
     assert "accuracy" not in metrics
-    assert folder.unit_seconds(folder.refit(fits[0])) > 0
+    assert folder.units(3).seconds > 0
     assert len((folder.refit(fits[1]) / "history.jsonl").read_text().splitlines()) == 3

@@ -45,6 +45,17 @@ def test_what_was_found_is_a_fragment_that_train_uses(toy_params: Params, toy_da
     assert networks(toy_params, study) == (default, {})
 
 
+def test_what_another_search_finds_meanwhile_is_not_mixed_in(
+    toy_params: Params, toy_data: Dataset, tmp_path: Path
+) -> None:
+    ours, theirs = (study_of(toy_params, toy_data, tmp_path, "train") for _ in range(2))
+    theirs.save({"layers": "8C3 MP2 16", "normalise": "standard"}, "found first")
+    assert ours.best == {"layers": "8C3 MP2 16"}
+    theirs.save({"learning_rate": 0.004}, "found then", {"toy": {"tuned": 0.9}})
+    assert (ours.normalise, ours.measured) == ("standard", {})
+    assert theirs.best == {"learning_rate": 0.004}
+
+
 def test_a_network_that_is_named_is_the_only_one(toy_data: Dataset, tmp_path: Path) -> None:
     params = load_params(ROOT / "params.yaml", ["train.network=deep"])
     study = study_of(params, toy_data, tmp_path, "train")

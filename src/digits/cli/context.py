@@ -1,38 +1,43 @@
 """What a stage is given, and what it returns."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.config import Params, Paths
+from digits.config import Params, Paths, load_params
 from digits.data.cache import folder_name
 from digits.data.dataset import Dataset, load_dataset
-from digits.data.sources import Source, find_source
+from digits.data.sources import Source, find_source, has_files
 from digits.ensemble.members import Members, blend_name, members
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.ledger import Ledger
 from digits.kaggle.upload import Uploader
+from digits.report.inventory import Item, inventory, user_of
 from digits.training.budget import Plan, make_plan
-from digits.training.device import Device, measured_device
+from digits.training.device import Device, known_device, measured_device
 from digits.training.tuned import study_of
+
+RECIPES, FASHION = "digit-recognizer", "params.fashion-mnist.yaml"  # of published recipes: competition, other data
 
 
 @dataclass(frozen=True)
 class Context:
-    """The params and options of one command, and what all its stages derive from them.
+    """The options of one command, and what all its stages derive from them and from the params.
 
     Everything cached here follows from the params and the files and is computed once per command. So commands with
     other params or data can run at the same time.
 
-    data_path: zip or folder of the competition's files, or "practice"; None: those of data/raw, else Kaggle's.
-    upload: whether to send the submission to Kaggle; None: if there are credentials. force: whether to send it once
-    more, though Kaggle has it. only: names or wildcards of what to fit; empty: all. require_gpu: whether to refuse to
-    fit networks without a GPU. seeds: fits per recipe; None: as many as each recipe says.
+    load: reads the params. data_path: zip or folder of the competition's files, or "practice"; None: those of data/raw,
+    else Kaggle's. upload: whether to send the submission to Kaggle; None: if there are credentials. force: whether to
+    send it once more, though Kaggle has it, or to remove without asking. only: names or wildcards of what to fit or to
+    remove; empty: no choice by name. require_gpu: whether to refuse to fit networks without a GPU. seeds: fits per
+    recipe; None: as many as each recipe says.
     """
 
-    params: Params
+    load: Callable[[], Params]
     paths: Paths
     console: Console
     data_path: str | None = None
@@ -41,6 +46,11 @@ class Context:
     only: tuple[str, ...] = ()
     require_gpu: bool = False
     seeds: int | None = None
+
+    @cached_property
+    def params(self) -> Params:
+        """The params. Raises UserError where they cannot be used."""
+        return self.load()
 
     @cached_property
     def source(self) -> Source:
@@ -90,6 +100,28 @@ class Context:
         return make_plan(self.params, study, self.data, self.device, self.paths, self.console)
 
     @cached_property
+    def recipe_data(self) -> dict[str, Dataset]:
+        """The data that published recipes are fitted on, as far as `prepare` has made them."""
+        found = {"digits": self.data} if self.params.competition.slug == RECIPES else {}
+        file = self.paths.root / FASHION
+        if file.exists():
+            other = replace(self, load=lambda: load_params(file), data_path=None)
+            if has_files(other.params.competition, self.paths) and other.data_folder.is_dir():
+                found["fashion"] = other.data
+        return found
+
+    @cached_property
+    def inventory(self) -> tuple[list[Item], str]:
+        """Everything in runs/, and why it is not known what is used; "" where it is known."""
+        try:
+            data, device = self.data, known_device(self.paths.runs / "machines")
+            if device is None:
+                raise UserError("this machine was not measured yet; make train does so")
+            return inventory(self.paths, user_of(self.params, data, device, self.recipe_data, self.paths)), ""
+        except UserError as error:
+            return inventory(self.paths, lambda name: None), str(error)
+
+    @cached_property
     def members(self) -> Members:
         """The finished runs to blend. Runs that another command finishes later are not added to them."""
         return members(self.params, self.plan, self.data, self.paths)
@@ -97,7 +129,7 @@ class Context:
     @cached_property
     def blend_name(self) -> str:
         """Name of the blend of these members."""
-        return blend_name(self.params, self.members)
+        return blend_name(self.params, self.members.units)
 
 
 @dataclass(frozen=True)

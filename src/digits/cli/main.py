@@ -7,6 +7,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
@@ -17,6 +18,7 @@ import click
 from digits.cli import options
 from digits.common.console import Console
 from digits.common.errors import UserError
+from digits.common.files import in_use
 
 if TYPE_CHECKING:
     from digits.cli.context import Context, Outcome
@@ -68,7 +70,7 @@ GROUPS = {
             "fit scikit-learn models over the folds and rank them; submit blends them in",
             "fetch prepare baseline",
             options.DATA,
-            options.ONLY,
+            options.only("fit", "all"),
             options.workers("baseline", "one per core"),
         ),
         Command(
@@ -102,6 +104,20 @@ GROUPS = {
             options.DATA,
         ),
         Command(
+            "runs",
+            "list what is in runs/: its size, age and fits, and which command uses it",
+            "runs",
+            options.DATA,
+        ),
+        Command(
+            "clean-runs",
+            "remove from runs/ what nothing uses any more, or what ONLY names; it asks first",
+            "clean_runs",
+            options.DATA,
+            options.only("remove", "what nothing uses"),
+            options.UNASKED,
+        ),
+        Command(
             "tune-dashboard",
             "look at the search in a browser, also while it runs (needs optuna-dashboard)",
             "fetch prepare dashboard",
@@ -113,7 +129,7 @@ GROUPS = {
             "fit published recipes and compare their accuracies with the published ones; half an hour for all",
             "fetch prepare recipes",
             options.DATA,
-            options.ONLY,
+            options.only("fit", "all"),
             options.SEEDS,
             options.REQUIRE_GPU,
         ),
@@ -125,6 +141,7 @@ GROUPS = {
     ),
 }
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
+_OF_RUNS = ("runs", "clean-runs")  # they work without params too, and use runs/ in their own way
 _RENAMED = {"study": "recipes"}
 
 
@@ -170,7 +187,9 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
     logging.getLogger("digits").setLevel(logging.INFO)
     logging.getLogger("digits").propagate = False
     try:
-        interrupted = _run(_context(command, values, console), command.stages)
+        context = _context(command, values, console)
+        with nullcontext() if command.name in _OF_RUNS else in_use(context.paths.runs):
+            interrupted = _run(context, command.stages)
     except UserError as error:
         console.error(str(error))
         return USER_FAULT
@@ -190,13 +209,17 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
 
 
 def _context(command: Command, values: dict[str, Any], console: Console) -> "Context":
-    """What the stages are given. Raises UserError where the params cannot be used."""
+    """What the stages are given. Raises UserError where the params cannot be used and the command needs them."""
     # imported here, so that the help and refused options wait for none of the rooms
     from digits.cli.context import Context  # noqa: PLC0415
-    from digits.config import Paths, load_params  # noqa: PLC0415
+    from digits.config import Params, Paths, load_params  # noqa: PLC0415
 
+    def load() -> Params:
+        return load_params(values["params"], options.overrides(command.params, values))
+
+    params = None if command.name in _OF_RUNS else load()
     return Context(
-        params=load_params(values["params"], options.overrides(command.params, values)),
+        load=lambda: params or load(),
         paths=Paths(Path.cwd()),
         console=console,
         data_path=values.get("data") or None,

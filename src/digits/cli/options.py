@@ -81,13 +81,6 @@ DATA = click.Option(
     help="Zip or folder with the competition's files, or the word practice. "
     "[default: those in data/raw, else from Kaggle, else practice images]",
 )
-ONLY = click.Option(
-    ["--only"],
-    metavar="NAME",
-    multiple=True,
-    callback=_shell_words,
-    help="What to fit; * and ? are wildcards; may be repeated. [default: all]",
-)
 SEEDS = click.Option(
     ["--seeds"],
     metavar="NUMBER",
@@ -100,6 +93,7 @@ UPLOAD = click.Option(
     help="Send the file to Kaggle, or only write and check it. [default: send it if there are credentials]",
 )
 FORCE = click.Option(["--force"], is_flag=True, help="Send the file once more, though Kaggle has it already.")
+UNASKED = click.Option(["--force"], is_flag=True, help="Remove without asking.")
 REQUIRE_GPU = click.Option(["--require-gpu"], is_flag=True, help="Stop where TensorFlow sees no GPU.")
 STORAGE = ParamOption(
     "--storage",
@@ -108,6 +102,17 @@ STORAGE = ParamOption(
     help="Database in which several machines share a search and its budget, as in "
     "postgresql://USER:WORD@HOST/NAME. [default: a file in runs/tune]",
 )
+
+
+def only(verb: str, default: str) -> click.Option:
+    """Names of what to fit or to remove; `default`: which ones without it."""
+    return click.Option(
+        ["--only"],
+        metavar="NAME",
+        multiple=True,
+        callback=_shell_words,
+        help=f"What to {verb}; * and ? are wildcards; may be repeated. [default: {default}]",
+    )
 
 
 def budget(section: str, minutes: float) -> ParamOption:

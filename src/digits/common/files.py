@@ -4,6 +4,7 @@ Everything is written under a temporary name in the target's folder, flushed to 
 leaves the old content or the new one.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from digits.common.errors import UserError
 
+_MAKING = 900.0  # seconds at most that another process is waited for
 _SILENT = 1.0  # seconds of waiting for a lock that are not shown
 FINGERPRINT_LENGTH = 12  # hex digits, 48 bits: a collision among a million runs has a probability of 0.2 %
 
@@ -65,6 +67,21 @@ def read_json(path: Path) -> Any:
         return None
 
 
+def read_or_make(path: Path, make: Callable[[], Any]) -> Any:
+    """Value of a JSON file; where there is none, that of `make`, which is kept there.
+
+    One process at a time makes what is kept in a folder; others wait for it, so that all of them use the same.
+    """
+    if (known := read_json(path)) is None:
+        with exclusive(
+            path.parent / ".lock", _MAKING, f"{path}: another command is making it; type the same again later"
+        ):
+            if (known := read_json(path)) is None:
+                known = make()
+                write_json(path, known)
+    return known
+
+
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; at the end of the block it is flushed to disk and renamed to `target`.
@@ -93,11 +110,26 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder; other processes see it complete or not at all."""
+    """Remove a folder or a file; other processes see it complete or not at all."""
     doomed = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     with suppress(FileNotFoundError):  # another command has removed it
         folder.rename(doomed / folder.name)
     shutil.rmtree(doomed, ignore_errors=True)
+
+
+@contextmanager
+def in_use(folder: Path, alone: bool = False) -> Iterator[None]:
+    """Mark a folder as used by this process; `alone`: by this one only. The system takes the mark from one that ends.
+
+    Raises UserError where it cannot be used alone, because another process uses it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+        except BlockingIOError:
+            raise UserError(f"another command is using {folder}; type the same again once it has ended") from None
+        yield
 
 
 @contextmanager

@@ -1,33 +1,29 @@
 """The competition's files: those that the user names, those in data/raw, Kaggle's archive, or the practice set.
 
 Files that the user names are copied, or unpacked, to a folder of their own below data/raw/copies. Once the copy has
-passed every check, `accept` makes it the default of later commands; until then the earlier copy stays the default.
+passed every check, `accept` marks it, and later commands use it without DATA. No command removes or changes a copy:
+another may be reading it.
 """
 
 import gzip
-import re
+import hashlib
+import os
 import shutil
 import stat
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from digits.common.errors import UserError
-from digits.common.files import (
-    atomic_folder,
-    file_sha256,
-    fingerprint,
-    read_json,
-    remove_folder,
-    write_atomic,
-    write_json,
-)
+from digits.common.files import atomic_folder, file_sha256, fingerprint, read_json, write_json
 from digits.config import Competition, Paths
 
 PRACTICE = "practice"  # DATA=practice asks for the practice set by name
 LARGEST_FILE = 4 * 2**30  # bytes unpacked: thirty times the largest file of the competitions that this is made for
+MARK = "accepted.json"  # in a copy that has passed every check: its label and provenance
 _FOREIGN = (".7z", ".bz2", ".rar", ".tar", ".tar.gz", ".tgz", ".xz")
 
 Provenance = Literal["kaggle", "local", "practice"]
@@ -51,9 +47,10 @@ class Source:
 
 
 def find_source(competition: Competition, paths: Paths, named: str | None) -> Source:
-    """The files to use: `named` by the user, else in data/raw, else accepted last, else downloaded, else practice.
+    """The files to use: `named` by the user, else in data/raw, else an accepted copy, else downloaded, else practice.
 
-    named: a path, or PRACTICE. Raises UserError where files are missing, damaged or unsafe; no earlier file is changed.
+    named: a path, or PRACTICE. Raises UserError where files are missing, damaged or unsafe, and where accepted copies
+    differ; no earlier file is changed.
     """
     if named == PRACTICE:
         return _practice(competition, paths)
@@ -61,8 +58,10 @@ def find_source(competition: Competition, paths: Paths, named: str | None) -> So
         return _from_user(Path(named).expanduser(), competition, paths)
     if place := _in_raw(competition, paths):
         return _from_user(place, competition, paths)
-    if accepted := _accepted(competition, paths):
-        return _describe(accepted["provenance"], accepted["label"], paths.copies / accepted["folder"], competition)
+    if accepted := [
+        _describe(folder=copy, competition=competition, **mark) for copy, mark in _accepted(competition, paths).items()
+    ]:
+        return _only(accepted, paths)
     if (archive := archive_of(competition, paths)).is_file():
         return _from_user(archive, competition, paths, provenance="kaggle")
     return _practice(competition, paths)
@@ -87,28 +86,29 @@ def _in_raw(competition: Competition, paths: Paths) -> Path | None:
     return next((place for place in places if place.is_file() or any((place / name).is_file() for name in names)), None)
 
 
-def _accepted(competition: Competition, paths: Paths) -> dict[str, Any] | None:
-    """The copy that was accepted last: folder, label and provenance."""
-    accepted: dict[str, Any] | None = read_json(_pointer(competition, paths))
-    return accepted if accepted and (paths.copies / accepted["folder"]).is_dir() else None
+def _accepted(competition: Competition, paths: Paths) -> dict[Path, dict[str, Any]]:
+    """The copies that have passed every check, each with its label and provenance."""
+    marks = sorted(paths.copies.glob(f"*/{MARK}"))
+    return {path.parent: read_json(path) for path in marks if path.parent.name.rpartition("-")[0] == competition.slug}
 
 
-def accept(source: Source, competition: Competition, paths: Paths) -> None:
-    """Make a copy that has passed its checks the default of later commands, and remove the copies before it."""
-    folder = Path(source.folder)
-    if folder.parent != paths.copies.resolve():
-        return
-    pointer = _pointer(competition, paths)
-    chosen = {"folder": folder.name, "label": source.label, "provenance": source.provenance}
-    if read_json(pointer) != chosen:
-        write_json(pointer, chosen)
-    for other in paths.copies.iterdir():
-        if other.name != folder.name and re.fullmatch(rf"{re.escape(competition.slug)}-[0-9a-f]{{12}}", other.name):
-            remove_folder(other)
+def _only(accepted: Sequence[Source], paths: Paths) -> Source:
+    """The first of the copies. Raises UserError where their contents differ."""
+    different = {tuple(source.sha256.values()): source for source in reversed(accepted)}
+    if len(different) > 1:
+        names = [os.path.relpath(source.folder, paths.root) for source in different.values()]
+        raise UserError(
+            f"several files were named with DATA before, copies of them are in {' and '.join(names)}; name the one to "
+            f"use, as in DATA={names[0]}, or remove those that you do not need, as in rm -r {names[-1]}"
+        )
+    return accepted[0]
 
 
-def _pointer(competition: Competition, paths: Paths) -> Path:
-    return paths.copies / f"{competition.slug}.json"
+def accept(source: Source, paths: Paths) -> None:
+    """Mark a copy that has passed its checks, so that later commands use it."""
+    mark = Path(source.folder) / MARK
+    if mark.parent.parent == paths.copies.resolve() and not mark.exists():
+        write_json(mark, {"label": source.label, "provenance": source.provenance})
 
 
 def _spellings(name: str) -> tuple[str, str]:
@@ -140,11 +140,14 @@ def _parts(folder: Path, competition: Competition, train: Path | None = None) ->
 def _practice(competition: Competition, paths: Paths) -> Source:
     from digits.data.practice import practice_files  # noqa: PLC0415 - takes a second
 
-    for name, content in practice_files(competition).items():
-        path = paths.practice / name
-        if not path.exists() or path.read_bytes() != content:
-            write_atomic(path, content)
-    return _describe("practice", "practice set", paths.practice, competition)
+    files = practice_files(competition)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    target = paths.practice / f"{competition.slug}-{fingerprint(hashes)}"
+    if not target.is_dir():
+        with atomic_folder(target) as folder:
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+    return _describe("practice", "practice set", target, competition)
 
 
 def _from_user(place: Path, competition: Competition, paths: Paths, provenance: Provenance = "local") -> Source:

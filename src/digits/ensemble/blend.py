@@ -23,7 +23,7 @@ class Blend:
 
     name: of its folder. method: of combining. cv: accuracy of the cross-fitted out-of-fold predictions. holdout:
     accuracy on images that nothing was chosen on. expected: score of the test images. candidates: the methods that were
-    compared. contributions: one per member.
+    compared. contributions: one per member. units: names of the units that it is made of, by the member's folder.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Blend:
     expected: Estimate
     candidates: list[Candidate]
     contributions: list[Contribution]
+    units: dict[str, list[str]]
 
     @property
     def weights(self) -> dict[str, float | None]:
@@ -42,8 +43,11 @@ class Blend:
 
 @dataclass(frozen=True)
 class BlendPredictions:
-    """A blend's probabilities: oof (n, classes), holdout (h, classes), test (m, classes)."""
+    """A blend's probabilities: oof (n, classes), of the labelled images `rows` (n,), holdout (h, classes), test (m,
+    classes).
+    """
 
+    rows: NDArray[np.int64]
     oof: NDArray[np.floating]
     holdout: NDArray[np.floating]
     test: NDArray[np.floating]
@@ -54,9 +58,10 @@ def make_blend(
     selection: Selection,
     labels: NDArray[np.int64],
     holdout_labels: NDArray[np.int64],
+    units: dict[str, list[str]],
     public_share: float = 1.0,
 ) -> tuple[Blend, BlendPredictions]:
-    """The blend of a selection; labels: (n,), of the members' rows; holdout_labels: (h,).
+    """The blend of a selection; labels: (n,), of the members' rows; holdout_labels: (h,); units: as of `Members`.
 
     public_share: of the test images, above 0 to 1, that the score counts.
 
@@ -87,8 +92,9 @@ def make_blend(
         ),
         candidates=selection.candidates,
         contributions=selection.contributions,
+        units=units,
     )
-    return blend, BlendPredictions(np.asarray(selection.oof), holdout, test)
+    return blend, BlendPredictions(members[0].rows, np.asarray(selection.oof), holdout, test)
 
 
 def save_blend(runs: Path, blend: Blend, predictions: BlendPredictions, picture: bytes) -> None:

@@ -9,30 +9,35 @@ from digits.data.dataset import Dataset
 from digits.ensemble.selection import Member
 from digits.training.budget import Plan
 from digits.training.candidates import baseline_runs
-from digits.training.runs import PROBABILITIES, WITHOUT_TTA, RunFolder
+from digits.training.runs import PROBABILITIES, WITHOUT_TTA, RunFolder, Units
 
 
 @dataclass(frozen=True)
 class Members:
-    """Runs, and the folds that each of them has fitted."""
+    """The units of runs, listed once, and the folds that are finished in each of them."""
 
-    runs: tuple[RunFolder, ...]
+    runs: tuple[Units, ...]
     folds: tuple[int, ...]
+
+    @property
+    def units(self) -> dict[str, list[str]]:
+        """Names of the units, by the run's folder."""
+        return {units.run.path.name: [path.name for path in units.paths] for units in self.runs}
 
     def variants(self, data: Dataset) -> dict[str, list[Member]]:
         """The runs' probabilities without and with TTA, in this order; {"": members} where no run has TTA."""
-        with_tta = [self._member(run, data, PROBABILITIES) for run in self.runs]
-        if not any(run.has_tta() for run in self.runs):
+        with_tta = [self._member(units, data, PROBABILITIES) for units in self.runs]
+        if not any(units.run.has_tta for units in self.runs):
             return {"": with_tta}
         without_tta = [
-            self._member(run, data, WITHOUT_TTA) if run.has_tta() else member
-            for run, member in zip(self.runs, with_tta, strict=True)
+            self._member(units, data, WITHOUT_TTA) if units.run.has_tta else member
+            for units, member in zip(self.runs, with_tta, strict=True)
         ]
         return {"without TTA": without_tta, "with TTA": with_tta}
 
-    def _member(self, run: RunFolder, data: Dataset, file: str) -> Member:
-        result = run.result(data, self.folds, file)
-        return Member(run.path.name, result.rows, result.oof, result.holdout, result.test)
+    def _member(self, units: Units, data: Dataset, file: str) -> Member:
+        result = units.result(data, self.folds, file)
+        return Member(units.run.path.name, result.rows, result.oof, result.holdout, result.test)
 
 
 def members(params: Params, plan: Plan, data: Dataset, paths: Paths) -> Members:
@@ -41,24 +46,23 @@ def members(params: Params, plan: Plan, data: Dataset, paths: Paths) -> Members:
     Where a later network has fewer folds than the first, the folds that all of them have are used; a network with at
     most half of the first one's folds is left out until it has more.
     """
-    planned = {part.spec.folder_name: RunFolder(paths.runs, part.spec) for part in plan.parts}
-    done = {name: set(run.done(data.fold_count)) for name, run in planned.items()}
-    first = next(iter(done.values()))
-    enough = [own for own in done.values() if len(own & first) > len(first) / 2]
-    folds = sorted(set.intersection(*enough)) if enough else [*range(data.fold_count)]
-    specs = [*plan.alternatives, *baseline_runs(params, data, paths.studies)]
+    planned = [part.spec for part in plan.parts]
+    specs = [*planned, *plan.alternatives, *baseline_runs(params, data, paths.studies)]
     # the planned ones first, and none twice
-    runs = planned | {
-        spec.folder_name: RunFolder(paths.runs, spec) for spec in specs if spec.folder_name not in planned
-    }
-    return Members(tuple(run for run in runs.values() if all(map(run.has, folds))), tuple(folds))
+    runs = {spec.folder_name: RunFolder(paths.runs, spec).units(data.fold_count) for spec in specs}
+    done = [set(runs[spec.folder_name].folds) for spec in planned]
+    enough = [own for own in done if len(own & done[0]) > len(done[0]) / 2]
+    folds = set.intersection(*enough) if enough else {*range(data.fold_count)}
+    return Members(tuple(units for units in runs.values() if folds <= {*units.folds}), tuple(sorted(folds)))
 
 
-def blend_name(params: Params, chosen: Members) -> str:
-    """Name of the blend's folder: a fingerprint of the members' fits, the params and the code that decide it."""
+def blend_name(params: Params, units: dict[str, list[str]]) -> str:
+    """Name of the blend's folder: a fingerprint of the members' units, the params and the code that decide it.
+
+    units: as of `Members`; they say which folds all members have.
+    """
     decisive = {
-        "members": {run.path.name: [unit.name for unit in run.units(params.data.folds)] for run in chosen.runs},
-        "folds": chosen.folds,
+        "members": units,
         "ensemble": params.ensemble.model_dump(mode="json"),
         "public_share": params.competition.public_share,
         "code": code_version("blend"),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.common.code_version import code_version
-from digits.common.files import fingerprint, read_json, write_json
+from digits.common.files import fingerprint, read_or_make
 from digits.common.processes import Send, run_in_subprocess
 from digits.models import TaskSpec, build
 from digits.replication.recipe import base_model
@@ -38,12 +38,14 @@ PRICES = np.array(
 def eight_rows_kept(folder: Path, rates: Sequence[float]) -> dict[str, tuple[list[float], float]]:
     """`eight_rows` at each learning rate, by the rate as text; saved in `folder`, because it takes seconds."""
     path = folder / f"eight-rows-{fingerprint([*rates, base_model('cnn'), code_version('toy examples')])}.json"
-    if (results := read_json(path)) is None:
-        results = {}
+
+    def fit() -> dict[str, tuple[list[float], float]]:
+        results: dict[str, tuple[list[float], float]] = {}
         # in a subprocess, because TensorFlow cannot change its number of threads once it has computed
         run_in_subprocess(_fit_eight_rows, [*rates], results.update, _TIMEOUT)
-        write_json(path, results)
-    return {rate: (losses, accuracy) for rate, (losses, accuracy) in results.items()}
+        return results
+
+    return {rate: (losses, accuracy) for rate, (losses, accuracy) in read_or_make(path, fit).items()}
 
 
 def _fit_eight_rows(rates: list[float], report: Send) -> None:

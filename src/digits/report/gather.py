@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from digits.evaluation.metrics import paired_gain
 from digits.kaggle.ledger import Ledger, Line
 from digits.replication.table import COLUMNS
 from digits.training.runs import RunFolder, RunSpec
-from digits.training.tuned import study_of
+from digits.training.tuned import studies_of
 
 
 @dataclass(frozen=True)
@@ -68,10 +67,9 @@ class Search:
 class Content:
     """Everything that the page shows; what is not there is None or empty.
 
-    runs: those of most folds first, then by CV accuracy. blend: the newest of these runs. predictions, blend_rows: its
-    probabilities, and the labelled images, (n,), that `predictions.oof` is about; None where its members have fitted
-    more folds since. recipes: reports/recipes.csv. uncertain: the blend's PNG. budget: the most minutes that
-    were ever spent on networks.
+    runs: those of most folds first, then by CV accuracy. blend: of these runs, that of most fits. predictions: its
+    probabilities. recipes: reports/recipes.csv. uncertain: the blend's PNG. budget: the most minutes that were ever
+    spent on networks.
     """
 
     params: Params
@@ -79,7 +77,6 @@ class Content:
     runs: tuple[Run, ...]
     blend: Blend | None
     predictions: BlendPredictions | None
-    blend_rows: NDArray[np.int64] | None
     submissions: tuple[Line, ...]
     search: Search | None
     recipes: pd.DataFrame | None
@@ -96,11 +93,7 @@ class Content:
 def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
     """What there is of the params' competition and of runs on these arrays; data: None where none are prepared."""
     runs = _runs(data, paths.runs) if data else ()
-    blend = _newest_blend(paths.runs, [run.folder for run in runs])
-    predictions = load_predictions(paths.runs, blend) if blend else None
-    rows = _rows_of(blend, runs) if blend else None
-    if predictions is None or rows is None or len(rows) != len(predictions.oof):
-        predictions = rows = None  # its members have fitted more folds since
+    blend = _largest_blend(paths.runs, {run.folder for run in runs})
     uncertain = paths.runs / blend.name / PICTURE if blend else None
     pictures = read_pictures(paths.reports / "recipes", data.hash) if data else {}
     recipes = paths.reports / "recipes.csv"
@@ -109,8 +102,7 @@ def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
         data=data,
         runs=runs,
         blend=blend,
-        predictions=predictions,
-        blend_rows=rows,
+        predictions=load_predictions(paths.runs, blend) if blend else None,
         submissions=tuple(_submissions(params, data, paths)),
         search=_search(params, data, paths) if data else None,
         recipes=pd.read_csv(recipes).reindex(columns=[*COLUMNS]) if pictures and recipes.exists() else None,
@@ -142,21 +134,22 @@ def _runs(data: Dataset, folder: Path) -> tuple[Run, ...]:
             continue  # of another version of this package
         run = RunFolder(folder, spec)
         # skips folders that were renamed, and runs on other data
-        folds = run.done(data.fold_count)
-        if spec.data != data.hash or run.path != path.parent or not folds:
+        units = run.units(data.fold_count)
+        if spec.data != data.hash or run.path != path.parent or not units.folds:
             continue
-        result = run.result(data, folds)
-        histories = (unit / "history.jsonl" for unit in map(run.fold, folds))
+        result = units.result(data, units.folds)
+        metrics = units.metrics(data)
+        histories = (run.fold(fold) / "history.jsonl" for fold in units.folds)
         runs.append(
             Run(
                 spec=spec,
                 folder=path.parent.name,
-                metrics=run.finish(data),
+                metrics=metrics,
                 histories=tuple(filter(None, map(_lines, histories))),
                 rows=result.rows,
                 oof=result.oof,
-                refits=len(run.refits()),
-                minutes=sum(map(run.unit_seconds, map(run.fold, folds))) / 60 / len(folds),
+                refits=len(units.refits),
+                minutes=(metrics["fit_seconds"] + metrics["predict_seconds"]) / 60 / len(units.folds),
             )
         )
     # those of most folds first: a single fold may be an easy one
@@ -167,21 +160,15 @@ def _lines(path: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def _newest_blend(folder: Path, runs: Sequence[str]) -> Blend | None:
-    """The blend that was made last, among those whose members are all in `runs`, names of folders."""
-    newest_first = sorted(folder.glob("blend-*/blend.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in newest_first:
+def _largest_blend(folder: Path, runs: set[str]) -> Blend | None:
+    """The blend of most fits, then of the highest CV accuracy, whose members are all in `runs`, names of folders."""
+    blends = []
+    for path in sorted(folder.glob("blend-*/blend.json")):
         with suppress(TypeError):  # of another version of this package
             blend = load_blend(folder, path.parent.name)
-            if blend and set(blend.weights) <= set(runs):
-                return blend
-    return None
-
-
-def _rows_of(blend: Blend, runs: Sequence[Run]) -> NDArray[np.int64]:
-    """The images that all members of the blend predict out of fold, (n,)."""
-    common: NDArray[np.int64] = reduce(np.intersect1d, (run.rows for run in runs if run.folder in blend.weights))
-    return common
+            if blend and blend.units.keys() <= runs:
+                blends.append(blend)
+    return max(blends, key=lambda blend: (sum(map(len, blend.units.values())), blend.cv.value), default=None)
 
 
 def _submissions(params: Params, data: Dataset | None, paths: Paths) -> list[Line]:
@@ -196,9 +183,7 @@ def _submissions(params: Params, data: Dataset | None, paths: Paths) -> list[Lin
 
 def _search(params: Params, data: Dataset, paths: Paths) -> Search | None:
     """The finished search of these params on these data, of the network first."""
-    models = ["train", *(name for name, spec in params.baseline.models.items() if spec.kind == "mlp")]
-    for model in models:
-        study = study_of(params, data, paths.studies, model)
+    for study in studies_of(params, data, paths.studies):
         if study.fragment is not None:
-            return Search(model, study.best, read_pictures(paths.reports / "tune", study.folder.name))
+            return Search(study.model, study.best, read_pictures(paths.reports / "tune", study.folder.name))
     return None

@@ -17,7 +17,7 @@ from digits.models.architecture import parse_layers, training_operations
 from digits.training.allocation import Budget, Option, Share, allocate, best_option
 from digits.training.candidates import Networks, accuracies, networks
 from digits.training.device import Device, measured_device
-from digits.training.runs import RunFolder, RunSpec, run_spec
+from digits.training.runs import RunFolder, RunSpec, Units, run_spec, unit_seconds
 from digits.training.schedule import Fit, Goal, ScheduledFit, Sizes, Timing, drift, fit_seconds, simulate
 from digits.training.timing import measured_timing
 from digits.training.tuned import Study
@@ -47,15 +47,17 @@ class Part:
     seconds: float
     accuracy: float | None = None
 
-    def finished(self, runs: Path) -> list[Fit]:
-        """The fits that are finished."""
-        folder = RunFolder(runs, self.spec)
-        return [*map(self.goal.fold_fit, folder.done(self.goal.folds)), *folder.refits()]
+    def units(self, runs: Path) -> Units:
+        """Its units that are finished now."""
+        return RunFolder(runs, self.spec).units(self.goal.folds)
 
-    def spent(self, runs: Path) -> float:
-        """Seconds that the finished fits took, one after the other."""
-        folder = RunFolder(runs, self.spec)
-        return sum(map(folder.unit_seconds, folder.units(self.goal.folds)))
+    def finished(self, runs: Path) -> list[Fit]:
+        """The fits that are finished now."""
+        return self.fits(self.units(runs))
+
+    def fits(self, units: Units) -> list[Fit]:
+        """The fits of its units, in the order of their paths."""
+        return [*map(self.goal.fold_fit, units.folds), *units.refits]
 
 
 @dataclass(frozen=True)
@@ -77,18 +79,15 @@ class Plan:
         """Number of parallel fits."""
         return self.device.parallel_fits
 
-    def left(self, runs: Path, share: float = _PLANNED) -> float:
-        """Seconds left of each worker: this share of the budget less what the finished fits took."""
-        return share * self.minutes * 60 - sum(part.spent(runs) for part in self.parts) / self.workers
+    def ends(self, runs: Path) -> tuple[list[float], float]:
+        """Seconds from now at which each part gives way to the next, and after which no fit may run any more.
 
-    def deadline(self, runs: Path) -> float:
-        """Seconds from now after which no fit may run any more."""
-        return self.left(runs, _AT_MOST)
-
-    def ends(self, runs: Path) -> list[float]:
-        """Seconds from now at which each part gives way to the next."""
-        due = [max(0.0, part.seconds - part.spent(runs) / self.workers) for part in self.parts]
-        return [min(end, self.left(runs)) for end in accumulate(due)]
+        That is the budget less what the finished fits took.
+        """
+        spent = [part.units(runs).seconds / self.workers for part in self.parts]
+        due = accumulate(max(0.0, part.seconds - own) for part, own in zip(self.parts, spent, strict=True))
+        left, at_most = (share * self.minutes * 60 - sum(spent) for share in (_PLANNED, _AT_MOST))
+        return [min(end, left) for end in due], at_most
 
     def schedule(self, part: Part, runs: Path, left: float) -> list[ScheduledFit]:
         """The fits of a part that will be done in `left` seconds."""
@@ -102,10 +101,10 @@ class Plan:
     def slowdowns(self, runs: Path) -> dict[str, float]:
         """Seconds that finished fits took, in multiples of the expected ones, by the folder below `runs`."""
         return {
-            str(unit.relative_to(runs)): folder.unit_seconds(unit) / fit_seconds(fit, part.timing, self.sizes)
+            str(path.relative_to(runs)): unit_seconds(path) / fit_seconds(fit, part.timing, self.sizes)
             for part in self.parts
-            for folder in [RunFolder(runs, part.spec)]
-            for fit, unit in zip(part.finished(runs), folder.units(part.goal.folds), strict=True)
+            for units in [part.units(runs)]
+            for fit, path in zip(part.fits(units), units.paths, strict=True)
         }
 
 
@@ -147,8 +146,8 @@ def _make_plan(params: Params, study: Study, data: Dataset, device: Device, path
         seed=params.train.seed,
     )
     candidates, extra = networks(params, study)
-    runs = _runs(candidates | extra, params, data, device)
-    finished = {length: len(RunFolder(paths.runs, run).units(data.fold_count)) for length, run in runs.items()}
+    runs = network_runs(candidates | extra, params, data, device)
+    finished = {length: len(RunFolder(paths.runs, run).units(data.fold_count).paths) for length, run in runs.items()}
     longest = {name: run for (name, _), run in runs.items()}
 
     def measured(name: str) -> Timing:
@@ -184,7 +183,7 @@ def _sizes(data: Dataset) -> Sizes:
     return Sizes(fold=len(data.train_rows(0)), refit=len(data.labels), predicted=predicted)
 
 
-def _runs(found: Networks, params: Params, data: Dataset, device: Device) -> dict[Length, RunSpec]:
+def network_runs(found: Networks, params: Params, data: Dataset, device: Device) -> dict[Length, RunSpec]:
     """A run for each network and length, the longest of each network last."""
     runs: dict[Length, RunSpec] = {}
     for name, (spec, normalise) in found.items():

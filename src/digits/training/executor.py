@@ -64,7 +64,7 @@ class _Workers:
         while fit := self._next():
             started = monotonic()
             title = _title(fit)
-            required = self.part.goal.required and fit.fold == 0 and not self.folder.done(self.part.goal.folds)
+            required = self.part.goal.required and fit.fold == 0 and not self.folder.units(self.part.goal.folds).folds
             timeout = inf if required else max(1.0, self.deadline - started)
             modules = preload(self.folder.spec.model["kind"])
             task = _Task(self.data.folder, self.folder.path.parent, self.folder.spec, fit, gpu)

@@ -66,6 +66,18 @@ class Result:
     test: NDArray[np.float32]
 
 
+def unit_metrics(unit: Path) -> dict[str, float]:
+    """fit_seconds, predict_seconds, size_mb of the model's files; of a fold also its accuracy and log_loss."""
+    metrics: dict[str, float] = read_json(unit / "metrics.json")
+    return metrics
+
+
+def unit_seconds(unit: Path) -> float:
+    """Seconds that its fit and its predictions took."""
+    metrics = unit_metrics(unit)
+    return metrics["fit_seconds"] + metrics["predict_seconds"]
+
+
 class RunFolder:
     """The folder of one run below `runs`."""
 
@@ -81,22 +93,20 @@ class RunFolder:
         """Folder of a refit."""
         return self.path / f"refit-{fit.seed}-{fit.epochs}"
 
-    def refits(self) -> list[Fit]:
-        """The finished refits, in order of their seeds."""
-        numbers = (map(int, folder.name.split("-")[1:]) for folder in self.path.glob("refit-*"))
-        return sorted((Fit(None, epochs, seed) for seed, epochs in numbers), key=lambda fit: (fit.seed, fit.epochs))
+    @property
+    def has_tta(self) -> bool:
+        """Whether its models use TTA, so that there are probabilities without it too."""
+        return bool(self.spec.model.get("tta"))
 
     def has(self, fold: int) -> bool:
         """Whether the fit of a fold is finished."""
         return self.fold(fold).is_dir()
 
-    def done(self, folds: int) -> list[int]:
-        """Those of the first `folds` folds that are fitted."""
-        return [fold for fold in range(folds) if self.has(fold)]
-
-    def units(self, folds: int) -> list[Path]:
-        """Folders of all finished units: of the first `folds` folds, and of refits."""
-        return [*map(self.fold, self.done(folds)), *map(self.refit, self.refits())]
+    def units(self, folds: int) -> "Units":
+        """The units that are finished now: of the first `folds` folds, and of refits."""
+        numbers = (map(int, folder.name.split("-")[1:]) for folder in self.path.glob("refit-*"))
+        refits = sorted((Fit(None, epochs, seed) for seed, epochs in numbers), key=lambda fit: (fit.seed, fit.epochs))
+        return Units(self, tuple(filter(self.has, range(folds))), tuple(refits))
 
     def open(self) -> None:
         """Make the folder and write run.json, the run's spec."""
@@ -126,27 +136,35 @@ class RunFolder:
             write_json(folder / "metrics.json", metrics)
         log.info("%s done: %s", unit.name, metrics)
 
-    def unit_metrics(self, unit: Path) -> dict[str, float]:
-        """fit_seconds, predict_seconds, size_mb of the model's files; of a fold also its accuracy and log_loss."""
-        metrics: dict[str, float] = read_json(unit / "metrics.json")
-        return metrics
 
-    def unit_seconds(self, unit: Path) -> float:
-        """Seconds that its fit and its predictions took."""
-        metrics = self.unit_metrics(unit)
-        return metrics["fit_seconds"] + metrics["predict_seconds"]
+@dataclass(frozen=True)
+class Units:
+    """Those units of a run that were finished at one moment; what another command fits later is not among them.
 
-    def has_tta(self) -> bool:
-        """Whether its models use TTA, so that there are probabilities without it too."""
-        return bool(self.spec.model.get("tta"))
+    folds: ascending. refits: in order of their seeds.
+    """
+
+    run: RunFolder
+    folds: tuple[int, ...]
+    refits: tuple[Fit, ...]
+
+    @property
+    def paths(self) -> list[Path]:
+        """Their folders, those of folds first."""
+        return [*map(self.run.fold, self.folds), *map(self.run.refit, self.refits)]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that their fits and predictions took, one after the other."""
+        return sum(map(unit_seconds, self.paths))
 
     def result(self, data: Dataset, folds: Sequence[int], file: str = PROBABILITIES) -> Result:
         """Probabilities by the models of these folds. file: PROBABILITIES, or WITHOUT_TTA for those without TTA."""
         units = {}
-        for unit in self.units(data.fold_count):
+        for unit in self.paths:
             with np.load(unit / file) as arrays:
                 units[unit] = dict(arrays)
-        of_folds = {fold: units[self.fold(fold)] for fold in folds}
+        of_folds = {fold: units[self.run.fold(fold)] for fold in folds}
         return Result(
             rows=rows_of(data, folds),
             oof=assemble(data, {fold: unit["valid"] for fold, unit in of_folds.items()}),
@@ -154,23 +172,23 @@ class RunFolder:
             test=np.stack([unit["test"] for unit in units.values()]),
         )
 
-    def finish(self, data: Dataset) -> dict[str, Any]:
-        """Write metrics.json of the folds that are fitted, and return it.
+    def metrics(self, data: Dataset) -> dict[str, Any]:
+        """Metrics of the folds, kept in the run's metrics.json.
 
         folds: number of them. cv_accuracy with its 95 % interval cv_low to cv_high, cv_sd (standard deviation over
         the folds), log_loss, holdout_accuracy (of the mean of the folds' models; for reading, never for choosing),
         fit_seconds and predict_seconds (sums over the folds), size_mb (of one fold's model, 10^6 bytes).
         """
-        path, folds = self.path / "metrics.json", self.done(data.fold_count)
+        path = self.run.path / "metrics.json"
         known = read_json(path)
-        if known is not None and known["folds"] == len(folds):
+        if known is not None and known["folds"] == len(self.folds):  # folds only become more
             return dict(known)
-        result = self.result(data, folds)
-        units = [self.unit_metrics(self.fold(fold)) for fold in folds]
+        result = self.result(data, self.folds)
+        units = [unit_metrics(self.run.fold(fold)) for fold in self.folds]
         labels = np.asarray(data.labels)
         cv = accuracy(result.oof, labels[result.rows])
         metrics = {
-            "folds": len(folds),
+            "folds": len(self.folds),
             "cv_accuracy": cv.value,
             "cv_low": cv.low,
             "cv_high": cv.high,

@@ -12,7 +12,7 @@ import numpy as np
 from digits.common.code_version import code_version
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.common.files import fingerprint, read_json, write_json
+from digits.common.files import fingerprint, read_or_make
 from digits.common.host import processor
 from digits.common.processes import ProcessDiedError, ProcessTimeoutError, Send, run_in_subprocess
 from digits.common.rounds import interval
@@ -57,8 +57,8 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
         "device": device.name,
         "code": code_version("timing"),
     }
-    path = machines / f"timing-{fingerprint(decisive)}.json"
-    if (known := read_json(path)) is None:
+
+    def measure() -> dict[str, float]:
         short = model | {"epochs": _EPOCHS, "min_steps": 0} | NO_EARLY_STOPPING
         tasks = [_Task(data.folder, short, run.normalise, gpu) for gpu in device.workers]
         with (
@@ -66,9 +66,9 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
             ThreadPoolExecutor(len(tasks)) as pool,
         ):
             measured = [*pool.map(_measure_in_subprocess, tasks)]
-        known = {part: mean(timing[part] for timing in measured) for part in measured[0]}
-        write_json(path, known)
-    return Timing(**known)
+        return {part: mean(timing[part] for timing in measured) for part in measured[0]}
+
+    return Timing(**read_or_make(machines / f"timing-{fingerprint(decisive)}.json", measure))
 
 
 def _measure_in_subprocess(task: _Task) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """The folder of a study of `make tune`, with the parameters that it found; read by commands that never search."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,9 @@ class Study:
         """The study's own database, used unless tune.storage names another."""
         return self.folder / "study.db"
 
-    @property
+    @cached_property
     def fragment(self) -> dict[str, Any] | None:
-        """Sections of params.yaml with what was found; {} if the default stays, None before the end.
+        """Sections of params.yaml with what was found; {} if the default stays, None before the end. Read once.
 
         Raises UserError where the file has a name that params files no longer have.
         """
@@ -87,8 +88,15 @@ class Study:
             fragment |= {"train": model} if self.model == "train" else {"baseline": {"models": {self.model: model}}}
         if measured:
             fragment["train"] = fragment.get("train", {}) | {"measured_accuracy": measured}
+        self.__dict__.pop("fragment", None)
         notes = "".join(f"# {line}\n" for line in comment.splitlines())
         write_atomic(self.folder / "best.yaml", _HEADER + notes + yaml.safe_dump(fragment, sort_keys=False))
+
+
+def studies_of(params: Params, data: Dataset, studies: Path) -> list[Study]:
+    """The studies of all models that can be searched, that of the network first."""
+    models = ["train", *(name for name, spec in params.baseline.models.items() if spec.kind == "mlp")]
+    return [study_of(params, data, studies, model) for model in models]
 
 
 def study_of(params: Params, data: Dataset, studies: Path, model: str) -> Study:

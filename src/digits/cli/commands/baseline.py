@@ -25,11 +25,10 @@ def run(context: Context) -> Outcome:
         data, context.paths.runs, chosen, context.params.baseline.workers, context.console, "baseline"
     )
     folders = [RunFolder(context.paths.runs, spec) for spec in specs.values()]
-    finished = [folder for folder in folders if len(folder.done(data.fold_count)) == data.fold_count]
+    finished = [units for folder in folders if len((units := folder.units(data.fold_count)).folds) == data.fold_count]
     labels = np.asarray(data.labels)[data.working_rows]
     entries = [
-        Entry(folder.spec.name, folder.finish(data), folder.result(data, range(data.fold_count)).oof)
-        for folder in finished
+        Entry(units.run.spec.name, units.metrics(data), units.result(data, units.folds).oof) for units in finished
     ]
     ranking = rank_runs(entries, labels)
     if entries:

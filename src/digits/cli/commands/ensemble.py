@@ -51,8 +51,14 @@ def _blend(context: Context, chosen: Members, name: str) -> Blend:
     rows = next(iter(variants.values()))[0].rows
     candidates = methods(len(chosen.runs), params.selection_rounds, params.stacking_c)
     selection = select_method(variants, candidates, labels[rows], folds[rows])
-    public_share = context.params.competition.public_share
-    blend, predictions = make_blend(name, selection, labels[rows], labels[data.holdout_rows], public_share)
+    blend, predictions = make_blend(
+        name,
+        selection,
+        labels[rows],
+        labels[data.holdout_rows],
+        chosen.units,
+        context.params.competition.public_share,
+    )
     picture = draw_uncertain(data, context.params.class_names, selection, predictions)
     save_blend(context.paths.runs, blend, predictions, picture)
     return blend

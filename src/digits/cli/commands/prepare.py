@@ -17,7 +17,7 @@ def run(context: Context) -> Outcome:
         with context.console.bar("read", sum(context.source.sizes()) / 1e6, "MB") as bar:
             arrays, about = prepare(context.source, context.params, lambda count: bar.advance(count / 1e6))
         save_dataset(context.data_folder, arrays, about)
-    accept(context.source, context.params.competition, context.paths)
+    accept(context.source, context.paths)
     _print_contents(context, context.data)
     if missing:
         context.console.say(f"memory   {peak_memory():,.0f} MB at most")

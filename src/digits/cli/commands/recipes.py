@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from digits.cli.context import Context, Outcome
+from digits.cli.context import FASHION, RECIPES, Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
 from digits.common.markdown import table as markdown_table
 from digits.common.matching import select_names
-from digits.data.dataset import Dataset, load_dataset
+from digits.data.dataset import Dataset
 from digits.replication.findings import ranks, sentences
 from digits.replication.fits import complete, units
 from digits.replication.recipe import Recipe, load_recipes
@@ -16,7 +16,6 @@ from digits.replication.table import Row, markdown, rows_of, table
 if TYPE_CHECKING:
     from digits.common.plots import Picture
 
-_DIGITS, _FASHION = "digit-recognizer", "params.fashion-mnist.yaml"
 _MOST_SEEDS = 10  # per recipe in the tables, where earlier commands have fitted so many
 _TITLES = {
     "optimizers": "Optimizers",
@@ -30,18 +29,16 @@ _TITLES = {
 
 def run(context: Context) -> Outcome:
     """Fit the recipes that ONLY names; write reports/recipes.csv, .md and the pictures of all finished recipes."""
-    if context.params.competition.slug != _DIGITS:
-        raise UserError(f"the recipes are for {_DIGITS}; type: make recipes, without PARAMS")
+    if context.params.competition.slug != RECIPES:
+        raise UserError(f"the recipes are for {RECIPES}; type: make recipes, without PARAMS")
     recipes = load_recipes()
     chosen = _with_predecessors(recipes, select_names(context.only, [*recipes], "recipe"))
-    datasets = {"digits": context.data}
-    if fashion := _fashion(context):
-        datasets["fashion"] = fashion
-    elif any(recipe.data == "fashion" for recipe in chosen):
+    datasets = context.recipe_data
+    if "fashion" not in datasets and any(recipe.data == "fashion" for recipe in chosen):
         context.console.warn(
             "Fashion-MNIST is not prepared here, so its recipes are left out; get it from "
             "kaggle.com/datasets/zalando-research/fashionmnist, as train.csv and test.csv in a zip, then type: "
-            f"make data PARAMS={_FASHION} DATA=path/to/fashion-mnist.zip"
+            f"make data PARAMS={FASHION} DATA=path/to/fashion-mnist.zip"
         )
     runs = context.paths.runs / "recipes"
     device = context.device
@@ -71,13 +68,6 @@ def _with_predecessors(recipes: dict[str, Recipe], names: list[str]) -> list[Rec
         while (before := recipes[name].after) is not None:
             wanted.add(name := before)
     return [recipe for recipe in recipes.values() if recipe.id in wanted]
-
-
-def _fashion(context: Context) -> Dataset | None:
-    """The Fashion-MNIST that `make data` prepared last; None where it did not, or with practice images alone."""
-    paths = context.paths.processed.glob("fashion-mnist-*/about.json")
-    newest_first = sorted(paths, key=lambda path: path.stat().st_mtime, reverse=True)
-    return next((data for path in newest_first if not (data := load_dataset(path.parent)).practice), None)
 
 
 def _draw(rows: dict[str, Row], context: Context) -> "dict[str, Picture]":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from time import monotonic
 
 from digits.cli.context import Context, Outcome
-from digits.common.files import write_json
+from digits.common.files import read_json, write_json
 from digits.training.budget import USED_UP, Part, Plan
 from digits.training.executor import execute
 from digits.training.runs import RunFolder
@@ -18,11 +18,12 @@ def run(context: Context) -> Outcome:
     folders = [RunFolder(runs, part.spec) for part in plan.parts]
     worked = not plan.used_up(runs)
     interrupted = worked and not _execute(context, plan, started)
-    if not folders[0].done(data.fold_count):
+    if not folders[0].units(data.fold_count).folds:
         raise KeyboardInterrupt  # later stages have nothing to work with
     if worked and not interrupted:
-        for folder in folders:
-            write_json(folder.path / USED_UP, {"minutes": plan.minutes})
+        for path in (folder.path / USED_UP for folder in folders):
+            known = (read_json(path) or {"minutes": 0})["minutes"]
+            write_json(path, {"minutes": max(plan.minutes, known)})
     lines = [_fitted(context, part, folder) for part, folder in zip(plan.parts, folders, strict=True)]
     return Outcome("; ".join(filter(None, lines)), worked, interrupted=interrupted)
 
@@ -33,7 +34,7 @@ def _execute(context: Context, plan: Plan, started: float) -> bool:
     started: begin of the budget, by the clock of `monotonic`; planning is part of it, for it measures a new machine.
     """
     runs = context.paths.runs
-    ends, deadline = plan.ends(runs), plan.deadline(runs)
+    ends, deadline = plan.ends(runs)
     context.console.say(plan.device.description(plan.parts[0].spec.model))
     context.console.say(_plan_lines(context, plan, ends, monotonic() - started))
     for part, end in zip(plan.parts, ends, strict=True):
@@ -84,14 +85,15 @@ def _fits(fits: Sequence[Fit]) -> str:
 
 def _fitted(context: Context, part: Part, folder: RunFolder) -> str:
     """The finished fits of a network in a line; empty where no fold is finished."""
-    if not folder.done(context.data.fold_count):
+    units = folder.units(context.data.fold_count)
+    if not units.folds:
         return ""
-    metrics = folder.finish(context.data)
+    metrics = units.metrics(context.data)
     folds = f"{metrics['folds']} of {context.data.fold_count} folds"
     cv = f"{metrics['cv_accuracy']:.4f} ({metrics['cv_low']:.4f} to {metrics['cv_high']:.4f})"
     return (
         f"{part.name}, {part.spec.model['layers']}: {folds}, CV accuracy {cv}, "
-        f"{_count(len(folder.refits()), 'refit')}; {folder.path.relative_to(context.paths.root)}"
+        f"{_count(len(units.refits), 'refit')}; {folder.path.relative_to(context.paths.root)}"
     )
 
 

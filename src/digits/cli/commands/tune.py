@@ -15,6 +15,7 @@ def run(context: Context) -> Outcome:
     done = read_json(study.folder / "done.json")
     worked = not done or done["minutes"] < limits["minutes"] or done["trials"] != limits["trials"]
     if worked:
+        write_json(study.folder / "study.json", {"data": context.data.hash})
         with log_to(study.folder / "log.txt"):
             tune(study, params, context.data, lambda: context.device, context.console, paths.reports / "tune")
         write_json(study.folder / "done.json", limits)

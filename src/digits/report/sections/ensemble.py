@@ -1,4 +1,4 @@
-"""What the newest blend consists of: its members, and the methods of combining them that were compared."""
+"""What the blend consists of: its members, and the methods of combining them that were compared."""
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator, PercentFormatter

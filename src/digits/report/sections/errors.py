@@ -1,4 +1,4 @@
-"""Which images the newest blend predicts wrongly out of fold, and how well its confidence fits."""
+"""Which images the blend predicts wrongly out of fold, and how well its confidence fits."""
 
 import numpy as np
 from matplotlib.ticker import PercentFormatter
@@ -17,10 +17,10 @@ _PAIRS = 10  # of classes, in words
 def section(content: Content) -> Section:
     """The confusion matrix, errors by class, the most confident errors, the reliability diagram."""
     result = Section("errors", "Where is it wrong?")
-    if content.blend is None or content.predictions is None or content.blend_rows is None or content.data is None:
+    if content.predictions is None or content.data is None:
         result.missing = "There is no blend of the runs as they are now; type make ensemble."
         return result
-    names, rows = content.names, content.blend_rows
+    names, rows = content.names, content.predictions.rows
     labels, oof = np.asarray(content.data.labels, np.int64)[rows], content.predictions.oof
     predicted = oof.argmax(axis=1)
     wrong = int((predicted != labels).sum())

@@ -24,8 +24,8 @@ def section(content: Content) -> Section:
         )
     if blend:
         result.sentences.append(
-            f"The newest blend has a CV accuracy of {blend.cv} and an expected score of {blend.expected}, both with "
-            "their 95 % intervals."
+            f"The blend of most fits has a CV accuracy of {blend.cv} and an expected score of {blend.expected}, both "
+            "with their 95 % intervals."
         )
     if top := best_scored(lines):
         result.sentences.append(f"The best public score is {top['public_score']}, of {top['file']}.")

@@ -1,0 +1,126 @@
+"""What lies in runs/, and which command uses it with the params and data as they are; nothing is fitted for it."""
+
+import os
+from collections.abc import Callable, Iterator, Set
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from digits.common.files import read_json
+from digits.config import Params, Paths
+from digits.data.dataset import Dataset
+from digits.data.sources import MARK
+from digits.ensemble.blend import load_blend
+from digits.ensemble.members import blend_name
+from digits.replication.fits import units
+from digits.replication.recipe import load_recipes
+from digits.training.budget import network_runs
+from digits.training.candidates import baseline_runs, networks
+from digits.training.device import Device
+from digits.training.tuned import studies_of, study_of
+
+_MOST_SEEDS = 100  # of a recipe, the most that SEEDS can ask for
+COLUMNS = ["name", "content", "MB", "age", "used by"]
+UserOf = Callable[[str], str | None]  # the command that uses what has a name in runs/; "": none; None: not known
+
+
+@dataclass(frozen=True)
+class Item:
+    """What is named, used and removed together. name: relative to runs/; the fits of recipes share one.
+
+    size: bytes. changed: seconds since 1970, for people. user: as of `UserOf`.
+    """
+
+    name: str
+    paths: tuple[Path, ...]
+    content: str
+    size: int
+    changed: float
+    user: str | None
+
+    def cells(self, now: float) -> list[str]:
+        """Name, content, MB, age, and the command that uses it."""
+        minutes = (now - self.changed) / 60
+        unit, length = next((each for each in (("d", 1440), ("h", 60)) if minutes >= 2 * each[1]), ("min", 1))
+        user = {None: "not known", "": "nothing"}.get(self.user, self.user)
+        return [self.name, self.content, f"{self.size / 1e6:,.1f}", f"{minutes / length:.0f} {unit}", str(user)]
+
+
+def user_of(params: Params, data: Dataset, device: Device, recipe_data: dict[str, Dataset], paths: Paths) -> UserOf:
+    """Tells which command uses what; recipe_data: as of `replication.fits.units`.
+
+    Whether runs on other images are used is known of those alone that are in data/processed for this competition, and
+    of none from practice images.
+    """
+    candidates, extra = networks(params, study_of(params, data, paths.studies, "train"))
+    recipes = units(load_recipes().values(), recipe_data, paths.runs / "recipes", _MOST_SEEDS, device)
+    users = {
+        "machines": "make train, tune, recipes",
+        **{run.folder_name: "make train" for run in network_runs(candidates | extra, params, data, device).values()},
+        **{run.folder_name: "make baseline" for run in baseline_runs(params, data, paths.studies)},
+        **{f"tune/{study.name}": "make tune" for study in studies_of(params, data, paths.studies)},
+        **{f"recipes/{unit.folder.name}": "make recipes" for chain in recipes for unit in chain},
+    }
+    prepared = [] if data.practice else [read_json(path) for path in paths.processed.glob("*/about.json")]
+    known = {data.hash, *(about["hash"] for about in prepared if about.get("slug") == params.competition.slug)}
+
+    def user(name: str) -> str | None:
+        if name.startswith("blend-"):
+            return "make ensemble" if _is_current(name, params, users.keys(), paths.runs) else ""
+        if name in users:
+            return users[name]
+        if name.startswith("recipes/"):
+            return "" if len(recipe_data) == 2 else None
+        record = read_json(paths.runs / name / ("study.json" if name.startswith("tune/") else "run.json")) or {}
+        return "" if record.get("data") in known else None
+
+    return user
+
+
+def _is_current(name: str, params: Params, used: Set[str], runs: Path) -> bool:
+    """Whether a blend is what `make ensemble` would make of runs that are used, with the fits that they have now."""
+    with suppress(TypeError):  # of another version of this package
+        if (blend := load_blend(runs, name)) and blend_name(params, blend.units) == name:
+            return all(
+                member in used and {*units} == {unit.name for unit in _units(runs / member)}
+                for member, units in blend.units.items()
+            )
+    return False
+
+
+def inventory(paths: Paths, user: UserOf) -> list[Item]:
+    """Everything in runs/, and what ended commands have left unfinished there and in data/."""
+    found: dict[tuple[str, str | None], list[Path]] = {}
+    for path in sorted(paths.runs.glob("[!.]*")):
+        for part in sorted(path.glob("[!.]*")) if path.name in ("recipes", "tune") else [path]:
+            name = os.path.relpath(part, paths.runs)
+            found.setdefault(("recipes" if path.name == "recipes" else name, user(name)), []).append(part)
+    for path in sorted(_unfinished(paths)):
+        found[os.path.relpath(path, paths.runs), ""] = [path]
+    return [_item(name, parts, command) for (name, command), parts in found.items()]
+
+
+def _unfinished(paths: Paths) -> Iterator[Path]:
+    """What has a temporary name, and copies of files that have not passed their checks."""
+    yield from (path for path in paths.runs.rglob(".*") if path.name != ".lock")
+    yield from (path for folder in (paths.copies, paths.processed, paths.practice) for path in folder.glob(".*"))
+    yield from (path for path in paths.copies.glob("[!.]*/") if not (path / MARK).exists())
+
+
+def _units(folder: Path) -> list[Path]:
+    return [*folder.glob("fold-*"), *folder.glob("refit-*")]
+
+
+def _item(name: str, paths: list[Path], user: str | None) -> Item:
+    content = {"machines": "measurements", "recipes": f"{len(paths)} fits"}.get(name, "")
+    if not content and (name.startswith(("blend-", "tune/"))):
+        content = "blend" if name.startswith("blend-") else "search"
+    files = [path for path in paths if path.is_file()]
+    files += [Path(folder) / file for path in paths for folder, _, names in os.walk(path) for file in names]
+    stats = []
+    for file in files:
+        with suppress(FileNotFoundError):  # another command is at work
+            stats.append(file.lstat())
+    changed = max((stat.st_mtime for stat in stats), default=0.0)
+    size = sum(stat.st_size for stat in stats)
+    return Item(name, tuple(paths), content or f"{len(_units(paths[0]))} fits", size, changed, user)
