@@ -1,5 +1,6 @@
 """How long a network takes is measured once, where the fits will be."""
 
+import threading
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -43,7 +44,7 @@ def test_a_timing_is_measured_where_the_fits_will_be(
     """Each on a GPU of its own; with what needs images to look at, too; and anew where the GPUs are others."""
     asked: list[str | None] = []
 
-    def measured(task: timing._Task) -> tuple[dict[str, float], float]:
+    def measured(task: timing._Task, _: threading.Event) -> tuple[dict[str, float], float]:
         asked.append(task.gpu)
         return {"start": 1.0, "per_image": 0.1, "per_prediction": 0.1}, inf
 
@@ -93,7 +94,7 @@ def test_a_timing_that_other_programs_slowed_down_says_so(
     """A GPU is waited for, so there the processor's time says nothing."""
     started = perf_counter()
 
-    def measured(task: timing._Task) -> timing._Measured:
+    def measured(task: timing._Task, _: threading.Event) -> timing._Measured:
         told: list[timing._Measured] = []
         timing._measure(replace(task, gpu=gpu), told.append)
         return told[0]

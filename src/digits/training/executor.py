@@ -73,7 +73,7 @@ class _Workers:
                 self.progress(f"{title}, {note}")
 
             try:
-                run_in_subprocess(_fit_in_subprocess, task, report, timeout, modules, stop=self.stopped)
+                run_in_subprocess(_fit_in_subprocess, task, report, timeout, modules, stop=self.stopped.is_set)
             except ProcessTimeoutError:
                 self.warn(f"{title}: stopped, it would have ended too late; other programs slow this machine down")
                 return

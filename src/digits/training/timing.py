@@ -1,6 +1,6 @@
 """How fast a network is fitted on this device, in parallel with as many others as there will be: measured once."""
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from dataclasses import asdict, dataclass
 from math import inf
 from pathlib import Path
@@ -15,7 +15,7 @@ from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import fingerprint, read_json, write_json
 from digits.common.host import processor
-from digits.common.processes import ProcessDiedError, Send, run_in_subprocess
+from digits.common.processes import ProcessDiedError, Send, run_in_subprocess, run_in_threads
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import NO_EARLY_STOPPING, TaskSpec, build
 from digits.training.crossval import preload
@@ -59,11 +59,9 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
     if (known := read_json(path)) is None:
         short = model | {"epochs": _EPOCHS, "min_steps": 0} | NO_EARLY_STOPPING
         tasks = [_Task(data.folder, short, run.normalise, gpu) for gpu in device.workers]
-        with (
-            console.waiting(f"a timing of {model['layers']}: some seconds, once"),
-            ThreadPoolExecutor(len(tasks)) as pool,
-        ):
-            measured = [*pool.map(_measure_in_subprocess, tasks)]
+        measured: list[_Measured] = []
+        with console.waiting(f"a timing of {model['layers']}: some seconds, once"):
+            run_in_threads(_measure_in_subprocess, tasks, len(tasks), lambda _, found: measured.append(found))
         known = {part: mean(timing[part] for timing, _ in measured) for part in measured[0][0]}
         write_json(path, known)
         if min(processors for _, processors in measured) < _BUSY:
@@ -77,10 +75,10 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
 _Measured = tuple[dict[str, float], float]  # a Timing's fields, and how many processors the fit used; inf: a GPU
 
 
-def _measure_in_subprocess(task: _Task) -> _Measured:
+def _measure_in_subprocess(task: _Task, stop: threading.Event) -> _Measured:
     measured: list[_Measured] = []
     try:
-        run_in_subprocess(_measure, task, measured.append, inf, preload(task.model["kind"]))
+        run_in_subprocess(_measure, task, measured.append, inf, preload(task.model["kind"]), stop=stop.is_set)
     except ProcessDiedError as error:
         raise UserError(f"train: {task.model['layers']} cannot be fitted here: {error}") from None
     return measured[0]
