@@ -7,6 +7,7 @@ from math import ceil, floor
 
 # Epochs of a refit as a share of those of a fold's fit: within these bounds refits use the time up.
 _SHORTEST, _LONGEST = 0.6, 1.6
+_KEPT = 1 / 3  # of its epochs; a fit that has made so many is worth waiting for
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,15 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit. fold: the fold that it is validated on; None: a refit, which trains on every labelled image."""
+    """One fit. fold: the fold that it is validated on; None: a refit, which trains on every labelled image.
+
+    planned: epochs that a refit was to have, where it has been shortened to end in time.
+    """
 
     fold: int | None
     epochs: int
     seed: int
+    planned: int | None = None
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,25 @@ def fit_seconds(fit: Fit, timing: Timing, sizes: Sizes) -> float:
     """Expected duration of a fit and its predictions, in seconds."""
     images = sizes.refit if fit.fold is None else sizes.fold
     return timing.start + timing.per_image * images * fit.epochs + timing.per_prediction * sizes.predicted
+
+
+def is_kept(fit: Fit, done: int) -> bool:
+    """Whether a fit with `done` epochs goes on though it is late: a refit to a near end, a fold to the planned one."""
+    return done >= _KEPT * fit.epochs
+
+
+def epochs_in_time(fit: Fit, done: int, affordable: float) -> int:
+    """Epochs that a refit with `done` of them shall have in all: at most the planned ones, and at least one more.
+
+    affordable: number of further epochs that there is time for at its present speed. Where the refit would have less
+    than the share that is kept, it has that: it is stopped if it does not get so far in time.
+    """
+    return min(fit.epochs, max(done + floor(affordable), done + 1, ceil(_KEPT * fit.epochs)))
+
+
+def epochs_to_predict(timing: Timing, sizes: Sizes) -> float:
+    """Time that the predictions of a refit take, in epochs of it, which a busy machine slows down as much."""
+    return timing.per_prediction * sizes.predicted / (timing.per_image * sizes.refit)
 
 
 def next_fit(goal: Goal, started: Sequence[Fit], timing: Timing, sizes: Sizes, left: float) -> Fit | None:
