@@ -28,8 +28,8 @@ from digits.training.timing import measured_timing
 from kaggle_server import KaggleServer, key_in, running
 from toys import QUICK, ROOT, TOY, Digits, Shown, digits_arguments, prepare_toy, write_toy_files
 
-# All subprocesses of the tests are forked from one server that has loaded TensorFlow, whichever test is the first to
-# need one, and whatever that one preloads. Otherwise each fit of a network would load it, which takes seconds.
+# All fits of the tests are forked from one server that has loaded TensorFlow, whichever test is the first to need one,
+# and whatever that one preloads. Otherwise each fit of a network would load it, which takes seconds.
 forkserver = multiprocessing.get_context("forkserver")
 forkserver.set_forkserver_preload([*preload("cnn")])
 forkserver.set_forkserver_preload = lambda module_names: None  # type: ignore[method-assign]
@@ -165,7 +165,6 @@ def limit(server: KaggleServer) -> float:
         CompetitionApi("toy", QUICK, Console(plain=True)).submissions()
         return time.monotonic() - started
 
-    if (seconds := first_response()) > 3:  # it may have started the server that processes are forked from
-        seconds = min(seconds, first_response())
+    seconds = first_response()
     server.requests.clear()
     return max(3.0, 3 * seconds)

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from digits.models import TaskSpec, build
+from digits.models import OnEpoch, TaskSpec, build
 from digits.models.cnn import CnnClassifier
 from digits.models.cnn.network import LayerSettings
 from toys import toy_images
@@ -16,9 +16,11 @@ SGD = {"name": "sgd", "momentum": 0.9, "nesterov": True}
 IMAGES, LABELS = toy_images(240, np.random.default_rng(0))
 
 
-def build_toy(spec: dict[str, Any], seed: int = 0, task: TaskSpec = TASK, **changes: Any) -> CnnClassifier:
+def build_toy(
+    spec: dict[str, Any], seed: int = 0, task: TaskSpec = TASK, on_epoch: OnEpoch | None = None, **changes: Any
+) -> CnnClassifier:
     """An unfitted network; `changes` replace parameters of the spec."""
-    model = build(spec | changes, task, seed)
+    model = build(spec | changes, task, seed, on_epoch)
     assert isinstance(model, CnnClassifier)
     return model
 

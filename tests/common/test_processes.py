@@ -1,5 +1,6 @@
 """A task in a subprocess: replies come back, and whatever ends it is reported and ends nothing else."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,12 +14,20 @@ from typing import Any
 import pytest
 
 from digits.common.errors import UserError
-from digits.common.processes import ProcessDiedError, ProcessStoppedError, ProcessTimeoutError, Send, run_in_subprocess
+from digits.common.processes import (
+    ProcessDiedError,
+    ProcessStoppedError,
+    ProcessTimeoutError,
+    Send,
+    run_in_subprocess,
+    run_in_threads,
+)
 
 pytestmark = pytest.mark.slow
 
 LONG = 600.0  # seconds: no machine is so slow
 FOR_EVER = 3600.0  # seconds of sleep, which no test waits for
+FORKED = ["digits.common.processes"]  # to be preloaded, so that a process starts soon
 
 
 def sums(numbers: list[int], send: Send) -> None:
@@ -75,9 +84,9 @@ def test_whatever_ends_it_is_reported(task: Any, argument: Any, message: str) ->
 
 def test_the_first_message_may_have_a_limit_of_its_own() -> None:
     with pytest.raises(ProcessTimeoutError, match="took longer than 1 s"):
-        run_in_subprocess(hangs, FOR_EVER, lambda _: None, LONG, first_message_timeout=1)
+        run_in_subprocess(hangs, FOR_EVER, lambda _: None, LONG, FORKED, first_message_timeout=1)
     started = time.monotonic()
-    run_in_subprocess(sums, [1], lambda _: 0, LONG)
+    run_in_subprocess(sums, [1], lambda _: 0, LONG, FORKED)
     limit = max(1.0, 5 * (time.monotonic() - started))  # for the first message, on this machine
     received: list[Any] = []
 
@@ -86,7 +95,7 @@ def test_the_first_message_may_have_a_limit_of_its_own() -> None:
         time.sleep(limit + 0.5 if len(received) == 1 else 0.0)  # longer than the first may take, but after it
         return 0
 
-    run_in_subprocess(sums, [1, 2], slow, LONG, first_message_timeout=limit)
+    run_in_subprocess(sums, [1, 2], slow, LONG, FORKED, first_message_timeout=limit)
     assert len(received) == 2
 
 
@@ -94,15 +103,91 @@ def test_it_can_be_stopped_while_it_sends_nothing() -> None:
     stop = threading.Event()
     threading.Timer(0.5, stop.set).start()
     with pytest.raises(ProcessStoppedError, match="was stopped"):
-        run_in_subprocess(hangs, FOR_EVER, print, inf, stop=stop)
+        run_in_subprocess(hangs, FOR_EVER, print, inf, stop=stop.is_set)
 
 
-def test_what_fails_here_ends_the_task_there() -> None:
-    def fail(_: Any) -> Any:
-        raise KeyError("here")
+@pytest.mark.parametrize("error", [KeyError, ConnectionResetError, BrokenPipeError, EOFError])
+def test_what_fails_here_ends_the_task_there_and_is_not_taken_for_its_death(error: type[Exception]) -> None:
+    task: list[int] = []
 
-    with pytest.raises(KeyError):
+    def fail(message: Any) -> Any:
+        task.append(message[0])
+        raise error("here")
+
+    with pytest.raises(error, match="here"):
         run_in_subprocess(sums, [1, 2], fail, LONG)
+    assert not _lives(task[0])
+
+
+def test_what_dies_before_its_reply_is_reported() -> None:
+    def end_it(message: Any) -> int:
+        os.kill(message[0], signal.SIGKILL)
+        while multiprocessing.active_children():
+            time.sleep(0.01)
+        return 0
+
+    with pytest.raises(ProcessDiedError, match="was killed"):
+        run_in_subprocess(sums, [1, 2], end_it, LONG)
+
+
+PRELOADED = """
+import sys
+from digits.common.processes import run_in_subprocess
+
+def loaded(name, send):
+    send(name in sys.modules)
+
+if __name__ == "__main__":
+    for modules in sys.argv[1:]:
+        run_in_subprocess(loaded, "marker", print, 3600, modules.split())
+"""
+
+
+@pytest.mark.parametrize("calls", [("", "marker"), ("marker", "", "marker"), ("other marker", "", "other marker")])
+def test_modules_are_preloaded_whatever_was_called_before(calls: tuple[str, ...], tmp_path: Path) -> None:
+    """In a new process, which has started no server yet."""
+    for name in ("marker", "other"):
+        (tmp_path / f"{name}.py").touch()
+    (tmp_path / "script.py").write_text(PRELOADED)
+    command = [sys.executable, str(tmp_path / "script.py"), *calls]
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": path}
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == [str("marker" in call) for call in calls]
+
+
+def test_the_first_failure_in_a_thread_ends_what_the_others_wait_for() -> None:
+    """And comes out itself; what had not begun does not begin."""
+    begun: list[str] = []
+
+    def work(name: str, stop: threading.Event) -> None:
+        begun.append(name)
+        if name == "fails":
+            raise OSError("too many open files")
+        run_in_subprocess(hangs, FOR_EVER, print, inf, stop=stop.is_set)
+
+    with pytest.raises(OSError, match="too many open files"):
+        run_in_threads(work, ["hangs", "fails", "waits", "waits too"], 2)
+    assert {"hangs", "fails"} <= {*begun} < {"hangs", "fails", "waits", "waits too"}
+
+
+def test_a_failure_of_who_takes_the_results_ends_the_threads_too() -> None:
+    def work(seconds: float, stop: threading.Event) -> float:
+        if seconds:
+            run_in_subprocess(hangs, seconds, print, inf, stop=stop.is_set)
+        return seconds
+
+    def take(_: float, result: float) -> None:
+        raise BrokenPipeError(f"nobody reads {result}")
+
+    with pytest.raises(BrokenPipeError, match=r"nobody reads 0\.0"):
+        run_in_threads(work, [0.0, FOR_EVER], 2, take)
+
+
+def test_results_of_threads_are_taken_with_what_they_are_of() -> None:
+    taken: dict[int, int] = {}
+    run_in_threads(lambda number, _: number**2, range(5), 2, taken.__setitem__)
+    assert taken == {number: number**2 for number in range(5)}
 
 
 ORPHAN = """

@@ -245,3 +245,16 @@ def test_a_page_in_place_of_the_archive_is_refused(server: KaggleServer, tmp_pat
     server.faults["DownloadDataFiles"] = [PAGE] * 3
     with pytest.raises(KaggleError, match="a page in place of the archive"):
         api().download(tmp_path)
+
+
+def test_what_fails_beside_the_process_is_no_silence_of_kaggle(
+    server: KaggleServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread waits for the process; what it raises comes out at once, and not as a timeout."""
+
+    def fails(*_: object, **__: object) -> None:
+        raise OSError("too many open files")
+
+    monkeypatch.setattr("digits.kaggle.api.run_in_subprocess", fails)
+    with pytest.raises(OSError, match="too many open files"):
+        CompetitionApi("toy", quick(timeout=3600), Console(plain=True)).submissions()

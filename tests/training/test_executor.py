@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from digits.common.console import Console
 from digits.common.errors import UserError
+from digits.common.processes import run_in_subprocess
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.training.budget import Part
@@ -68,6 +70,64 @@ def test_what_would_end_too_late_is_given_up_but_for_the_first_fold(
     assert found == Executed(1, interrupted=False)
     assert (list(folder.units(3).folds), list(folder.units(3).refits)) == ([0], [])
     assert "refit, seed 1: stopped, it would have ended too late" in capsys.readouterr().out
+
+
+def test_a_refit_is_shortened_where_it_would_end_too_late(
+    toy_data: Dataset, spec: RunSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its predictions are said to take as long as 10^9 of its epochs, so it has the third that it has in any case."""
+    folder = RunFolder(tmp_path, spec)
+    slow_to_predict = Timing(start=0.0, per_image=1e-9, per_prediction=1.0)
+    goal = Goal(folds=0, epochs=30, seed=0, refits=1)
+    assert spent(toy_data, folder, goal, places=[None], timing=slow_to_predict).fits == 1
+    assert [(fit.epochs, fit.planned) for fit in folder.units(0).refits] == [(16, 48)]
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "refit, seed 1: 16 of 48 epochs, to end in time; other programs slow this machine down" in shown
+
+
+@pytest.mark.parametrize(
+    ("goal", "stopped"),
+    [
+        (Goal(folds=1, epochs=14, seed=0, refits=0), 0),
+        (Goal(folds=1, epochs=14, seed=0, refits=0, required=False), 5),
+        (Goal(folds=0, epochs=14, seed=0, refits=1), 5),
+    ],
+)
+def test_what_has_not_made_a_third_of_its_way_is_stopped_at_the_deadline(
+    goal: Goal, stopped: int, toy_data: Dataset, spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock of the test's own; but for a first fold without which there would be no result."""
+    now, asked = 0.0, list[bool]()
+
+    def run(_: Any, argument: Any, on_message: Any, timeout: float, modules: Any, stop: Any) -> None:
+        nonlocal now
+        assert not stop()
+        now = 700.1
+        for epoch in range(1, 15):
+            asked.append(stop())
+            on_message((epoch, "a note"))
+
+    monkeypatch.setattr("digits.training.executor.monotonic", lambda: now)
+    monkeypatch.setattr("digits.training.executor.run_in_subprocess", run)
+    spent(toy_data, RunFolder(tmp_path, spec), goal, left=3.6, latest=700, places=[None])
+    assert asked == [True] * stopped + [False] * (14 - stopped)
+
+
+def test_what_fails_unexpectedly_beside_another_fit_ends_it_and_comes_out(
+    toy_data: Dataset, spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other fit would take hours."""
+    started = threading.Barrier(2)
+
+    def fails(task: Any, argument: Any, *more: Any, **stop: Any) -> None:
+        started.wait()
+        if argument.fit.fold == 1:
+            raise OSError("too many open files")
+        run_in_subprocess(task, argument, *more, **stop)
+
+    monkeypatch.setattr("digits.training.executor.run_in_subprocess", fails)
+    with pytest.raises(OSError, match="too many open files"):
+        spent(toy_data, RunFolder(tmp_path, spec), Goal(folds=2, epochs=10**6, seed=0, refits=0), left=1e9, latest=1e9)
 
 
 def test_a_gpu_is_named_to_the_fit_that_has_it(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:

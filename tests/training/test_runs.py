@@ -16,7 +16,7 @@ from digits.common.console import Console
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy, log_loss
-from digits.training.fitting import Work, fit_fold_unit, fit_in_parallel, fit_refit_unit
+from digits.training.fitting import Work, end_in_time, fit_fold_unit, fit_in_parallel, fit_refit_unit, log_epochs
 from digits.training.runs import PROBABILITIES, WITHOUT_TTA, RunFolder, RunSpec, run_spec, unit_metrics
 from digits.training.schedule import Fit
 
@@ -145,6 +145,39 @@ def test_a_fit_on_all_images_neither_stops_early_nor_needs_what_it_cannot_look_a
     rates = [json.loads(line)["learning_rate"] for line in (folder.refit(fit) / "history.jsonl").open()]
     assert len(rates) == 4, "as planned, and as the folder says: the plan has seen to min_steps"
     assert rates[-1] < rates[0], "it goes by the loss in training"
+
+
+def test_a_refit_on_a_machine_that_becomes_slow_ends_in_time(
+    toy_data: Dataset, toy_params: Params, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By a clock of the test's own: epochs take 10 s, and 30 s from the fifth on; predictions take half an epoch."""
+    model = toy_params.train.spec.model_dump(mode="json") | {"schedule": {"kind": "one-cycle", "warmup": 0.25}}
+    spec, fit = run_spec("cnn", model, "/255", 0, toy_data), Fit(None, 14, 43)
+    ends = iter([20, 30, 40, 50, *range(80, 1000, 30)])  # of epochs; the first one includes the tracing
+    told: list[tuple[int, str]] = []
+    on_epoch = log_epochs(lambda *message: told.append(message))
+    with caplog.at_level("INFO", "digits"):
+        fit_refit_unit(toy_data, tmp_path, spec, fit, end_in_time(fit, 160, 0.5, on_epoch, lambda: next(ends)))
+    folder = RunFolder(tmp_path, spec)
+    [made] = folder.units(3).refits
+    assert made == Fit(None, 7, 43, planned=14)
+    assert folder.refit(made).name == "refit-43-7-of-14"
+    assert folder.units(3).paths == [folder.refit(made)]
+    assert next(ends) == 170, "the seventh ended at 140, so that the predictions end at 155"
+    metrics = unit_metrics(folder.refit(made))
+    assert (metrics["epochs"], metrics["planned_epochs"]) == (7, 14)
+    rates = [json.loads(line)["learning_rate"] for line in (folder.refit(made) / "history.jsonl").open()]
+    assert len(rates) == 7
+    assert rates[-1] < 1e-6 * max(rates)
+    assert [epoch for epoch, _ in told] == [*range(1, 8)]
+    assert told[4][1].startswith("epoch 5 of 14, ")
+    assert told[5][1].startswith("epoch 6 of 7, ")
+    log = (folder.path / "log.txt").read_text()
+    assert "7 of 14 epochs, to end in time; the last one took 30.0 s" in log
+    whole = Fit(None, 2, 44)
+    fit_refit_unit(toy_data, tmp_path, spec, whole)
+    assert folder.units(3).refits == (made, whole)
+    assert folder.refit(whole).name == "refit-44-2"
 
 
 def test_a_fit_on_all_images_predicts_the_test_images_alone(

@@ -8,7 +8,19 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from digits.training.allocation import Budget, Option, allocate, best_option
-from digits.training.schedule import Fit, Goal, Sizes, Timing, drift, fit_seconds, next_fit, simulate
+from digits.training.schedule import (
+    Fit,
+    Goal,
+    Sizes,
+    Timing,
+    drift,
+    epochs_in_time,
+    epochs_to_predict,
+    fit_seconds,
+    is_kept,
+    next_fit,
+    simulate,
+)
 
 SIZES = Sizes(fold=30_240, refit=42_000, predicted=40_000)
 TIMING = Timing(start=6, per_image=1 / 3000, per_prediction=1 / 20_000)
@@ -57,6 +69,104 @@ class Machine:
                 free.append(at + took)
                 ends.append(at + took)
         return begun, max(ends)
+
+
+@dataclass
+class Disturbed:
+    """A simulated machine that other programs slow down by `factor` between two moments, in seconds from now."""
+
+    factor: float
+    since: float
+    until: float
+    deadline: float
+
+    def after(self, at: float, seconds: float) -> float:
+        """When work of so many seconds, on a quiet machine, is done that begins at `at`."""
+        for end, factor in ((self.since, 1.0), (self.until, self.factor)):
+            part = max(0.0, min(seconds, (end - at) / factor))
+            at, seconds = at + part * factor, seconds - part
+        return at + seconds
+
+    def fit(self, fit: Fit, timing: Timing, at: float) -> tuple[float, int, bool]:
+        """When a fit ends that begins at `at`, with how many epochs, and whether it has a result."""
+        epoch = timing.per_image * (SIZES.refit if fit.fold is None else SIZES.fold)
+        now, done, epochs = self.after(at, timing.start), 0, fit.epochs
+        while done < epochs:
+            if (end := self.after(now, epoch)) > self.deadline and not is_kept(fit, done):
+                return max(now, self.deadline), done, False
+            took, now, done = end - now, end, done + 1
+            if fit.fold is None and 1 < done < epochs:
+                affordable = (self.deadline - now) / took - epochs_to_predict(timing, SIZES)
+                epochs = epochs_in_time(fit, done, affordable)
+        return self.after(now, timing.per_prediction * SIZES.predicted), done, True
+
+
+def late_at_most(factor: float) -> float:
+    """Seconds: two epochs of a slowed refit and its predictions. They are what is left when it is last paced."""
+    return factor * TIMING.per_image * SIZES.refit * (2 + epochs_to_predict(TIMING, SIZES))
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    epochs=st.integers(5, 40),
+    factor=st.sampled_from([1.0, 1.5, 2.0, 3.0]),
+    since=st.floats(0, 1),
+    lasting=st.floats(0, 2),
+    spare=st.floats(0.001, 0.1),
+)
+def test_a_refit_that_is_slowed_down_ends_in_time_with_a_result(
+    epochs: int, factor: float, since: float, lasting: float, spare: float
+) -> None:
+    """Whenever it is slowed down, and for how long: `since`, `lasting` and `spare` are shares of its duration."""
+    fit = Fit(None, epochs, 1)
+    seconds = fit_seconds(fit, TIMING, SIZES)
+    machine = Disturbed(factor, since * seconds, (since + lasting) * seconds, (1 + spare) * seconds)
+    end, done, has_result = machine.fit(fit, TIMING, 0.0)
+    assert has_result == is_kept(fit, done)
+    assert has_result or factor == 3, "twice as slow, it makes more than a third of its way"
+    assert end <= machine.deadline + late_at_most(factor)
+    assert done == epochs or factor > 1
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    factor=st.sampled_from([1.5, 2.0, 3.0]), since=st.floats(0, 1), minutes=st.floats(2, 30), workers=st.integers(1, 4)
+)
+def test_a_budget_is_kept_though_the_machine_is_slowed_down(
+    factor: float, since: float, minutes: float, workers: int
+) -> None:
+    """Fits that have made a third of their way by the deadline have a result.
+
+    A fold keeps its planned epochs, so it ends within three times the seconds that it has had by then.
+    """
+    left = 60 * minutes
+    _, goal = chosen(ALL, left, workers)
+    machine = Disturbed(factor, since * left, 1e9, left * 1.02 / 0.94)
+    free, begun, seen = [0.0] * workers, list[Fit](), TIMING
+    while free:
+        at = min(free)
+        free.remove(at)
+        if fit := next_fit(goal, begun, seen, SIZES, left - at):
+            begun.append(fit)
+            end, done, has_result = machine.fit(fit, TIMING, at)
+            assert has_result == is_kept(fit, done)
+            if fit.fold is None:
+                assert end <= machine.deadline + late_at_most(factor)
+            else:
+                assert end <= at + 3 * max(machine.deadline - at, fit_seconds(fit, TIMING, SIZES))
+            if has_result:
+                seen = TIMING.slower((end - at) / fit_seconds(replace(fit, epochs=done), TIMING, SIZES))
+                free.append(end)
+
+
+def test_a_refit_has_the_epochs_that_it_has_time_for() -> None:
+    fit = Fit(None, 14, 43)
+    assert [epochs_in_time(fit, 5, affordable) for affordable in (100, 9, 8.9, 3.2)] == [14, 14, 13, 8]
+    assert epochs_in_time(fit, 5, -3.0) == 6, "one more, in which the learning rate falls to its end"
+    assert epochs_in_time(fit, 2, -3.0) == 5, "a third of its way is the least that it is worth waiting for"
+    assert epochs_in_time(fit, 13, -3.0) == 14
+    assert [is_kept(fit, done) for done in (0, 4, 5, 14)] == [False, False, True, True]
+    assert epochs_to_predict(TIMING, SIZES) == pytest.approx((40_000 / 20_000) / (42_000 / 3000))
 
 
 @settings(deadline=None, max_examples=200)

@@ -1,5 +1,6 @@
 """How long a network takes is measured once, where the fits will be."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def test_a_timing_is_measured_where_the_fits_will_be(
     """Each on a GPU of its own; with what needs images to look at, too; and anew where the GPUs are others."""
     asked: list[str | None] = []
 
-    def measured(task: timing._Task) -> dict[str, float]:
+    def measured(task: timing._Task, _: threading.Event) -> dict[str, float]:
         asked.append(task.gpu)
         return {"start": 1.0, "per_image": 0.1, "per_prediction": 0.1}
 

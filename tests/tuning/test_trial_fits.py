@@ -79,3 +79,23 @@ def test_an_interruption_ends_a_fit_that_would_take_hours(toy_params: Params, to
 
     with pytest.raises(ProcessStoppedError):
         endless.evaluate({}, 3, 1, go_on)
+
+
+@pytest.mark.parametrize("error", [OSError, ValueError, ConnectionResetError])
+def test_what_fails_unexpectedly_ends_the_fits_beside_it(
+    toy_params: Params, toy_data: Dataset, error: type[Exception]
+) -> None:
+    """As where the database is away. What just ends a fit does not."""
+    stop = threading.Event()
+    both = evaluator(toy_params, toy_data, rungs=(1,), timeout=1e6, stop=stop)
+
+    def report(result: dict[str, Any]) -> bool:
+        raise error("the database is away")
+
+    with pytest.raises(error, match="the database is away"):
+        both.evaluate({}, 0, 0, report)
+    assert stop.is_set()
+    stop.clear()
+    with pytest.raises(ProcessDiedError), both.ending_all():
+        raise ProcessDiedError("no memory")
+    assert not stop.is_set()

@@ -5,11 +5,13 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from math import inf
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import Any
 
@@ -40,17 +42,18 @@ def run_in_subprocess(
     timeout: float,
     preload: Sequence[str] = (),
     first_message_timeout: float = inf,
-    stop: threading.Event | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Call task(argument, send) in a subprocess, where send(message) returns what on_message(message) returns here.
 
     task: a function at the top of a module; argument, messages and replies are pickled. timeout: seconds after which
-    the process is killed; first_message_timeout: the same as long as there was no message. stop: once it is set, the
-    process is killed. preload: modules that are imported once, and that every subprocess then has from its start.
+    the process is killed; first_message_timeout: the same as long as there was no message. stop: asked all the time;
+    once it returns true, the process is killed. preload: as of `_context`.
     Raises ProcessDiedError with the cause where the task raises or is killed, ProcessTimeoutError
-    after a timeout, ProcessStoppedError after `stop`. The subprocess ends with the process that started it.
+    after a timeout, ProcessStoppedError after `stop`, and what `on_message` raises. The subprocess ends with the
+    process that started it.
     """
-    context = _context(tuple(preload))
+    context = _context(preload)
     here, there = context.Pipe()
     process = context.Process(target=_main, args=(task, argument, there), daemon=True)
     process.start()
@@ -58,33 +61,72 @@ def run_in_subprocess(
     started, allowed = monotonic(), min(first_message_timeout, timeout)
     try:
         while (left := started + allowed - monotonic()) > 0:
-            if stop and stop.is_set():
+            if stop():
                 raise ProcessStoppedError("was stopped")
             if not here.poll(min(left, _POLL_INTERVAL)):
                 continue
-            kind, message = here.recv()
+            with _pipe_of(process):
+                kind, message = here.recv()
             if kind == "done":
                 return
             if kind == "failed":
                 raise ProcessDiedError(message)
-            here.send(on_message(message))
+            reply = on_message(message)
+            with _pipe_of(process):
+                here.send(reply)
             allowed = timeout
         raise ProcessTimeoutError(f"took longer than {allowed:.0f} s")
-    except (EOFError, ConnectionError):
-        process.join(_EXIT_TIMEOUT)
-        raise ProcessDiedError(_cause(process.exitcode)) from None
     finally:
         process.kill()
         process.join()
         here.close()
 
 
-@cache
-def _context(preload: tuple[str, ...]) -> ForkServerContext:
+def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
+    """How processes are started that have these modules from their start.
+
+    They are forked from a server that has imported them. There is one server, and the first call that names modules
+    starts it with those: other modules of later calls would be missing. What needs none is a new interpreter, because
+    it must not be what starts the server.
+    """
+    if not preload:
+        return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    if preload:
-        context.set_forkserver_preload(list(preload))
+    context.set_forkserver_preload([*preload])
     return context
+
+
+@contextmanager
+def _pipe_of(process: BaseProcess) -> Iterator[None]:
+    """Raise ProcessDiedError where the pipe is closed at the other end."""
+    try:
+        yield
+    except (EOFError, ConnectionError):
+        process.join(_EXIT_TIMEOUT)
+        raise ProcessDiedError(_cause(process.exitcode)) from None
+
+
+def run_in_threads(
+    function: Callable[[Any, threading.Event], Any],
+    arguments: Iterable[Any],
+    workers: int,
+    on_result: Callable[[Any, Any], Any] = lambda *_: None,
+) -> None:
+    """Call function(argument, stop) for each argument, in `workers` threads; on_result takes each result, here.
+
+    `stop` is set at the first exception, here or in a thread: running calls should then end at once. No further one
+    begins, and the exception is raised when all have ended.
+    """
+    stop = threading.Event()
+    with ThreadPoolExecutor(workers) as pool:
+        running = {pool.submit(function, argument, stop): argument for argument in arguments}
+        try:
+            for future in as_completed(running):
+                on_result(running[future], future.result())
+        except BaseException:  # Ctrl-C, too
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _cause(exitcode: int | None) -> str:

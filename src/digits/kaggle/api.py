@@ -138,12 +138,12 @@ class _ClientProcess:
         self._requests.put(request)
 
     def receive(self, timeout: float) -> Any:
-        """The next message. Raises ProcessTimeoutError after `timeout` seconds without one, or as the process dies."""
+        """The next message. Raises ProcessTimeoutError after `timeout` seconds without one, or what ended `_run`."""
         try:
             message = self._messages.get(timeout=timeout)
         except Empty:
             raise ProcessTimeoutError(f"no answer for {timeout:g} s") from None
-        if isinstance(message, ProcessDiedError):
+        if isinstance(message, BaseException):
             raise message
         return message
 
@@ -153,8 +153,8 @@ class _ClientProcess:
 
     def _run(self) -> None:
         try:
-            run_in_subprocess(serve, dict(os.environ), self._on_message, inf, stop=self._stop)
-        except ProcessDiedError as error:
+            run_in_subprocess(serve, None, self._on_message, inf, stop=self._stop.is_set)
+        except BaseException as error:  # the other thread waits for a message
             self._messages.put(error)
 
     def _on_message(self, message: Any) -> Request | None:

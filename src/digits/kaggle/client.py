@@ -37,14 +37,12 @@ class _UploadLostError(Exception):
     """The client reports that a file was not uploaded."""
 
 
-def serve(environment: dict[str, str], send: Send) -> None:
+def serve(_: None, send: Send) -> None:
     """Serve one Request after the other.
 
     Sends Ready, then for each Request SignedIn (the first time) and Downloaded messages, and at last a Response or a
-    Problem. environment: variables of the calling process; the process that this one was forked from may have others.
+    Problem.
     """
-    os.environ.clear()
-    os.environ.update(environment)
     client: Any = None
     message: Ready | Response | Problem = Ready()
     while request := send(message):

@@ -27,8 +27,10 @@ KINDS_WITH_VALIDATION = frozenset({"cnn"})  # their `fit` also takes X_valid and
 # parameters of these kinds for a fit without validation images, such as a refit
 NO_EARLY_STOPPING = {"early_stopping_patience": None, "restore_best_weights": False}
 
-# (epoch from 1, number of epochs, record): the record has loss, learning_rate and, where it is known, accuracy
-OnEpoch = Callable[[int, int, dict[str, float]], None]
+# (epoch from 1, number of epochs, record): the record has loss, learning_rate and, where it is known, accuracy. It may
+# return the number of epochs that a network is to have, at most that of its parameters: its learning rate then falls
+# to its end in those that are left.
+OnEpoch = Callable[[int, int, dict[str, float]], int | None]
 
 
 class Classifier(Protocol):

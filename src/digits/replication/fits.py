@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -11,7 +11,7 @@ from digits.common.code_version import code_version
 from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import fingerprint
-from digits.common.processes import ProcessDiedError, Send, run_in_subprocess
+from digits.common.processes import ProcessDiedError, Send, run_in_subprocess, run_in_threads
 from digits.config import CnnSpec
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import family
@@ -87,22 +87,18 @@ def complete(chains: Sequence[Chain], workers: int, console: Console) -> int:
         return 0
     minutes = sum(map(seconds, jobs)) / 60
     modules = preload(*(unit.model["kind"] for job in jobs for unit in job))
-    failures, stop = 0, threading.Event()
-    with console.bar("recipes", minutes, "minutes of one core") as bar, ThreadPoolExecutor(workers) as pool:
-        running = {pool.submit(_fit_in_subprocess, job, modules, stop): job for job in jobs}
-        try:
-            for future in as_completed(running):
-                job = running[future]
-                bar.advance(seconds(job) / 60, job[-1].recipe.id)
-                if failure := future.result():
-                    failures += 1
-                    console.warn(failure)
-        except KeyboardInterrupt:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    failures: list[str] = []
+    with console.bar("recipes", minutes, "minutes of one core") as bar:
+
+        def after_job(job: Chain, failure: str) -> None:
+            bar.advance(seconds(job) / 60, job[-1].recipe.id)
+            if failure:
+                failures.append(failure)
+                console.warn(failure)
+
+        run_in_threads(partial(_fit_in_subprocess, modules), jobs, workers, after_job)
     if failures:
-        raise UserError(f"recipes: {failures} of {len(jobs)} fits failed; the same command tries them again")
+        raise UserError(f"recipes: {len(failures)} of {len(jobs)} fits failed; the same command tries them again")
     return sum(map(len, jobs))
 
 
@@ -113,11 +109,11 @@ def _seconds(unit: Unit) -> float:
     return expected_seconds(unit.model, images, data.image_shape, data.classes)
 
 
-def _fit_in_subprocess(chain: Chain, modules: Sequence[str], stop: threading.Event) -> str:
+def _fit_in_subprocess(modules: Sequence[str], chain: Chain, stop: threading.Event) -> str:
     """Fit a chain; returns "", or why a unit failed: the units after it have nothing to start from."""
     fitted: list[str] = []
     try:
-        run_in_subprocess(_fit_chain, chain, fitted.append, _TIMEOUT * len(chain), modules, stop=stop)
+        run_in_subprocess(_fit_chain, chain, fitted.append, _TIMEOUT * len(chain), modules, stop=stop.is_set)
     except ProcessDiedError as error:
         return f"{chain[len(fitted)].recipe.id} failed: {error}"
     return ""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from digits.common.code_version import code_version
 from digits.common.files import fingerprint, read_or_make
 from digits.common.processes import Send, run_in_subprocess
-from digits.models import TaskSpec, build
+from digits.models import FAMILIES, TaskSpec, build
 from digits.replication.recipe import base_model
 
 EIGHT = np.array([[1, 2, 1], [1, 3, 2], [1, 3, 4], [1, 5, 5], [1, 7, 5], [1, 2, 5], [1, 6, 6], [1, 7, 7]], np.uint8)
@@ -42,7 +42,7 @@ def eight_rows_kept(folder: Path, rates: Sequence[float]) -> dict[str, tuple[lis
     def fit() -> dict[str, tuple[list[float], float]]:
         results: dict[str, tuple[list[float], float]] = {}
         # in a subprocess, because TensorFlow cannot change its number of threads once it has computed
-        run_in_subprocess(_fit_eight_rows, [*rates], results.update, _TIMEOUT)
+        run_in_subprocess(_fit_eight_rows, [*rates], results.update, _TIMEOUT, [FAMILIES["cnn"]])
         return results
 
     return {rate: (losses, accuracy) for rate, (losses, accuracy) in read_or_make(path, fit).items()}

@@ -3,22 +3,29 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from time import monotonic
 
 from digits.common.console import Console, by_the_clock
 from digits.common.errors import UserError
-from digits.common.processes import ProcessDiedError, ProcessTimeoutError, Send, run_in_subprocess
+from digits.common.processes import (
+    ProcessDiedError,
+    ProcessStoppedError,
+    Send,
+    run_in_subprocess,
+    run_in_threads,
+)
 from digits.data.dataset import Dataset, load_dataset
 from digits.training.budget import Part
 from digits.training.crossval import preload
 from digits.training.device import use_gpu
-from digits.training.fitting import fit_fold_unit, fit_refit_unit, log_epochs
+from digits.training.fitting import end_in_time, fit_fold_unit, fit_refit_unit, log_epochs
 from digits.training.runs import RunFolder, RunSpec
-from digits.training.schedule import Fit, Sizes, fit_seconds, next_fit
+from digits.training.schedule import Fit, Sizes, epochs_to_predict, fit_seconds, is_kept, next_fit
+
+_SLOW = "other programs slow this machine down"
 
 
 @dataclass(frozen=True)
@@ -31,13 +38,16 @@ class Executed:
 
 @dataclass(frozen=True)
 class _Task:
-    """What a subprocess is sent. gpu: the one that it may use, None: whatever it sees."""
+    """What a subprocess is sent. gpu: the one that it may use, None: whatever it sees. end, epochs_to_predict: of
+    `end_in_time`, for a refit."""
 
     data_folder: Path
     runs: Path
     spec: RunSpec
     fit: Fit
     gpu: str | None
+    end: float
+    epochs_to_predict: float
 
 
 @dataclass
@@ -50,47 +60,54 @@ class _Workers:
     folder: RunFolder
     started: list[Fit]
     end: float  # by the clock of `monotonic`; no fit starts that is not expected to end by then
-    deadline: float  # at which running fits are stopped
+    deadline: float  # by which refits end, and at which fits are stopped that are far from their end
     progress: Callable[[str], None]
     warn: Callable[[str], None]
     lock: threading.Lock = field(default_factory=threading.Lock)
     slowdown: float = 1.0  # of the last fit, in multiples of its expected duration
     finished: int = 0
-    stopped: threading.Event = field(default_factory=threading.Event)
-    failure: str = ""
 
-    def work(self, gpu: str | None) -> None:
+    def work(self, gpu: str | None, stop: threading.Event) -> None:
         """Start one fit after the other, as long as there is time for one."""
-        while fit := self._next():
+        while not stop.is_set() and (fit := self._next()):
             started = monotonic()
-            title = _title(fit)
-            required = self.part.goal.required and fit.fold == 0 and not self.folder.units(self.part.goal.folds).folds
-            timeout = inf if required else max(1.0, self.deadline - started)
-            modules = preload(self.folder.spec.model["kind"])
-            task = _Task(self.data.folder, self.folder.path.parent, self.folder.spec, fit, gpu)
-
-            def report(note: str, title: str = title) -> None:
-                self.progress(f"{title}, {note}")
-
-            try:
-                run_in_subprocess(_fit_in_subprocess, task, report, timeout, modules, stop=self.stopped)
-            except ProcessTimeoutError:
-                self.warn(f"{title}: stopped, it would have ended too late; other programs slow this machine down")
-                return
-            except ProcessDiedError as error:
-                with self.lock:
-                    if not self.stopped.is_set():
-                        self.failure = f"{title}: {error}"
-                        self.stopped.set()
+            if (epochs := self._fit(fit, gpu, stop)) is None:
                 return
             with self.lock:
                 self.finished += 1
-                self.slowdown = (monotonic() - started) / fit_seconds(fit, self.part.timing, self.sizes)
+                expected = fit_seconds(replace(fit, epochs=epochs), self.part.timing, self.sizes)
+                self.slowdown = (monotonic() - started) / expected
+
+    def _fit(self, fit: Fit, gpu: str | None, stop: threading.Event) -> int | None:
+        """The epochs of a fit that has ended; None where it was stopped. Raises UserError where it fails."""
+        title, done = f"refit, seed {fit.seed}" if fit.fold is None else f"fold {fit.fold + 1}", 0
+        required = self.part.goal.required and fit.fold == 0 and not self.folder.units(self.part.goal.folds).folds
+        tail = epochs_to_predict(self.part.timing, self.sizes)
+        task = _Task(self.data.folder, self.folder.path.parent, self.folder.spec, fit, gpu, self.deadline, tail)
+
+        def report(message: tuple[int, str]) -> None:
+            nonlocal done
+            done, note = message
+            self.progress(f"{title}, {note}")
+
+        def given_up() -> bool:
+            return stop.is_set() or not (required or is_kept(fit, done) or monotonic() < self.deadline)
+
+        try:
+            modules = preload(self.folder.spec.model["kind"])
+            run_in_subprocess(_fit_in_subprocess, task, report, inf, modules, stop=given_up)
+        except ProcessStoppedError:
+            if not stop.is_set():
+                self.warn(f"{title}: stopped, it would have ended too late; {_SLOW}")
+            return None
+        except ProcessDiedError as error:
+            raise UserError(f"train: {title}: {error}; every finished fit is kept, the same command goes on") from None
+        if fit.fold is None and done < fit.epochs:
+            self.warn(f"{title}: {done} of {fit.epochs} epochs, to end in time; {_SLOW}")
+        return done
 
     def _next(self) -> Fit | None:
         with self.lock:
-            if self.stopped.is_set():
-                return None
             timing = self.part.timing.slower(self.slowdown)
             fit = next_fit(self.part.goal, self.started, timing, self.sizes, self.end - monotonic())
             if fit:
@@ -110,8 +127,9 @@ def execute(
 ) -> Executed:
     """Fit what training.schedule says for `left` seconds; finished fits are kept, and those of earlier commands count.
 
-    deadline: seconds after which running fits are stopped. gpus: a worker for each, see Device.workers. Interrupted by
-    the user, it keeps what is finished. Raises UserError where a fit fails.
+    deadline: seconds after which no fit should run: refits that would are shortened, and fits that have not got far by
+    then are stopped, but for the first fold. gpus: a worker for each, see Device.workers. Interrupted by the user, it
+    keeps what is finished. Raises UserError where a fit fails.
     """
     now, folder = monotonic(), RunFolder(runs, part.spec)
     with console.bar(f"train {part.name}", max(left, 1) / 60, "minutes") as bar:
@@ -128,21 +146,11 @@ def execute(
         )
         folder.open()
         interrupted = False
-        with ThreadPoolExecutor(len(gpus)) as pool:
-            waiting = [pool.submit(workers.work, gpu) for gpu in gpus]
-            try:
-                for worker in waiting:
-                    worker.result()
-            except KeyboardInterrupt:
-                interrupted = True
-                workers.stopped.set()
-    if workers.failure:
-        raise UserError(f"train: {workers.failure}; every finished fit is kept, the same command goes on")
+        try:
+            run_in_threads(workers.work, gpus, len(gpus))
+        except KeyboardInterrupt:
+            interrupted = True
     return Executed(workers.finished, interrupted)
-
-
-def _title(fit: Fit) -> str:
-    return f"refit, seed {fit.seed}" if fit.fold is None else f"fold {fit.fold + 1}"
 
 
 def _fit_in_subprocess(task: _Task, send: Send) -> None:
@@ -150,8 +158,9 @@ def _fit_in_subprocess(task: _Task, send: Send) -> None:
     logging.getLogger("digits").propagate = False
     use_gpu(task.gpu)
     data = load_dataset(task.data_folder)
-    on_epoch = log_epochs(send)
+    on_epoch = log_epochs(lambda epoch, note: send((epoch, note)))
     if task.fit.fold is None:
-        fit_refit_unit(data, task.runs, task.spec, task.fit, on_epoch)
+        in_time = end_in_time(task.fit, task.end, task.epochs_to_predict, on_epoch)
+        fit_refit_unit(data, task.runs, task.spec, task.fit, in_time)
     else:
         fit_fold_unit(data, task.runs, task.spec, task.fit.fold, on_epoch)

@@ -1,10 +1,12 @@
 """Fits the units of runs, folds and refits, and saves each as soon as it is finished; baselines in parallel."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, cast
 
 import joblib
 from joblib import Parallel, delayed
@@ -18,7 +20,7 @@ from digits.data.dataset import Dataset, load_dataset
 from digits.models import NO_EARLY_STOPPING, OnEpoch, family
 from digits.training.crossval import fit_fold
 from digits.training.runs import RunFolder, RunSpec
-from digits.training.schedule import Fit
+from digits.training.schedule import Fit, epochs_in_time
 
 
 @dataclass(frozen=True)
@@ -32,41 +34,65 @@ class Work:
 def fit_fold_unit(data: Dataset, runs: Path, spec: RunSpec, fold: int, on_epoch: OnEpoch | None = None) -> None:
     """Fit a run without one fold and save the unit."""
     folder = RunFolder(runs, spec)
-    _fit(data, folder, folder.fold(fold), fold, spec.model, spec.seed, on_epoch)
+    with _logged(folder, folder.fold(fold).name):
+        fitted = fit_fold(data, fold, spec.model, spec.normalise, spec.seed, on_epoch)
+        folder.save_unit(folder.fold(fold), fitted, data.labels[data.valid_rows(fold)])
 
 
 def fit_refit_unit(data: Dataset, runs: Path, spec: RunSpec, fit: Fit, on_epoch: OnEpoch | None = None) -> None:
-    """Refit a run on all labelled images, for the epochs and from the seed of `fit`, and save the unit."""
+    """Refit a network on all labelled images, for the epochs and from the seed of `fit`, and save the unit.
+
+    It has fewer epochs where `on_epoch` says so, and is named after those that it had.
+    """
     folder = RunFolder(runs, spec)
     model = spec.model | {"epochs": fit.epochs, "min_steps": 0} | NO_EARLY_STOPPING  # the plan has seen to min_steps
-    _fit(data, folder, folder.refit(fit), None, model, fit.seed, on_epoch)
+    with _logged(folder, folder.refit(fit).name):
+        fitted = fit_fold(data, None, model, spec.normalise, fit.seed, on_epoch)
+        made = len(cast(Any, fitted.model).history_)
+        unit = folder.refit(fit if made == fit.epochs else Fit(None, made, fit.seed, planned=fit.epochs))
+        folder.save_unit(unit, fitted, data.labels[:0], epochs=made, planned_epochs=fit.epochs)
 
 
-def _fit(
-    data: Dataset,
-    folder: RunFolder,
-    unit: Path,
-    fold: int | None,
-    model: dict[str, Any],
-    seed: int,
-    on_epoch: OnEpoch | None,
-) -> None:
+@contextmanager
+def _logged(folder: RunFolder, unit: str) -> Iterator[None]:
     folder.open()
     with log_to(folder.path / "log.txt"):
-        log.info("%s starts: %s", unit.name, folder.spec)
-        fitted = fit_fold(data, fold, model, folder.spec.normalise, seed, on_epoch)
-        folder.save_unit(unit, fitted, data.labels[data.valid_rows(fold)])
+        log.info("%s starts: %s", unit, folder.spec)
+        yield
 
 
-def log_epochs(notify: Callable[[str], Any]) -> OnEpoch:
-    """A callback that logs each epoch and passes a few words about it to `notify`."""
+def log_epochs(notify: Callable[[int, str], Any]) -> OnEpoch:
+    """A callback that logs each epoch, and passes its number and a few words about it to `notify`."""
 
     def on_epoch(epoch: int, epochs: int, record: dict[str, float]) -> None:
         log.info("epoch %d of %d: %s", epoch, epochs, record)
         figure = next(name for name in ("valid_accuracy", "accuracy", "loss") if name in record)
-        notify(f"epoch {epoch} of {epochs}, {figure.replace('_', ' ')} {record[figure]:.4f}")
+        notify(epoch, f"epoch {epoch} of {epochs}, {figure.replace('_', ' ')} {record[figure]:.4f}")
 
     return on_epoch
+
+
+def end_in_time(
+    fit: Fit, end: float, epochs_to_predict: float, on_epoch: OnEpoch, clock: Callable[[], float] = monotonic
+) -> OnEpoch:
+    """`on_epoch`, which also shortens a refit that would end after `end`, by the clock, at the speed of its last epoch.
+
+    epochs_to_predict: time for its predictions, in epochs. The first epoch contains the tracing and tells no speed.
+    """
+    before: float | None = None
+
+    def shorten(epoch: int, epochs: int, record: dict[str, float]) -> int | None:
+        nonlocal before
+        on_epoch(epoch, epochs, record)
+        last, before = before, clock()
+        if last is None or epoch == epochs:
+            return None
+        in_time = epochs_in_time(fit, epoch, (end - before) / (before - last) - epochs_to_predict)
+        if in_time != epochs:
+            log.info("%d of %d epochs, to end in time; the last one took %.1f s", in_time, fit.epochs, before - last)
+        return in_time
+
+    return shorten
 
 
 def fit_in_parallel(

@@ -67,7 +67,7 @@ class Result:
 
 
 def unit_metrics(unit: Path) -> dict[str, float]:
-    """fit_seconds, predict_seconds, size_mb of the model's files; of a fold also its accuracy and log_loss."""
+    """fit_seconds, predict_seconds, size_mb of the model; of folds accuracy, log_loss; of refits planned_epochs."""
     metrics: dict[str, float] = read_json(unit / "metrics.json")
     return metrics
 
@@ -90,8 +90,8 @@ class RunFolder:
         return self.path / f"fold-{fold}"
 
     def refit(self, fit: Fit) -> Path:
-        """Folder of a refit."""
-        return self.path / f"refit-{fit.seed}-{fit.epochs}"
+        """Folder of a refit: refit-<seed>-<epochs>, and -of-<planned epochs> where it was shortened."""
+        return self.path / f"refit-{fit.seed}-{fit.epochs}{f'-of-{fit.planned}' if fit.planned else ''}"
 
     @property
     def has_tta(self) -> bool:
@@ -104,17 +104,18 @@ class RunFolder:
 
     def units(self, folds: int) -> "Units":
         """The units that are finished now: of the first `folds` folds, and of refits."""
-        numbers = (map(int, folder.name.split("-")[1:]) for folder in self.path.glob("refit-*"))
-        refits = sorted((Fit(None, epochs, seed) for seed, epochs in numbers), key=lambda fit: (fit.seed, fit.epochs))
-        return Units(self, tuple(filter(self.has, range(folds))), tuple(refits))
+        numbers = (map(int, folder.name.replace("-of-", "-").split("-")[1:]) for folder in self.path.glob("refit-*"))
+        refits = (Fit(None, epochs, seed, *planned) for seed, epochs, *planned in numbers)
+        by_seed = sorted(refits, key=lambda fit: (fit.seed, fit.epochs))
+        return Units(self, tuple(filter(self.has, range(folds))), tuple(by_seed))
 
     def open(self) -> None:
         """Make the folder and write run.json, the run's spec."""
         if not (self.path / "run.json").exists():
             write_json(self.path / "run.json", asdict(self.spec))
 
-    def save_unit(self, unit: Path, fitted: FoldFit, valid_labels: NDArray[np.int64]) -> None:
-        """Write a unit: probabilities, history, metrics and weights. unit: its folder, which must not exist yet."""
+    def save_unit(self, unit: Path, fitted: FoldFit, valid_labels: NDArray[np.int64], **also: float) -> None:
+        """Write a unit: probabilities, history, metrics and weights. unit: its folder, not there yet. also: metrics."""
         with atomic_folder(unit) as folder:
             save(self.spec.model, fitted.model, folder)
             size = sum(file.stat().st_size for file in folder.iterdir())
@@ -127,6 +128,7 @@ class RunFolder:
                 "fit_seconds": fitted.fit_seconds,
                 "predict_seconds": fitted.predict_seconds,
                 "size_mb": size / 1e6,
+                **also,
             }
             if len(valid_labels):
                 metrics |= {

@@ -9,6 +9,7 @@ from statistics import median
 # Epochs of a refit as a share of those of a fold's fit: within these bounds refits use the time up.
 _SHORTEST, _LONGEST = 0.6, 1.6
 _DRIFT = 4 / 3  # times as long as expected, or as short, is more than the durations of fits vary by
+_KEPT = 1 / 3  # of its epochs; a fit that has made so many is worth waiting for
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,15 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Fit:
-    """One fit. fold: the fold that it is validated on; None: a refit, which trains on every labelled image."""
+    """One fit. fold: the fold that it is validated on; None: a refit, which trains on every labelled image.
+
+    planned: epochs that a refit was to have, where it has been shortened to end in time.
+    """
 
     fold: int | None
     epochs: int
     seed: int
+    planned: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,25 @@ def drift(slowdowns: Sequence[float]) -> float:
     """
     factor = median(slowdowns) if len(slowdowns) > 1 else 1.0
     return 1.0 if 1 / _DRIFT <= factor <= _DRIFT else factor
+
+
+def is_kept(fit: Fit, done: int) -> bool:
+    """Whether a fit with `done` epochs goes on though it is late: a refit to a near end, a fold to the planned one."""
+    return done >= _KEPT * fit.epochs
+
+
+def epochs_in_time(fit: Fit, done: int, affordable: float) -> int:
+    """Epochs that a refit with `done` of them shall have in all: at most the planned ones, and at least one more.
+
+    affordable: number of further epochs that there is time for at its present speed. Where the refit would have less
+    than the share that is kept, it has that: it is stopped if it does not get so far in time.
+    """
+    return min(fit.epochs, max(done + floor(affordable), done + 1, ceil(_KEPT * fit.epochs)))
+
+
+def epochs_to_predict(timing: Timing, sizes: Sizes) -> float:
+    """Time that the predictions of a refit take, in epochs of it, which a busy machine slows down as much."""
+    return timing.per_prediction * sizes.predicted / (timing.per_image * sizes.refit)
 
 
 def next_fit(goal: Goal, started: Sequence[Fit], timing: Timing, sizes: Sizes, left: float) -> Fit | None:

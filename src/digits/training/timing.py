@@ -1,6 +1,6 @@
 """How fast a network is fitted on this device, in parallel with as many others as there will be: measured once."""
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean, median
@@ -14,7 +14,13 @@ from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import fingerprint, read_or_make
 from digits.common.host import processor
-from digits.common.processes import ProcessDiedError, ProcessTimeoutError, Send, run_in_subprocess
+from digits.common.processes import (
+    ProcessDiedError,
+    ProcessTimeoutError,
+    Send,
+    run_in_subprocess,
+    run_in_threads,
+)
 from digits.common.rounds import interval
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import NO_EARLY_STOPPING, TaskSpec, build
@@ -61,20 +67,19 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
     def measure() -> dict[str, float]:
         short = model | {"epochs": _EPOCHS, "min_steps": 0} | NO_EARLY_STOPPING
         tasks = [_Task(data.folder, short, run.normalise, gpu) for gpu in device.workers]
-        with (
-            console.waiting(f"a timing of {model['layers']}: some seconds, once"),
-            ThreadPoolExecutor(len(tasks)) as pool,
-        ):
-            measured = [*pool.map(_measure_in_subprocess, tasks)]
+        measured: list[dict[str, float]] = []
+        with console.waiting(f"a timing of {model['layers']}: some seconds, once"):
+            run_in_threads(_measure_in_subprocess, tasks, len(tasks), lambda _, found: measured.append(found))
         return {part: mean(timing[part] for timing in measured) for part in measured[0]}
 
     return Timing(**read_or_make(machines / f"timing-{fingerprint(decisive)}.json", measure))
 
 
-def _measure_in_subprocess(task: _Task) -> dict[str, float]:
+def _measure_in_subprocess(task: _Task, stop: threading.Event) -> dict[str, float]:
     measured: list[dict[str, float]] = []
+    modules = preload(task.model["kind"])
     try:
-        run_in_subprocess(_measure, task, measured.append, _TIMEOUT, preload(task.model["kind"]))
+        run_in_subprocess(_measure, task, measured.append, _TIMEOUT, modules, stop=stop.is_set)
     except ProcessTimeoutError as error:
         raise UserError(
             f"train: the timing of {task.model['layers']} {error}; end programs that keep this machine busy and type "

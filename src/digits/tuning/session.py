@@ -73,7 +73,7 @@ def make_setup(params: Params, device: Callable[[], Device]) -> Setup:
 
 @dataclass(frozen=True)
 class Session:
-    """A study that is open for work. searched, confirmation: its two parts. stop: set when the user interrupts it."""
+    """A study that is open for work. searched, confirmation: its two parts. stop: set to end its fits at once."""
 
     params: Params
     data: Dataset
@@ -173,12 +173,14 @@ def _search_and_confirm(session: Session, evaluator: Evaluator, console: Console
     with console.bar("tune", session.seconds_left() / 60, "minutes") as bar:
         progress = by_the_clock(bar)
 
+        @evaluator.ending_all()
         def after_trial(trial: TrialRecord) -> None:
             full = [each for each in session.trials() if each.full]
             best = max(full, key=lambda each: each.value, default=None)
             console.say(report.line(trial, best, session.seconds_to_search()))
             progress(f"best {best.value:.4f}" if best else "")
 
+        @evaluator.ending_all()
         def after_fit(fit: CandidateFit, accuracy: float) -> None:
             progress(f"confirming {fit.candidate}, fold {fit.fold + 1}: {accuracy:.4f}")
 

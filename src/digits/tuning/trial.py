@@ -1,6 +1,5 @@
 """The fits of one trial: one rung after the other, each fit from new weights, all in one subprocess."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, inf
@@ -47,14 +46,14 @@ def evaluate_in_subprocess(
     report: Callable[[dict[str, Any]], Any],
     timeout: float,
     first_timeout: float = inf,
-    stop: threading.Event | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Fit and evaluate a task in a subprocess; report(result) returns after each rung whether to go on to the next.
 
     result: epochs; accuracy and log_loss (nats) on the fold's valid part; seconds of fitting and predicting; history, a
     dictionary per epoch. Each fit runs its learning-rate schedule to the end, so its accuracy is what a fit of so many
-    epochs is worth. timeout: seconds of all fits; first_timeout: of the first one. stop: once it is set, the fit is
-    ended. Raises ProcessDiedError with the cause if a fit dies, ProcessTimeoutError if it takes too long,
+    epochs is worth. timeout: seconds of all fits; first_timeout: of the first one. stop: once it returns true, the
+    fit is ended. Raises ProcessDiedError with the cause if a fit dies, ProcessTimeoutError if it takes too long,
     ProcessStoppedError if it was stopped.
     """
     run_in_subprocess(_evaluate, task, report, timeout, preload(task.model["kind"]), first_timeout, stop)

@@ -1,7 +1,8 @@
 """From the overrides of a trial to its fits: the model they describe, checked, and fitted within limits."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
 from time import monotonic
@@ -84,15 +85,26 @@ class Evaluator:
             return report(result)
 
         started = monotonic()
+        timeout = min(self.timeout, max(self.seconds_left(), 1.0))
         try:
-            evaluate_in_subprocess(
-                task, count, min(self.timeout, max(self.seconds_left(), 1.0)), first_timeout, self.stop
-            )
+            with self.ending_all():
+                evaluate_in_subprocess(task, count, timeout, first_timeout, self.stop.is_set)
         except ProcessDiedError:
             seconds.append(monotonic() - started - sum(seconds))
             raise
         finally:
             self.seconds.append(sum(seconds))
+
+    @contextmanager
+    def ending_all(self) -> Iterator[None]:
+        """End all fits where what is inside raises what does not just end a fit: Optuna would wait for the others."""
+        try:
+            yield
+        except ProcessDiedError:
+            raise
+        except BaseException:
+            self.stop.set()
+            raise
 
     def _model(self, overrides: Overrides) -> tuple[dict[str, Any], str]:
         """Parameters and normalisation. Raises ValueError if they are no model, or too large."""

@@ -39,6 +39,54 @@ def test_a_plateau_lowers_the_learning_rate(toy_spec: dict[str, Any]) -> None:
     assert rates == pytest.approx([1e-12 * 0.5 ** max(0, (epoch - 1) // 2) for epoch in range(8)], rel=1e-4)
 
 
+def shortened(spec: dict[str, Any], answers: dict[int, int | None], **changes: Any) -> tuple[Any, list[int]]:
+    """A network, fitted, and the epochs that it meant to have after each; answers: of on_epoch, by epoch from 1."""
+    totals: list[int] = []
+
+    def on_epoch(epoch: int, epochs: int, _: dict[str, float]) -> int | None:
+        totals.append(epochs)
+        return answers.get(epoch, epochs)
+
+    return build_toy(spec | {"layers": "8"} | changes, on_epoch=on_epoch).fit(IMAGES[:180], LABELS[:180]), totals
+
+
+@pytest.mark.parametrize("schedule", [{"kind": "one-cycle", "warmup": 0.25}, {"kind": "cosine"}])
+def test_a_shortened_fit_passes_all_that_is_left_of_its_schedule(
+    toy_spec: dict[str, Any], schedule: dict[str, Any]
+) -> None:
+    toy_spec |= {"epochs": 10, "schedule": schedule, "learning_rate": 0.01}
+    whole, _ = shortened(toy_spec, {})
+    rates = [record["learning_rate"] for record in whole.history_]
+    model, totals = shortened(toy_spec, {4: 7})  # six epochs' course in three
+    assert totals == [10, 10, 10, 10, 7, 7, 7]
+    assert [record["learning_rate"] for record in model.history_] == pytest.approx([*rates[:4], *rates[5::2]], abs=1e-8)
+    assert model.history_[-1]["learning_rate"] < 1e-8
+    # ten asked for at the end are too late, and twenty are more than were planned
+    model, totals = shortened(toy_spec, {4: 7, 6: 20, 8: 9, 9: 10})
+    assert totals == [10, 10, 10, 10, 7, 7, 10, 10, 9]
+    assert model.history_[-1]["learning_rate"] < 1e-8
+
+
+@pytest.mark.parametrize("kind", ["one-cycle", "cosine", "constant"])
+def test_a_fit_that_could_have_been_shortened_has_the_bits_of_one_that_could_not(
+    toy_spec: dict[str, Any], kind: str
+) -> None:
+    toy_spec |= {"epochs": 3, "schedule": {"kind": kind} | ({"warmup": 0.25} if kind == "one-cycle" else {})}
+    model, _ = shortened(toy_spec, {})
+    other = fit_toy(toy_spec, layers="8")
+    for one, two in zip(model.model_.get_weights(), other.model_.get_weights(), strict=True):
+        assert np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("schedule", [{"kind": "constant"}, {"kind": "inverse-time", "decay": 0.1}])
+def test_a_schedule_without_an_end_just_ends(toy_spec: dict[str, Any], schedule: dict[str, Any]) -> None:
+    toy_spec |= {"epochs": 6, "schedule": schedule}
+    model, totals = shortened(toy_spec, {2: 4})
+    assert totals == [6, 6, 4, 4]
+    whole, _ = shortened(toy_spec, {})
+    assert model.history_ == whole.history_[:4]
+
+
 def test_early_stopping_and_the_best_weights(toy_spec: dict[str, Any]) -> None:
     """The training labels are wrong for the validation images, whose loss rises with every epoch."""
     toy_spec |= {"layers": "64", "augment": NO_AUGMENTATION, "learning_rate": 0.002, "epochs": 5}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from digits.evaluation.metrics import accuracy, log_loss
 from digits.models.cnn.libraries import keras
+from digits.models.cnn.optimization import Course
 
 if TYPE_CHECKING:
     from digits.models.cnn.classifier import CnnClassifier
@@ -17,12 +18,16 @@ _VALIDATIONS = 5  # per fit at most, where nothing depends on them: each costs a
 
 
 def make_callbacks(
-    classifier: CnnClassifier, epochs: int, X_valid: NDArray[np.uint8] | None, y_valid: NDArray[np.int64] | None
+    classifier: CnnClassifier,
+    epochs: int,
+    schedule: Any,
+    X_valid: NDArray[np.uint8] | None,
+    y_valid: NDArray[np.int64] | None,
 ) -> list[keras.callbacks.Callback]:
     """Keras callbacks of one fit, in the order in which they must run.
 
-    Without validation images, the schedule `plateau` monitors the training loss. Raises ValueError where
-    early_stopping_patience or restore_best_weights need validation images and there are none.
+    schedule: of `make_schedule`. Without validation images, `plateau` monitors the training loss. Raises ValueError
+    where early_stopping_patience or restore_best_weights need validation images and there are none.
     """
     plateau = classifier.schedule["kind"] == "plateau"
     callbacks: list[keras.callbacks.Callback] = []
@@ -33,7 +38,7 @@ def make_callbacks(
         callbacks.append(_Validate(classifier, X_valid, y_valid, [*range(epochs - 1, -1, -every)]))
     elif stops:
         raise ValueError("early_stopping_patience and restore_best_weights need validation images, X_valid and y_valid")
-    callbacks.append(_RecordHistory(classifier, epochs))
+    callbacks.append(_RecordHistory(classifier, epochs, schedule))
     if plateau:
         callbacks.append(
             keras.callbacks.ReduceLROnPlateau(
@@ -76,16 +81,24 @@ class _Validate(keras.callbacks.Callback):  # type: ignore[misc]
 
 
 class _RecordHistory(keras.callbacks.Callback):  # type: ignore[misc]
-    """Appends to the classifier's history_ and calls its on_epoch."""
+    """Appends to the classifier's history_ and calls its on_epoch, which may shorten the fit."""
 
-    def __init__(self, classifier: CnnClassifier, epochs: int):
+    def __init__(self, classifier: CnnClassifier, epochs: int, schedule: Any):
         super().__init__()
         self.classifier = classifier
-        self.epochs = epochs
+        self.planned = self.epochs = epochs
+        self.schedule = schedule
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Record the logs and the learning rate."""
+        """Record the logs and the learning rate; end the fit, or pace its schedule to end, where on_epoch says so."""
         record = logs | {"learning_rate": float(self.model.optimizer.learning_rate)}
         self.classifier.history_.append(record)
-        if self.classifier.on_epoch:
-            self.classifier.on_epoch(epoch + 1, self.epochs, record)
+        done = epoch + 1
+        wanted = self.classifier.on_epoch(done, self.epochs, record) if self.classifier.on_epoch else None
+        if wanted is not None and done < self.epochs and wanted != self.epochs:
+            self.epochs = min(max(wanted, done), self.planned)
+            if isinstance(self.schedule, Course) and done < self.epochs:
+                steps = int(self.model.optimizer.iterations)
+                self.schedule.end_at(steps // done * self.epochs, steps)
+        if done == self.epochs:
+            self.model.stop_training = True

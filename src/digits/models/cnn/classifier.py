@@ -141,9 +141,10 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if start is not None:
             self.model_.load_weights(start / _WEIGHTS)
         self.model_.summary(line_length=100, print_fn=lambda table: log.info("the network:\n%s", table))
+        schedule = make_schedule(self.schedule, self.learning_rate, epochs * batches.steps_per_epoch)
         optimizer = make_optimizer(
             self.optimizer,
-            make_schedule(self.schedule, self.learning_rate, epochs * batches.steps_per_epoch),
+            schedule,
             weight_decay=self.weight_decay,
             clipnorm=self.clipnorm,
             clipvalue=self.clipvalue,
@@ -155,7 +156,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             batches.stream(epochs),
             batches.steps_per_epoch,
             label_smoothing=self.label_smoothing,
-            callbacks=make_callbacks(self, epochs, X_valid, y_valid),
+            callbacks=make_callbacks(self, epochs, schedule, X_valid, y_valid),
         )
         images, labels = batches.sample(_CALIBRATION_IMAGES)
         self.temperature_ = best_temperature(self._predict(images), labels)

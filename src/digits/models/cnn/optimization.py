@@ -57,10 +57,33 @@ def make_schedule(schedule: dict[str, Any], learning_rate: float, steps: int) ->
         case {"kind": "inverse-time", "decay": decay}:
             return keras.optimizers.schedules.InverseTimeDecay(learning_rate, decay_steps=1, decay_rate=decay)
         case {"kind": "cosine"}:
-            return keras.optimizers.schedules.CosineDecay(learning_rate, steps)
+            return Course(keras.optimizers.schedules.CosineDecay(learning_rate, steps), steps)
         case {"kind": "one-cycle", "warmup": warmup}:
-            return OneCycle(learning_rate, warmup, steps)
+            return Course(OneCycle(learning_rate, warmup, steps), steps)
     raise ValueError(f"unknown schedule {schedule!r}")
+
+
+class Course(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """A schedule over `steps` steps whose remaining course can be passed in fewer of them, while a fit runs."""
+
+    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, steps: int):
+        self.schedule = schedule
+        self.steps = steps
+        # at the step `_since` of the fit the schedule is at `_reached`; each further step moves it on by `_pace`
+        self._since, self._reached, self._pace = (tf.Variable(value) for value in (0.0, 0.0, 1.0))
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        """Learning rate at a step of the fit, counted from 0."""
+        return self.schedule(self._position(step))
+
+    def _position(self, step: Any) -> tf.Tensor:
+        return self._reached + (tf.cast(step, tf.float32) - self._since) * self._pace
+
+    def end_at(self, last: int, step: int) -> None:
+        """Pass all that is left of the course after `step` in the steps from there to `last`."""
+        self._reached.assign(self._position(step))
+        self._since.assign(step)
+        self._pace.assign((self.steps - self._reached) / (last - step))
 
 
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -81,7 +104,3 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         rising = START_SHARE + (1 - START_SHARE) * progress / max(self.warmup, 1e-6)
         falling = 0.5 * (1 + tf.cos(np.pi * (progress - self.warmup) / (1 - self.warmup)))
         return self.peak * tf.where(progress < self.warmup, rising, falling)
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments of the constructor, for Keras' serialisation."""
-        return {"peak": self.peak, "warmup": self.warmup, "steps": self.steps}
