@@ -14,7 +14,7 @@ import joblib
 from digits.common.code_version import code_version
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.common.files import fingerprint, read_json, read_or_make
+from digits.common.files import fingerprint, read_or_make
 from digits.common.host import processor
 from digits.config import CnnSpec
 
@@ -106,45 +106,30 @@ def use_gpu(gpu: str | None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
 
 
-def measured_device(folder: Path, console: Console) -> Device:
+def measured_device(folder: Path, console: Console | None) -> Device:
     """This machine's device: read from `folder`, or measured once by a probe of some seconds in a subprocess.
 
-    Raises UserError where TensorFlow does not run.
+    console: None: it is not measured. Raises UserError then, if it was not before, and where TensorFlow does not run.
     """
-    machine = _machine()
-
-    def measure() -> dict[str, Any]:
-        with console.waiting("a probe of this machine: some seconds, once"):
-            found = {threads: _probe(threads) for threads in machine["threads"]}
-        threads = max(found, key=lambda count: _highest_speed(found[count]))
-        return vars(Device.from_measurement(found[threads], threads)) | {"machine": machine, "measured": found}
-
-    return _device(read_or_make(_file(folder, machine), measure))
-
-
-def known_device(folder: Path) -> Device | None:
-    """As `measured_device`, without a probe: None where this machine was not measured yet."""
-    known = read_json(_file(folder, _machine()))
-    return _device(known) if known else None
-
-
-def _device(known: dict[str, Any]) -> Device:
-    return Device(**{name: known[name] for name in Device.__dataclass_fields__})
-
-
-def _file(folder: Path, machine: dict[str, Any]) -> Path:
-    return folder / f"{fingerprint(machine)}.json"
-
-
-def _machine() -> dict[str, Any]:
-    """What decides a probe's result."""
-    return {
+    thread_counts = sorted({joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)})
+    machine = {
         "processor": processor(),
-        "threads": sorted({joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)}),
+        "threads": thread_counts,
         "code": code_version("device probe"),
         "gpus": _gpus(),
         "cuda": find_spec("nvidia") is not None,  # what pip installs for TensorFlow to use a GPU with
     }
+
+    def measure() -> dict[str, Any]:
+        if console is None:
+            raise UserError("this machine was not measured yet; make train does so")
+        with console.waiting("a probe of this machine: some seconds, once"):
+            found = {threads: _probe(threads) for threads in thread_counts}
+        threads = max(found, key=lambda count: _highest_speed(found[count]))
+        return vars(Device.from_measurement(found[threads], threads)) | {"machine": machine, "measured": found}
+
+    known = read_or_make(folder / f"{fingerprint(machine)}.json", measure)
+    return Device(**{name: known[name] for name in Device.__dataclass_fields__})
 
 
 def _highest_speed(measured: dict[str, Any]) -> float:
