@@ -20,7 +20,7 @@ from digits.cli.context import Context
 from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import read_json, write_json
-from digits.config import Params, Paths
+from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset
 from digits.kaggle.ledger import Ledger
 from digits.training.budget import Part
@@ -359,6 +359,27 @@ def test_a_refused_file_leaves_everything_as_it_was(toy: Path, digits: Digits) -
     assert "error: train.csv, row 2: column label: '7' is not a whole number from 0 to 2" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert tree(toy / "data" / "processed") == before
+
+
+def test_the_data_of_recipes_follow_from_the_params(workspace: Path, digits: Digits) -> None:
+    """Not from what was prepared last: here the same files in other folds."""
+    write_toy_files(workspace / "data" / "raw" / "clothes")
+    (workspace / "params.fashion-mnist.yaml").write_text(
+        "extends: params.yaml\n"
+        "competition: {slug: clothes, image_shape: [12, 12], classes: 3, train_rows: 180, test_rows: 30}\n"
+    )
+
+    def found() -> dict[str, Dataset]:
+        params = load_params(workspace / "params.yaml", ["competition.slug=toy"])
+        return Context(lambda: params, Paths(workspace), Console(plain=True)).recipe_data
+
+    named = ("data", "--params", "params.fashion-mnist.yaml")
+    assert found() == {}
+    assert digits(*named, toy=False).returncode == 0
+    prepared = found()["fashion"]
+    assert digits(*named, toy=False, also=("data.folds=3",)).returncode == 0
+    assert found()["fashion"].hash == prepared.hash
+    assert prepared.fold_count == 5
 
 
 @pytest.mark.parametrize("stage", ["train", "ensemble", "submit", "baseline", "tune"])
