@@ -9,6 +9,7 @@ import sys
 import time
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,14 @@ import yaml
 from digits.cli.context import Context
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.config import Params, Paths
+from digits.common.files import read_json, write_json
+from digits.config import Params, Paths, load_params
+from digits.data.dataset import Dataset
 from digits.kaggle.ledger import Ledger
+from digits.training.budget import Part
+from digits.training.executor import Executed, execute
+from digits.training.runs import RunFolder
+from digits.training.schedule import Sizes
 from toys import (
     MINUTES,
     REAL_DIGITS,
@@ -219,7 +226,7 @@ def test_only_chosen_baselines_are_fitted_and_all_finished_ones_ranked(toy: Path
     unknown = digits("baseline", "--only", "smal")
     assert unknown.returncode == 2
     assert unknown.stderr == "error: ONLY: there is no baseline 'smal'; did you mean small?\n"
-    assert {path.name[:7] for path in (toy / "runs").iterdir()} == {"nearest", "machine"}
+    assert {path.name[:7] for path in (toy / "runs").glob("[!.]*")} == {"nearest", "machine"}
     assert digits("baseline", "--only", "small").returncode == 0
     assert set(pd.read_csv(toy / "reports" / "baseline.csv")["name"]) == {"small", "nearest"}
     assert "| nearest" in (toy / "reports" / "baseline.md").read_text()
@@ -354,6 +361,27 @@ def test_a_refused_file_leaves_everything_as_it_was(toy: Path, digits: Digits) -
     assert tree(toy / "data" / "processed") == before
 
 
+def test_the_data_of_recipes_follow_from_the_params(workspace: Path, digits: Digits) -> None:
+    """Not from what was prepared last: here the same files in other folds."""
+    write_toy_files(workspace / "data" / "raw" / "clothes")
+    (workspace / "params.fashion-mnist.yaml").write_text(
+        "extends: params.yaml\n"
+        "competition: {slug: clothes, image_shape: [12, 12], classes: 3, train_rows: 180, test_rows: 30}\n"
+    )
+
+    def found() -> dict[str, Dataset]:
+        params = load_params(workspace / "params.yaml", ["competition.slug=toy"])
+        return Context(lambda: params, Paths(workspace), Console(plain=True)).recipe_data
+
+    named = ("data", "--params", "params.fashion-mnist.yaml")
+    assert found() == {}
+    assert digits(*named, toy=False).returncode == 0
+    prepared = found()["fashion"]
+    assert digits(*named, toy=False, also=("data.folds=3",)).returncode == 0
+    assert found()["fashion"].hash == prepared.hash
+    assert prepared.fold_count == 5
+
+
 @pytest.mark.parametrize("stage", ["train", "ensemble", "submit", "baseline", "tune"])
 def test_stages_out_of_order_say_what_to_type(workspace: Path, stage: str, params: Params) -> None:
     module = import_module(f"digits.cli.commands.{stage}")
@@ -443,6 +471,22 @@ def test_commands_side_by_side_do_not_meet(toy: Path, digits: Digits) -> None:
     rest = digits("submit")
     assert rest.returncode == 0, rest.stderr
     assert {path.name.split("-")[0] for path in (toy / "submissions").glob("*-*.csv")} == {"practice", "toy"}
+
+
+def test_the_largest_budget_that_was_used_up_is_remembered(
+    toy: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a command with more minutes ends first."""
+
+    def meanwhile(data: Dataset, part: Part, sizes: Sizes, runs: Path, *limits: Any) -> Executed:
+        executed = execute(data, part, sizes, runs, *limits)
+        write_json(RunFolder(runs, part.spec).path / "budget.json", {"minutes": 30.0})
+        return executed
+
+    monkeypatch.setattr("digits.cli.commands.train.execute", meanwhile)
+    assert digits("train").returncode == 0
+    [path] = (toy / "runs").glob("*/budget.json")
+    assert read_json(path) == {"minutes": 30.0}
 
 
 def test_several_faults_are_told_together_and_nothing_changes(toy: Path, digits: Digits) -> None:

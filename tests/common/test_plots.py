@@ -43,3 +43,14 @@ def test_pictures_belong_to_their_data_and_replace_those_before(tmp_path: Path) 
     write_pictures(tmp_path, "b", {"line": _line})
     assert read_pictures(tmp_path, "a") == {}
     assert [*read_pictures(tmp_path, "b")] == ["line"] == [path.stem for path in tmp_path.glob("*.png")]
+
+
+def test_a_page_that_is_made_meanwhile_finds_every_picture_that_is_named(tmp_path: Path) -> None:
+    write_pictures(tmp_path, "a", {"line": _line, "more": _line})
+
+    def look() -> None:
+        named = read_pictures(tmp_path, "a")
+        assert [picture.path.read_bytes()[:4] for picture in named.values()] == [b"\x89PNG"] * 2
+
+    write_pictures(tmp_path, "b", {"line": _line, "none": look})
+    assert [path.stem for path in tmp_path.glob("*.png")] == ["line"]

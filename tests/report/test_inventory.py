@@ -75,7 +75,7 @@ def test_every_run_says_what_uses_it(toy_params: Params, data: Dataset, paths: P
     found = listed(toy_params, data, paths)
     assert {name: item.user for name, item in found.items()} == expected
     item = found[nearest.folder_name]
-    assert item.content == "1 fits"
+    assert item.fits == 1
     assert item.size == sum(map(len, tree(item.paths[0]).values()))
     practice = replace(data, about=data.about | {"provenance": "practice"})
     hidden = listed(toy_params, practice, paths)
@@ -106,14 +106,21 @@ def test_a_blend_is_used_until_its_members_have_more_fits(toy_params: Params, da
 
 
 def test_what_ended_commands_have_left_is_used_by_nothing(toy_params: Params, data: Dataset, paths: Paths) -> None:
-    left = (paths.runs / ".cnn-1", paths.runs / "cnn-2" / ".fold-0-x", paths.copies / ".toy-3", paths.copies / "toy-4")
-    for folder in left:
+    left = (
+        paths.runs / ".cnn-1",
+        paths.runs / "cnn-2" / ".fold-0-x",
+        paths.copies / ".toy-3",
+        paths.processed / ".toy-4",
+    )
+    for folder in (*left, paths.copies / "toy-5", paths.copies / "toy-6"):
         folder.mkdir(parents=True)
     write_json(paths.copies / "toy-5" / "accepted.json", {})
     (paths.runs / ".lock").touch()
     for user in (user_of(toy_params, data, DEVICE, {}, paths), lambda name: None):
         found = {path for item in inventory(paths, user) if item.user == "" for path in item.paths}
         assert found == set(left)
+        copies = {item.paths[0].name: item.user for item in inventory(paths, user) if "copies/toy" in item.name}
+        assert copies == {"toy-5": "all without DATA", "toy-6": None}
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from digits.kaggle.ledger import Ledger
 from digits.kaggle.upload import Uploader
 from digits.report.inventory import Item, inventory, user_of
 from digits.training.budget import Plan, make_plan
-from digits.training.device import Device, known_device, measured_device
+from digits.training.device import Device, measured_device
 from digits.training.tuned import study_of
 
 RECIPES, FASHION = "digit-recognizer", "params.fashion-mnist.yaml"  # of published recipes: competition, other data
@@ -114,9 +114,7 @@ class Context:
     def inventory(self) -> tuple[list[Item], str]:
         """Everything in runs/, and why it is not known what is used; "" where it is known."""
         try:
-            data, device = self.data, known_device(self.paths.runs / "machines")
-            if device is None:
-                raise UserError("this machine was not measured yet; make train does so")
+            data, device = self.data, measured_device(self.paths.runs / "machines", None)
             return inventory(self.paths, user_of(self.params, data, device, self.recipe_data, self.paths)), ""
         except UserError as error:
             return inventory(self.paths, lambda name: None), str(error)

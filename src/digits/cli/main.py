@@ -104,10 +104,7 @@ GROUPS = {
             options.DATA,
         ),
         Command(
-            "runs",
-            "list what is in runs/: its size, age and fits, and which command uses it",
-            "runs",
-            options.DATA,
+            "runs", "list what is in runs/: its size, age and fits, and which command uses it", "runs", options.DATA
         ),
         Command(
             "clean-runs",

@@ -14,7 +14,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure, FigureBase
 from numpy.typing import NDArray
 
-from digits.common.files import read_json, write_json
+from digits.common.files import read_json, write_atomic, write_json
 
 # Okabe and Ito's colours, which colour-blind readers tell apart (M. Okabe and K. Ito, 2008, Color universal design)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -70,9 +70,6 @@ def write_pictures(folder: Path, source: str, draw: Mapping[str, Callable[[], st
     source: identifies the data that they show, for `read_pictures`. draw: by name, a function that draws on pyplot's
     current figure and returns its title, or None where there is nothing to draw.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.png"):
-        old.unlink()
     pictures = {}
     for name, draw_one in draw.items():
         with drawing():
@@ -80,10 +77,12 @@ def write_pictures(folder: Path, source: str, draw: Mapping[str, Callable[[], st
                 figure = plt.gcf()
                 figure.suptitle(fill(title, int(_LETTERS * figure.get_figwidth())))
                 figure.tight_layout()
-                figure.savefig(folder / f"{name}.png", dpi=_DPI)
+                write_atomic(folder / f"{name}.png", as_png(figure, _DPI))
                 pictures[name] = Picture(title, folder / f"{name}.png")
     titles = {name: picture.title for name, picture in pictures.items()}
     write_json(folder / _TITLES, {"source": source, "titles": titles})
+    for old in {*folder.glob("*.png")} - {picture.path for picture in pictures.values()}:
+        old.unlink()  # nothing names it any more
     return pictures
 
 

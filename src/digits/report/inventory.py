@@ -1,7 +1,7 @@
 """What lies in runs/, and which command uses it with the params and data as they are; nothing is fitted for it."""
 
 import os
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from digits.training.device import Device
 from digits.training.tuned import studies_of, study_of
 
 _MOST_SEEDS = 100  # of a recipe, the most that SEEDS can ask for
-COLUMNS = ["name", "content", "MB", "age", "used by"]
+COLUMNS = ["name", "fits", "MB", "age", "used by"]
 UserOf = Callable[[str], str | None]  # the command that uses what has a name in runs/; "": none; None: not known
 
 
@@ -33,17 +33,17 @@ class Item:
 
     name: str
     paths: tuple[Path, ...]
-    content: str
+    fits: int
     size: int
     changed: float
     user: str | None
 
     def cells(self, now: float) -> list[str]:
-        """Name, content, MB, age, and the command that uses it."""
+        """Name, fits, MB, age, and the command that uses it."""
         minutes = (now - self.changed) / 60
         unit, length = next((each for each in (("d", 1440), ("h", 60)) if minutes >= 2 * each[1]), ("min", 1))
         user = {None: "not known", "": "nothing"}.get(self.user, self.user)
-        return [self.name, self.content, f"{self.size / 1e6:,.1f}", f"{minutes / length:.0f} {unit}", str(user)]
+        return [self.name, str(self.fits or ""), f"{self.size / 1e6:,.1f}", f"{minutes / length:.0f} {unit}", str(user)]
 
 
 def user_of(params: Params, data: Dataset, device: Device, recipe_data: dict[str, Dataset], paths: Paths) -> UserOf:
@@ -53,7 +53,8 @@ def user_of(params: Params, data: Dataset, device: Device, recipe_data: dict[str
     of none from practice images.
     """
     candidates, extra = networks(params, study_of(params, data, paths.studies, "train"))
-    recipes = units(load_recipes().values(), recipe_data, paths.runs / "recipes", _MOST_SEEDS, device)
+    folder = paths.runs / "recipes"
+    recipes = units(load_recipes().values(), recipe_data, folder, _MOST_SEEDS, device) if folder.is_dir() else []
     users = {
         "machines": "make train, tune, recipes",
         **{run.folder_name: "make train" for run in network_runs(candidates | extra, params, data, device).values()},
@@ -82,29 +83,26 @@ def _is_current(name: str, params: Params, used: Set[str], runs: Path) -> bool:
     with suppress(TypeError):  # of another version of this package
         if (blend := load_blend(runs, name)) and blend_name(params, blend.units) == name:
             return all(
-                member in used and {*units} == {unit.name for unit in _units(runs / member)}
-                for member, units in blend.units.items()
+                member in used and {*own} == {unit.name for unit in _units(runs / member)}
+                for member, own in blend.units.items()
             )
     return False
 
 
 def inventory(paths: Paths, user: UserOf) -> list[Item]:
-    """Everything in runs/, and what ended commands have left unfinished there and in data/."""
+    """Everything in runs/, copies of the files that were named, and what ended commands have left unfinished."""
     found: dict[tuple[str, str | None], list[Path]] = {}
     for path in sorted(paths.runs.glob("[!.]*")):
         for part in sorted(path.glob("[!.]*")) if path.name in ("recipes", "tune") else [path]:
             name = os.path.relpath(part, paths.runs)
             found.setdefault(("recipes" if path.name == "recipes" else name, user(name)), []).append(part)
-    for path in sorted(_unfinished(paths)):
-        found[os.path.relpath(path, paths.runs), ""] = [path]
+    for path in sorted(paths.copies.glob("[!.]*/")):  # one that is not marked may be the user's only one
+        found[os.path.relpath(path, paths.runs), "all without DATA" if (path / MARK).exists() else None] = [path]
+    beside = (path for folder in (paths.copies, paths.processed, paths.practice) for path in folder.glob(".*"))
+    for path in sorted([*paths.runs.rglob(".*"), *beside]):  # temporary names
+        if path.name != ".lock":
+            found[os.path.relpath(path, paths.runs), ""] = [path]
     return [_item(name, parts, command) for (name, command), parts in found.items()]
-
-
-def _unfinished(paths: Paths) -> Iterator[Path]:
-    """What has a temporary name, and copies of files that have not passed their checks."""
-    yield from (path for path in paths.runs.rglob(".*") if path.name != ".lock")
-    yield from (path for folder in (paths.copies, paths.processed, paths.practice) for path in folder.glob(".*"))
-    yield from (path for path in paths.copies.glob("[!.]*/") if not (path / MARK).exists())
 
 
 def _units(folder: Path) -> list[Path]:
@@ -112,9 +110,7 @@ def _units(folder: Path) -> list[Path]:
 
 
 def _item(name: str, paths: list[Path], user: str | None) -> Item:
-    content = {"machines": "measurements", "recipes": f"{len(paths)} fits"}.get(name, "")
-    if not content and (name.startswith(("blend-", "tune/"))):
-        content = "blend" if name.startswith("blend-") else "search"
+    fits = len(paths) if name == "recipes" else len(_units(paths[0]))
     files = [path for path in paths if path.is_file()]
     files += [Path(folder) / file for path in paths for folder, _, names in os.walk(path) for file in names]
     stats = []
@@ -123,4 +119,4 @@ def _item(name: str, paths: list[Path], user: str | None) -> Item:
             stats.append(file.lstat())
     changed = max((stat.st_mtime for stat in stats), default=0.0)
     size = sum(stat.st_size for stat in stats)
-    return Item(name, tuple(paths), content or f"{len(_units(paths[0]))} fits", size, changed, user)
+    return Item(name, tuple(paths), fits, size, changed, user)

@@ -10,7 +10,8 @@ import joblib
 
 from digits.common.code_version import code_version
 from digits.common.console import Console
-from digits.common.files import fingerprint, read_json, read_or_make, write_json
+from digits.common.errors import UserError
+from digits.common.files import fingerprint, read_or_make, write_json
 from digits.common.host import processor
 from digits.config import CnnSpec
 from digits.training.crossval import preload
@@ -72,46 +73,31 @@ def use_gpu(gpu: str | None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
 
 
-def measured_device(folder: Path, console: Console, again: Device | None = None) -> Device:
+def measured_device(folder: Path, console: Console | None, again: Device | None = None) -> Device:
     """This machine's device: read from `folder`, or measured once by a probe in subprocesses.
 
-    again: what was found before, to be measured anew; of it stays what is still in doubt. Raises UserError where
-    TensorFlow does not run or takes too long.
+    console: None: it is not measured. again: what was found before, to be measured anew; of it stays what is still in
+    doubt. Raises UserError where it is not to be measured and was not before, and where TensorFlow does not run or
+    takes too long.
     """
-    machine = _machine()
-    path = _file(folder, machine)
-
-    def measure() -> dict[str, Any]:
-        return probe(console, vars(again) if again else {}, preload("cnn")) | {"machine": machine}
-
-    if again:
-        write_json(path, measure())
-    return _device(read_or_make(path, measure))
-
-
-def known_device(folder: Path) -> Device | None:
-    """As `measured_device`, without a probe: None where this machine was not measured yet."""
-    known = read_json(_file(folder, _machine()))
-    return _device(known) if known else None
-
-
-def _device(known: dict[str, Any]) -> Device:
-    return Device(**{name: known[name] for name in Device.__dataclass_fields__})
-
-
-def _file(folder: Path, machine: dict[str, Any]) -> Path:
-    return folder / f"{fingerprint(machine)}.json"
-
-
-def _machine() -> dict[str, Any]:
-    """What decides a probe's result."""
-    return {
+    machine = {
         "processor": processor(),
         "cores": [joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)],
         "code": code_version("device probe"),
         "gpus": _gpus(),
         "cuda": find_spec("nvidia") is not None,  # what pip installs for TensorFlow to use a GPU with
     }
+
+    def measure() -> dict[str, Any]:
+        if console is None:
+            raise UserError("this machine was not measured yet; make train does so")
+        return probe(console, vars(again) if again else {}, preload("cnn")) | {"machine": machine}
+
+    path = folder / f"{fingerprint(machine)}.json"
+    if again:
+        write_json(path, measure())
+    known = read_or_make(path, measure)
+    return Device(**{name: known[name] for name in Device.__dataclass_fields__})
 
 
 def _gpus() -> list[str]:
