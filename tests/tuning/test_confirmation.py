@@ -12,7 +12,7 @@ from digits.common.processes import ProcessDiedError
 from digits.tuning.confirmation import confirm, confirmed_accuracies, missing_fits, open_confirmation
 from digits.tuning.storage import open_storage
 from digits.tuning.verdict import CandidateFit, leader
-from toy_search import Evaluation, plan, result, run_search
+from toy_search import Evaluation, make_older, plan, result, run_search
 
 pytestmark = pytest.mark.slow
 
@@ -87,6 +87,21 @@ def test_a_confirmation_forgets_former_finalists_and_shares_its_queue(tmp_path: 
     assert set(fitted) <= {"default", "a"}
     again = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
     assert not [trial for trial in again.trials if trial.state == TrialState.WAITING]
+
+
+def test_a_fit_that_was_never_begun_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its command was killed after it had claimed it, or the claim's answer was lost and it was claimed again."""
+    monkeypatch.setattr("digits.tuning.confirmation._PAUSE", 0.0)
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    study = open_confirmation(open_storage(url), "test")
+    study.enqueue_trial({}, user_attrs={"fit": json.dumps([7, 0, "default"])})
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        study.ask()
+    make_older(url, "trials.datetime_start", 1)
+    left = iter([1e6] * 100)
+    candidates: dict[str, Any] = {"default": {}, "a": {}}
+    confirm(study, candidates, [7], [0, 1], lambda *_: result(0.9, 16), lambda: next(left, 0.0), 1, lambda *_: None)
+    assert missing_fits(confirmed_accuracies(study), [*candidates], [7], [0, 1]) == []
 
 
 def test_what_the_end_of_the_time_cuts_is_not_taken_for_a_failure(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from digits.common.processes import ProcessDiedError
 from digits.tuning.records import Overrides, Result
-from digits.tuning.storage import fail_stale_trials
-from digits.tuning.study import FailedError, driver, requeue_killed
+from digits.tuning.storage import begin, fail_stale_trials
+from digits.tuning.study import FailedError, requeue_killed
 from digits.tuning.verdict import Accuracies, CandidateFit, leader, mean_accuracy
 
 _PAUSE = 1.0  # seconds between two looks at what other machines are doing
@@ -109,7 +109,7 @@ def _objective(
     fit_full: FitFull,
     seconds_left: Callable[[], float],
 ) -> float:
-    trial.set_user_attr("driver", driver())
+    begin(study, trial)
     if "fit" not in trial.user_attrs:
         raise optuna.TrialPruned  # another machine has emptied the queue
     fit = _fit_of(trial)

@@ -3,15 +3,22 @@
 import logging
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
+from datetime import datetime, timedelta
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from functools import wraps
 from inspect import ismethod
+from pathlib import Path
+from tempfile import NamedTemporaryFile, gettempdir
+from threading import Lock
 from time import monotonic, sleep
 from typing import Any, cast
+from weakref import finalize
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -24,6 +31,65 @@ GRACE = 30  # seconds without a heartbeat after which another machine runs the t
 PATIENCE = 120.0  # seconds that a database may be away
 _PAUSE = 0.5  # seconds between two attempts
 _ATTEMPTS = 10  # to open a database
+
+
+class _Storage(RDBStorage):
+    """Marks running trials with the command that drives them, and finds those whose command has ended.
+
+    A command locks a temporary file and marks its trials with the file's name, which is drawn at random. The system
+    releases the lock when the process ends, however it ends. The id of a process would not do: ids come back, and each
+    container has its own. The folder is the machine's own: on a network's file system, locks may not reach other
+    machines. Where there is no such file, heartbeats alone decide.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._lock = NamedTemporaryFile(prefix="digits-tune-")  # noqa: SIM115 - removed with the storage
+        finalize(self, self._lock.close)  # at the end of the process too
+        flock(self._lock, LOCK_EX)
+        self._marked: set[int] = set()
+        self._marking = Lock()  # Optuna's thread and the trial's own record the first heartbeat
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        """The first one marks the trial, so that a trial with a driver has a heartbeat."""
+        with self._marking:
+            super().record_heartbeat(trial_id)
+            if trial_id not in self._marked:
+                self.set_trial_user_attr(trial_id, "driver", Path(self._lock.name).name)
+                self._marked.add(trial_id)
+
+    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        """Besides those without a recent heartbeat: those whose command has ended, and those that none has begun.
+
+        A command may be killed between the claim of a trial and its first heartbeat, and a claim is repeated where its
+        answer was lost.
+        """
+        stale = super()._get_stale_trial_ids(study_id)
+        begun = datetime.now() - timedelta(seconds=PATIENCE + GRACE)  # noqa: DTZ005 - as Optuna's, without a zone
+        running = self.get_all_trials(study_id, deepcopy=False, states=(TrialState.RUNNING,))
+        drivers = {str(trial.user_attrs["driver"]) for trial in running if "driver" in trial.user_attrs}
+        ended = {driver for driver in drivers if _has_ended(driver)}
+        for trial in running:
+            never_begun = "driver" not in trial.user_attrs and trial.datetime_start and trial.datetime_start < begun
+            if trial._trial_id not in stale and (never_begun or trial.user_attrs.get("driver") in ended):
+                stale.append(trial._trial_id)
+        for driver in ended:
+            _lock_file(driver).unlink(missing_ok=True)
+        return stale
+
+
+def _has_ended(driver: str) -> bool:
+    """Whether a driver was a process of this machine that has ended."""
+    try:
+        with _lock_file(driver).open() as file:
+            flock(file, LOCK_SH | LOCK_NB)
+    except OSError:  # it is locked, or there is none
+        return False
+    return True
+
+
+def _lock_file(driver: str) -> Path:
+    return Path(gettempdir()) / Path(driver).name
 
 
 class _Patient:
@@ -63,15 +129,22 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def begin(study: optuna.Study, trial: Trial) -> None:
+    """Mark a trial as one that this command drives; what it does from here on takes time of the budget."""
+    cast(_Storage, study._storage).record_heartbeat(trial._trial_id)
+
+
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Enqueue a trial with the same parameters and attributes."""
+    """Enqueue a trial with the same parameters and attributes, but for its driver."""
+    again = deepcopy(trial)
+    again.user_attrs.pop("driver", None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        RetryHeartbeatStaleTrialCallback()(study, trial)
+        RetryHeartbeatStaleTrialCallback()(study, again)
 
 
 def fail_stale_trials(study: optuna.Study) -> None:
-    """Enqueue again the running trials whose heartbeat has stopped; `optimize` does the same before each trial."""
+    """Enqueue again the running trials that nobody drives any more; `optimize` does the same before each trial."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
@@ -96,7 +169,7 @@ def open_storage(url: str) -> BaseStorage:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats
-                storage = RDBStorage(
+                storage = _Storage(
                     url,
                     engine_kwargs=options,
                     heartbeat_interval=HEARTBEAT,
