@@ -77,11 +77,12 @@ def run_search(
 
 
 def make_older(url: str, column: str, hours: int) -> None:
-    """Move a column of moments, as "trials.datetime_start", back in a database that is a file."""
+    """Move a column of moments of the running trials, as "trials.datetime_start", back in a database that is a file."""
     table, name = column.split(".")
+    running = "trial_id IN (SELECT trial_id FROM trials WHERE state = 'RUNNING')"
     with create_engine(url).begin() as connection:
-        older = text(f"UPDATE {table} SET {name} = datetime({name}, '-{hours} hours') WHERE {name} IS NOT NULL")
-        assert connection.execute(older).rowcount
+        older = f"UPDATE {table} SET {name} = datetime({name}, '-{hours} hours') WHERE {running}"
+        assert connection.execute(text(older)).rowcount
 
 
 def hang(*_: Any) -> None:

@@ -10,7 +10,6 @@ from functools import wraps
 from inspect import ismethod
 from pathlib import Path
 from tempfile import NamedTemporaryFile, gettempdir
-from threading import Lock
 from time import monotonic, sleep
 from typing import Any, cast
 from weakref import finalize
@@ -34,62 +33,47 @@ _ATTEMPTS = 10  # to open a database
 
 
 class _Storage(RDBStorage):
-    """Marks running trials with the command that drives them, and finds those whose command has ended.
+    """Knows which running trials nobody drives any more.
 
-    A command locks a temporary file and marks its trials with the file's name, which is drawn at random. The system
-    releases the lock when the process ends, however it ends. The id of a process would not do: ids come back, and each
-    container has its own. The folder is the machine's own: on a network's file system, locks may not reach other
-    machines. Where there is no such file, heartbeats alone decide.
+    A command locks a temporary file, whose name is drawn at random, and marks its trials with this name, its `driver`.
+    The system releases the lock when the process ends, however it ends. The id of a process would not do: ids come
+    back, and each container has its own. The folder is the machine's own: on a network's file system, locks may not
+    reach other machines. Where there is no such file, heartbeats alone decide.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self._lock = NamedTemporaryFile(prefix="digits-tune-")  # noqa: SIM115 - removed with the storage
-        finalize(self, self._lock.close)  # at the end of the process too
-        flock(self._lock, LOCK_EX)
-        self._marked: set[int] = set()
-        self._marking = Lock()  # Optuna's thread and the trial's own record the first heartbeat
-
-    def record_heartbeat(self, trial_id: int) -> None:
-        """The first one marks the trial, so that a trial with a driver has a heartbeat."""
-        with self._marking:
-            super().record_heartbeat(trial_id)
-            if trial_id not in self._marked:
-                self.set_trial_user_attr(trial_id, "driver", Path(self._lock.name).name)
-                self._marked.add(trial_id)
+        lock = NamedTemporaryFile(prefix="digits-tune-")  # noqa: SIM115 - removed with the storage
+        finalize(self, lock.close)  # at the end of the process at the latest
+        flock(lock, LOCK_EX)
+        self.driver = Path(lock.name).name
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
-        """Besides those without a recent heartbeat: those whose command has ended, and those that none has begun.
+        """Besides those without a recent heartbeat, those whose driver has ended, and those that nobody has begun.
 
         A command may be killed between the claim of a trial and its first heartbeat, and a claim is repeated where its
         answer was lost.
         """
-        stale = super()._get_stale_trial_ids(study_id)
-        begun = datetime.now() - timedelta(seconds=PATIENCE + GRACE)  # noqa: DTZ005 - as Optuna's, without a zone
+        stale = set(super()._get_stale_trial_ids(study_id))
         running = self.get_all_trials(study_id, deepcopy=False, states=(TrialState.RUNNING,))
-        drivers = {str(trial.user_attrs["driver"]) for trial in running if "driver" in trial.user_attrs}
-        ended = {driver for driver in drivers if _has_ended(driver)}
-        for trial in running:
-            never_begun = "driver" not in trial.user_attrs and trial.datetime_start and trial.datetime_start < begun
-            if trial._trial_id not in stale and (never_begun or trial.user_attrs.get("driver") in ended):
-                stale.append(trial._trial_id)
-        for driver in ended:
-            _lock_file(driver).unlink(missing_ok=True)
-        return stale
+        drivers = {trial._trial_id: trial.user_attrs["driver"] for trial in running if "driver" in trial.user_attrs}
+        ended = {driver for driver in set(drivers.values()) if _has_ended(driver)}
+        stale |= {number for number, driver in drivers.items() if driver in ended}
+        long_ago = datetime.now() - timedelta(seconds=PATIENCE + GRACE)  # noqa: DTZ005 - Optuna's times have no zone
+        claimed = {trial._trial_id: trial.datetime_start or long_ago for trial in running}
+        return [*stale, *(number for number in claimed.keys() - drivers.keys() - stale if claimed[number] < long_ago)]
 
 
 def _has_ended(driver: str) -> bool:
-    """Whether a driver was a process of this machine that has ended."""
+    """Whether a driver was a process of this machine that has ended; its file is removed then."""
+    path = Path(gettempdir()) / Path(driver).name
     try:
-        with _lock_file(driver).open() as file:
+        with path.open() as file:
             flock(file, LOCK_SH | LOCK_NB)
+            path.unlink()
     except OSError:  # it is locked, or there is none
         return False
     return True
-
-
-def _lock_file(driver: str) -> Path:
-    return Path(gettempdir()) / Path(driver).name
 
 
 class _Patient:
@@ -130,8 +114,10 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def begin(study: optuna.Study, trial: Trial) -> None:
-    """Mark a trial as one that this command drives; what it does from here on takes time of the budget."""
-    cast(_Storage, study._storage).record_heartbeat(trial._trial_id)
+    """Mark a trial as this command's, after a heartbeat, so that none is without one; its time counts from here on."""
+    storage: Any = study._storage
+    storage.record_heartbeat(trial._trial_id)
+    trial.set_user_attr("driver", storage._backend.driver)
 
 
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:

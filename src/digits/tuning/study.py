@@ -79,11 +79,7 @@ def _sampler(seed: int) -> optuna.samplers.BaseSampler:
 
 
 def requeue_killed(study: optuna.Study) -> None:
-    """Enqueue again, with their parameters, the trials that were running when their command was killed.
-
-    Those of other machines follow when their heartbeat has stopped for digits.tuning.storage.GRACE; until then their
-    time counts.
-    """
+    """Enqueue again, with their parameters, the trials that were running when their command was killed."""
     fail_stale_trials(study)
     trials = study.get_trials(deepcopy=False)
     requeued = {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
