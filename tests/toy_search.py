@@ -1,10 +1,14 @@
 """A search for the parameters of an MLP, in which a formula takes the place of fits."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import optuna
+from sqlalchemy import create_engine, text
 
 from digits.models.search_space import narrow_space
 from digits.tuning.records import TrialRecord, finished_trials, spent_seconds
@@ -72,11 +76,32 @@ def run_search(
     return trials
 
 
-def drive(url: str, budget: Path) -> None:
+def make_older(url: str, column: str, hours: int) -> None:
+    """Move a column of moments of the running trials, as "trials.datetime_start", back in a database that is a file."""
+    table, name = column.split(".")
+    running = "trial_id IN (SELECT trial_id FROM trials WHERE state = 'RUNNING')"
+    with create_engine(url).begin() as connection:
+        older = f"UPDATE {table} SET {name} = datetime({name}, '-{hours} hours') WHERE {running}"
+        assert connection.execute(text(older)).rowcount
+
+
+def hang(*_: Any) -> None:
+    """Until the process is killed."""
+    print("trial", flush=True)
+    time.sleep(600)
+
+
+def drive(url: str, budget: Path, *modes: str) -> None:
     """Search in the database at `url` until the seconds that stand in the file `budget` are spent.
 
-    Each trial prints a line and waits for one of standard input, if that is not closed.
+    Each trial prints a line and waits for one of standard input, if that is not closed. modes: "no heartbeat", to hang
+    between Optuna's claim of a trial and its first heartbeat; "container", to have an id that no process outside has.
     """
+    if "no heartbeat" in modes:
+        optimize: Any = optuna.study._optimize
+        optimize.get_heartbeat_thread = hang
+    if "container" in modes:
+        os.getpid = lambda: 2**30
     study = open_study(open_storage(url), "test", plan(n_trials=None), shared="sqlite" not in url)
 
     def evaluate(overrides: dict[str, Any], report: Callable[[dict[str, Any]], bool]) -> None:
@@ -94,4 +119,4 @@ def drive(url: str, budget: Path) -> None:
 
 
 if __name__ == "__main__":
-    drive(sys.argv[1], Path(sys.argv[2]))
+    drive(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])

@@ -10,7 +10,7 @@ from digits.config import Params, load_params
 from digits.data.dataset import Dataset
 from digits.models.architecture import parse_layers
 from digits.models.cnn.network import LayerSettings, build_network
-from digits.training.candidates import accuracies, baseline_runs, networks
+from digits.training.candidates import baseline_runs, networks
 from digits.training.tuned import study_of
 from toys import ROOT
 
@@ -51,8 +51,8 @@ def test_what_another_search_finds_meanwhile_is_not_mixed_in(
     ours, theirs = (study_of(toy_params, toy_data, tmp_path, "train") for _ in range(2))
     theirs.save({"layers": "8C3 MP2 16", "normalise": "standard"}, "found first")
     assert ours.best == {"layers": "8C3 MP2 16"}
-    theirs.save({"learning_rate": 0.004}, "found then", {"toy": {"tuned": 0.9}})
-    assert (ours.normalise, ours.measured) == ("standard", {})
+    theirs.save({"learning_rate": 0.004}, "found then")
+    assert ours.normalise == "standard"
     assert theirs.best == {"learning_rate": 0.004}
 
 
@@ -90,36 +90,37 @@ def test_the_tuned_network_has_extra_ones_too(toy_params: Params, toy_data: Data
     assert ([*tuned], extra) == (["tuned"], {"medium": (params.network("medium"), "/255")})
 
 
-def test_a_network_that_is_more_accurate_than_the_tuned_one_stays_a_candidate(
+def test_the_tuned_network_takes_the_place_of_the_one_that_it_was_searched_from(
     toy_data: Dataset, tmp_path: Path
 ) -> None:
-    params = load_params(ROOT / "params.yaml")
-    study = study_of(params, toy_data, tmp_path, "train")
+    """It is more accurate than that one; how it compares with the others is not known."""
 
-    def candidates(accuracy: float | None, params: Params = params) -> list[str]:
-        measured = {"digit-recognizer": {"tuned": accuracy}} if accuracy else None
-        study.save({"learning_rate": 0.004}, "found", measured)
-        assert study.best == {"learning_rate": 0.004}
-        return [*networks(params, study)[0]]
+    def candidates(*given: str) -> list[str]:
+        params = load_params(ROOT / "params.yaml", given)
+        study = study_of(params, toy_data, tmp_path, "train")
+        study.save({"learning_rate": 0.004}, "found")
+        found = networks(params, study)[0]
+        assert found["tuned"][0].learning_rate == 0.004
+        assert all(network == params.network(name) for name, (network, _) in found.items() if name != "tuned")
+        return [*found]
 
-    assert candidates(0.9958) == ["tuned", "medium"]
-    assert candidates(0.9945) == ["tuned", "small", "medium"]
-    assert accuracies(params, study)["tuned"] == 0.9945
-    assert candidates(0.9999) == ["tuned"]
-    assert candidates(None) == ["tuned"]  # as of other competitions, or changed by hand
-    assert candidates(0.9945, load_params(ROOT / "params.yaml", ["train.network=small"])) == ["tuned"]
+    assert candidates() == ["tiny", "tuned", "small", "medium"]
+    assert candidates("train.candidates=[tiny, small, default]") == ["tiny", "small", "tuned"]
+    assert candidates("networks.small.epochs=1") == ["tiny", "tuned", "medium"]  # another `small`, not measured
+    assert candidates("train.candidates=[tiny, small]") == ["tuned"]  # the default's place is not known
+    assert candidates("competition.slug=another") == ["tuned"]  # nothing is measured on its images
+    assert candidates("train.network=small") == ["tuned"]  # a named network is the only one
 
 
 def test_the_fragment_is_a_params_file_but_for_what_it_extends(
     toy_params: Params, toy_data: Dataset, tmp_path: Path
 ) -> None:
     study = study_of(toy_params, toy_data, tmp_path, "train")
-    study.save({"learning_rate": 0.004, "normalise": "minmax"}, "found", {"toy": {"tuned": 0.99}})
+    study.save({"learning_rate": 0.004, "normalise": "minmax"}, "found")
     mine = tmp_path / "mine.yaml"
     mine.write_text(f"extends: {ROOT / 'params.yaml'}\n" + (study.folder / "best.yaml").read_text())
     params = load_params(mine)
     assert (params.train.learning_rate, params.data.normalise) == (0.004, "minmax")
-    assert params.train.measured_accuracy["toy"] == {"tuned": 0.99}
 
 
 def test_a_tuned_baseline_is_fitted_as_it_was_found(toy_params: Params, toy_data: Dataset, tmp_path: Path) -> None:

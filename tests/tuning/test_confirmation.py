@@ -12,28 +12,35 @@ from digits.common.processes import ProcessDiedError
 from digits.tuning.confirmation import confirm, confirmed_accuracies, missing_fits, open_confirmation
 from digits.tuning.storage import open_storage
 from digits.tuning.verdict import CandidateFit, leader
-from toy_search import Evaluation, plan, result, run_search
+from toy_search import Evaluation, make_older, plan, result, run_search
 
 pytestmark = pytest.mark.slow
 
 CANDIDATES = ["default", "a", "b"]
 
 
-def test_all_candidates_are_confirmed_on_all_folds_then_the_best_from_further_seeds() -> None:
+def test_the_leader_is_picked_on_the_search_fold_and_judged_on_the_others_from_further_seeds() -> None:
     accuracies: dict[CandidateFit, float] = {}
-    first = missing_fits(accuracies, CANDIDATES, [7, 8], [0, 1, 2])
-    assert first == [CandidateFit(7, fold, candidate) for fold in range(3) for candidate in CANDIDATES]
-    accuracies |= {fit: {"default": 0.5, "a": 0.6, "b": 0.7}[fit.candidate] for fit in first}
+    picking = missing_fits(accuracies, CANDIDATES, [7, 8, 9], [0, 1, 2])
+    assert picking == [CandidateFit(7, 0, candidate) for candidate in ("a", "b")]
+    accuracies |= {fit: {"a": 0.6, "b": 0.7}[fit.candidate] for fit in picking}
     assert leader(accuracies, CANDIDATES) == "b"
-    rest = missing_fits(accuracies, CANDIDATES, [7, 8], [0, 1, 2])
-    assert rest == [CandidateFit(8, fold, candidate) for fold in range(3) for candidate in ("default", "b")]
-    assert missing_fits(accuracies | dict.fromkeys(rest, 0.5), CANDIDATES, [7, 8], [0, 1, 2]) == []
+    for seed in (8, 9):
+        judging = missing_fits(accuracies, CANDIDATES, [7, 8, 9], [0, 1, 2])
+        assert judging == [CandidateFit(seed, fold, candidate) for fold in (1, 2) for candidate in ("default", "b")]
+        accuracies |= {fit: {"default": 0.5, "b": 0.6}[fit.candidate] for fit in judging}
+    assert missing_fits(accuracies, CANDIDATES, [7, 8, 9], [0, 1, 2]) == []
 
 
 def test_no_further_seeds_for_what_is_not_ahead_of_the_default() -> None:
-    first = missing_fits({}, CANDIDATES, [7, 8], [0, 1, 2])
-    behind = {fit: {"default": 0.7, "a": 0.6, "b": 0.7}[fit.candidate] for fit in first}
-    assert missing_fits(behind, CANDIDATES, [7, 8], [0, 1, 2]) == []
+    judging = missing_fits({}, CANDIDATES[:2], [7, 8, 9], [0, 1, 2])
+    behind = {fit: {"default": 0.7, "a": 0.7}[fit.candidate] for fit in judging}
+    assert missing_fits(behind, CANDIDATES[:2], [7, 8, 9], [0, 1, 2]) == []
+
+
+def test_a_finalist_alone_needs_no_fit_to_be_picked() -> None:
+    judging = missing_fits({}, CANDIDATES[:2], [7, 8], [0, 1, 2])
+    assert judging == [CandidateFit(8, fold, candidate) for fold in (1, 2) for candidate in ("default", "a")]
 
 
 def test_a_confirmation_goes_on_where_it_was_and_drops_what_dies(tmp_path: Path) -> None:
@@ -51,7 +58,7 @@ def test_a_confirmation_goes_on_where_it_was_and_drops_what_dies(tmp_path: Path)
 
     def again() -> dict[CandidateFit, float]:
         study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
-        confirm(study, overrides, [7, 8], [0, 1], fit, lambda: 1e6, 1, lambda *_: None)
+        confirm(study, overrides, [7, 8, 9], [0, 1, 2], fit, lambda: 1e6, 1, lambda *_: None)
         return confirmed_accuracies(study)
 
     with pytest.raises(KeyboardInterrupt):
@@ -65,7 +72,7 @@ def test_a_confirmation_goes_on_where_it_was_and_drops_what_dies(tmp_path: Path)
 
 def test_a_confirmation_forgets_former_finalists_and_shares_its_queue(tmp_path: Path) -> None:
     study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
-    for fit_of in ([7, 0, "former"], [7, 0, "default"]):
+    for fit_of in ([7, 1, "former"], [7, 1, "default"]):
         study.enqueue_trial({}, user_attrs={"fit": json.dumps(fit_of)})
     fitted: list[str] = []
 
@@ -80,13 +87,39 @@ def test_a_confirmation_forgets_former_finalists_and_shares_its_queue(tmp_path: 
                     study.tell(taken, 0.9)
         return result(0.9, 16)
 
-    confirm(study, {name: {"name": name} for name in CANDIDATES[:2]}, [7], [0, 1], fit, lambda: 1e6, 1, lambda *_: None)
+    confirm(
+        study,
+        {name: {"name": name} for name in CANDIDATES[:2]},
+        [6, 7],
+        [0, 1, 2],
+        fit,
+        lambda: 1e6,
+        1,
+        lambda *_: None,
+    )
     assert set(confirmed_accuracies(study)) == {
-        CandidateFit(7, fold, name) for fold in (0, 1) for name in CANDIDATES[:2]
+        CandidateFit(7, fold, name) for fold in (1, 2) for name in CANDIDATES[:2]
     }
     assert set(fitted) <= {"default", "a"}
     again = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
     assert not [trial for trial in again.trials if trial.state == TrialState.WAITING]
+
+
+def test_a_fit_that_was_never_begun_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its command was killed after it had claimed it, or the claim's answer was lost and it was claimed again."""
+    monkeypatch.setattr("digits.tuning.confirmation._PAUSE", 0.0)
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    study = open_confirmation(open_storage(url), "test")
+    study.enqueue_trial({}, user_attrs={"fit": json.dumps([7, 1, "default"])})
+    with pytest.warns(UserWarning, match="Heartbeat"):
+        study.ask()
+    make_older(url, "trials.datetime_start", 1)
+    left = iter([1e6] * 100)
+    candidates: dict[str, Any] = {"default": {}, "a": {}}
+    confirm(
+        study, candidates, [6, 7], [0, 1, 2], lambda *_: result(0.9, 16), lambda: next(left, 0.0), 1, lambda *_: None
+    )
+    assert missing_fits(confirmed_accuracies(study), [*candidates], [6, 7], [0, 1, 2]) == []
 
 
 def test_what_the_end_of_the_time_cuts_is_not_taken_for_a_failure(tmp_path: Path) -> None:
@@ -98,9 +131,9 @@ def test_what_the_end_of_the_time_cuts_is_not_taken_for_a_failure(tmp_path: Path
 
     study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
     candidates: dict[str, Any] = {"default": {}, "a": {}}
-    confirm(study, candidates, [7], [0, 1], dies, lambda: left[0], 1, lambda *_: None)
+    confirm(study, candidates, [6, 7], [0, 1, 2], dies, lambda: left[0], 1, lambda *_: None)
     assert confirmed_accuracies(study) == {}
-    confirm(study, candidates, [7], [0, 1], lambda *_: result(0.9, 16), lambda: 1e6, 1, lambda *_: None)
+    confirm(study, candidates, [6, 7], [0, 1, 2], lambda *_: result(0.9, 16), lambda: 1e6, 1, lambda *_: None)
     assert set(confirmed_accuracies(study).values()) == {0.9}
     assert len(confirmed_accuracies(study)) == 4
     left[0] = 10.0
@@ -116,5 +149,13 @@ def test_no_time_is_enough_for_a_fit_that_is_expected_to_take_longer(tmp_path: P
     study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
     candidates: dict[str, Any] = {"default": {}, "a": {}}
     confirm(
-        study, candidates, [7], [0], lambda *_: pytest.fail("a fit was begun"), lambda: 9.0, 1, lambda *_: None, 10.0
+        study,
+        candidates,
+        [6, 7],
+        [0, 1],
+        lambda *_: pytest.fail("a fit was begun"),
+        lambda: 9.0,
+        1,
+        lambda *_: None,
+        10.0,
     )

@@ -35,5 +35,6 @@ def test_only_the_time_in_which_something_ran_is_spent() -> None:
     add(study, 20, 25, TrialState.PRUNED)
     add(study, 30, 33, TrialState.FAIL, cause="died")
     add(study, 40, 9000, TrialState.FAIL)  # killed with its command, noticed hours later
-    add(other, 50, None, TrialState.RUNNING)
+    add(other, 50, None, TrialState.RUNNING, driver="a command")
+    add(other, -9000, None, TrialState.RUNNING)  # its command was killed before it began it
     assert spent_seconds([study, other], (noon + timedelta(seconds=54)).timestamp()) == pytest.approx(12 + 5 + 3 + 4)

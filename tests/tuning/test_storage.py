@@ -12,7 +12,8 @@ from sqlalchemy.exc import OperationalError
 
 from digits.common.errors import UserError
 from digits.tuning import storage
-from digits.tuning.storage import open_storage
+from digits.tuning.records import started_trials
+from digits.tuning.storage import begin, fail_stale_trials, open_storage
 
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage")  # which needs `optimize`
 
@@ -64,6 +65,29 @@ def test_a_lost_answer_is_no_error(study: optuna.Study, monkeypatch: pytest.Monk
     assert study.trials[0].state == TrialState.COMPLETE
     with pytest.raises(UpdateFinishedTrialError):
         study._storage.set_trial_user_attr(study.trials[0]._trial_id, "key", 1)
+
+
+@pytest.mark.parametrize(("name", "waiting"), [("_create_new_trial", 0), ("set_trial_state_values", 2)])
+def test_a_claim_whose_answer_was_lost_costs_no_time_and_is_run_later(
+    study: optuna.Study, monkeypatch: pytest.MonkeyPatch, name: str, waiting: int
+) -> None:
+    study.tell(0, 0.5)
+    for _ in range(waiting):
+        study.enqueue_trial({"x": 0.5})
+    failing(monkeypatch, name, AWAY, times=1, carried_out=True)
+
+    def objective(trial: optuna.Trial) -> float:
+        begin(study, trial)
+        return trial.suggest_float("x", 0, 1)
+
+    study.optimize(objective, n_trials=1)
+    lost, run = study.trials[1:]
+    assert (lost.state, run.state) == (TrialState.RUNNING, TrialState.COMPLETE)
+    assert lost not in started_trials(study)
+    monkeypatch.setattr(storage, "PATIENCE", -storage.GRACE)  # as if it had been lost long ago
+    fail_stale_trials(study)
+    assert [trial.state for trial in study.trials[1:]] == [TrialState.FAIL, TrialState.COMPLETE, TrialState.WAITING]
+    assert study.trials[3].system_attrs["retry_history"] == [lost.number]
 
 
 def test_a_database_that_stays_away_is_a_line(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """A study in its database: its first trials, what a killed command costs, and machines that share it."""
 
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -21,11 +20,11 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import create_engine, text
 
 from digits.common.files import write_atomic
-from digits.tuning.records import finished_trials, spent_seconds
+from digits.tuning.records import finished_trials, spent_seconds, started_trials
 from digits.tuning.search import search
 from digits.tuning.storage import open_storage
-from digits.tuning.study import open_study
-from toy_search import ENQUEUED, PAUSE, RUNGS, Evaluation, plan, run_search
+from digits.tuning.study import open_study, requeue_killed
+from toy_search import ENQUEUED, PAUSE, RUNGS, Evaluation, make_older, plan, run_search
 from toys import ROOT
 
 pytestmark = pytest.mark.slow
@@ -50,15 +49,19 @@ def test_first_trials_that_were_not_all_queued_are_queued_by_the_next(tmp_path: 
 def driver(tmp_path: Path) -> Iterator[Driver]:
     """Starts a command that searches in the database at a URL, until the seconds in tmp_path/budget are spent.
 
-    by_step: whether each of its trials waits for a line of standard input.
+    by_step: whether each of its trials waits for a line of standard input. temp: its folder of temporary files, as on a
+    machine of its own. modes: as of toy_search.drive.
     """
     started: list[subprocess.Popen[str]] = []
     (tmp_path / "budget").write_text("inf")
 
-    def start(url: str, by_step: bool) -> "subprocess.Popen[str]":
-        command = [sys.executable, str(DRIVER), url, str(tmp_path / "budget")]
+    def start(url: str, by_step: bool, *modes: str, temp: Path | None = None) -> "subprocess.Popen[str]":
+        command = [sys.executable, str(DRIVER), url, str(tmp_path / "budget"), *modes]
+        if temp:
+            temp.mkdir(exist_ok=True)
+        environment = {**os.environ, **({"TMPDIR": str(temp)} if temp else {})}
         stdin = subprocess.PIPE if by_step else subprocess.DEVNULL
-        started.append(subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, text=True))
+        started.append(subprocess.Popen(command, stdin=stdin, stdout=subprocess.PIPE, text=True, env=environment))
         return started[-1]
 
     yield start
@@ -102,6 +105,81 @@ def test_a_killed_search_goes_on_and_runs_again_what_was_cut(tmp_path: Path, dri
     [again] = [trial for trial in study.trials if trial.system_attrs.get("retry_history") == [cut.number]]
     assert again.user_attrs["overrides"] == cut.user_attrs["overrides"]
     assert evaluate.evaluated[0] == next(trial.overrides for trial in trials if trial.number == again.number)
+
+
+def test_a_trial_that_was_never_begun_costs_no_time_and_is_run_by_the_next_morning(
+    tmp_path: Path, driver: Driver
+) -> None:
+    """SIGKILL between Optuna's claim of the first trial, the default's, and its first heartbeat."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    process = driver(url, True, "no heartbeat", temp=tmp_path / "temp")
+    step(process, 0)
+    process.kill()
+    process.wait()
+    study = open_study(open_storage(url), "test", plan(), shared=False)
+    assert study.trials[0].state == TrialState.RUNNING  # until no command can be about to begin it
+    assert spent_seconds([study], time.time() + 9000) == 0
+    assert started_trials(study) == []
+    make_older(url, "trials.datetime_start", 8)
+    study = open_study(open_storage(url), "test", plan(), shared=False)
+    assert study.trials[0].state == TrialState.FAIL
+    assert spent_seconds([study], time.time()) == 0
+    evaluate = Evaluation()
+    search(study, plan(n_trials=3), evaluate, lambda: 1e6, 1, lambda _: None)
+    assert [trial.name for trial in finished_trials(study, RUNGS)].count("default") == 1
+    assert len(finished_trials(study, RUNGS)) == 3
+
+
+@pytest.mark.parametrize("shared_temp", [True, False])
+def test_containers_with_one_host_name_leave_each_other_their_trials(
+    shared_temp: bool, tmp_path: Path, driver: Driver
+) -> None:
+    """Their processes do not see each other's ids; their folders of temporary files may be one or two."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    process = driver(url, True, "container", temp=None if shared_temp else tmp_path / "temp")
+    step(process, 1)
+    study = open_study(open_storage(url), "test", plan(), shared=False)
+    requeue_killed(study)
+    [running] = study.get_trials(states=(TrialState.RUNNING,))
+    (tmp_path / "budget").write_text("0")
+    process.communicate("\n", timeout=60)
+    assert process.returncode == 0
+    assert study.trials[running.number].state in (TrialState.COMPLETE, TrialState.PRUNED)
+    assert not [trial for trial in study.trials if "retry_history" in trial.system_attrs]
+
+
+def test_the_time_of_a_machine_that_died_is_not_counted(tmp_path: Path, driver: Driver) -> None:
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    process = driver(url, True, temp=tmp_path / "temp")
+    step(process, 0)
+    process.kill()
+    process.wait()
+    make_older(url, "trials.datetime_start", 8)
+    make_older(url, "trial_heartbeats.heartbeat", 8)
+    study = open_study(open_storage(url), "test", plan(), shared=False)
+    assert study.trials[0].state == TrialState.FAIL
+    assert spent_seconds([study], time.time()) == 0
+
+
+def test_no_lock_of_an_ended_command_stays(tmp_path: Path, driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither of one that was killed, once its trials are queued again, nor of one that ended by itself."""
+    url, temp = f"sqlite:///{tmp_path / 'study.db'}", tmp_path / "temp"
+    process = driver(url, True, temp=temp)
+    step(process, 1)
+    [lock] = temp.iterdir()
+    process.kill()
+    process.wait()
+    monkeypatch.setattr(tempfile, "tempdir", str(temp))
+    study = open_study(open_storage(url), "test", plan(), shared=False)
+    assert study.trials[1].state == TrialState.FAIL
+    assert not lock.exists()
+    [again] = [trial for trial in study.trials if trial.system_attrs.get("retry_history") == [1]]
+    assert "driver" not in again.user_attrs  # which would make it one that has begun, and whose command has ended
+    (tmp_path / "budget").write_text("0")
+    ending = driver(url, False, temp=tmp_path / "other")
+    ending.communicate(timeout=60)
+    assert ending.returncode == 0
+    assert [*(tmp_path / "other").iterdir()] == []
 
 
 @pytest.fixture(scope="session")
@@ -149,16 +227,16 @@ def test_three_machines_share_a_search_its_budget_and_a_database_that_is_restart
 ) -> None:
     """One is killed in the middle of a trial; at the end every trial is accounted for, and none was run twice."""
     url = postgres("status")
-    killed, *others = [driver(url, by_step=True), driver(url, by_step=False), driver(url, by_step=False)]
+    by_steps = {"killed": True, "second": False, "third": False}
+    killed, *others = [driver(url, by_step, temp=tmp_path / name) for name, by_step in by_steps.items()]
     step(killed, 2)
     for process in others:
         assert process.stdout
         assert process.stdout.readline() == "trial\n"
     study = optuna.load_study(study_name="test", storage=open_storage(url))
-    of_killed = f"{platform.node()} {killed.pid}"
-    [cut] = [
-        trial for trial in study.get_trials(states=(TrialState.RUNNING,)) if trial.user_attrs.get("driver") == of_killed
-    ]
+    [lock] = (tmp_path / "killed").iterdir()
+    running = study.get_trials(states=(TrialState.RUNNING,))
+    [cut] = [trial for trial in running if trial.user_attrs.get("driver") == lock.name]
     heartbeats = "FROM trial_heartbeats WHERE trial_id = :trial"
     engine = create_engine(url, pool_pre_ping=True)
 

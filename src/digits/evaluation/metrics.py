@@ -75,7 +75,7 @@ def paired_loss_reduction(
 
 @dataclass(frozen=True)
 class Gain:
-    """Mean of paired differences with its 95 % interval; `count`: number of pairs."""
+    """Mean gain over folds, and its interval; `count`: number of folds."""
 
     mean: float
     low: float
@@ -86,16 +86,18 @@ class Gain:
         return f"{self.mean:+.4f} ({self.low:+.4f} to {self.high:+.4f}, n {self.count})"
 
 
-def gain_of_fits(new: Sequence[float], old: Sequence[float]) -> Gain:
-    """Mean gain of `new` over `old` over pairs of fits, such as the accuracies from the same seed on the same fold.
+def gain_of_folds(gains: Sequence[float], test_share: float, level: float) -> Gain:
+    """Mean of the gains of one model over another on two folds at least, with the noise of training and of the images.
 
-    The interval is Student's for paired differences (1908, Biometrika 6, p. 1); it needs two pairs at least. It
-    contains the noise of training, unlike an interval over the images of a single fit.
+    gains: one for each fold. Fits from several seeds on a fold share its test images, so they are no independent pairs:
+    the mean over them is one gain. test_share: test images of a fold per training image. level: probability, 0 to 1,
+    with which the gain lies below the interval, and that with which it lies above it.
+
+    The interval is Student's with the variance of C. Nadeau and Y. Bengio (2003, Machine Learning 52, p. 239):
+    (1 / J + test_share) times that of the J gains, because the folds share training images; J - 1 degrees of freedom.
     """
     from scipy.stats import t  # noqa: PLC0415
 
-    differences = np.subtract(new, old)
-    count = len(differences)
-    half_width = float(t.ppf(0.975, count - 1) * differences.std(ddof=1) / np.sqrt(count))
-    mean = float(differences.mean())
+    count, mean = len(gains), float(np.mean(gains))
+    half_width = float(t.ppf(1 - level, count - 1) * np.std(gains, ddof=1) * np.sqrt(1 / count + test_share))
     return Gain(mean, mean - half_width, mean + half_width, count)

@@ -162,7 +162,7 @@ def _make_plan(params: Params, study: Study, data: Dataset, device: Device, path
         if not unknown:
             break
         timings[unknown[0]] = measured(unknown[0])
-    known = {} if data.practice else accuracies(params, study)
+    known = {} if data.practice else accuracies(params)
     parts = {
         (length := (share.option.network, share.option.length)): Part(
             share.option.network,

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from digits.config import CnnSpec, MlpSpec, Params, validate
+from digits.config.schema import DEFAULT
 from digits.config.section import overlay
 from digits.data.dataset import Dataset
 from digits.training.runs import RunSpec, run_spec
@@ -15,10 +16,11 @@ Networks = dict[str, tuple[CnnSpec, str]]  # by name: the network, and how image
 def networks(params: Params, study: Study) -> tuple[Networks, Networks]:
     """The candidates, one of which `make train` fits, and the extra networks, which it fits too if there is time.
 
-    The candidates are the network that a finished study found, followed by those of `train.candidates` that are known
-    to be more accurate; otherwise the network that `train.network` names; otherwise all of `train.candidates`. Networks
-    that the images are too small for are left out. The extra ones are those of `train.extra`, unless a network is
-    named.
+    The candidates are the network that `train.network` names, otherwise all of `train.candidates`, the least accurate
+    first. What a finished study found is known to be better than the network that it was searched from, and nothing
+    else is known of it; so it takes that one's place, among those candidates that were measured on the competition's
+    images. Networks that the images are too small for are left out. The extra ones are those of `train.extra`, unless a
+    network is named.
     """
     spec, normalise, named = params.train.spec, params.data.normalise, params.train.network
 
@@ -27,19 +29,21 @@ def networks(params: Params, study: Study) -> tuple[Networks, Networks]:
         return {name: (network, normalise) for name, network in networks.items() if params.fits(network)}
 
     candidates, extra = fitting(params.train.candidates), fitting(params.train.extra)
+    found: Networks = {named: (spec, normalise)} if named else candidates
     if params.train.use_tuned and study.best:
         overlaid = overlay(spec.model_dump(mode="json"), study.best)
         tuned = validate(CnnSpec, overlaid, str(study.folder / "best.yaml"))
-        known = accuracies(params, study)
-        better = {name: network for name, network in candidates.items() if known.get(name, 0) > known.get(TUNED, 1)}
-        return {TUNED: (tuned, study.normalise or normalise), **better}, extra
-    return ({named: (spec, normalise)} if named else candidates), extra
+        searched = named or DEFAULT
+        known = accuracies(params) if searched in found else {}
+        found = {name: network for name, network in found.items() if name == searched or name in known}
+        found[searched] = (tuned, study.normalise or normalise)
+        found = {TUNED if name == searched else name: network for name, network in found.items()}
+    return found, extra
 
 
-def accuracies(params: Params, study: Study) -> dict[str, float]:
+def accuracies(params: Params) -> dict[str, float]:
     """Measured accuracies of single fits on the competition's images, by network."""
-    slug = params.competition.slug
-    return params.train.measured_accuracy.get(slug, {}) | study.measured.get(slug, {})
+    return params.train.measured_accuracy.get(params.competition.slug, {})
 
 
 def baseline_runs(params: Params, data: Dataset, studies: Path) -> list[RunSpec]:

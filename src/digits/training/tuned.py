@@ -16,9 +16,7 @@ from digits.data.dataset import Dataset
 TUNED = "tuned"  # name of the network with the parameters that a study found
 _HEADER = """\
 # The parameters that `make tune` found, as a fragment of params.yaml. Copy them there to make them the default, or
-# leave them here: with the same params and data they are used while train.use_tuned is true. `measured_accuracy`, if it
-# is given, is the network's accuracy out of fold; networks of params.yaml that are more accurate are preferred if there
-# is time for them.
+# leave them here: with the same params and data they are used while train.use_tuned is true.
 """
 # how long, where and by how many processes is searched does not change the result of a trial
 _NOT_DECISIVE = {"model", "budget", "workers", "storage", "n_trials", "trial_timeout"}
@@ -59,13 +57,7 @@ class Study:
         """Overrides of the model's parameters; {} if the default stays, and before the end."""
         section = (self.fragment or {}).get("train" if self.model == "train" else "baseline", {})
         model: dict[str, Any] = section if self.model == "train" else section.get("models", {}).get(self.model, {})
-        return {name: value for name, value in model.items() if name != "measured_accuracy"}
-
-    @property
-    def measured(self) -> dict[str, dict[str, float]]:
-        """The tuned network's accuracy, as train.measured_accuracy in params.yaml; {} if it was not measured."""
-        accuracy: dict[str, dict[str, float]] = (self.fragment or {}).get("train", {}).get("measured_accuracy", {})
-        return accuracy
+        return model
 
     @property
     def normalise(self) -> str | None:
@@ -73,21 +65,14 @@ class Study:
         normalise: str | None = (self.fragment or {}).get("data", {}).get("normalise")
         return normalise
 
-    def save(
-        self, overrides: dict[str, Any], comment: str, measured: dict[str, dict[str, float]] | None = None
-    ) -> None:
-        """Write best.yaml. overrides: of the model's parameters and of `normalise`; {}: the default stays.
-
-        comment: for people. measured: the tuned network's accuracy, as train.measured_accuracy in params.yaml.
-        """
+    def save(self, overrides: dict[str, Any], comment: str) -> None:
+        """Write best.yaml. overrides: of the model's parameters and of `normalise`; {}: the default stays."""
         model = {name: value for name, value in overrides.items() if name != "normalise"}
         fragment: dict[str, Any] = {}
         if "normalise" in overrides:
             fragment["data"] = {"normalise": overrides["normalise"]}
         if model:
             fragment |= {"train": model} if self.model == "train" else {"baseline": {"models": {self.model: model}}}
-        if measured:
-            fragment["train"] = fragment.get("train", {}) | {"measured_accuracy": measured}
         self.__dict__.pop("fragment", None)
         notes = "".join(f"# {line}\n" for line in comment.splitlines())
         write_atomic(self.folder / "best.yaml", _HEADER + notes + yaml.safe_dump(fragment, sort_keys=False))

@@ -11,7 +11,7 @@ is promoted from rung to rung while it is among the best there. Each fit starts 
 promoted is pruned. This is asynchronous successive halving (L. Li et al., 2020, A system for massively parallel
 hyperparameter tuning, MLSys).
 finalists: the trials with the best objective values on the highest rung that was reached.
-confirmation: the second part of a study. The default and the finalists, together the candidates, are fitted with the
-highest rung's epochs on all folds, then the default and the best finalist from further seeds too.
-verdict: whether the best finalist replaces the default, which it does if the 95 % interval of its gain lies above 0.
+confirmation: the second part of a study, of fits with the highest rung's epochs. The finalists are fitted once more on
+the fold that was searched; the best of them, the leader, and the default on all other folds from further seeds.
+verdict: whether the leader replaces the default, which it does if its gain is above 0, one-sided, at a level of 5 %.
 """

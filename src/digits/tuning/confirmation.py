@@ -1,4 +1,4 @@
-"""The confirmation: the default and the finalists are fitted on all folds, the best two from further seeds."""
+"""The confirmation: one finalist is picked by fits on the search fold, and fitted beside the default on the others."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -11,9 +11,9 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from digits.common.processes import ProcessDiedError
 from digits.tuning.records import Overrides, Result
-from digits.tuning.storage import fail_stale_trials
-from digits.tuning.study import FailedError, driver, requeue_killed
-from digits.tuning.verdict import Accuracies, CandidateFit, leader, mean_accuracy
+from digits.tuning.storage import begin, fail_stale_trials
+from digits.tuning.study import FailedError, requeue_killed
+from digits.tuning.verdict import SEARCH_FOLD, Accuracies, CandidateFit, gain, leader
 
 _PAUSE = 1.0  # seconds between two looks at what other machines are doing
 
@@ -25,20 +25,24 @@ FitFull = Callable[[Overrides, int, int], Result]
 def missing_fits(
     accuracies: Accuracies, candidates: Sequence[str], seeds: Sequence[int], folds: Sequence[int]
 ) -> list[CandidateFit]:
-    """The fits that are still to be made: all candidates from the first seed, then the default and the best of them.
+    """The fits that are still to be made: what is fitted is what digits.tuning.verdict reads.
 
-    The latter only if the best is ahead of the default from the first seed. candidates: names, the default first.
+    From the first seed, those on the search fold that pick the leader among several finalists. From each further seed,
+    as long as the leader is ahead, those of the default and the leader on the other folds. candidates: names, the
+    default first; without others nothing is fitted.
     """
-    of_all = [CandidateFit(seeds[0], fold, candidate) for fold in folds for candidate in candidates]
-    if missing := [fit for fit in of_all if fit not in accuracies]:
+    default, *finalists = candidates
+    picking = [CandidateFit(seeds[0], SEARCH_FOLD, name) for name in finalists] if len(finalists) > 1 else []
+    if missing := [fit for fit in picking if fit not in accuracies]:
         return missing
-    pair = [candidates[0], leader(accuracies, candidates)]
-    first = {fit: accuracies[fit] for fit in of_all}
-    default, best = (mean_accuracy(first, candidate) for candidate in pair)
-    if best <= default:
-        return []
-    of_pair = [CandidateFit(seed, fold, candidate) for seed in seeds[1:] for fold in folds for candidate in pair]
-    return [fit for fit in of_pair if fit not in accuracies]
+    best = leader(accuracies, candidates)
+    for seed in seeds[1:] if finalists else ():
+        pairs = [CandidateFit(seed, fold, name) for fold in folds if fold != SEARCH_FOLD for name in (default, best)]
+        if missing := [fit for fit in pairs if fit not in accuracies]:
+            return missing
+        if not (so_far := gain(accuracies, best, len(folds))) or so_far.mean <= 0:
+            break
+    return []
 
 
 def open_confirmation(storage: BaseStorage, name: str) -> optuna.Study:
@@ -109,7 +113,7 @@ def _objective(
     fit_full: FitFull,
     seconds_left: Callable[[], float],
 ) -> float:
-    trial.set_user_attr("driver", driver())
+    begin(study, trial)
     if "fit" not in trial.user_attrs:
         raise optuna.TrialPruned  # another machine has emptied the queue
     fit = _fit_of(trial)

@@ -89,9 +89,10 @@ def furthest(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 
 def started_trials(study: optuna.Study) -> list[FrozenTrial]:
-    """All trials that are running or have ended, without those that were killed with their command."""
+    """All trials that a command has begun, without those that were killed with their command."""
     trials = study.get_trials(deepcopy=False)
-    return [trial for trial in trials if trial.state in STARTED or "cause" in trial.user_attrs]
+    begun = [trial for trial in trials if trial.state.is_finished() or "driver" in trial.user_attrs]
+    return [trial for trial in begun if trial.state in STARTED or "cause" in trial.user_attrs]
 
 
 def first_fit_seconds(study: optuna.Study) -> float:

@@ -93,21 +93,21 @@ def table(trials: Sequence[TrialRecord]) -> pd.DataFrame:
 def confirmation(
     accuracies: Accuracies, candidates: Mapping[str, TrialRecord | None], gains: Mapping[str, Gain]
 ) -> str:
-    """A Markdown table: mean accuracy of each candidate, and its gain over the default; empty before any fit."""
+    """A Markdown table: mean accuracies of each candidate, and its gain over the default; empty before any fit."""
     if not accuracies:
         return ""
     rows = [
         (
             name,
             str(sum(fit.candidate == name for fit in accuracies)),
-            f"{mean_accuracy(accuracies, name):.4f}",
+            *(f"{share:.4f}" if (share := mean_accuracy(accuracies, name, judged)) else "" for judged in (False, True)),
             str(gains.get(name, "")),
             _parameters(trial) if trial else "params.yaml",
         )
         for name, trial in candidates.items()
     ]
-    columns = ("candidate", "fits", "mean accuracy", "gain over the default (95 %)", "parameters")
-    return markdown.table(columns, rows, "lrrrl")
+    columns = ("candidate", "fits", "fold searched on", "other folds", "gain over the default (90 %)", "parameters")
+    return markdown.table(columns, rows, "lrrrrl")
 
 
 def write(
@@ -129,8 +129,8 @@ def write(
         f"# Search for `{model}`",
         f"{verdict.text}.",
         confirmation(accuracies, candidates, verdict.gains),
-        "A gain is the difference between two fits with the same seed on the same fold. The fold that trials were "
-        "evaluated on is left out.",
+        "The finalist with the best accuracy on the fold that was searched on is judged on the other folds, from other "
+        "seeds. A gain is the mean over these folds of the differences between fits with the same seed.",
         f"{summary(trials)} ([trials.csv](trials.csv)).",
         *[f"![{picture.title}]({picture.path.name})" for picture in pictures.values()],
     ]

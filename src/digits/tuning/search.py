@@ -20,7 +20,8 @@ from digits.tuning.records import (
     to_json,
     trial_record,
 )
-from digits.tuning.study import FailedError, SearchPlan, driver
+from digits.tuning.storage import begin
+from digits.tuning.study import FailedError, SearchPlan
 
 MAX_FAILURES = 5  # in a row, after which something other than the parameters is wrong
 _MAX_REPEATS = 20  # in a row, after which the space has nothing else to draw
@@ -80,7 +81,7 @@ def search(
 def _objective(
     study: optuna.Study, trial: Trial, plan: SearchPlan, evaluate: Evaluate, seconds_left: Callable[[], float]
 ) -> float:
-    trial.set_user_attr("driver", driver())
+    begin(study, trial)
     text = trial.user_attrs.get("overrides") or to_json(to_params(plan.kind, suggest(trial, plan.space)))
     trial.set_user_attr("overrides", text)
     if (earlier := _same_overrides(study, trial.number, text)) is not None:

@@ -17,21 +17,19 @@ from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.models.search_space import narrow_space, values_inside
 from digits.training.device import Device
-from digits.training.tuned import TUNED, Study
+from digits.training.tuned import Study
 from digits.tuning import report
-from digits.tuning.confirmation import confirm, confirmed_accuracies, open_confirmation
+from digits.tuning.confirmation import confirm, confirmed_accuracies, missing_fits, open_confirmation
 from digits.tuning.records import Overrides, Result, TrialRecord, finished_trials, furthest, spent_seconds
 from digits.tuning.search import search
 from digits.tuning.storage import open_storage
 from digits.tuning.study import SearchPlan, open_study
 from digits.tuning.trial import RESOURCE, rungs
 from digits.tuning.trial_fits import Evaluator
-from digits.tuning.verdict import DEFAULT, Accuracies, CandidateFit, decide, mean_accuracy
+from digits.tuning.verdict import DEFAULT, SEARCH_FOLD, CandidateFit, decide
 
 if TYPE_CHECKING:
     import optuna
-
-SEARCH_FOLD = 0  # trials are evaluated on this fold; gains are computed from the others
 
 Candidates = dict[str, TrialRecord | None]  # by name: the default, which has no trial, then the finalists
 
@@ -100,9 +98,14 @@ class Session:
 
     def seconds_to_search(self) -> float:
         """Until the confirmation must begin, which gets up to half of the budget."""
-        tune, folds = self.params.tune, self.data.fold_count
-        fits = folds * (1 + tune.finalists) + 2 * folds * (tune.seeds - 1)
+        tune = self.params.tune
+        fits = tune.finalists + 2 * (self.data.fold_count - 1) * tune.seeds
         return self.seconds_left() - min(fits * self.full_seconds() / self.setup.workers, tune.budget * 60 / 2)
+
+    def seeds(self) -> range:
+        """Of the confirming fits: the one that picks the leader, then those that judge it. The trials had another."""
+        first = max(self.params.tune.seed, self.params.train.seed) + 1
+        return range(first, first + 1 + self.params.tune.seeds)
 
     def full_seconds(self) -> float:
         """Median duration of the fits at the highest rung; 0 if there is none yet."""
@@ -131,9 +134,10 @@ class Session:
 
 def tune(
     study: Study, params: Params, data: Dataset, device: Callable[[], Device], console: Console, reports: Path
-) -> None:
+) -> bool:
     """Use up the budget; write best.yaml of the study, and the report into `reports`.
 
+    Returns whether that is final: something was searched, and the finalists were confirmed before the time ended.
     device: called for networks only. Interrupted, it ends the running fits at once; the next command runs them again.
     """
     setup = make_setup(params, device)
@@ -155,17 +159,22 @@ def tune(
             session.stop.set()
             raise
     trials, accuracies = session.trials(), confirmed_accuracies(session.confirmation)
-    verdict = decide(accuracies, [*candidates], SEARCH_FOLD)
+    verdict = decide(accuracies, [*candidates], data.fold_count)
     winner = candidates[verdict.winner] if verdict.winner else None
-    study.save(winner.overrides if winner else {}, verdict.text, _measured(session, accuracies, verdict.winner))
+    study.save(winner.overrides if winner else {}, verdict.text)
     console.say(verdict.text)
     report.write(reports, params.tune.model, study.name, searched, trials, candidates, accuracies, verdict)
     busy = sum(evaluator.seconds) / ((monotonic() - started) * setup.workers)
     console.say(f"{report.summary(trials)}; fits took {busy:.0%} of the time")
+    missing = missing_fits(accuracies, [*candidates], session.seeds(), range(data.fold_count))
+    final = len(trials) > 1 and not missing  # the first trial is the default's
+    if not final:
+        console.say(f"not final: the time is over; make tune BUDGET={2 * params.tune.budget:g} goes on from here")
+    return final
 
 
 def _search_and_confirm(session: Session, evaluator: Evaluator, console: Console) -> Candidates:
-    tune, setup = session.params.tune, session.setup
+    setup = session.setup
 
     def evaluate(overrides: Overrides, report_result: Callable[[Result], bool]) -> None:
         evaluator.evaluate(overrides, session.params.train.seed, SEARCH_FOLD, report_result)
@@ -186,27 +195,15 @@ def _search_and_confirm(session: Session, evaluator: Evaluator, console: Console
 
         search(session.searched, setup.plan, evaluate, session.seconds_to_search, setup.workers, after_trial)
         candidates = session.candidates()
-        if len(candidates) > 1:
-            confirm(
-                session.confirmation,
-                {name: trial.overrides if trial else {} for name, trial in candidates.items()},
-                range(tune.seed, tune.seed + tune.seeds),
-                range(session.data.fold_count),
-                evaluator.fit_full,
-                session.seconds_left,
-                setup.workers,
-                after_fit,
-                session.full_seconds(),
-            )
+        confirm(
+            session.confirmation,
+            {name: trial.overrides if trial else {} for name, trial in candidates.items()},
+            session.seeds(),
+            range(session.data.fold_count),
+            evaluator.fit_full,
+            session.seconds_left,
+            setup.workers,
+            after_fit,
+            session.full_seconds(),
+        )
     return candidates
-
-
-def _measured(session: Session, accuracies: Accuracies, winner: str | None) -> dict[str, dict[str, float]]:
-    """Accuracy of a network on the competition's images, as train.measured_accuracy in params.yaml.
-
-    The search fold is left out, because it flatters what was chosen on it.
-    """
-    if session.params.tune.model != "train" or session.data.practice or winner is None:
-        return {}
-    others = {fit: value for fit, value in accuracies.items() if fit.fold != SEARCH_FOLD}
-    return {session.params.competition.slug: {TUNED: round(mean_accuracy(others, winner), 4)}}

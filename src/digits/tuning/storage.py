@@ -3,15 +3,21 @@
 import logging
 import warnings
 from collections.abc import Callable
+from copy import deepcopy
+from datetime import datetime, timedelta
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from functools import wraps
 from inspect import ismethod
+from pathlib import Path
+from tempfile import NamedTemporaryFile, gettempdir
 from time import monotonic, sleep
 from typing import Any, cast
+from weakref import finalize
 
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -24,6 +30,50 @@ GRACE = 30  # seconds without a heartbeat after which another machine runs the t
 PATIENCE = 120.0  # seconds that a database may be away
 _PAUSE = 0.5  # seconds between two attempts
 _ATTEMPTS = 10  # to open a database
+
+
+class _Storage(RDBStorage):
+    """Knows which running trials nobody drives any more.
+
+    A command locks a temporary file, whose name is drawn at random, and marks its trials with this name, its `driver`.
+    The system releases the lock when the process ends, however it ends. The id of a process would not do: ids come
+    back, and each container has its own. The folder is the machine's own: on a network's file system, locks may not
+    reach other machines. Where there is no such file, heartbeats alone decide.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        lock = NamedTemporaryFile(prefix="digits-tune-")  # noqa: SIM115 - removed with the storage
+        finalize(self, lock.close)  # at the end of the process at the latest
+        flock(lock, LOCK_EX)
+        self.driver = Path(lock.name).name
+
+    def _get_stale_trial_ids(self, study_id: int) -> list[int]:
+        """Besides those without a recent heartbeat, those whose driver has ended, and those that nobody has begun.
+
+        A command may be killed between the claim of a trial and its first heartbeat, and a claim is repeated where its
+        answer was lost.
+        """
+        stale = set(super()._get_stale_trial_ids(study_id))
+        running = self.get_all_trials(study_id, deepcopy=False, states=(TrialState.RUNNING,))
+        drivers = {trial._trial_id: trial.user_attrs["driver"] for trial in running if "driver" in trial.user_attrs}
+        ended = {driver for driver in set(drivers.values()) if _has_ended(driver)}
+        stale |= {number for number, driver in drivers.items() if driver in ended}
+        long_ago = datetime.now() - timedelta(seconds=PATIENCE + GRACE)  # noqa: DTZ005 - Optuna's times have no zone
+        claimed = {trial._trial_id: trial.datetime_start or long_ago for trial in running}
+        return [*stale, *(number for number in claimed.keys() - drivers.keys() - stale if claimed[number] < long_ago)]
+
+
+def _has_ended(driver: str) -> bool:
+    """Whether a driver was a process of this machine that has ended; its file is removed then."""
+    path = Path(gettempdir()) / Path(driver).name
+    try:
+        with path.open() as file:
+            flock(file, LOCK_SH | LOCK_NB)
+            path.unlink()
+    except OSError:  # it is locked, or there is none
+        return False
+    return True
 
 
 class _Patient:
@@ -63,15 +113,24 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
+def begin(study: optuna.Study, trial: Trial) -> None:
+    """Mark a trial as this command's, after a heartbeat, so that none is without one; its time counts from here on."""
+    storage: Any = study._storage
+    storage.record_heartbeat(trial._trial_id)
+    trial.set_user_attr("driver", storage._backend.driver)
+
+
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Enqueue a trial with the same parameters and attributes."""
+    """Enqueue a trial with the same parameters and attributes, but for its driver."""
+    again = deepcopy(trial)
+    again.user_attrs.pop("driver", None)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        RetryHeartbeatStaleTrialCallback()(study, trial)
+        RetryHeartbeatStaleTrialCallback()(study, again)
 
 
 def fail_stale_trials(study: optuna.Study) -> None:
-    """Enqueue again the running trials whose heartbeat has stopped; `optimize` does the same before each trial."""
+    """Enqueue again the running trials that nobody drives any more; `optimize` does the same before each trial."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         optuna.storages.fail_stale_trials(study)
@@ -96,7 +155,7 @@ def open_storage(url: str) -> BaseStorage:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats
-                storage = RDBStorage(
+                storage = _Storage(
                     url,
                     engine_kwargs=options,
                     heartbeat_interval=HEARTBEAT,

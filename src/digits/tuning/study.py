@@ -1,11 +1,9 @@
 """A study in its database: opened, filled with its first trials, and repaired after a command was killed."""
 
-import os
-import platform
 import warnings
 from dataclasses import dataclass
+from secrets import randbits
 from typing import Any
-from zlib import crc32
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
@@ -54,7 +52,7 @@ def open_study(storage: BaseStorage, name: str, plan: SearchPlan, shared: bool) 
     _enqueue_first(study, plan)
     requeue_killed(study)
     # from the same seed the sampler would draw what it has drawn before, or what another machine draws
-    offset = crc32(driver().encode()) if shared else 0
+    offset = randbits(32) if shared else 0
     study.sampler = _sampler((plan.seed + len(started_trials(study)) + offset) % 2**32)
     return study
 
@@ -81,36 +79,10 @@ def _sampler(seed: int) -> optuna.samplers.BaseSampler:
 
 
 def requeue_killed(study: optuna.Study) -> None:
-    """Enqueue again, with their parameters, the trials that were running when their command was killed.
-
-    Those of this machine are recognised by their process. Those of other machines follow when their heartbeat has
-    stopped for digits.tuning.storage.GRACE; until then their time counts.
-    """
+    """Enqueue again, with their parameters, the trials that were running when their command was killed."""
     fail_stale_trials(study)
-    for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        if _is_orphan(trial.user_attrs.get("driver", "")):
-            study.tell(trial.number, state=TrialState.FAIL)
     trials = study.get_trials(deepcopy=False)
     requeued = {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
     for trial in trials:
         if trial.state == TrialState.FAIL and "cause" not in trial.user_attrs and trial.number not in requeued:
             requeue(study, trial)
-
-
-def driver() -> str:
-    """Name of this machine and id of this process, which a trial is marked with while it runs."""
-    return f"{platform.node()} {os.getpid()}"
-
-
-def _is_orphan(driver: str) -> bool:
-    """Whether a trial's driver was a process of this machine that has ended."""
-    node, _, pid = driver.rpartition(" ")
-    if node != platform.node() or not pid:
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    return False

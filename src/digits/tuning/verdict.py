@@ -1,13 +1,14 @@
-"""Whether a tuned model is taken: candidates compared with the default, in pairs of the same seed and fold."""
+"""Whether a tuned model is taken: the finalist that is picked on one fold is judged on the others."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import mean
 
-from digits.evaluation.metrics import Gain, gain_of_fits
+from digits.evaluation.metrics import Gain, gain_of_folds
 
 DEFAULT = "default"  # name of the candidate without overrides
-_FEWEST_PAIRS = 3  # from which an interval of the gain is computed
+SEARCH_FOLD = 0  # trials are evaluated on it, and the leader is picked on it; gains are computed from the others
+LEVEL = 0.05  # probability, at most, that a search among models as good as the default has a winner
 
 
 @dataclass(frozen=True, order=True)
@@ -35,15 +36,19 @@ class Verdict:
     gains: dict[str, Gain] = field(default_factory=dict)
 
 
-def decide(accuracies: Accuracies, candidates: Sequence[str], search_fold: int) -> Verdict:
-    """The verdict over `candidates`, the default first: the best one wins if its gain lies above noise."""
-    gains = {name: value for name in candidates[1:] if (value := gain(accuracies, name, search_fold))}
-    if not gains:
-        return Verdict("nothing was confirmed to be better: the default stays")
+def decide(accuracies: Accuracies, candidates: Sequence[str], folds: int) -> Verdict:
+    """The verdict over `candidates`, the default first: the leader wins if its gain lies above noise.
+
+    The leader is picked on the search fold, as the finalists are, and judged on the other folds by fits from other
+    seeds. So neither the images nor the seeds that made it the leader count in its favour, however many finalists there
+    are. Where more candidates were judged, as after a search that went on, they share LEVEL (C. E. Bonferroni, 1936).
+    """
+    judged = {fit.candidate for fit in accuracies if fit.fold != SEARCH_FOLD} - {DEFAULT}
+    level = LEVEL / max(1, len(judged))
+    gains = {name: value for name in candidates[1:] if (value := gain(accuracies, name, folds, level))}
     best = leader(accuracies, candidates)
     if best not in gains:
-        text = f"{best} is not ahead of the default, or was not fitted often enough to tell: the default stays"
-        return Verdict(text, gains=gains)
+        return Verdict("nothing was confirmed to be better: the default stays", gains=gains)
     won = gains[best].low > 0
     text = f"{best} gains {gains[best]} in accuracy over the default: " + (
         "taken" if won else "not above noise, so the default stays"
@@ -52,29 +57,25 @@ def decide(accuracies: Accuracies, candidates: Sequence[str], search_fold: int) 
 
 
 def leader(accuracies: Accuracies, candidates: Sequence[str]) -> str:
-    """The candidate, other than the default, with the best mean over the folds from the first seed, which all share."""
-    first = min(fit.seed for fit in accuracies)
-    shared = {fit: value for fit, value in accuracies.items() if fit.seed == first}
-    return max(candidates[1:], key=lambda candidate: mean_accuracy(shared, candidate))
+    """The candidate with the best mean accuracy on the search fold; the default, which is the first, without others."""
+    return max(candidates[1:] or candidates, key=lambda name: mean_accuracy(accuracies, name, judged=False))
 
 
-def mean_accuracy(accuracies: Accuracies, candidate: str) -> float:
-    """Over all its fits; 0 without any."""
-    values = [value for fit, value in accuracies.items() if fit.candidate == candidate]
-    return mean(values) if values else 0.0
+def mean_accuracy(accuracies: Accuracies, candidate: str, judged: bool) -> float:
+    """Over the fits of a candidate on the folds that it is judged on, or on the search fold; 0 without any."""
+    fits = {fit: value for fit, value in accuracies.items() if fit.candidate == candidate}
+    return mean([value for fit, value in fits.items() if (fit.fold != SEARCH_FOLD) == judged] or [0.0])
 
 
-def gain(accuracies: Accuracies, candidate: str, search_fold: int) -> Gain | None:
-    """Gain in accuracy of a candidate over the default; None with fewer than three pairs.
+def gain(accuracies: Accuracies, candidate: str, folds: int, level: float = LEVEL) -> Gain | None:
+    """Gain in accuracy of a candidate over the default; None with fewer than two folds.
 
-    search_fold: the fold that trials were evaluated on. It flatters what was chosen there, and is left out. So is a
-    pair whose default could not be fitted, which is no gain.
+    folds: number of all. level: as of digits.evaluation.metrics.gain_of_folds. A pair is two fits from the same seed on
+    the same fold. One whose default could not be fitted is no gain, and is left out.
     """
-    pairs = [
-        (value, accuracies[default])
-        for fit, value in sorted(accuracies.items())
-        if fit.candidate == candidate
-        and fit.fold != search_fold
-        and accuracies.get(default := CandidateFit(fit.seed, fit.fold, DEFAULT))
-    ]
-    return gain_of_fits([new for new, _ in pairs], [old for _, old in pairs]) if len(pairs) >= _FEWEST_PAIRS else None
+    pairs: dict[int, list[float]] = {}
+    for fit, value in accuracies.items():
+        default = accuracies.get(replace(fit, candidate=DEFAULT))
+        if fit.candidate == candidate and fit.fold != SEARCH_FOLD and default:
+            pairs.setdefault(fit.fold, []).append(value - default)
+    return gain_of_folds([*map(mean, pairs.values())], 1 / (folds - 1), level) if len(pairs) > 1 else None

@@ -17,11 +17,12 @@ def run(context: Context) -> Outcome:
     if worked:
         write_json(study.folder / "study.json", {"data": context.data.hash})
         with log_to(study.folder / "log.txt"):
-            tune(study, params, context.data, lambda: context.device, context.console, paths.reports / "tune")
-        write_json(study.folder / "done.json", limits)
+            final = tune(study, params, context.data, lambda: context.device, context.console, paths.reports / "tune")
+        if final:
+            write_json(study.folder / "done.json", limits)
     best = (study.folder / "best.yaml").relative_to(paths.root)
     changes = f"{len(study.best)} parameters changed" if study.best else "the default stays"
-    next_step = "make submit   trains the tuned network, or one that is known to be more accurate and has time"
+    next_step = "make submit   trains the tuned network, or a better one of train.candidates that has time"
     if params.tune.model != "train":
         next_step = "make baseline"
     return Outcome(f"{changes}; {best}, reports/tune/report.md", worked, (next_step,))
