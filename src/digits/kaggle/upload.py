@@ -18,7 +18,7 @@ from digits.common.errors import UserError
 from digits.config import KaggleParams
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.failures import Failure, KaggleError, retry
-from digits.kaggle.ledger import Ledger, Line, State
+from digits.kaggle.ledger import NUMBER, Ledger, Line, State
 from digits.kaggle.messages import Submission
 
 
@@ -174,7 +174,7 @@ class Uploader:
         line = self._line(line["intent"])  # another command may have entered it meanwhile
         if found.status != "error" and line["state"] not in ("uploaded", "scored"):
             line = self._add(line, "uploaded", ref=found.ref)
-        if found.status == "complete" and line["state"] != "scored" and _is_number(found.public_score):
+        if found.status == "complete" and line["state"] != "scored" and NUMBER.fullmatch(found.public_score):
             line = self._add(line, "scored", public_score=found.public_score, ref=found.ref)
         if found.status == "error":
             reason = f"Kaggle could not score it: {found.reason or 'it does not say why'}"
@@ -188,13 +188,6 @@ class Uploader:
 
     def _line(self, intent: str) -> Line:
         return self._ledger.intents(self._api.slug)[intent]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return isfinite(float(text))
-    except ValueError:
-        return False
 
 
 def now() -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 from digits.cli.context import Context, Outcome
 from digits.common.code_version import commit
 from digits.common.errors import UserError
-from digits.common.files import write_atomic
+from digits.common.files import file_sha256, write_atomic
 from digits.ensemble.blend import Blend, load_blend, load_predictions
 from digits.kaggle.credentials import NEW_TOKEN
 from digits.kaggle.ledger import Line, best_scored, verdict
@@ -133,7 +133,8 @@ def _print_comparison(context: Context, frame: pd.DataFrame, line: Line) -> None
     if best is None:
         return
     path = context.paths.submissions / best["file"]
-    if path.exists() and (share := share_differing(frame, pd.read_csv(path))) is not None:
+    same = path.exists() and file_sha256(path) == best["sha256"]  # nobody has saved it in another form since
+    if same and (share := share_differing(frame, pd.read_csv(path))) is not None:
         context.console.say(
             f"differs from the best so far, {best['file']} with {best['public_score']}, "
             f"in {share:.2%} of the predictions"
