@@ -19,7 +19,7 @@ from digits.training.device import Device, measured_device
 from digits.training.tuned import study_of
 
 
-@dataclass(frozen=True)
+@dataclass
 class Context:
     """The params and options of one command, and what all its stages derive from them.
 
@@ -29,7 +29,8 @@ class Context:
     data_path: zip or folder of the competition's files, or "practice"; None: those of data/raw, else Kaggle's.
     upload: whether to send the submission to Kaggle; None: if there are credentials. force: whether to send it once
     more, though Kaggle has it. only: names or wildcards of what to fit; empty: all. require_gpu: whether to refuse to
-    fit networks without a GPU. seeds: fits per recipe; None: as many as each recipe says.
+    fit networks without a GPU. seeds: fits per recipe; None: as many as each recipe says. interrupted: whether the user
+    has ended a stage early, the only value that changes; later stages use what is finished, and nothing is sent.
     """
 
     params: Params
@@ -41,6 +42,7 @@ class Context:
     only: tuple[str, ...] = ()
     require_gpu: bool = False
     seeds: int | None = None
+    interrupted: bool = False
 
     @cached_property
     def source(self) -> Source:
@@ -105,7 +107,7 @@ class Outcome:
     """The result of a stage.
 
     summary: what it made, in a line. worked: whether there was anything to do. next_steps: commands that the user may
-    type next, one per line. interrupted: whether the user ended the stage early; later stages use what is finished.
+    type next, one per line. interrupted: whether the user ended the stage early.
     """
 
     summary: str

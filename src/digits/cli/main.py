@@ -222,6 +222,7 @@ def _run(context: "Context", stages: Sequence[str]) -> bool:
         seconds = f"{perf_counter() - started:.1f} s" if outcome.worked else "unchanged"
         rows.append([stage, outcome.summary, seconds])
         outcomes.append(outcome)
+        context.interrupted |= outcome.interrupted
     context.console.say("")
     context.console.table(["stage", "result", "time"], rows)
     if not any(outcome.worked for outcome in outcomes):
@@ -230,4 +231,4 @@ def _run(context: "Context", stages: Sequence[str]) -> bool:
         context.console.say("\nNext:")
         for step in outcomes[-1].next_steps:
             context.console.say(f"  {step}")
-    return any(outcome.interrupted for outcome in outcomes)
+    return context.interrupted

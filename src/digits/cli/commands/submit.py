@@ -18,6 +18,7 @@ from digits.kaggle.submission import check_frame, csv_bytes, make_frame, share_d
 from digits.kaggle.upload import now, tag
 
 _MOST_MINUTES = 240  # the largest BUDGET that the next steps suggest
+_UNSENT = "make submit, typed again   goes on with the fits and sends what it makes: nothing was sent to Kaggle"
 _DIGITS = ".7f"  # of accuracies in the ledger; rounded to four digits they equal those that were printed
 
 
@@ -36,7 +37,8 @@ def run(context: Context) -> Outcome:
     written = not path.exists() or path.read_bytes() != content
     if written:
         write_atomic(path, content)
-    upload = _should_upload(context)
+    wanted = _should_upload(context)
+    upload = wanted and not context.interrupted  # a day has few submissions, and the user has stopped this one
     line = _ledger_line(context, blend, path, content, again=context.force and upload)
     _print_comparison(context, frame, line)
     relative = path.relative_to(context.paths.root)
@@ -51,7 +53,7 @@ def run(context: Context) -> Outcome:
         + ("practice only" if data.practice else f"expected score {blend.expected}")
         + verdict(line),
         written or uploads,
-        _next_steps(context, relative, line, one_member=len(blend.weights) == 1),
+        (_UNSENT,) * (wanted and not upload) + _next_steps(context, relative, line, len(blend.weights) == 1),
     )
 
 
