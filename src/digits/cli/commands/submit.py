@@ -46,7 +46,7 @@ def run(context: Context) -> Outcome:
     if uploads:
         context.console.say(f"{relative}: expected score {blend.expected}")
     if upload:
-        line = context.uploader.submit_once(line["intent"], path)
+        line = context.uploader.submit_once(line["intent"], path, context.force)
         line = context.uploader.wait_for_score(line["intent"])
     return Outcome(
         f"{relative}: {len(frame):,} predictions, "
@@ -95,11 +95,11 @@ def _entry(context: Context, blend: Blend, path: Path, sha256: str, intent: str)
     """The columns of the ledger that stay the same in all lines of an intent."""
     about, version = context.data.about, commit(context.paths.root)
     message = [
+        tag(intent),  # first, so that it is never what is cut off
         context.params.submit.message,
         blend.name,
         f"expected {blend.expected}",
         f"commit {version}" if version else "",
-        tag(intent),
     ]
     return {
         "intent": intent,
