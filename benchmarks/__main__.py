@@ -36,7 +36,7 @@ def main() -> int:
         if isinstance(values, int):  # the help, which has been printed
             return values
         params = load_params(values["params"], options.overrides(_COMMAND.params, values))
-        context = Context(lambda: params, paths, console, values["data"] or None)
+        context = Context(params, paths, console, values["data"] or None)
         if context.source.provenance == "practice":
             raise UserError("the practice set is too small to measure with; name the competition's files with DATA=")
         benchmark = import_module(f"benchmarks.{values['name']}")

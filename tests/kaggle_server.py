@@ -44,6 +44,7 @@ class KaggleServer(ThreadingHTTPServer):
         self.blobs: dict[str, bytes] = {}
         self.submissions: list[dict[str, Any]] = []
         self.late: list[dict[str, Any]] = []  # submissions that are listed from the third look on
+        self.lag = 0  # looks at the list after which it has a new submission
         self.status, self.error, self.score = "COMPLETE", "", "0.99500"
         self.today, self.allowed, self.total = 2, 5, 3
         self.archive = b""
@@ -137,15 +138,18 @@ class Handler(BaseHTTPRequestHandler):
                             "description": request["submissionDescription"],
                             "fileName": "toy.csv",
                             "blob": request["blobFileTokens"],
+                            "listed": server.requests.count("ListSubmissions") + server.lag,
                         },
                     )
-                    return {"message": "ok", "ref": 7}, 200, {}
+                    return {"message": "ok", "ref": server.submissions[0]["ref"]}, 200, {}
                 case "ListSubmissions":
                     if server.late and server.requests.count(name) > 2:
                         server.submissions.insert(0, server.late.pop())
                     state = {"status": server.status, "errorDescription": server.error}
                     score = {"publicScore": server.score} if server.status == "COMPLETE" else {}
-                    return {"submissions": [each | state | score for each in server.submissions]}, 200, {}
+                    looks = server.requests.count(name)
+                    listed = (each for each in server.submissions if each.get("listed", 0) < looks)
+                    return {"submissions": [each | state | score for each in listed]}, 200, {}
                 case "DownloadDataFiles":
                     return b"", 302, {"Location": "http://localhost/files/toy.zip"}
                 case "GetLeaderboard":

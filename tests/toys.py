@@ -136,7 +136,16 @@ def digits_command(*arguments: str, also: tuple[str, ...] = ()) -> list[str]:
 
 
 # What fails is tried again soon. The timeout is long, because only a fault ends in it: tests of it set their own.
-QUICK = KaggleParams(timeout=120, retries=2, backoff=0.05, listing_timeout=0.3, poll_interval=0.05, score_timeout=0.01)
+# What may have arrived is sent again as soon as the list was looked at: tests of that set a time of their own.
+QUICK = KaggleParams(
+    timeout=120,
+    retries=2,
+    backoff=0.05,
+    listing_timeout=0.3,
+    resend_after=0,
+    poll_interval=0.05,
+    score_timeout=0.01,
+)
 
 
 def quick(**changes: float) -> KaggleParams:

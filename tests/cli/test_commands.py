@@ -151,6 +151,29 @@ def test_interrupted_it_makes_the_best_of_what_is_finished_and_goes_on_later(toy
     assert "Nothing to do" in digits("submit", also=also).stdout
 
 
+def test_what_a_spreadsheet_has_saved_stops_no_command(toy: Path, digits: Digits) -> None:
+    assert digits("submit").returncode == 0
+    ledger = Ledger(toy / "submissions" / "ledger.csv")
+    [entry] = ledger.lines()
+    for number, cells in enumerate(({"public_score": "0,995"}, {"public_score": "Jan 95"}, {"expected_low": "#"})):
+        name = f"other{number}.csv"
+        (toy / "submissions" / name).write_text("ImageId;Label\n1;2\n")
+        ledger.append(
+            entry | {"intent": name, "file": name, "sha256": "", "ref": "7", "public_score": "1", **cells},
+            "scored",
+            "x",
+        )
+    saved = ledger.path.read_text().replace(",", ";").replace("0;995", "0,995").replace('"', "")
+    ledger.path.write_bytes(b"\xef\xbb\xbf" + saved.replace("\n", "\r\n").encode())
+    again = digits("submit")
+    assert again.returncode == 0, again.stderr
+    listed = digits("submissions")
+    assert listed.returncode == 0, listed.stderr
+    assert "4 of toy" in listed.stdout
+    assert digits("report").returncode == 0
+    assert "no Kaggle credentials" in digits("score").stderr, "the score that was lost is asked for again"
+
+
 def test_more_minutes_go_on_from_what_less_have_left(toy: Path, digits: Digits) -> None:
     one = "train.candidates=[default]"  # of the toy networks, all alike, any might be taken
     assert digits("train", also=(one,)).returncode == 0

@@ -1,10 +1,13 @@
 """From download to score: real commands, Kaggle's real client, and a server that speaks its protocol."""
 
 import io
+import os
 import random
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -12,11 +15,13 @@ from pathlib import Path
 import pytest
 
 from digits.common.console import Console
+from digits.common.errors import UserError
+from digits.config import KaggleParams
 from digits.kaggle.api import CompetitionApi
-from digits.kaggle.ledger import Ledger
+from digits.kaggle.ledger import Ledger, Line
 from digits.kaggle.upload import Uploader, tag
-from kaggle_server import KEY, TOKEN, USER, Fault, KaggleServer, token_in
-from toys import QUICK, Digits, Shown, digits_command, quick, write_toy_files
+from kaggle_server import DROP, KEY, TOKEN, USER, Fault, KaggleServer, token_in
+from toys import MINUTES, QUICK, Digits, Shown, digits_command, quick, write_toy_files
 
 pytestmark = pytest.mark.slow
 
@@ -180,6 +185,61 @@ def test_what_is_refused_leaves_the_file_and_says_what_to_do(
         assert len(server.submissions) == times
 
 
+def test_what_may_have_arrived_is_not_sent_again_by_the_same_command(
+    connected: Digits, server: KaggleServer, workspace: Path
+) -> None:
+    write_toy_files(workspace / "data" / "raw")
+    server.faults["CreateSubmission"] = [DROP]
+    for _ in range(2):
+        lost = connected("submit")
+        assert lost.returncode == 2
+        assert re.search(r"where that is still so in \d+ min, make submit sends it again", lost.stderr)
+    waited = connected("score")
+    assert waited.returncode == 0
+    assert "make submit FORCE=1 sends it at once" in words(waited.stdout)
+    assert server.requests.count("CreateSubmission") == 1
+    assert "public score 0.99500" in words(connected("submit", "--force").stdout)
+    [message] = server.messages()
+    ledger = Ledger(workspace / "submissions" / "ledger.csv")
+    assert message.startswith(tag(ledger.lines()[0]["intent"])), "what is first is not cut off"
+
+
+def interrupted(workspace: Path, connected: Digits, *arguments: str) -> Shown:
+    """Run it, and press Ctrl-C when another fit of a network is finished."""
+
+    def fits() -> set[Path]:
+        return {*(workspace / "runs").glob("cnn-*/fold-*"), *(workspace / "runs").glob("cnn-*/refit-*")}
+
+    before = fits()
+
+    def press() -> None:
+        deadline = time.monotonic() + 600
+        while fits() == before and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+    return connected(*arguments, also=LONG)
+
+
+LONG = ("train.epochs=30", "train.refits=2", MINUTES)
+
+
+def test_what_the_user_interrupts_is_not_sent(connected: Digits, server: KaggleServer, workspace: Path) -> None:
+    write_toy_files(workspace / "data" / "raw")
+    for arguments in (("submit",), ("submit", "--upload", "--force")):
+        stopped = interrupted(workspace, connected, *arguments)
+        assert stopped.returncode == 130
+        assert "predictions, expected score" in words(stopped.stdout)
+        assert stopped.stdout.count("nothing was sent to Kaggle") == 1
+        assert "uploads it" in stopped.stdout
+        assert "StartSubmissionUpload" not in server.requests
+    ledger = Ledger(workspace / "submissions" / "ledger.csv")
+    assert {line["state"] for line in ledger.lines()} == {"written"}
+    assert connected("submit", also=LONG).returncode == 0
+    assert len(server.submissions) == 1
+
+
 PRACTICE = (
     "competition.slug=digit-recognizer",
     "competition.image_shape=[28,28]",
@@ -272,6 +332,32 @@ def test_two_commands_at_once_submit_once(server: KaggleServer, intent: Ledger, 
     assert [line["state"] for line in intent.lines()] == ["written", "uploading", "uploaded", "scored"]
 
 
+def submit_here(intent: Ledger, params: KaggleParams) -> Line:
+    """The same as `begin`, in this process."""
+    console = Console(plain=True)
+    uploader = Uploader(CompetitionApi("toy", params, console), intent, params, console)
+    return uploader.submit_once("abc", intent.path.with_name("toy.csv"))
+
+
+def test_killed_while_the_list_is_far_too_late_it_submits_once(
+    server: KaggleServer, intent: Ledger, tmp_path: Path
+) -> None:
+    server.lag = 20  # looks; a command looks at most 8 times, the one that is killed twice
+    process = begin(tmp_path, listing_timeout=3600, poll_interval=600)
+    while "CreateSubmission" not in server.requests:
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    for _ in range(2):
+        with pytest.raises(UserError, match="whether it has arrived is not known, and Kaggle does not list it"):
+            submit_here(intent, quick(resend_after=10080))
+    server.lag = 0
+    server.submissions[0]["listed"] = 0
+    assert submit_here(intent, quick(resend_after=10080))["state"] == "scored"
+    assert server.messages() == ["one [abc]"]
+
+
 @pytest.mark.parametrize("moment", range(10))
 def test_killed_at_any_moment_and_typed_again_it_submits_once(
     server: KaggleServer, intent: Ledger, tmp_path: Path, moment: int
@@ -290,9 +376,6 @@ def test_killed_at_any_moment_and_typed_again_it_submits_once(
     time.sleep(generator.random() * 0.2)
     process.kill()
     process.wait()
-    console = Console(plain=True)
-    uploader = Uploader(CompetitionApi("toy", QUICK, console), intent, QUICK, console)
-    done = uploader.submit_once("abc", tmp_path / "toy.csv")
-    assert done["state"] == "scored"
+    assert submit_here(intent, QUICK)["state"] == "scored"
     time.sleep(0.3)  # what the killed command had on its way would be there by now
     assert server.messages() == ["one [abc]"], [line["state"] for line in intent.lines()]

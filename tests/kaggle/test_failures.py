@@ -75,12 +75,12 @@ BUSY = KaggleError("busy", Failure.SERVER_ERROR)
 def test_each_pause_is_twice_as_long_or_as_kaggle_says(pauses: list[float]) -> None:
     warnings: list[str] = []
     attempt = failing(BUSY, BUSY, KaggleError("later", Failure.RATE_LIMIT, 7.5), BUSY)
-    assert retry(attempt, quick(retries=4, backoff=2), warnings.append, "first; ") == "done"
+    assert retry(attempt, quick(retries=4, backoff=2), warnings.append) == "done"
     assert pauses == [2, 4, 7.5, 16]
     assert warnings[:3] == [
-        "busy\nfirst; trying again in 2 s",
-        "busy\nfirst; trying again in 4 s",
-        "later\nfirst; trying again in 7.5 s",
+        "busy\ntrying again in 2 s",
+        "busy\ntrying again in 4 s",
+        "later\ntrying again in 7.5 s",
     ]
 
 

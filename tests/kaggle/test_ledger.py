@@ -1,18 +1,22 @@
 """The ledger tells the truth whatever is killed, and whoever else writes."""
 
+import codecs
+import csv
+import io
 import multiprocessing
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pytest
 
 from digits.common.errors import UserError
-from digits.kaggle.ledger import COLUMNS, Ledger, verdict
+from digits.kaggle.ledger import COLUMNS, Ledger, best_scored, verdict
 
 pytestmark = pytest.mark.slow
 
@@ -84,6 +88,116 @@ def test_a_ledger_of_other_columns_is_not_touched(ledger: Ledger) -> None:
     with pytest.raises(UserError, match=r"has other columns \(mine,own\); move it away"):
         ledger.append(ENTRY, "written", "1")
     assert ledger.path.read_text() == "mine,own\n1,2\n"
+
+
+def saved(separator: str = ",", end: str = "\n", quoting: Literal[0, 1] = csv.QUOTE_MINIMAL) -> Callable[[str], str]:
+    """Saves a CSV of ours as a spreadsheet does that has read its cells."""
+
+    def save(text: str) -> str:
+        written = io.StringIO()
+        rows = [*csv.reader(io.StringIO(text))]
+        csv.writer(written, delimiter=separator, lineterminator=end, quoting=quoting).writerows(rows)
+        return written.getvalue()
+
+    return save
+
+
+def as_one_column(text: str) -> str:
+    """Saved by a spreadsheet that separates by semicolons: a line is one cell to it, quoted if it has quotes."""
+    lines = (f'"{line.replace(chr(34), 2 * chr(34))}"' if '"' in line else line for line in text.splitlines())
+    return "\r\n".join([*lines, ""])
+
+
+SAVED = {
+    "line ends": lambda text: saved(end="\r\n")(text).encode(),
+    "old line ends": lambda text: saved(end="\r")(text).encode(),
+    "byte order mark": lambda text: codecs.BOM_UTF8 + saved(end="\r\n")(text).encode(),
+    "quoted": lambda text: saved(quoting=csv.QUOTE_ALL)(text).encode(),
+    "semicolons": lambda text: codecs.BOM_UTF8 + saved(";", "\r\n")(text).encode(),
+    "tabs": lambda text: saved("\t", "\r\n", csv.QUOTE_ALL)(text).encode(),
+    "one column": lambda text: as_one_column(text).encode(),
+    "no last line end": lambda text: saved(end="\r\n")(text).encode().rstrip(),
+}
+
+
+@pytest.mark.parametrize("how", SAVED)
+def test_what_a_spreadsheet_has_saved_is_read_and_made_one_of_ours_again(ledger: Ledger, how: str) -> None:
+    first = ENTRY | {"message": '[abc] with, comma; semicolon and "quotes"'}
+    ledger.append(first, "written", "2026-11-21T12:00:00+00:00")
+    ledger.append(ENTRY | {"intent": "def"}, "written", "2026-11-21T12:00:01+00:00")
+    before, ours = ledger.lines(), ledger.path.read_bytes()
+    ledger.path.write_bytes(SAVED[how](ours.decode()))
+    assert ledger.lines() == before
+    ledger.append(first, "uploading", "2026-11-21T12:00:02+00:00")
+    assert ledger.lines()[:-1] == before
+    assert ledger.intents("toy")["abc"]["state"] == "uploading"
+    assert ledger.path.read_bytes().startswith(ours), "whole, and in our own form again"
+
+
+def test_what_a_user_has_written_into_it_stays_there(ledger: Ledger) -> None:
+    ledger.append(ENTRY, "written", "1")
+    note = "asked about;" + ";" * (len(COLUMNS) - 2) + "my note\r\n"
+    ledger.path.write_bytes(saved(";", "\r\n")(ledger.path.read_text()).encode() + note.encode())
+    ledger.append(ENTRY, "uploading", "2")
+    assert [line["state"] for line in ledger.lines()] == ["written", "uploading"]
+    assert "asked about" in ledger.path.read_text()
+    assert "my note" in ledger.path.read_text()
+
+
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_an_open_quote_costs_its_own_line_alone(ledger: Ledger, separator: str) -> None:
+    for number in range(3):
+        ledger.append(ENTRY, "written", str(number))
+    header, *lines = saved(separator)(ledger.path.read_text()).splitlines()
+    lines[1] = lines[1].replace("abc", '"abc')
+    ledger.path.write_text("\n".join([header, *lines, ""]))
+    assert [line["time"] for line in ledger.lines()] == ["0", "2"]
+
+
+HASHES = {
+    "012345678901" + 52 * "a": "12345678901",
+    "123456789012" + 52 * "a": "1.23457E+11",
+    "123456789e12" + 52 * "a": "1,23457E+20",
+}
+
+
+@pytest.mark.parametrize("sha256", HASHES)
+def test_an_intent_that_looks_like_a_number_is_still_known(ledger: Ledger, sha256: str) -> None:
+    ledger.append(ENTRY | {"intent": sha256[:12], "sha256": sha256}, "uploading", "1")
+    text = ledger.path.read_text().replace(f",{sha256[:12]},", f",{HASHES[sha256].replace(',', '.')},")
+    ledger.path.write_bytes(saved(";", "\r\n")(text).encode())
+    assert [*ledger.intents("toy")] == [sha256[:12]]
+    again = ENTRY | {"intent": f"{sha256[:12]}-2", "sha256": sha256}
+    ledger.append(again, "written", "2")
+    assert [*ledger.intents("toy")] == [sha256[:12], again["intent"]]
+
+
+SCORED = ENTRY | {"expected": "0.9950000", "expected_low": "0.9940000", "expected_high": "0.9960000"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        ({"public_score": "0.995", "expected_low": "0,994", "expected_high": "0,996"}, "0.995, inside the interval"),
+        ({"public_score": "0,9"}, "0.9, below the interval"),
+        ({"public_score": "0.995", "expected_low": "Jan 94"}, "public score 0.995"),
+        ({"public_score": "#####"}, "not scored yet: type make score"),
+        ({"public_score": "nan", "expected": ""}, "not scored yet: type make score"),
+        ({"public_score": ""}, "not scored yet: type make score"),
+    ],
+)
+def test_a_cell_that_is_no_number_is_taken_for_a_blank_one(ledger: Ledger, cells: dict[str, str], told: str) -> None:
+    """A score that is lost is asked for again."""
+    ledger.append(SCORED | cells, "scored", "1")
+    line = ledger.intents("toy")["abc"]
+    assert verdict(line).endswith(told)
+    known = "not scored" not in told
+    assert (best_scored([line]) is not None) == known
+    assert line["state"] == ("scored" if known else "uploaded")
+    interval = [line["expected"], line["expected_low"], line["expected_high"]]
+    assert all(interval) or not any(interval)
+    ledger.append(SCORED | cells, "uploading", "2")
+    assert ledger.intents("toy")["abc"]["public_score"] in ("", "0.995", "0.9")
 
 
 def test_only_one_process_submits_at_a_time_and_the_other_says_that_it_waits(ledger: Ledger) -> None:

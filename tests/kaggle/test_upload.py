@@ -9,7 +9,7 @@ from digits.common.errors import UserError
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.failures import KaggleError
 from digits.kaggle.ledger import Ledger
-from digits.kaggle.upload import Uploader, tag
+from digits.kaggle.upload import Uploader, now, tag
 from kaggle_server import DROP, LOSE, PAGE, Fault, KaggleServer
 from toys import quick
 
@@ -141,6 +141,98 @@ def test_what_may_have_arrived_has_not_failed(server: KaggleServer, ledger: Ledg
     assert (line["state"], line["reason"]) == ("uploading", str(found.value))
     server.late, server.requests = [{"ref": 5, "description": "expected 0.99 [abc]"}], []
     assert uploader(ledger, listing_timeout=60).submit_once("abc", file)["ref"] == "5"
+
+
+WEEK = 10080  # minutes: longer than any test, so nothing is sent again for time that has passed
+
+
+def submitted_at_last(ledger: Ledger, file: Path) -> list[str]:
+    """Type the same again until it is submitted; returns what was said before."""
+    said: list[str] = []
+    done = uploader(ledger, resend_after=WEEK)  # one for all commands: its client takes seconds to start
+    while True:
+        try:
+            assert done.submit_once("abc", file)["state"] == "scored"
+        except UserError as error:
+            said.append(str(error))
+        else:
+            return said
+
+
+@pytest.mark.parametrize("fault", [Fault("none"), LOSE])
+def test_a_list_that_is_far_too_late_is_waited_for_by_one_command_after_the_other(
+    server: KaggleServer, ledger: Ledger, file: Path, fault: Fault
+) -> None:
+    server.faults["CreateSubmission"] = [fault]
+    server.lag = 20  # a command looks at most 8 times
+    said = submitted_at_last(ledger, file)
+    assert len(said) >= 2
+    known = "toy.csv: Kaggle has taken the file (number 7), but does not list it yet; make score looks again"
+    unknown = "toy.csv: whether it has arrived is not known, and Kaggle does not list it"
+    for line in said:
+        assert (known if fault.how == "none" else unknown) in line
+        assert "make submit FORCE=1 sends it" in line
+    assert server.messages() == ["expected 0.99 [abc]"]
+    assert server.requests.count("CreateSubmission") == 1
+    assert states(ledger) == ["written", "uploading", "uploading", "uploaded", "scored"]
+
+
+def test_what_may_still_arrive_has_not_failed_when_its_score_is_asked_for(server: KaggleServer, ledger: Ledger) -> None:
+    ledger.append(ledger.intents("toy")["abc"], "uploading", now())
+    with pytest.raises(UserError, match=r"where that is still so in \d+ min, make submit sends it again"):
+        uploader(ledger, resend_after=WEEK).refresh("abc")
+    assert states(ledger) == ["written", "uploading"]
+
+
+@pytest.mark.parametrize(("where", "fault"), [("StartSubmissionUpload", DROP), ("blob1", Fault(status=403))])
+def test_nothing_is_submitted_before_the_file_is_with_kaggle(
+    server: KaggleServer, ledger: Ledger, file: Path, where: str, fault: Fault
+) -> None:
+    """So what goes wrong before that is tried again at once, and never in doubt."""
+    server.faults[where] = [fault]
+    assert uploader(ledger, resend_after=WEEK).submit_once("abc", file)["state"] == "scored"
+    assert states(ledger) == ["written", "uploading", "uploaded", "scored"]
+    server.faults[where.replace("1", "2")] = [fault]
+    with pytest.raises(KaggleError):
+        uploader(ledger, retries=0).submit_once("abc-2", file)
+    assert states(ledger, "abc-2") == ["written", "failed"]
+
+
+# the time of an upload that was lost, and whether only the user can have it sent again
+LOST = {
+    "just now": (now(), True),
+    "long ago": ("2020-01-02T03:04:05+00:00", False),
+    "long ago, saved by a spreadsheet": ("2020-01-02 03:04", False),
+    "lost by a spreadsheet": ("2. Jan", True),
+}
+
+
+@pytest.mark.parametrize("time", LOST)
+def test_what_was_lost_is_sent_after_long_or_where_the_user_says_so(
+    server: KaggleServer, ledger: Ledger, file: Path, time: str
+) -> None:
+    began, forced = LOST[time]
+    ledger.append(ledger.intents("toy")["abc"], "uploading", began)
+    done = uploader(ledger, resend_after=WEEK)
+    if forced:
+        with pytest.raises(UserError, match="make submit FORCE=1 sends it at once"):
+            done.submit_once("abc", file)
+        assert server.blobs == {}
+    assert done.submit_once("abc", file, force=forced)["state"] == "scored"
+    assert len(server.submissions) == 1
+
+
+def test_what_has_a_number_is_sent_once_more_by_the_user_alone(
+    server: KaggleServer, ledger: Ledger, file: Path
+) -> None:
+    ledger.append(ledger.intents("toy")["abc"] | {"ref": "5"}, "uploading", "2020-01-02T03:04:05+00:00")
+    taken = r"^toy.csv: Kaggle has taken the file \(number 5\), but does not list it yet"
+    with pytest.raises(UserError, match=taken):
+        uploader(ledger).submit_once("abc", file)
+    with pytest.raises(UserError, match=taken):
+        uploader(ledger).refresh("abc")
+    assert server.blobs == {}
+    assert uploader(ledger).submit_once("abc", file, force=True)["ref"] == "7"
 
 
 def test_a_reply_that_takes_too_long_is_looked_for_and_not_sent_again(

@@ -14,7 +14,8 @@ from matplotlib import pyplot as plt
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from digits.common.plots import write_pictures
-from digits.config import Paths, load_params
+from digits.config import Params, Paths, load_params
+from digits.data.dataset import Dataset
 from digits.ensemble.blend import make_blend, save_blend
 from digits.ensemble.combine import methods
 from digits.ensemble.disagreement import draw_uncertain
@@ -180,6 +181,22 @@ def tables_are_sorted_and_filtered_by_clicking(page: Page) -> None:
     before = shown.count()
     members.fill("stack")
     assert 0 < shown.count() < before
+
+
+@pytest.mark.parametrize(("separator", "decimal"), [(";", ","), (",", ",")])
+def test_recipes_that_a_spreadsheet_has_saved_are_asked_for_again(
+    toy_params: Params, toy_data: Dataset, tmp_path: Path, separator: str, decimal: str
+) -> None:
+    paths = Paths(tmp_path)
+    write_pictures(paths.reports / "recipes", toy_data.hash, {"race": lambda: draw("race")})
+    recipe = {"id": "one", "published": 0.9, "measured": 0.91, "count": 1, "within": "yes", "why": "more, and other"}
+    table = pd.DataFrame([recipe], columns=COLUMNS)
+    table.to_csv(paths.reports / "recipes.csv", index=False)
+    found = gather(toy_params, toy_data, paths).recipes
+    assert found is not None
+    assert found["measured"].tolist() == [0.91]
+    table.to_csv(paths.reports / "recipes.csv", index=False, sep=separator, decimal=decimal)
+    assert gather(toy_params, toy_data, paths).recipes is None
 
 
 def test_the_next_step_follows_from_what_there_is(content: Content) -> None:

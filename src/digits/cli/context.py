@@ -1,6 +1,5 @@
 """What a stage is given, and what it returns."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,21 +22,22 @@ from digits.training.tuned import study_of
 RECIPES, FASHION = "digit-recognizer", "params.fashion-mnist.yaml"  # of published recipes: competition, other data
 
 
-@dataclass(frozen=True)
+@dataclass
 class Context:
-    """The options of one command, and what all its stages derive from them and from the params.
+    """The params and options of one command, and what all its stages derive from them.
 
-    Everything cached here follows from the params and the files and is computed once per command. So commands with
-    other params or data can run at the same time.
+        Everything cached here follows from the params and the files and is computed once per command. So commands with
+        other params or data can run at the same time.
 
-    load: reads the params. data_path: zip or folder of the competition's files, or "practice"; None: those of data/raw,
-    else Kaggle's. upload: whether to send the submission to Kaggle; None: if there are credentials. force: whether to
-    send it once more, though Kaggle has it, or to remove without asking. only: names or wildcards of what to fit or to
-    remove; empty: no choice by name. require_gpu: whether to refuse to fit networks without a GPU. seeds: fits per
-    recipe; None: as many as each recipe says.
+        data_path: zip or folder of the competition's files, or "practice"; None: those of data/raw, else Kaggle's.
+    upload: whether to send the submission to Kaggle; None: if there are credentials. force: whether to send it once
+    more, though Kaggle has it, or to remove without asking. only: names or wildcards of what to fit or to remove;
+    empty: no choice by name. require_gpu: whether to refuse to fit networks without a GPU. seeds: fits per recipe;
+    None: as many as each recipe says. interrupted: whether the user has ended a stage early, the only value that
+    changes; later stages use what is finished, and nothing is sent.
     """
 
-    load: Callable[[], Params]
+    params: Params
     paths: Paths
     console: Console
     data_path: str | None = None
@@ -46,11 +46,7 @@ class Context:
     only: tuple[str, ...] = ()
     require_gpu: bool = False
     seeds: int | None = None
-
-    @cached_property
-    def params(self) -> Params:
-        """The params. Raises UserError where they cannot be used."""
-        return self.load()
+    interrupted: bool = False
 
     @cached_property
     def source(self) -> Source:
@@ -105,7 +101,7 @@ class Context:
         found = {"digits": self.data} if self.params.competition.slug == RECIPES else {}
         file = self.paths.root / FASHION
         if file.exists():
-            other = replace(self, load=lambda: load_params(file), data_path=None)
+            other = replace(self, params=load_params(file), data_path=None)
             if has_files(other.params.competition, self.paths) and other.data_folder.is_dir():
                 found["fashion"] = other.data
         return found
@@ -135,7 +131,7 @@ class Outcome:
     """The result of a stage.
 
     summary: what it made, in a line. worked: whether there was anything to do. next_steps: commands that the user may
-    type next, one per line. interrupted: whether the user ended the stage early; later stages use what is finished.
+    type next, one per line. interrupted: whether the user ended the stage early.
     """
 
     summary: str

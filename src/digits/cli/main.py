@@ -138,7 +138,6 @@ GROUPS = {
     ),
 }
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
-_OF_RUNS = ("runs", "clean-runs")  # they work without params too, and use runs/ in their own way
 _RENAMED = {"study": "recipes"}
 
 
@@ -185,7 +184,8 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
     logging.getLogger("digits").propagate = False
     try:
         context = _context(command, values, console)
-        with nullcontext() if command.name in _OF_RUNS else in_use(context.paths.runs):
+        # clean-runs uses runs/ alone, once it knows what to remove
+        with nullcontext() if command.name == "clean-runs" else in_use(context.paths.runs):
             interrupted = _run(context, command.stages)
     except UserError as error:
         console.error(str(error))
@@ -206,17 +206,13 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
 
 
 def _context(command: Command, values: dict[str, Any], console: Console) -> "Context":
-    """What the stages are given. Raises UserError where the params cannot be used and the command needs them."""
+    """What the stages are given. Raises UserError where the params cannot be used."""
     # imported here, so that the help and refused options wait for none of the rooms
     from digits.cli.context import Context  # noqa: PLC0415
-    from digits.config import Params, Paths, load_params  # noqa: PLC0415
+    from digits.config import Paths, load_params  # noqa: PLC0415
 
-    def load() -> Params:
-        return load_params(values["params"], options.overrides(command.params, values))
-
-    params = None if command.name in _OF_RUNS else load()
     return Context(
-        load=lambda: params or load(),
+        params=load_params(values["params"], options.overrides(command.params, values)),
         paths=Paths(Path.cwd()),
         console=console,
         data_path=values.get("data") or None,
@@ -242,6 +238,7 @@ def _run(context: "Context", stages: Sequence[str]) -> bool:
         seconds = f"{perf_counter() - started:.1f} s" if outcome.worked else "unchanged"
         rows.append([stage, outcome.summary, seconds])
         outcomes.append(outcome)
+        context.interrupted |= outcome.interrupted
     context.console.say("")
     context.console.table(["stage", "result", "time"], rows)
     if not any(outcome.worked for outcome in outcomes):
@@ -250,4 +247,4 @@ def _run(context: "Context", stages: Sequence[str]) -> bool:
         context.console.say("\nNext:")
         for step in outcomes[-1].next_steps:
             context.console.say(f"  {step}")
-    return any(outcome.interrupted for outcome in outcomes)
+    return context.interrupted

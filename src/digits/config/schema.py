@@ -97,6 +97,7 @@ class KaggleParams(Section):
     retries: Annotated[int, Field(ge=0, le=20)]
     backoff: Annotated[float, Field(ge=0, le=600)]
     listing_timeout: Annotated[float, Field(ge=0, le=3600)]
+    resend_after: Annotated[float, Field(ge=0, le=10080)]
     poll_interval: Annotated[float, Field(gt=0, le=600)]
     score_timeout: Annotated[float, Field(ge=0, le=1440)]
 

@@ -62,9 +62,13 @@ class CompetitionApi:
         standing: Standing = self._request("standing")
         return standing
 
-    def submit(self, path: Path, message: str) -> None:
-        """Upload a file, in one try. Whether it has arrived, only `submissions` says, also after a failure."""
-        self._request_once("submit", path=str(path), message=message)
+    def upload(self, path: Path) -> str:
+        """Upload a file, in one try, which submits nothing; returns Kaggle's token of it."""
+        return str(self._request_once("upload", path=str(path)))
+
+    def submit(self, token: str, message: str) -> str:
+        """Submit an uploaded file, in one try; returns its number. Whether it has arrived, only `submissions` says."""
+        return str(self._request_once("submit", token=token, message=message))
 
     def download(self, folder: Path) -> Path:
         """Download the competition's archive into `folder`, resuming what an earlier try has left; returns its path."""

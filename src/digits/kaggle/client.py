@@ -24,7 +24,6 @@ from digits.kaggle.messages import Downloaded, Limits, Problem, Ready, Response,
 _LISTED = 100  # latest submissions to list
 _TOP = 5  # teams of the leaderboard to list
 _PROGRESS_INTERVAL = 0.5  # seconds between two reports of a download
-_UPLOAD_FAILED = "Could not submit to competition"  # the client's message where it could not upload
 _STATUS = {
     401: Failure.CREDENTIALS,
     403: Failure.FORBIDDEN,
@@ -77,8 +76,6 @@ def _submissions(client: Any, slug: str, send: Send) -> list[Submission]:
     return [
         Submission(
             ref=str(row.ref),
-            date=row.date.isoformat(timespec="seconds") if row.date else "",
-            file=row.file_name or "",
             message=row.description or "",
             status=row.status.name.lower(),
             public_score=row.public_score or "",
@@ -88,10 +85,30 @@ def _submissions(client: Any, slug: str, send: Send) -> list[Submission]:
     ]
 
 
-def _submit(client: Any, slug: str, send: Send, path: str, message: str) -> None:
-    """Upload a file. That this returns proves nothing: only the list of submissions does."""
-    if client.competition_submit(path, message, slug, quiet=True).message == _UPLOAD_FAILED:
-        raise _UploadLostError(_UPLOAD_FAILED)
+def _upload(client: Any, slug: str, send: Send, path: str) -> str:
+    """Upload a file, which submits nothing; returns Kaggle's token of it."""
+    from kaggle.models.kaggle_models_extended import ResumableUploadResult  # noqa: PLC0415 - as the client
+    from kagglesdk.competitions.types.competition_api_service import ApiStartSubmissionUploadRequest  # noqa: PLC0415 - as the client
+
+    request, file = ApiStartSubmissionUploadRequest(), Path(path)
+    request.competition_name, request.file_name = slug, file.name
+    request.content_length = file.stat().st_size
+    request.last_modified_epoch_seconds = int(file.stat().st_mtime)
+    with client.build_kaggle_client() as kaggle:
+        place = kaggle.competitions.competition_api_client.start_submission_upload(request)
+    if client.upload_complete(path, place.create_url, quiet=True) != ResumableUploadResult.COMPLETE:
+        raise _UploadLostError
+    return str(place.token)
+
+
+def _submit(client: Any, slug: str, send: Send, token: str, message: str) -> str:
+    """Submit an uploaded file; returns Kaggle's number of the submission. Only the list of submissions is a proof."""
+    from kagglesdk.competitions.types.competition_api_service import ApiCreateSubmissionRequest  # noqa: PLC0415 - as the client
+
+    request = ApiCreateSubmissionRequest()
+    request.competition_name, request.blob_file_tokens, request.submission_description = slug, token, message
+    with client.build_kaggle_client() as kaggle:
+        return str(kaggle.competitions.competition_api_client.create_submission(request).ref)
 
 
 def _download(client: Any, slug: str, send: Send, folder: str) -> str:
@@ -122,6 +139,7 @@ def _standing(client: Any, slug: str, send: Send) -> Standing:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "limits": _limits,
     "submissions": _submissions,
+    "upload": _upload,
     "submit": _submit,
     "download": _download,
     "standing": _standing,

@@ -45,7 +45,12 @@ class Failure(Enum):
     UPLOAD_LOST = (True, True, "the upload did not reach Kaggle{detail}; type the same again")
     LOCAL_FILE = (False, True, "Kaggle's client cannot use a file{detail}; correct that, then type the same again")
     # of an upload whose request did not fail
-    UNLISTED = (False, False, "Kaggle does not list the file{detail}; the same command looks again before it sends")
+    UNLISTED = (
+        False,
+        False,
+        "Kaggle has taken the file{detail}, but does not list it yet; make score looks again, make submit FORCE=1 "
+        "sends it once more",
+    )
     UNKNOWN = (False, False, "whether the file has arrived is not known; the same command looks before it sends")
 
     def __init__(self, transient: bool, certain: bool, text: str):
@@ -80,11 +85,11 @@ class KaggleError(UserError):
         return self.failure.transient and (self.retry_after or 0) <= _LONGEST_PAUSE
 
 
-def retry(attempt: Callable[[], Result], params: KaggleParams, warn: Callable[[str], None], note: str = "") -> Result:
+def retry(attempt: Callable[[], Result], params: KaggleParams, warn: Callable[[str], None]) -> Result:
     """Call `attempt` until it succeeds, at most 1 + params.retries times; returns its result.
 
     After a transient KaggleError it warns, waits as long as Kaggle asks or params.backoff * 2^tries seconds, and tries
-    again. Any other error, and the last one, is raised as it is. note: what to say before "trying again".
+    again. Any other error, and the last one, is raised as it is.
     """
     for tries in range(params.retries):
         try:
@@ -93,6 +98,6 @@ def retry(attempt: Callable[[], Result], params: KaggleParams, warn: Callable[[s
             if not error.transient:
                 raise
             pause = params.backoff * 2**tries if error.retry_after is None else error.retry_after
-            warn(f"{error}\n{note}trying again in {pause:g} s")
+            warn(f"{error}\ntrying again in {pause:g} s")
             time.sleep(pause)
     return attempt()

@@ -1,11 +1,12 @@
 """The ledger: a CSV with one line per event of each intent (a planned submission, see `upload`).
 
-Lines are only ever appended; the latest line of an intent has its present state.
+Lines are only ever added; the latest line of an intent has its present state. People open the file in spreadsheets,
+which save it with other separators, quotes and line ends, and change cells that look like numbers.
 """
 
 import csv
 import io
-import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -48,6 +49,8 @@ COLUMNS = (
     "message",
     "state",  # last, so that a truncated line has no valid state
 )
+NUMBER = re.compile(r"-?\d+(\.\d+)?")
+EXPECTED = ("expected", "expected_low", "expected_high")
 _APPEND_TIMEOUT = 30.0  # seconds that another process may take to append its line
 
 Line = dict[str, str]
@@ -55,11 +58,12 @@ Line = dict[str, str]
 
 def verdict(line: Line) -> str:
     """The result on Kaggle, to follow the expected score in a sentence; empty where the file was not uploaded."""
-    if line["state"] == "scored":
+    if line["state"] == "scored" and line["expected_low"]:
         low, score, high = (float(line[name]) for name in ("expected_low", "public_score", "expected_high"))
         where = "inside" if low <= score <= high else "below" if score < low else "above"
         return f"; public score {line['public_score']}, {where} the interval"
     return {
+        "scored": f"; public score {line['public_score']}",
         "uploading": "; whether it has arrived is not known: type make score",
         "uploaded": "; uploaded, not scored yet: type make score",
         "failed": f"; failed: {line['reason']}",
@@ -79,39 +83,40 @@ class Ledger:
         self.path = path
 
     def lines(self) -> list[Line]:
-        """All lines, oldest first; a line that a killed process left unfinished is skipped."""
+        """All lines, oldest first; a line that a killed process left unfinished is skipped.
+
+        Where a spreadsheet has made something else of a number, the expected score and its interval are blank, and a
+        line that is scored is `uploaded`, so that its score is asked for again.
+        """
+        lines = [dict(zip(COLUMNS, row, strict=True)) for row in self._rows()]
+        return [_restored(line) for line in lines if line["state"] in get_args(State)]
+
+    def _rows(self) -> list[list[str]]:
+        """The cells of all whole lines below the header."""
         if not self.path.exists():
             return []
-        header, *rows = self.path.read_text(encoding="utf-8", errors="replace").split("\n")
-        if header != ",".join(COLUMNS):
-            raise UserError(f"{self.path}: has other columns ({header}); move it away, and a new one is made")
-        # line by line: no value contains a line end, and an unclosed quote must not swallow the next lines
-        cells = (next(csv.reader([row]), []) for row in rows)
-        lines = (dict(zip(COLUMNS, row, strict=True)) for row in cells if len(row) == len(COLUMNS))
-        return [line for line in lines if line["state"] in get_args(State)]
+        header, *lines = self.path.read_text(encoding="utf-8-sig", errors="replace").splitlines() or [""]
+        for separator in ",;\t":  # ours first
+            if _cells(header, separator) == [*COLUMNS]:
+                # line by line: no value contains a line end, and an unclosed quote must not swallow the next lines
+                rows = (_cells(line, separator) for line in lines)
+                return [row for row in rows if len(row) == len(COLUMNS)]
+        raise UserError(f"{self.path}: has other columns ({header}); move it away, and a new one is made")
 
     def intents(self, competition: str) -> dict[str, Line]:
         """The latest line of each intent of a competition, in the order in which the intents were made."""
         return {line["intent"]: line for line in self.lines() if line["competition"] == competition}
 
     def append(self, entry: Mapping[str, Any], state: State, time: str) -> Line:
-        """Append a line and flush it to disk; returns it. Values that are not in `entry` stay blank."""
+        """Add a line, also on disk; returns it. Values that are not in `entry` stay blank."""
         line = {name: " ".join(str(entry.get(name, "")).split()) for name in COLUMNS}
         line |= {"state": state, "time": time}
-        text = io.StringIO()
-        csv.DictWriter(text, COLUMNS, lineterminator="\n").writerow(line)
         lock = self.path.with_name(".ledger.lock")
         with exclusive(lock, _APPEND_TIMEOUT, f"{self.path}: another process uses it; type the same again"):
-            self.lines()  # raises for a file with other columns
-            content = text.getvalue()
-            if not self.path.exists():
-                write_atomic(self.path, ",".join(COLUMNS) + "\n")
-            elif not self.path.read_bytes().endswith(b"\n"):
-                content = "\n" + content  # after an unfinished line
-            with self.path.open("ab") as file:
-                file.write(content.encode())
-                file.flush()
-                os.fsync(file.fileno())
+            # all of it, so that it is in our form again where a spreadsheet has saved it
+            text = io.StringIO()
+            csv.writer(text, lineterminator="\n").writerows([COLUMNS, *self._rows(), line.values()])
+            write_atomic(self.path, text.getvalue())
         return line
 
     def submitting(
@@ -120,3 +125,22 @@ class Ledger:
         """Lock under which one process at a time submits. timeout (seconds), waiting: as of `exclusive`."""
         lock = self.path.with_name(".submitting.lock")
         return exclusive(lock, timeout, "another command is submitting; type the same again later", waiting)
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    cells = next(csv.reader([line], delimiter=separator), [])
+    # a spreadsheet that separates by semicolons takes a line of ours for one cell, and may quote it
+    return next(csv.reader(cells), []) if len(cells) == 1 else cells
+
+
+def _restored(line: Line) -> Line:
+    """A line as it was before a spreadsheet took its cells for numbers of another form."""
+    numbers = {name: line[name].replace(",", ".") for name in (*EXPECTED, "public_score")}
+    numbers = {name: number if NUMBER.fullmatch(number) else "" for name, number in numbers.items()}
+    if not all(numbers[name] for name in EXPECTED):
+        numbers |= dict.fromkeys(EXPECTED, "")
+    if line["state"] == "scored" and not numbers["public_score"]:
+        numbers["state"] = "uploaded"
+    line = line | numbers
+    first = line["sha256"][:12]  # of digits alone it is a number: 1.23457E+11
+    return line if line["intent"].startswith(first) else line | {"intent": first}

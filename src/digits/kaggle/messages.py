@@ -56,12 +56,10 @@ class Problem:
 class Submission:
     """A submission as Kaggle lists it.
 
-    date: ISO 8601. status: pending, complete or error, with its reason. public_score: empty until it is scored.
+    status: pending, complete or error, with its reason. public_score: empty until it is scored.
     """
 
     ref: str
-    date: str
-    file: str
     message: str
     status: str
     public_score: str

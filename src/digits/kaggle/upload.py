@@ -4,13 +4,15 @@ Intent: one planned submission of one file, and the name that identifies it in t
 beginning of the file's SHA-256, with -2, -3, ... where the same file is submitted again on purpose.
 Tag: `[intent]`, a part of the message that Kaggle shows beside the submission. Before anything is sent, and whenever it
 is uncertain whether a file has arrived, Kaggle's list of submissions is searched for the tag; no other answer counts.
+The list may be late. So what may have arrived is sent again only long after, or where the user says so; what Kaggle has
+given a number, only where the user says so.
 """
 
 import re
 import time
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
-from math import isfinite
+from math import ceil
 from pathlib import Path
 
 from digits.common.console import Console
@@ -18,7 +20,7 @@ from digits.common.errors import UserError
 from digits.config import KaggleParams
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.failures import Failure, KaggleError, retry
-from digits.kaggle.ledger import Ledger, Line, State
+from digits.kaggle.ledger import NUMBER, Ledger, Line, State
 from digits.kaggle.messages import Submission
 
 
@@ -36,21 +38,35 @@ class Uploader:
         self._params = params
         self._console = console
 
-    def submit_once(self, intent: str, path: Path) -> Line:
+    def submit_once(self, intent: str, path: Path, force: bool = False) -> Line:
         """Submit the intent's file unless Kaggle has it; returns the intent's line, `uploaded` or `scored`.
 
-        Raises UserError where it is not submitted, and where Kaggle cannot score it.
+        force: also where an earlier upload may still arrive. Raises UserError where it is not submitted, and where
+        Kaggle cannot score it.
         """
         with self._submitting():
-            line = self._line(intent)
+            line = self._settled(intent, force)
             if line["state"] in ("uploaded", "scored"):
                 return line
-            # one whose upload was interrupted may still be on its way
-            found = self._find(intent, self._params.listing_timeout if line["state"] == "uploading" else 0.0)
+            found = self._find(intent, 0.0)
             if found is None:
                 self._check_limits()
                 found = self._upload(line, path)
             return self._record(line, found)
+
+    def _settled(self, intent: str, force: bool = False) -> Line:
+        """The intent's line, no longer `uploading`: its upload has arrived, or is given up. force: as of submit_once.
+
+        Raises UserError where it may still arrive.
+        """
+        line = self._line(intent)
+        if line["state"] != "uploading":
+            return line
+        if found := self._find(intent, self._params.listing_timeout):
+            return self._record(line, found)
+        if not force and (uncertain := self._uncertain(line)):
+            raise UserError(uncertain)
+        return self._add(line, "failed", reason="how its upload ended is not known, and it has not arrived", ref="")
 
     def _upload(self, line: Line, path: Path) -> Submission:
         """Upload, with retries, until the submission is listed. Raises KaggleError, with the reason in the ledger.
@@ -61,32 +77,48 @@ class Uploader:
         certain = True  # that nothing was submitted
 
         def attempt() -> Submission:
-            nonlocal certain
-            self._add(line, "uploading")
-            timeout = self._params.listing_timeout
-            try:
-                with self._console.waiting("Kaggle to take the file"):
-                    self._api.submit(path, line["message"])
-            except KaggleError as failed:
-                error = failed
-            else:
-                unlisted = Failure.UNLISTED
-                error = KaggleError(unlisted.message(self._api.slug, f"{timeout:g} s after the upload"), unlisted)
-            certain = certain and error.failure.certain
-            if found := self._find_after_upload(line["intent"], 0.0 if certain else timeout):
-                return found
+            nonlocal line, certain
+            with self._console.waiting("Kaggle to take the file"):
+                token, error = self._api.upload(path), None
+                line = self._add(line, "uploading", ref="")
+                try:
+                    line = line | {"ref": self._api.submit(token, line["message"])}
+                except KaggleError as failed:
+                    error = failed
+            certain = certain and error is not None and error.failure.certain
+            if not certain:
+                if found := self._find_after_upload(line["intent"]):
+                    return found
+                if uncertain := self._uncertain(line):
+                    raise KaggleError(f"{error}\n{uncertain}" if error else uncertain, Failure.UNLISTED)
+            assert error
             raise error
 
         try:
-            return retry(attempt, self._params, self._console.warn, note="Kaggle does not list the file; ")
+            return retry(attempt, self._params, self._console.warn)
         except KaggleError as error:
-            if error.failure is not Failure.UNKNOWN:
-                self._add(line, "failed" if certain else "uploading", reason=str(error))
+            if error.failure is not Failure.UNKNOWN or line["ref"]:
+                self._add(line, "failed" if certain else "uploading", reason=str(error).splitlines()[0])
             raise
 
-    def _find_after_upload(self, intent: str, seconds: float) -> Submission | None:
+    def _uncertain(self, line: Line) -> str:
+        """What is known of an upload that Kaggle does not list; empty once it is old enough to be sent again."""
+        if line["ref"]:
+            return f"{line['file']}: " + Failure.UNLISTED.message(self._api.slug, f"number {line['ref']}")
+        began = datetime.now(UTC)
+        with suppress(ValueError):  # a spreadsheet has changed it
+            began = datetime.fromisoformat(line["time"]).astimezone(UTC)
+        minutes = ceil(self._params.resend_after - (datetime.now(UTC) - began) / timedelta(minutes=1))
+        if minutes <= 0:
+            return ""
+        return (
+            f"{line['file']}: whether it has arrived is not known, and Kaggle does not list it; where that is still so "
+            f"in {minutes} min, make submit sends it again; make submit FORCE=1 sends it at once"
+        )
+
+    def _find_after_upload(self, intent: str) -> Submission | None:
         try:
-            return self._find(intent, seconds)
+            return self._find(intent, self._params.listing_timeout)
         except KaggleError as error:
             unknown = Failure.UNKNOWN
             raise KaggleError(f"{error}\n{unknown.message(self._api.slug)}", unknown) from None
@@ -148,24 +180,17 @@ class Uploader:
     def refresh(self, intent: str) -> Line:
         """Bring the line of an intent up to date whose command ended during the upload, or before the score was there.
 
-        Raises as `wait_for_score`.
+        Raises as `wait_for_score`, and UserError where an upload may still arrive.
         """
         with self._submitting():
-            line = self._line(intent)
-            if line["state"] == "uploading":
-                if found := self._find(intent, self._params.listing_timeout):
-                    line = self._record(line, found)
-                else:
-                    line = self._add(
-                        line, "failed", reason="the command that sent it was ended, and it has not arrived"
-                    )
+            line = self._settled(intent)
         return self.wait_for_score(intent) if line["state"] == "uploaded" else line
 
     def _submitting(self) -> AbstractContextManager[None]:
         """Keep other commands from submitting meanwhile; waits for as long as one of them may take."""
         tries = self._params.retries + 1
         longest = float(
-            tries * (2 * self._params.timeout + self._params.listing_timeout + self._params.backoff * 2**tries)
+            tries * (4 * self._params.timeout + self._params.listing_timeout + self._params.backoff * 2**tries)
         )
         return self._ledger.submitting(longest, lambda: self._console.waiting("another command, which is submitting"))
 
@@ -174,7 +199,7 @@ class Uploader:
         line = self._line(line["intent"])  # another command may have entered it meanwhile
         if found.status != "error" and line["state"] not in ("uploaded", "scored"):
             line = self._add(line, "uploaded", ref=found.ref)
-        if found.status == "complete" and line["state"] != "scored" and _is_number(found.public_score):
+        if found.status == "complete" and line["state"] != "scored" and NUMBER.fullmatch(found.public_score):
             line = self._add(line, "scored", public_score=found.public_score, ref=found.ref)
         if found.status == "error":
             reason = f"Kaggle could not score it: {found.reason or 'it does not say why'}"
@@ -188,13 +213,6 @@ class Uploader:
 
     def _line(self, intent: str) -> Line:
         return self._ledger.intents(self._api.slug)[intent]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return isfinite(float(text))
-    except ValueError:
-        return False
 
 
 def now() -> str:

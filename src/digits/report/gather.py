@@ -96,7 +96,6 @@ def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
     blend = _largest_blend(paths.runs, {run.folder for run in runs})
     uncertain = paths.runs / blend.name / PICTURE if blend else None
     pictures = read_pictures(paths.reports / "recipes", data.hash) if data else {}
-    recipes = paths.reports / "recipes.csv"
     return Content(
         params=params,
         data=data,
@@ -105,11 +104,19 @@ def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
         predictions=load_predictions(paths.runs, blend) if blend else None,
         submissions=tuple(_submissions(params, data, paths)),
         search=_search(params, data, paths) if data else None,
-        recipes=pd.read_csv(recipes).reindex(columns=[*COLUMNS]) if pictures and recipes.exists() else None,
+        recipes=_recipes(paths.reports / "recipes.csv") if pictures else None,
         recipe_pictures=pictures,
         uncertain=uncertain if uncertain and uncertain.exists() else None,
         budget=max([read_json(path)["minutes"] for path in paths.runs.glob("*/budget.json")], default=0.0),
     )
+
+
+def _recipes(path: Path) -> pd.DataFrame | None:
+    """What `make recipes` has written; None where a spreadsheet has saved it in another form: it writes it again."""
+    numbers = ("published", "measured", "sd", "difference", "minutes")
+    with suppress(FileNotFoundError, ValueError):
+        return pd.read_csv(path, usecols=[*COLUMNS], dtype=dict.fromkeys(numbers, float))
+    return None
 
 
 def near_best(runs: Sequence[Run], labels: NDArray[np.int64]) -> set[str]:

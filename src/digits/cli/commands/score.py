@@ -21,6 +21,5 @@ def run(context: Context) -> Outcome:
             context.console.warn(str(error))
     latest = [*context.ledger.intents(context.params.competition.slug).values()]
     lines = [line for line in latest if line["intent"] in unsettled] or latest[-1:]
-    return Outcome(
-        "\n".join(f"{line['file']}: expected {line['expected']}{verdict(line)}" for line in lines), bool(unsettled)
-    )
+    told = (f"{line['file']}: expected {line['expected'] or 'unknown'}{verdict(line)}" for line in lines)
+    return Outcome("\n".join(told), bool(unsettled))

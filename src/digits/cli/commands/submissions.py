@@ -1,8 +1,7 @@
 """List the submissions of the ledger."""
 
 from digits.cli.context import Context, Outcome
-
-_EXPECTED = ("expected", "expected_low", "expected_high")
+from digits.kaggle.ledger import EXPECTED
 
 
 def run(context: Context) -> Outcome:
@@ -12,7 +11,7 @@ def run(context: Context) -> Outcome:
         [
             line["time"].replace("T", " ").removesuffix("+00:00"),
             line["file"],
-            "{:.4f} ({:.4f} to {:.4f})".format(*(float(line[name]) for name in _EXPECTED)),
+            line["expected"] and "{:.4f} ({:.4f} to {:.4f})".format(*(float(line[name]) for name in EXPECTED)),
             line["public_score"] or "-",
             f"{line['state']}: {line['reason']}" if line["reason"] else line["state"],
             line["intent"],

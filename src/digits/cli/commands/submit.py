@@ -10,7 +10,7 @@ import pandas as pd
 from digits.cli.context import Context, Outcome
 from digits.common.code_version import commit
 from digits.common.errors import UserError
-from digits.common.files import write_atomic
+from digits.common.files import file_sha256, write_atomic
 from digits.ensemble.blend import Blend, load_blend, load_predictions
 from digits.kaggle.credentials import NEW_TOKEN
 from digits.kaggle.ledger import Line, best_scored, verdict
@@ -18,6 +18,7 @@ from digits.kaggle.submission import check_frame, csv_bytes, make_frame, share_d
 from digits.kaggle.upload import now, tag
 
 _MOST_MINUTES = 240  # the largest BUDGET that the next steps suggest
+_UNSENT = "make submit, typed again   goes on with the fits and sends what it makes: nothing was sent to Kaggle"
 _DIGITS = ".7f"  # of accuracies in the ledger; rounded to four digits they equal those that were printed
 
 
@@ -36,7 +37,8 @@ def run(context: Context) -> Outcome:
     written = not path.exists() or path.read_bytes() != content
     if written:
         write_atomic(path, content)
-    upload = _should_upload(context)
+    wanted = _should_upload(context)
+    upload = wanted and not context.interrupted  # a day has few submissions, and the user has stopped this one
     line = _ledger_line(context, blend, path, content, again=context.force and upload)
     _print_comparison(context, frame, line)
     relative = path.relative_to(context.paths.root)
@@ -44,14 +46,14 @@ def run(context: Context) -> Outcome:
     if uploads:
         context.console.say(f"{relative}: expected score {blend.expected}")
     if upload:
-        line = context.uploader.submit_once(line["intent"], path)
+        line = context.uploader.submit_once(line["intent"], path, context.force)
         line = context.uploader.wait_for_score(line["intent"])
     return Outcome(
         f"{relative}: {len(frame):,} predictions, "
         + ("practice only" if data.practice else f"expected score {blend.expected}")
         + verdict(line),
         written or uploads,
-        _next_steps(context, relative, line, one_member=len(blend.weights) == 1),
+        (_UNSENT,) * (wanted and not upload) + _next_steps(context, relative, line, len(blend.weights) == 1),
     )
 
 
@@ -93,11 +95,11 @@ def _entry(context: Context, blend: Blend, path: Path, sha256: str, intent: str)
     """The columns of the ledger that stay the same in all lines of an intent."""
     about, version = context.data.about, commit(context.paths.root)
     message = [
+        tag(intent),  # first, so that it is never what is cut off
         context.params.submit.message,
         blend.name,
         f"expected {blend.expected}",
         f"commit {version}" if version else "",
-        tag(intent),
     ]
     return {
         "intent": intent,
@@ -133,7 +135,8 @@ def _print_comparison(context: Context, frame: pd.DataFrame, line: Line) -> None
     if best is None:
         return
     path = context.paths.submissions / best["file"]
-    if path.exists() and (share := share_differing(frame, pd.read_csv(path))) is not None:
+    same = path.exists() and file_sha256(path) == best["sha256"]  # nobody has saved it in another form since
+    if same and (share := share_differing(frame, pd.read_csv(path))) is not None:
         context.console.say(
             f"differs from the best so far, {best['file']} with {best['public_score']}, "
             f"in {share:.2%} of the predictions"
