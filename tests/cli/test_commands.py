@@ -413,7 +413,7 @@ def test_the_data_of_recipes_follow_from_the_params(workspace: Path, digits: Dig
 
     def found() -> dict[str, Dataset]:
         params = load_params(workspace / "params.yaml", ["competition.slug=toy"])
-        return Context(lambda: params, Paths(workspace), Console(plain=True)).recipe_data
+        return Context(params, Paths(workspace), Console(plain=True)).recipe_data
 
     named = ("data", "--params", "params.fashion-mnist.yaml")
     assert found() == {}
@@ -428,7 +428,7 @@ def test_the_data_of_recipes_follow_from_the_params(workspace: Path, digits: Dig
 def test_stages_out_of_order_say_what_to_type(workspace: Path, stage: str, params: Params) -> None:
     module = import_module(f"digits.cli.commands.{stage}")
     with pytest.raises(UserError, match=r"type: make data$"):
-        module.run(Context(lambda: params, Paths(workspace), Console(plain=True)))
+        module.run(Context(params, Paths(workspace), Console(plain=True)))
 
 
 def test_our_own_faults_are_one_line_unless_debugged(toy: Path, digits: Digits) -> None:

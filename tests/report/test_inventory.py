@@ -201,13 +201,11 @@ def test_every_command_keeps_others_from_removing(
         pass
 
 
-@pytest.mark.parametrize("missing", ["params", "data", "device"])
-def test_without_params_or_data_it_is_listed_all_the_same(
+@pytest.mark.parametrize("missing", ["data", "device"])
+def test_without_data_or_a_measured_device_it_is_listed_all_the_same(
     toy: Path, digits: Digits, unused: list[Path], missing: str
 ) -> None:
-    if missing == "params":
-        (toy / "params.yaml").unlink()
-    elif missing == "data":
+    if missing == "data":
         (toy / "data" / "raw" / "train.csv").unlink()
     else:
         for path in (toy / "runs" / "machines").glob("*.json"):
