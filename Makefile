@@ -9,11 +9,11 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## SET="KEY=VALUE ..."  params that differ from the file, as in SET="train.epochs=3 train.seed=7"
 ## ONLY="NAME ..."      baseline, recipes: what to fit, as in ONLY="mlp-256 svm*"; clean-runs: what to remove
 ## SEEDS=5              recipes: fits of every recipe, each from another seed
-## WORKERS=2            baseline, tune: fits in parallel; without it, one per core, and two
+## WORKERS=2            baseline, tune: fits in parallel; without it, one per core, and as many as are fastest together
 ## BUDGET=30            tune, train, ensemble, submit: minutes for all fits together; without it, 30 and 5
 ## STORAGE=postgresql://USER:WORD@HOST/NAME   tune: a database in which several machines share a search and its budget
 ## UPLOAD=0             submit: write and check the file only; without it, it is sent to Kaggle, once, if there are credentials
-## FORCE=1              submit: send it once more, though Kaggle has it already; clean-runs: remove without asking
+## FORCE=1              submit: send it once more, though Kaggle has it, or may have it; clean-runs: remove without asking
 ## REQUIRE_GPU=1        tune, train, ensemble, submit, recipes: stop where TensorFlow sees no GPU, in place of using the processor
 ## PYTHON=python3.12    the Python to set up with, 3.11 to 3.13
 ## DEBUG=1              tracebacks instead of one-line errors

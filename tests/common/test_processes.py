@@ -122,7 +122,7 @@ def test_what_fails_here_ends_the_task_there_and_is_not_taken_for_its_death(erro
 def test_what_dies_before_its_reply_is_reported() -> None:
     def end_it(message: Any) -> int:
         os.kill(message[0], signal.SIGKILL)
-        while multiprocessing.active_children():
+        while message[0] in [child.pid for child in multiprocessing.active_children()]:
             time.sleep(0.01)
         return 0
 

@@ -1,5 +1,6 @@
 """What the minutes are spent on follows from how fast the machine is, and from what is finished."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from digits.common.console import Console
 from digits.common.files import write_json
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset
-from digits.training.budget import USED_UP, Part, Plan, make_plan
+from digits.training.budget import Part, Plan, make_plan
 from digits.training.device import Device
 from digits.training.fitting import fit_fold_unit, fit_refit_unit
 from digits.training.runs import RunFolder, RunSpec
@@ -135,54 +136,26 @@ def test_what_was_fitted_with_less_time_is_gone_on_with(toy_data: Dataset, tmp_p
     assert long.spec in plan_again.alternatives
 
 
-def test_fits_that_take_another_time_have_the_machine_measured_again_once(
-    toy_data: Dataset,
-    tmp_path: Path,
-    steady: list[str],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    ("threads", "gpus", "factor"), [(1, 0, 0.5), (2, 0, 2.0), (1, 1, 2.0)], ids=["one thread", "two threads", "gpu"]
+)
+def test_fits_are_held_against_what_was_measured(
+    toy_data: Dataset, tmp_path: Path, steady: list[str], threads: int, gpus: int, factor: float
 ) -> None:
-    """For the same fits; and not where a command has nothing more to do."""
-    params, runs = load_params(ROOT / "params.yaml", [*TOY, "train.budget=2"]), Paths(tmp_path).runs
-    probed: list[Device] = []
-
-    def again(_: Path, __: Console, before: Device) -> Device:
-        probed.append(before)
-        return replace(before, batch_size=8) if len(probed) > 1 else before
-
-    monkeypatch.setattr("digits.training.budget.measured_device", again)
-    part = only(plan_of(params, toy_data, tmp_path))
-    seconds = fit_seconds(part.goal.fold_fit(0), part.timing, plan_of(params, toy_data, tmp_path).sizes)
-
-    def fitted(fold: int, factor: float) -> None:
-        write_json(
-            RunFolder(runs, part.spec).fold(fold) / "metrics.json",
-            {"fit_seconds": factor * seconds, "predict_seconds": 0.0},
-        )
-
-    write_json(runs / "machines" / "timing-old.json", {})
-    fitted(0, 1.8)
-    plan_of(params, toy_data, tmp_path)
-    assert not probed, "one fit is no evidence"
-    fitted(1, 1.7)
-    write_json(RunFolder(runs, part.spec).path / USED_UP, {"minutes": 2})
-    plan_of(params, toy_data, tmp_path)
-    assert not probed, "there is no time left that another plan could use"
-    write_json(RunFolder(runs, part.spec).path / USED_UP, {"minutes": 1})
-    capsys.readouterr()
-    assert only(plan_of(params, toy_data, tmp_path)).spec == part.spec
-    assert probed == [DEVICE]
-    assert "fits take 1.8 times as long as was measured, so this machine" in capsys.readouterr().out.replace("\n", " ")
-    assert not list((runs / "machines").glob("timing-*"))
-    plan_of(params, toy_data, tmp_path)
-    assert len(probed) == 1, "measured twice for the same fits"
-    fitted(2, 0.9)
-    plan_of(params, toy_data, tmp_path)
-    assert len(probed) == 1
-    RunFolder(runs, part.spec).refit(Fit(None, 1, 5)).mkdir()
-    for seed in (5, 6):
-        refit = RunFolder(runs, part.spec).refit(Fit(None, 1, seed))
-        write_json(refit / "metrics.json", {"fit_seconds": 100.0, "predict_seconds": 0.0})
-    capsys.readouterr()
-    assert plan_of(params, toy_data, tmp_path).device.batch_size == 8
-    assert "fits so far are of no more use" in capsys.readouterr().out.replace("\n", " ")
+    """New ones, by the time that passed; by processor time where one thread computes beside other programs."""
+    params = load_params(ROOT / "params.yaml", [*TOY, f"train.threads={threads}"])
+    plan = replace(plan_of(params, toy_data, tmp_path), device=replace(DEVICE, gpus=gpus))
+    part, runs = only(plan), Paths(tmp_path).runs
+    folder, refit = RunFolder(runs, part.spec), Fit(None, 3, 1)
+    for unit, fit in ((folder.fold(0), part.goal.fold_fit(0)), (folder.refit(refit), refit)):
+        seconds = fit_seconds(fit, part.timing, plan.sizes)
+        times = {"fit_seconds": 1.5 * seconds, "predict_seconds": 0.5 * seconds, "processor_seconds": 0.5 * seconds}
+        write_json(unit / "metrics.json", times)
+    paths = part.units(runs).paths
+    assert plan.slowdowns(runs, ()) == pytest.approx([factor] * 2)
+    assert plan.slowdowns(runs, paths[:1]) == pytest.approx([factor])
+    assert plan.slowdowns(runs, paths) == []
+    early = replace(part, spec=replace(part.spec, model=part.spec.model | {"early_stopping_patience": 3}))
+    for path in paths:
+        shutil.copytree(path, RunFolder(runs, early.spec).path / path.name)
+    assert replace(plan, parts=(early,)).slowdowns(runs, ()) == [], "it may have stopped earlier than planned"

@@ -1,6 +1,7 @@
 """What networks are trained with: the fastest here, found once, and said."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 
 from digits.common.console import Console
 from digits.common.errors import UserError
+from digits.common.files import write_json
 from digits.common.processes import Send
 from digits.config import Params
 from digits.training import probing
-from digits.training.device import Device, measured_device
+from digits.training.device import Device, forget_speeds, measured_device
 from toys import Digits, write_toy_files
 
 pytestmark = pytest.mark.slow
@@ -56,17 +58,28 @@ def test_the_machine_is_measured_once(probed: Path, monkeypatch: pytest.MonkeyPa
                 measured_device(probed, Console(plain=True))
 
 
-def test_a_measurement_again_replaces_the_first(probed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, asked = measured_device(probed, Console(plain=True)), list[dict[str, object]]()
+def test_what_did_not_agree_with_fits_is_measured_again(
+    probed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The probe is told what was found before, and the user what is of no more use."""
+    shutil.copytree(probed, tmp_path, dirs_exist_ok=True)
+    write_json(tmp_path / "timing-old.json", {})
+    first, asked = measured_device(tmp_path, Console(plain=True)), list[dict[str, object]]()
 
     def probe(_: Console, known: dict[str, object], __: object) -> dict[str, object]:
         asked.append(known)
         return vars(replace(first, precision="other"))
 
     monkeypatch.setattr("digits.training.device.probe", probe)
-    assert measured_device(tmp_path, Console(plain=True), first) == replace(first, precision="other")
-    assert measured_device(tmp_path, Console(plain=True)) == replace(first, precision="other")
-    assert asked == [vars(first)]
+    for _ in range(2):  # another command may do the same
+        forget_speeds(tmp_path)
+    assert not list(tmp_path.glob("timing-*"))
+    with pytest.raises(UserError, match="not measured yet"):
+        measured_device(tmp_path, None)
+    for _ in range(2):
+        assert measured_device(tmp_path, Console(plain=True)) == replace(first, precision="other")
+    assert [{name: known[name] for name in vars(first)} for known in asked] == [vars(first)]
+    assert f"before, {first.precision} with " in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_the_probe_tries_every_precision_and_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

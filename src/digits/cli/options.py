@@ -92,7 +92,7 @@ UPLOAD = click.Option(
     default=None,
     help="Send the file to Kaggle, or only write and check it. [default: send it if there are credentials]",
 )
-FORCE = click.Option(["--force"], is_flag=True, help="Send the file once more, though Kaggle has it already.")
+FORCE = click.Option(["--force"], is_flag=True, help="Send the file once more, though Kaggle has it, or may have it.")
 UNASKED = click.Option(["--force"], is_flag=True, help="Remove without asking.")
 REQUIRE_GPU = click.Option(["--require-gpu"], is_flag=True, help="Stop where TensorFlow sees no GPU.")
 STORAGE = ParamOption(

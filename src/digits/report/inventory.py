@@ -92,8 +92,8 @@ def _is_current(name: str, params: Params, used: Set[str], runs: Path) -> bool:
 def inventory(paths: Paths, user: UserOf) -> list[Item]:
     """Everything in runs/, copies of the files that were named, and what ended commands have left unfinished."""
     found: dict[tuple[str, str | None], list[Path]] = {}
-    for path in sorted(paths.runs.glob("[!.]*")):
-        for part in sorted(path.glob("[!.]*")) if path.name in ("recipes", "tune") else [path]:
+    for path in sorted(paths.runs.glob("[!.]*/")):
+        for part in sorted(path.glob("[!.]*/")) if path.name in ("recipes", "tune") else [path]:
             name = os.path.relpath(part, paths.runs)
             found.setdefault(("recipes" if path.name == "recipes" else name, user(name)), []).append(part)
     for path in sorted(paths.copies.glob("[!.]*/")):  # one that is not marked may be the user's only one

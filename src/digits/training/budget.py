@@ -3,22 +3,22 @@
 The same params give every command the same plan, so that `make ensemble` finds the runs that `make train` has fitted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from math import ceil
 from pathlib import Path
 
 from digits.common.console import Console
-from digits.common.files import read_json, write_json
+from digits.common.files import read_json
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
 from digits.models.architecture import parse_layers, training_operations
 from digits.training.allocation import Budget, Option, Share, allocate, best_option
 from digits.training.candidates import Networks, accuracies, networks
-from digits.training.device import Device, measured_device
-from digits.training.runs import RunFolder, RunSpec, Units, run_spec, unit_seconds
-from digits.training.schedule import Fit, Goal, ScheduledFit, Sizes, Timing, drift, fit_seconds, simulate
+from digits.training.device import Device
+from digits.training.runs import RunFolder, RunSpec, Units, run_spec, unit_metrics, unit_seconds
+from digits.training.schedule import Fit, Goal, ScheduledFit, Sizes, Timing, fit_seconds, simulate
 from digits.training.timing import measured_timing
 from digits.training.tuned import Study
 
@@ -98,14 +98,22 @@ class Plan:
         known = (read_json(RunFolder(runs, part.spec).path / USED_UP) for part in self.parts)
         return all(each is not None and each["minutes"] >= self.minutes for each in known)
 
-    def slowdowns(self, runs: Path) -> dict[str, float]:
-        """Seconds that finished fits took, in multiples of the expected ones, by the folder below `runs`."""
-        return {
-            str(path.relative_to(runs)): unit_seconds(path) / fit_seconds(fit, part.timing, self.sizes)
-            for part in self.parts
-            for units in [part.units(runs)]
-            for fit, path in zip(part.fits(units), units.paths, strict=True)
-        }
+    def slowdowns(self, runs: Path, known: Collection[Path]) -> list[float]:
+        """Seconds of the fits that are not `known`, in multiples of the expected ones.
+
+        Where one thread computes, processor time counts, as in a timing: other programs are no reason to measure again.
+        """
+        factors = []
+        for part in self.parts:
+            units, one_thread = part.units(runs), part.spec.model["threads"] == 1 and not self.device.gpus
+            if part.spec.model["early_stopping_patience"] is not None:
+                continue  # how many epochs a fold will have is not known
+            for path, fit in zip(units.paths, part.fits(units), strict=True):
+                if path not in known:
+                    seconds = unit_seconds(path)
+                    used = min(seconds, unit_metrics(path)["processor_seconds"]) if one_thread else seconds
+                    factors.append(used / fit_seconds(fit, part.timing, self.sizes))
+        return factors
 
 
 Length = tuple[str, int]  # a network's name, and the epochs of a fold's fit as params would say them
@@ -115,27 +123,9 @@ def make_plan(params: Params, study: Study, data: Dataset, device: Device, paths
     """Take the best network that the params allow and that is fast enough here, and share the time out.
 
     A network may have somewhat fewer epochs than the params say; where it has been fitted before, it has as many as
-    then, so that those fits are of use. Where fits took other times than the measured speed says, and there is time for
-    more of them, device and speeds are measured again: once for the same fits.
+    then, so that those fits are of use. A plan with a network whose speed is not known yet is made anew once it is
+    measured.
     """
-    plan, machines = _make_plan(params, study, data, device, paths, console), paths.runs / "machines"
-    seen = read_json(machines / "seen.json") or []
-    found = plan.slowdowns(paths.runs)
-    factor = drift([slowdown for unit, slowdown in found.items() if unit not in seen])
-    if factor == 1 or plan.used_up(paths.runs):
-        return plan
-    console.warn(f"fits take {factor:.2g} times as long as was measured, so this machine is measured again")
-    write_json(machines / "seen.json", sorted({*seen, *found}))
-    for timing in machines.glob("timing-*.json"):
-        timing.unlink()
-    again = measured_device(machines, console, device)
-    if (again.precision, again.threads, again.batch_size) != (device.precision, device.threads, device.batch_size):
-        console.warn(f"fits so far are of no more use: they were made as {device}, which was wrong, it is {again}")
-    return _make_plan(params, study, data, again, paths, console)
-
-
-def _make_plan(params: Params, study: Study, data: Dataset, device: Device, paths: Paths, console: Console) -> Plan:
-    """A plan with a network whose speed is not known yet is made anew once it is measured."""
     minutes = min(params.train.budget, _PRACTICE) if data.practice else params.train.budget
     budget = Budget(
         seconds=_PLANNED * minutes * 60,

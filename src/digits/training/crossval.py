@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class FoldFit:
     """A fitted model, and its predictions of images that it was not trained on.
 
     predictions: as it predicts; without_tta: those of each image alone, where it has TTA (test-time augmentation).
+    processor_seconds: of all threads together, in fit and predictions.
     """
 
     model: Classifier
@@ -45,6 +46,7 @@ class FoldFit:
     without_tta: Predictions | None
     fit_seconds: float
     predict_seconds: float
+    processor_seconds: float
 
 
 def fit(
@@ -99,7 +101,7 @@ def fit_fold(
     on_epoch: OnEpoch | None = None,
 ) -> FoldFit:
     """Fit as `fit` does, then predict what later stages need: only images that the model was not trained on."""
-    started = perf_counter()
+    started, used = perf_counter(), process_time()
     model = fit(data, fold, spec, normalise, seed, on_epoch)
     fitted = perf_counter()
     held = data.holdout_rows[: None if fold is not None else 0]
@@ -110,7 +112,7 @@ def fit_fold(
     else:
         predictions = Predictions(*(model.predict_proba(part).astype(np.float32) for part in parts))
         without_tta = None
-    return FoldFit(model, predictions, without_tta, fitted - started, perf_counter() - fitted)
+    return FoldFit(model, predictions, without_tta, fitted - started, perf_counter() - fitted, process_time() - used)
 
 
 def rows_of(data: Dataset, folds: Iterable[int]) -> NDArray[np.int64]:

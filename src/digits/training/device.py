@@ -1,6 +1,7 @@
 """The device that networks are trained on, processor or GPU, and its fastest settings: measured once per machine."""
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,13 +12,15 @@ import joblib
 from digits.common.code_version import code_version
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.common.files import fingerprint, read_or_make, write_json
+from digits.common.files import fingerprint, read_json, read_or_make
 from digits.common.host import processor
 from digits.config import CnnSpec
 from digits.training.crossval import preload
 from digits.training.probing import probe
 
 Spec = TypeVar("Spec", bound=CnnSpec)
+
+_FORGOTTEN = ".before"  # suffix of what was measured and did not agree with fits
 
 
 @dataclass(frozen=True)
@@ -73,31 +76,49 @@ def use_gpu(gpu: str | None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
 
 
-def measured_device(folder: Path, console: Console | None, again: Device | None = None) -> Device:
+def measured_device(folder: Path, console: Console | None) -> Device:
     """This machine's device: read from `folder`, or measured once by a probe in subprocesses.
 
-    console: None: it is not measured. again: what was found before, to be measured anew; of it stays what is still in
-    doubt. Raises UserError where it is not to be measured and was not before, and where TensorFlow does not run or
-    takes too long.
+    console: None: it is not measured. Raises UserError where it is not to be measured and was not before, and where
+    TensorFlow does not run or takes too long.
     """
-    machine = {
+    machine = _machine()
+    path = folder / f"{fingerprint(machine)}.json"
+
+    def measure() -> dict[str, Any]:
+        assert console
+        before = read_json(path.with_suffix(_FORGOTTEN)) or {}
+        found = probe(console, before, preload("cnn")) | {"machine": machine}
+        if any(found[name] != before.get(name, found[name]) for name in ("precision", "batch_size", "threads")):
+            console.warn(
+                f"{found['precision']} with {found['batch_size']} images per step is faster here than what was found "
+                f"before, {before['precision']} with {before['batch_size']}; fits that were made so are not used any more"
+            )
+        return found
+
+    if not (known := read_or_make(path, measure) if console else read_json(path)):
+        raise UserError("this machine was not measured yet; make train does so")
+    return Device(**{name: known[name] for name in Device.__dataclass_fields__})
+
+
+def forget_speeds(folder: Path) -> None:
+    """Let the next command measure this machine again; what was found stays where the new speeds leave a doubt."""
+    path = folder / f"{fingerprint(_machine())}.json"
+    with suppress(FileNotFoundError):  # another command has done it
+        path.replace(path.with_suffix(_FORGOTTEN))
+    for timing in folder.glob("timing-*.json"):
+        timing.unlink(missing_ok=True)
+
+
+def _machine() -> dict[str, Any]:
+    """What decides a probe's result."""
+    return {
         "processor": processor(),
         "cores": [joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)],
         "code": code_version("device probe"),
         "gpus": _gpus(),
         "cuda": find_spec("nvidia") is not None,  # what pip installs for TensorFlow to use a GPU with
     }
-
-    def measure() -> dict[str, Any]:
-        if console is None:
-            raise UserError("this machine was not measured yet; make train does so")
-        return probe(console, vars(again) if again else {}, preload("cnn")) | {"machine": machine}
-
-    path = folder / f"{fingerprint(machine)}.json"
-    if again:
-        write_json(path, measure())
-    known = read_or_make(path, measure)
-    return Device(**{name: known[name] for name in Device.__dataclass_fields__})
 
 
 def _gpus() -> list[str]:

@@ -1,5 +1,6 @@
 """The fastest settings of this machine, by the training steps of a small network in subprocesses."""
 
+import resource
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
@@ -20,6 +21,7 @@ from digits.common.rounds import choice
 _PROBE = "digits.models.cnn.probe"
 _TIMEOUT = 300.0  # seconds of a subprocess; some are usual
 _ROUNDS = 6.0  # seconds of the rounds before a choice, at most
+_FILES = 8192  # open at a time, where the system allows so many
 _OVER = -1  # instead of a candidate whose turn it is
 _MEMORY = 0.75  # share of the available memory that fits may take
 
@@ -113,6 +115,9 @@ def _measure(candidates: Sequence[Candidate], enough: float, modules: Sequence[s
         seen.update(seen or told[0])
         told.clear()
 
+    # each process takes some file descriptors, and a hundred cores have some hundreds of processes
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, _FILES)), hard))
     barrier = Barrier(len(tasks), end_turn)
 
     def on_message(message: Any) -> int:

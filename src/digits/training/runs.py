@@ -127,6 +127,7 @@ class RunFolder:
             metrics = {
                 "fit_seconds": fitted.fit_seconds,
                 "predict_seconds": fitted.predict_seconds,
+                "processor_seconds": fitted.processor_seconds,
                 "size_mb": size / 1e6,
                 **also,
             }

@@ -6,9 +6,10 @@ from time import monotonic
 from digits.cli.context import Context, Outcome
 from digits.common.files import read_json, write_json
 from digits.training.budget import USED_UP, Part, Plan
+from digits.training.device import forget_speeds
 from digits.training.executor import execute
 from digits.training.runs import RunFolder
-from digits.training.schedule import Fit
+from digits.training.schedule import Fit, drift
 
 
 def run(context: Context) -> Outcome:
@@ -35,6 +36,7 @@ def _execute(context: Context, plan: Plan, started: float) -> bool:
     """
     runs = context.paths.runs
     ends, deadline = plan.ends(runs)
+    known = {path for part in plan.parts for path in part.units(runs).paths}
     context.console.say(plan.device.description(plan.parts[0].spec.model))
     context.console.say(_plan_lines(context, plan, ends, monotonic() - started))
     for part, end in zip(plan.parts, ends, strict=True):
@@ -43,6 +45,12 @@ def _execute(context: Context, plan: Plan, started: float) -> bool:
             context.data, part, plan.sizes, runs, end - gone, deadline - gone, plan.device.workers, context.console
         ).interrupted:
             return False
+    if (factor := drift(plan.slowdowns(runs, known))) != 1:
+        forget_speeds(runs / "machines")
+        context.console.warn(
+            f"these fits took {factor:.2g} times as long as was measured: the next command that fits measures this "
+            "machine again"
+        )
     return True
 
 

@@ -14,6 +14,9 @@ if platform.machine().lower() in ("x86_64", "amd64"):
     # (docs/experiments.md).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+# The probe's processes, and other programs, share a GPU's memory; TensorFlow's default takes all of it at once.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
 with quiet_import():
     import keras
     import tensorflow as tf
