@@ -14,10 +14,9 @@ from benchmarks.measuring import run_module, seconds
 from digits.cli.context import Context
 from digits.common.host import peak_memory
 from digits.config import Competition
-from digits.data.cache import folder_name
 from digits.data.csv_reader import read_train
 from digits.data.dataset import load_dataset
-from digits.data.sources import find_source
+from digits.data.sources import find_source, folder_name
 
 REPORT = "bench-data.json"
 REPEATS = 5

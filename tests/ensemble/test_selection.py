@@ -11,13 +11,11 @@ from digits.ensemble.combine import (
     Method,
     Probabilities,
     WeightedMean,
-    greedy_selection,
     mean,
     methods,
 )
 from digits.ensemble.selection import (
     Member,
-    check_consistent,
     compare,
     most_accurate,
     one_standard_error_rule,
@@ -155,27 +153,6 @@ def test_tta_is_used_where_it_gains(labels: np.ndarray, folds: np.ndarray) -> No
 def test_a_member_alone_has_no_gain(labels: np.ndarray, folds: np.ndarray) -> None:
     [only] = select_method({"": [member("m", labels, 1.0, 1)]}, methods(1, 20, 0.1), labels, folds).contributions
     assert (only.weight, only.gain, only.error) == (1, None, None)
-
-
-def test_members_that_do_not_match_are_refused_by_name(labels: np.ndarray) -> None:
-    some, other = member("some", labels, 1.0, 1), member("other", labels, 1.0, 2)
-    check_consistent([some, other])
-    moved = Member("moved", other.rows + (other.rows == 7), other.oof, other.holdout, other.test)
-    with pytest.raises(ValueError, match="some and moved predict different rows: row 7 and row 8 in place 7"):
-        check_consistent([some, moved])
-    fewer = Member("fewer", other.rows[1:], other.oof[1:], other.holdout, other.test)
-    with pytest.raises(ValueError, match="some and fewer predict different rows: 2000 and 1999 of them"):
-        check_consistent([some, fewer])
-    narrow = Member("narrow", other.rows, other.oof, other.holdout, other.test[:, :, :3])
-    with pytest.raises(ValueError, match=r"some has test probabilities of shape \(50, 4\), narrow of \(50, 3\)"):
-        check_consistent([some, narrow])
-    with pytest.raises(ValueError, match="moved"):
-        select_method(
-            {"": [some, moved]},
-            {"mean": mean(LOGITS), "greedy": greedy_selection(LOGITS, 5)},
-            labels,
-            labels.astype(np.int8),
-        )
 
 
 def test_the_best_of_many_equals_is_not_reported_as_better_than_they_are() -> None:

@@ -60,7 +60,7 @@ def test_more_minutes_mean_longer_fits(toy_data: Dataset, tmp_path: Path, steady
         chosen[minutes] = part.name
         assert part.spec.model["layers"] == steady[-1], "what was chosen was not measured"
         assert part.spec.model["threads"] == 2
-        assert plan.workers == 2
+        assert plan.device.parallel_fits == 2
         assert part.spec not in plan.alternatives
         assert {run.model["layers"] for run in (part.spec, *plan.alternatives)} == {
             f"{filters}C3 MP2 8" for filters in (2, 4, 32)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from digits.common.errors import UserError
 from digits.tuning import storage
 from digits.tuning.records import started_trials
-from digits.tuning.storage import begin, fail_stale_trials, open_storage
+from digits.tuning.storage import begin, open_storage
 
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage")  # which needs `optimize`
 
@@ -85,7 +85,7 @@ def test_a_claim_whose_answer_was_lost_costs_no_time_and_is_run_later(
     assert (lost.state, run.state) == (TrialState.RUNNING, TrialState.COMPLETE)
     assert lost not in started_trials(study)
     monkeypatch.setattr(storage, "PATIENCE", -storage.GRACE)  # as if it had been lost long ago
-    fail_stale_trials(study)
+    optuna.storages.fail_stale_trials(study)
     assert [trial.state for trial in study.trials[1:]] == [TrialState.FAIL, TrialState.COMPLETE, TrialState.WAITING]
     assert study.trials[3].system_attrs["retry_history"] == [lost.number]
 

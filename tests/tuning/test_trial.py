@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from digits.common.processes import ProcessDiedError
+from digits.common.processes import ProcessDiedError, run_in_subprocess
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy
 from digits.training.crossval import fit
-from digits.tuning.trial import Task, evaluate_in_subprocess, rungs, with_epochs
+from digits.tuning.trial import Task, evaluate, rungs, with_epochs
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,7 @@ def test_its_figures_are_those_of_the_same_fit_here(toy_params: Params, toy_data
         results.append(result)
         return True
 
-    evaluate_in_subprocess(task(model, toy_data.folder), report, 120)
+    run_in_subprocess(evaluate, task(model, toy_data.folder), report, 120)
     assert [result["epochs"] for result in results] == [1, 3]
     rows = toy_data.valid_rows(1)
     here = fit(toy_data, 1, with_epochs(model, 3), "/255", 3).predict_proba(toy_data.images[rows])
@@ -65,7 +65,7 @@ def test_its_figures_are_those_of_the_same_fit_here(toy_params: Params, toy_data
 def test_it_ends_where_it_is_not_promoted(toy_params: Params, toy_data: Dataset) -> None:
     model = toy_params.baseline.models["small"].model_dump(mode="json")
     results: list[Any] = []
-    evaluate_in_subprocess(task(model, toy_data.folder), results.append, 120)  # which answers None
+    run_in_subprocess(evaluate, task(model, toy_data.folder), results.append, 120)  # which answers None
     assert len(results) == 1
 
 
@@ -73,4 +73,4 @@ def test_a_diverging_network_says_why_it_ended(toy_params: Params, toy_data: Dat
     model = toy_params.train.spec.model_dump(mode="json") | {"learning_rate": 10.0, "layers": "64 64 64"}
     wild = model | {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": False}}
     with pytest.raises(ProcessDiedError, match=r"the loss became (nan|inf) in epoch"):
-        evaluate_in_subprocess(task(wild, toy_data.folder, normalise="none"), lambda _: True, 120)
+        run_in_subprocess(evaluate, task(wild, toy_data.folder, normalise="none"), lambda _: True, 120)

@@ -7,9 +7,8 @@ from pathlib import Path
 from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.config import Params, Paths, load_params
-from digits.data.cache import folder_name
 from digits.data.dataset import Dataset, load_dataset
-from digits.data.sources import Source, find_source, has_files
+from digits.data.sources import Source, find_source, folder_name, has_files
 from digits.ensemble.members import Members, blend_name, members
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.ledger import Ledger
@@ -26,10 +25,10 @@ RECIPES, FASHION = "digit-recognizer", "params.fashion-mnist.yaml"  # of publish
 class Context:
     """The params and options of one command, and what all its stages derive from them.
 
-        Everything cached here follows from the params and the files and is computed once per command. So commands with
-        other params or data can run at the same time.
+    Everything cached here follows from the params and the files and is computed once per command. So commands with
+    other params or data can run at the same time.
 
-        data_path: zip or folder of the competition's files, or "practice"; None: those of data/raw, else Kaggle's.
+    data_path: zip or folder of the competition's files, or "practice"; None: those of data/raw, else Kaggle's.
     upload: whether to send the submission to Kaggle; None: if there are credentials. force: whether to send it once
     more, though Kaggle has it, or to remove without asking. only: names or wildcards of what to fit or to remove;
     empty: no choice by name. require_gpu: whether to refuse to fit networks without a GPU. seeds: fits per recipe;

@@ -89,12 +89,7 @@ GROUPS = {
             "fetch prepare train",
             *_NETWORKS,
         ),
-        Command(
-            "ensemble",
-            "blend all finished networks and baselines",
-            "fetch prepare train ensemble",
-            *_NETWORKS,
-        ),
+        Command("ensemble", "blend all finished networks and baselines", "fetch prepare train ensemble", *_NETWORKS),
     ),
     "Look": (
         Command(

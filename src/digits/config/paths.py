@@ -1,61 +1,20 @@
 """The folders of the project."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 
-@dataclass(frozen=True)
 class Paths:
     """Folders and files below the project's root; none is created here."""
 
-    root: Path
-
-    @property
-    def raw(self) -> Path:
-        """The competition's files as Kaggle ships them; never changed."""
-        return self.root / "data" / "raw"
-
-    @property
-    def copies(self) -> Path:
-        """Files that DATA= names, unpacked; one folder per content."""
-        return self.raw / "copies"
-
-    @property
-    def downloads(self) -> Path:
-        """Archives that were downloaded from Kaggle, as it ships them."""
-        return self.raw / "kaggle"
-
-    @property
-    def practice(self) -> Path:
-        """The practice set, written as a competition's CSVs."""
-        return self.root / "data" / "practice"
-
-    @property
-    def processed(self) -> Path:
-        """Arrays and folds, one folder per content."""
-        return self.root / "data" / "processed"
-
-    @property
-    def runs(self) -> Path:
-        """One folder per run."""
-        return self.root / "runs"
-
-    @property
-    def studies(self) -> Path:
-        """One folder per study of `make tune`."""
-        return self.runs / "tune"
-
-    @property
-    def submissions(self) -> Path:
-        """The CSVs to upload, and the ledger."""
-        return self.root / "submissions"
-
-    @property
-    def ledger(self) -> Path:
-        """The log of submissions: one line per event."""
-        return self.submissions / "ledger.csv"
-
-    @property
-    def reports(self) -> Path:
-        """Tables, plots and pages for people."""
-        return self.root / "reports"
+    def __init__(self, root: Path):
+        self.root = root
+        self.raw = root / "data" / "raw"  # the competition's files as Kaggle ships them; never changed
+        self.copies = self.raw / "copies"  # files that DATA= names, unpacked; one folder per content
+        self.downloads = self.raw / "kaggle"  # archives that were downloaded from Kaggle, as it ships them
+        self.practice = root / "data" / "practice"  # the practice set, written as a competition's CSVs
+        self.processed = root / "data" / "processed"  # arrays and folds, one folder per content
+        self.runs = root / "runs"  # one folder per run
+        self.studies = self.runs / "tune"  # one folder per study of `make tune`
+        self.submissions = root / "submissions"  # the CSVs to upload, and the ledger
+        self.ledger = self.submissions / "ledger.csv"  # the log of submissions: one line per event
+        self.reports = root / "reports"  # tables, plots and pages for people

@@ -60,12 +60,7 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     "networks.*": _NETWORK_KEYS,
     "networks.*.schedule": _SCHEDULE_KEYS,
     "ensemble": {"rounds": "selection_rounds", "stack_c": "stacking_c"},
-    "kaggle": {
-        "pause": "backoff",
-        "listed": "listing_timeout",
-        "poll": "poll_interval",
-        "wait": "score_timeout",
-    },
+    "kaggle": {"pause": "backoff", "listed": "listing_timeout", "poll": "poll_interval", "wait": "score_timeout"},
 }
 _NETWORK_VALUES = {("train", "network"), ("train", "candidates"), ("train", "extra")}  # keys whose values name networks
 

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+from digits.common.code_version import code_version
 from digits.common.errors import UserError
 from digits.common.files import atomic_folder, file_sha256, fingerprint, read_json, write_json
-from digits.config import Competition, Paths
+from digits.config import Competition, Params, Paths
 
 PRACTICE = "practice"  # DATA=practice asks for the practice set by name
 LARGEST_FILE = 4 * 2**30  # bytes unpacked: thirty times the largest file of the competitions that this is made for
@@ -44,6 +45,18 @@ class Source:
     def sizes(self) -> list[int]:
         """Bytes of each file."""
         return [(Path(self.folder) / name).stat().st_size for name in self.sha256]
+
+
+def folder_name(params: Params, source: Source) -> str:
+    """Name of the folder below data/processed for these params, these files and the code that prepares them."""
+    decisive = {
+        "files": source.sha256,
+        "provenance": source.provenance,
+        "competition": params.competition.model_dump(mode="json", exclude={"public_share"}),
+        "split": params.data.model_dump(mode="json", exclude={"normalise"}),
+        "code": code_version("data"),
+    }
+    return f"{params.competition.slug}-{fingerprint(decisive)}"
 
 
 def find_source(competition: Competition, paths: Paths, named: str | None) -> Source:

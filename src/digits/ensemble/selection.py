@@ -24,10 +24,6 @@ class Member:
     holdout: Probabilities
     test: Probabilities
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes that all members of a blend must share; the number of test models may differ."""
-        return {"oof": self.oof.shape, "holdout": self.holdout.shape, "test": self.test.shape[1:]}
-
 
 @dataclass(frozen=True)
 class Candidate:
@@ -84,27 +80,6 @@ class Selection:
     contributions: list[Contribution]
 
 
-def check_consistent(members: Sequence[Member]) -> None:
-    """Raise ValueError, naming two of the members, where they predict different images or classes."""
-    first = members[0]
-    for other in members[1:]:
-        if not np.array_equal(first.rows, other.rows):
-            difference = _difference(first.rows, other.rows)
-            raise ValueError(f"{first.name} and {other.name} predict different rows: {difference}")
-        for part, shape in first.shapes().items():
-            if shape != (other_shape := other.shapes()[part]):
-                raise ValueError(
-                    f"{first.name} has {part} probabilities of shape {shape}, {other.name} of {other_shape}"
-                )
-
-
-def _difference(first: NDArray[np.int64], second: NDArray[np.int64]) -> str:
-    if len(first) != len(second):
-        return f"{len(first)} and {len(second)} of them"
-    at = int((first != second).argmax())
-    return f"row {first[at]} and row {second[at]} in place {at}"
-
-
 def select_method(
     variants: Mapping[str, Sequence[Member]],
     methods: Mapping[str, Method],
@@ -119,8 +94,6 @@ def select_method(
     pairs = {
         f"{method}, {variant}" if variant else method: (method, variant) for method in methods for variant in variants
     }
-    for members in variants.values():
-        check_consistent(members)
     oof = {
         name: cross_fitted(methods[method], [member.oof for member in variants[variant]], labels, folds)
         for name, (method, variant) in pairs.items()
@@ -171,14 +144,7 @@ def compare(oof: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> list
         gap, error = paired_gain(oof[best], own, labels)
         loss_gap, loss_error = paired_loss_reduction(calibrated[best], calibrated[name], labels)
         candidates.append(
-            Candidate(
-                name=name,
-                **_scores(own, labels),
-                gap=gap,
-                error=error,
-                loss_gap=loss_gap,
-                loss_error=loss_error,
-            )
+            Candidate(name=name, **_scores(own, labels), gap=gap, error=error, loss_gap=loss_gap, loss_error=loss_error)
         )
     return candidates
 

@@ -15,7 +15,7 @@ NOTE = "* within one standard error of the best; times in seconds of one core, a
 
 @dataclass(frozen=True)
 class Entry:
-    """A finished run; metrics: as of `RunFolder.finish`; oof: its out-of-fold probabilities, (n, classes)."""
+    """A finished run; metrics: as of `Units.metrics`; oof: its out-of-fold probabilities, (n, classes)."""
 
     name: str
     metrics: dict[str, float]

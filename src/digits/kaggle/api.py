@@ -16,17 +16,7 @@ from digits.config import KaggleParams
 from digits.kaggle.client import serve
 from digits.kaggle.credentials import Credentials, credentials
 from digits.kaggle.failures import Failure, KaggleError, retry
-from digits.kaggle.messages import (
-    Downloaded,
-    Limits,
-    Problem,
-    Ready,
-    Request,
-    Response,
-    SignedIn,
-    Standing,
-    Submission,
-)
+from digits.kaggle.messages import Downloaded, Limits, Problem, Request, Response, SignedIn, Standing, Submission
 
 
 class CompetitionApi:
@@ -162,9 +152,9 @@ class _ClientProcess:
             self._messages.put(error)
 
     def _on_message(self, message: Any) -> Request | None:
-        if not isinstance(message, Ready):
+        if message is not None:
             self._messages.put(message)
-        return self._requests.get() if isinstance(message, Ready | Response | Problem) else None
+        return self._requests.get() if isinstance(message, Response | Problem | None) else None
 
 
 class _Progress:

@@ -19,17 +19,12 @@ from typing import Any
 from digits.common.processes import Send
 from digits.kaggle.credentials import credentials
 from digits.kaggle.failures import Failure
-from digits.kaggle.messages import Downloaded, Limits, Problem, Ready, Response, SignedIn, Standing, Submission
+from digits.kaggle.messages import Downloaded, Limits, Problem, Response, SignedIn, Standing, Submission
 
 _LISTED = 100  # latest submissions to list
 _TOP = 5  # teams of the leaderboard to list
 _PROGRESS_INTERVAL = 0.5  # seconds between two reports of a download
-_STATUS = {
-    401: Failure.CREDENTIALS,
-    403: Failure.FORBIDDEN,
-    404: Failure.NOT_FOUND,
-    429: Failure.RATE_LIMIT,
-}
+_STATUS = {401: Failure.CREDENTIALS, 403: Failure.FORBIDDEN, 404: Failure.NOT_FOUND, 429: Failure.RATE_LIMIT}
 
 
 class _UploadLostError(Exception):
@@ -39,11 +34,11 @@ class _UploadLostError(Exception):
 def serve(_: None, send: Send) -> None:
     """Serve one Request after the other.
 
-    Sends Ready, then for each Request SignedIn (the first time) and Downloaded messages, and at last a Response or a
-    Problem.
+    Sends None when it is ready, then for each Request SignedIn (the first time) and Downloaded messages, and at last a
+    Response or a Problem.
     """
     client: Any = None
-    message: Ready | Response | Problem = Ready()
+    message: Response | Problem | None = None
     while request := send(message):
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             try:

@@ -16,11 +16,6 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Ready:
-    """The subprocess has started and waits for the first Request."""
-
-
-@dataclass(frozen=True)
 class SignedIn:
     """The client has credentials. method: as in `Credentials`. user: may be empty."""
 

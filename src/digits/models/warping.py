@@ -7,9 +7,7 @@ _BLOCK = 16  # images per block: the temporary arrays stay in the processor's ca
 
 
 def warp(
-    images: NDArray[np.number],
-    maps: NDArray[np.float32],
-    displacements: NDArray[np.float32] | None = None,
+    images: NDArray[np.number], maps: NDArray[np.float32], displacements: NDArray[np.float32] | None = None
 ) -> NDArray[np.float32]:
     """Images after an affine map each, with bilinear interpolation; 0 outside the frame.
 

@@ -28,7 +28,7 @@ from digits.training.tuned import studies_of
 class Run:
     """A cross-validated run with at least one fold.
 
-    folder: its name below runs/. metrics: as of `RunFolder.finish`. histories: one per fold, a record per epoch; ()
+    folder: its name below runs/. metrics: as of `Units.metrics`. histories: one per fold, a record per epoch; ()
     where the model keeps none. rows: (n,), the images of its folds. oof: (n, classes). refits: how many fits on all
     labelled images there are. minutes: of one fold's fit, on average.
     """
@@ -83,11 +83,6 @@ class Content:
     recipe_pictures: dict[str, Picture]
     uncertain: Path | None
     budget: float
-
-    @property
-    def names(self) -> list[str]:
-        """Of the classes."""
-        return self.params.class_names
 
 
 def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:

@@ -74,24 +74,19 @@ class Plan:
     device: Device
     minutes: float
 
-    @property
-    def workers(self) -> int:
-        """Number of parallel fits."""
-        return self.device.parallel_fits
-
     def ends(self, runs: Path) -> tuple[list[float], float]:
         """Seconds from now at which each part gives way to the next, and after which no fit may run any more.
 
         That is the budget less what the finished fits took.
         """
-        spent = [part.units(runs).seconds / self.workers for part in self.parts]
+        spent = [part.units(runs).seconds / self.device.parallel_fits for part in self.parts]
         due = accumulate(max(0.0, part.seconds - own) for part, own in zip(self.parts, spent, strict=True))
         left, at_most = (share * self.minutes * 60 - sum(spent) for share in (_PLANNED, _AT_MOST))
         return [min(end, left) for end in due], at_most
 
     def schedule(self, part: Part, runs: Path, left: float) -> list[ScheduledFit]:
         """The fits of a part that will be done in `left` seconds."""
-        return simulate(part.goal, part.finished(runs), part.timing, self.sizes, left, self.workers)
+        return simulate(part.goal, part.finished(runs), part.timing, self.sizes, left, self.device.parallel_fits)
 
     def used_up(self, runs: Path) -> bool:
         """Whether a command has used up as many minutes for all parts."""

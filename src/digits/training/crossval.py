@@ -50,12 +50,7 @@ class FoldFit:
 
 
 def fit(
-    data: Dataset,
-    fold: int | None,
-    spec: dict[str, Any],
-    normalise: str,
-    seed: int,
-    on_epoch: OnEpoch | None = None,
+    data: Dataset, fold: int | None, spec: dict[str, Any], normalise: str, seed: int, on_epoch: OnEpoch | None = None
 ) -> Classifier:
     """A model of `spec`, fitted on all images but those of `fold` and the holdout; fold None: on every labelled image.
 
@@ -93,12 +88,7 @@ def fit_on(
 
 
 def fit_fold(
-    data: Dataset,
-    fold: int | None,
-    spec: dict[str, Any],
-    normalise: str,
-    seed: int,
-    on_epoch: OnEpoch | None = None,
+    data: Dataset, fold: int | None, spec: dict[str, Any], normalise: str, seed: int, on_epoch: OnEpoch | None = None
 ) -> FoldFit:
     """Fit as `fit` does, then predict what later stages need: only images that the model was not trained on."""
     started, used = perf_counter(), process_time()

@@ -92,7 +92,7 @@ def measured_device(folder: Path, console: Console | None) -> Device:
         if any(found[name] != before.get(name, found[name]) for name in ("precision", "batch_size", "threads")):
             console.warn(
                 f"{found['precision']} with {found['batch_size']} images per step is faster here than what was found "
-                f"before, {before['precision']} with {before['batch_size']}; fits that were made so are not used any more"
+                f"before, {before['precision']} with {before['batch_size']}; fits made so are not used any more"
             )
         return found
 

@@ -10,13 +10,7 @@ from time import monotonic
 
 from digits.common.console import Console, by_the_clock
 from digits.common.errors import UserError
-from digits.common.processes import (
-    ProcessDiedError,
-    ProcessStoppedError,
-    Send,
-    run_in_subprocess,
-    run_in_threads,
-)
+from digits.common.processes import ProcessDiedError, ProcessStoppedError, Send, run_in_subprocess, run_in_threads
 from digits.data.dataset import Dataset, load_dataset
 from digits.training.budget import Part
 from digits.training.crossval import preload

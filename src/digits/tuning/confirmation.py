@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from digits.common.processes import ProcessDiedError
 from digits.tuning.records import Overrides, Result
-from digits.tuning.storage import begin, fail_stale_trials
+from digits.tuning.storage import begin
 from digits.tuning.study import FailedError, requeue_killed
 from digits.tuning.verdict import SEARCH_FOLD, Accuracies, CandidateFit, gain, leader
 
@@ -102,7 +102,7 @@ def confirm(
                 callbacks=[after_fit],
             )
         else:
-            fail_stale_trials(study)  # of a machine that has died
+            optuna.storages.fail_stale_trials(study)  # of a machine that has died
             sleep(_PAUSE)
 
 

@@ -1,6 +1,5 @@
 """Plots of a study."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import optuna
 from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator, PercentFormatter
-from optuna.exceptions import ExperimentalWarning
 from optuna.importance import get_param_importances
 from optuna.trial import TrialState
 from optuna.visualization import matplotlib as optuna_plots
@@ -38,18 +36,14 @@ def draw_study(study: optuna.Study, trials: Sequence[TrialRecord], folder: Path,
     if fitted:
         plots |= {"history": lambda: _history(fitted), "curves": lambda: _curves(fitted)}
     if fitted and len(lowest.trials) >= _FEWEST_TRIALS:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            importances = get_param_importances(lowest)
+        importances = get_param_importances(lowest)
         after = f"after {_epochs(fitted[0].results[0]['epochs'])}"
         plots |= {
             "importances": lambda: _importances(importances, after),
             "parallel": lambda: _parallel(_better(lowest), [*importances][:_MOST_AXES], after),
             "slices": lambda: _slices(_better(lowest), [*importances][:_MOST_AXES], after),
         }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return write_pictures(folder, name, plots)
+    return write_pictures(folder, name, plots)
 
 
 def _at_lowest_rung(study: optuna.Study) -> optuna.Study:
@@ -95,7 +89,7 @@ def _curves(trials: Sequence[TrialRecord]) -> str | None:
     best: dict[str, TrialRecord] = {}
     for trial in sorted(trials, key=lambda trial: (len(trial.history), trial.value)):
         if any("valid_loss" in epoch for epoch in trial.history):
-            best[_optimizer(trial)] = trial
+            best[trial.optimizer or "the default's"] = trial
     if max((len(trial.history) for trial in best.values()), default=0) < 2:  # epochs
         return None
     _, axes = plt.subplots(figsize=_SIZE)
@@ -156,10 +150,6 @@ def _restyle(grid: bool) -> None:
 def _values(params: Mapping[str, Any], names: Sequence[str]) -> str:
     values = [(name, params[name]) for name in names if name in params]
     return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values)
-
-
-def _optimizer(trial: TrialRecord) -> str:
-    return trial.optimizer or "the default's"
 
 
 def _epochs(length: int) -> str:

@@ -124,16 +124,7 @@ def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
     """Enqueue a trial with the same parameters and attributes, but for its driver."""
     again = deepcopy(trial)
     again.user_attrs.pop("driver", None)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        RetryHeartbeatStaleTrialCallback()(study, again)
-
-
-def fail_stale_trials(study: optuna.Study) -> None:
-    """Enqueue again the running trials that nobody drives any more; `optimize` does the same before each trial."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        optuna.storages.fail_stale_trials(study)
+    RetryHeartbeatStaleTrialCallback()(study, again)
 
 
 def open_storage(url: str) -> BaseStorage:
@@ -141,6 +132,7 @@ def open_storage(url: str) -> BaseStorage:
 
     Raises UserError if there is none, or if its driver is not installed.
     """
+    warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats, of the sampler's `group`, of importances
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("sqlalchemy").setLevel(logging.ERROR)
     try:
@@ -153,15 +145,13 @@ def open_storage(url: str) -> BaseStorage:
         if attempt:
             sleep(_PAUSE)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats
-                storage = _Storage(
-                    url,
-                    engine_kwargs=options,
-                    heartbeat_interval=HEARTBEAT,
-                    grace_period=GRACE,
-                    heartbeat_stale_trial_callback=requeue,
-                )
+            storage = _Storage(
+                url,
+                engine_kwargs=options,
+                heartbeat_interval=HEARTBEAT,
+                grace_period=GRACE,
+                heartbeat_stale_trial_callback=requeue,
+            )
         except (ImportError, NoSuchModuleError) as error:
             raise UserError(f"STORAGE: {_message(error)}; known here are sqlite and postgresql") from None
         except (DBAPIError, StorageInternalError) as error:  # also where two machines create the same tables

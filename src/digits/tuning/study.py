@@ -1,18 +1,16 @@
 """A study in its database: opened, filled with its first trials, and repaired after a command was killed."""
 
-import warnings
 from dataclasses import dataclass
 from secrets import randbits
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from digits.models.search_space import Space
 from digits.tuning.records import Overrides, started_trials, to_json
-from digits.tuning.storage import fail_stale_trials, requeue
+from digits.tuning.storage import requeue
 
 _RANDOM_TRIALS = 10  # trials drawn at random before the sampler learns from them
 _INITIAL_POINT = "the start"  # marks the trial in the queue; no name of a trial, because these have no blanks
@@ -71,16 +69,14 @@ def _enqueue_first(study: optuna.Study, plan: SearchPlan) -> None:
 
 
 def _sampler(seed: int) -> optuna.samplers.BaseSampler:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)  # of `group`, which conditional dimensions need
-        return optuna.samplers.TPESampler(
-            n_startup_trials=_RANDOM_TRIALS, multivariate=True, group=True, constant_liar=True, seed=seed
-        )
+    return optuna.samplers.TPESampler(  # conditional dimensions need `group`
+        n_startup_trials=_RANDOM_TRIALS, multivariate=True, group=True, constant_liar=True, seed=seed
+    )
 
 
 def requeue_killed(study: optuna.Study) -> None:
     """Enqueue again, with their parameters, the trials that were running when their command was killed."""
-    fail_stale_trials(study)
+    optuna.storages.fail_stale_trials(study)  # `optimize` does the same before each trial
     trials = study.get_trials(deepcopy=False)
     requeued = {number for trial in trials for number in trial.system_attrs.get("retry_history", [])}
     for trial in trials:

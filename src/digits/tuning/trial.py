@@ -1,18 +1,17 @@
 """The fits of one trial: one rung after the other, each fit from new weights, all in one subprocess."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, inf
+from math import ceil
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from digits.common.processes import Send, run_in_subprocess
+from digits.common.processes import Send
 from digits.data.dataset import load_dataset
 from digits.evaluation.metrics import accuracy, log_loss
-from digits.training.crossval import fit, preload
+from digits.training.crossval import fit
 
 RESOURCE = {"cnn": "epochs", "mlp": "max_iter"}  # the parameter with the number of epochs, by kind of model
 
@@ -41,25 +40,13 @@ def rungs(max_epochs: int, reduction_factor: int) -> tuple[int, ...]:
     return tuple(epochs)
 
 
-def evaluate_in_subprocess(
-    task: Task,
-    report: Callable[[dict[str, Any]], Any],
-    timeout: float,
-    first_timeout: float = inf,
-    stop: Callable[[], bool] = lambda: False,
-) -> None:
-    """Fit and evaluate a task in a subprocess; report(result) returns after each rung whether to go on to the next.
+def evaluate(task: Task, report: Send) -> None:
+    """Fit and evaluate a task, in a subprocess; report(result) returns after each rung whether to go on to the next.
 
     result: epochs; accuracy and log_loss (nats) on the fold's valid part; seconds of fitting and predicting; history, a
     dictionary per epoch. Each fit runs its learning-rate schedule to the end, so its accuracy is what a fit of so many
-    epochs is worth. timeout: seconds of all fits; first_timeout: of the first one. stop: once it returns true, the
-    fit is ended. Raises ProcessDiedError with the cause if a fit dies, ProcessTimeoutError if it takes too long,
-    ProcessStoppedError if it was stopped.
+    epochs is worth.
     """
-    run_in_subprocess(_evaluate, task, report, timeout, preload(task.model["kind"]), first_timeout, stop)
-
-
-def _evaluate(task: Task, report: Send) -> None:
     data = load_dataset(task.data_folder)
     rows = data.valid_rows(task.fold)
     images, labels = data.images[rows], data.labels[rows]

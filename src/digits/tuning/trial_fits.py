@@ -9,13 +9,14 @@ from time import monotonic
 from typing import Any
 
 from digits.common.logs import log
-from digits.common.processes import ProcessDiedError, ProcessTimeoutError
+from digits.common.processes import ProcessDiedError, ProcessTimeoutError, run_in_subprocess
 from digits.config import CnnSpec, MlpSpec
 from digits.config.section import overlay
 from digits.data.dataset import Dataset
 from digits.models.architecture import output_size, parse_layers, training_operations
+from digits.training.crossval import preload
 from digits.tuning.records import Overrides, Result
-from digits.tuning.trial import Task, evaluate_in_subprocess
+from digits.tuning.trial import Task, evaluate
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Evaluator:
         model, normalise = self._model(overrides)
         log.info("fold %d, seed %d, %s epochs, normalise %s: %s", fold, seed, rungs, normalise, model)
         task = Task(self.data.folder, model, normalise, seed, fold, rungs)
-        seconds: list[float] = []
+        modules, seconds = preload(model["kind"]), list[float]()
 
         def count(result: Result) -> Any:
             seconds.append(result["seconds"])
@@ -88,7 +89,7 @@ class Evaluator:
         timeout = min(self.timeout, max(self.seconds_left(), 1.0))
         try:
             with self.ending_all():
-                evaluate_in_subprocess(task, count, timeout, first_timeout, self.stop.is_set)
+                run_in_subprocess(evaluate, task, count, timeout, modules, first_timeout, self.stop.is_set)
         except ProcessDiedError:
             seconds.append(monotonic() - started - sum(seconds))
             raise

@@ -52,12 +52,7 @@ def _blend(context: Context, chosen: Members, name: str) -> Blend:
     candidates = methods(len(chosen.runs), params.selection_rounds, params.stacking_c)
     selection = select_method(variants, candidates, labels[rows], folds[rows])
     blend, predictions = make_blend(
-        name,
-        selection,
-        labels[rows],
-        labels[data.holdout_rows],
-        chosen.units,
-        context.params.competition.public_share,
+        name, selection, labels[rows], labels[data.holdout_rows], chosen.units, context.params.competition.public_share
     )
     picture = draw_uncertain(data, context.params.class_names, selection, predictions)
     save_blend(context.paths.runs, blend, predictions, picture)

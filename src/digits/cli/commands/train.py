@@ -66,9 +66,8 @@ def _plan_lines(context: Context, plan: Plan, ends: Sequence[float], gone: float
             f"about {minutes:.1f} minutes; {expected}"
         )
         at = max(at, end)
-    return "\n".join(
-        [f"plan: {plan.minutes:g} minutes, {_count(plan.workers, 'fit')} in parallel{_left_out(context)}", *lines]
-    )
+    parallel = _count(plan.device.parallel_fits, "fit")
+    return "\n".join([f"plan: {plan.minutes:g} minutes, {parallel} in parallel{_left_out(context)}", *lines])
 
 
 def _left_out(context: Context) -> str:

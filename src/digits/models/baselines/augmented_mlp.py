@@ -1,5 +1,6 @@
 """scikit-learn's MLPClassifier with data augmentation, anew in every epoch."""
 
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = ["AugmentedMLPClassifier", "build", "save"]
 _BATCHES_PER_CHUNK = 8  # augmented and learned from at one learning rate
 
 
+@dataclass(eq=False, repr=False)
 class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """An MLPClassifier fitted by `partial_fit`, with augmentation, cosine decay and averaged weights.
 
@@ -34,36 +36,20 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
     Fitted: classes_, n_features_in_, features_, mlp_, history_ (one dictionary per epoch: loss, learning_rate).
     """
 
-    def __init__(
-        self,
-        mlp: MLPClassifier | None = None,
-        features: TransformerMixin | None = None,
-        *,
-        image_shape: tuple[int, int] | None = None,
-        epochs: int = 50,
-        final_learning_rate_fraction: float = 0.0,
-        averaged_fraction: float = 0.0,
-        rotation: float = 0.0,
-        zoom: float = 0.0,
-        shear: float = 0.0,
-        shift: float = 0.0,
-        elastic: float = 0.0,
-        random_state: int | np.random.RandomState | None = None,
-        on_epoch: OnEpoch | None = None,
-    ):
-        self.mlp = mlp
-        self.features = features
-        self.image_shape = image_shape
-        self.epochs = epochs
-        self.final_learning_rate_fraction = final_learning_rate_fraction
-        self.averaged_fraction = averaged_fraction
-        self.rotation = rotation
-        self.zoom = zoom
-        self.shear = shear
-        self.shift = shift
-        self.elastic = elastic
-        self.random_state = random_state
-        self.on_epoch = on_epoch
+    mlp: MLPClassifier | None = None
+    features: TransformerMixin | None = None
+    _: KW_ONLY
+    image_shape: tuple[int, int] | None = None
+    epochs: int = 50
+    final_learning_rate_fraction: float = 0.0
+    averaged_fraction: float = 0.0
+    rotation: float = 0.0
+    zoom: float = 0.0
+    shear: float = 0.0
+    shift: float = 0.0
+    elastic: float = 0.0
+    random_state: int | np.random.RandomState | None = None
+    on_epoch: OnEpoch | None = None
 
     def fit(self, X: NDArray[np.number], y: NDArray[Any]) -> Self:
         """Learn from X, (n, pixels), and labels y, (n,), from fresh weights. Raises ValueError for other shapes."""

@@ -1,6 +1,7 @@
 """Keras networks as scikit-learn classifiers: one training loop for all of them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +27,7 @@ _WEIGHTS = "model.weights.h5"
 PREDICT_BATCH = 1000  # images; large enough to keep two cores busy, small enough for the caches
 
 
+@dataclass(eq=False, repr=False)
 class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A network of `layers` (see digits.models.architecture) as a scikit-learn classifier.
 
@@ -38,67 +40,35 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     augmented training images) and step_seconds_ (time of the training steps alone; see digits.models.cnn.loop).
     """
 
-    def __init__(
-        self,
-        layers: str,
-        activation: str,
-        kernel_initializer: str,
-        l1: float,
-        l2: float,
-        activity_l1: float,
-        epochs: int,
-        min_steps: int,
-        batch_size: int,
-        optimizer: dict[str, Any],
-        learning_rate: float,
-        schedule: dict[str, Any],
-        weight_decay: float | None,
-        clipnorm: float | None,
-        clipvalue: float | None,
-        ema_momentum: float | None,
-        label_smoothing: float,
-        early_stopping_patience: int | None,
-        restore_best_weights: bool,
-        augment: dict[str, float],
-        shift_only: float,
-        tta: list[dict[str, Any]],
-        precision: str,
-        threads: int,
-        image_shape: tuple[int, int],
-        classes: int,
-        normalise: str,
-        random_state: int,
-        on_epoch: OnEpoch | None = None,
-    ):
-        self.layers = layers
-        self.activation = activation
-        self.kernel_initializer = kernel_initializer
-        self.l1 = l1
-        self.l2 = l2
-        self.activity_l1 = activity_l1
-        self.epochs = epochs
-        self.min_steps = min_steps
-        self.batch_size = batch_size
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.weight_decay = weight_decay
-        self.clipnorm = clipnorm
-        self.clipvalue = clipvalue
-        self.ema_momentum = ema_momentum
-        self.label_smoothing = label_smoothing
-        self.early_stopping_patience = early_stopping_patience
-        self.restore_best_weights = restore_best_weights
-        self.augment = augment
-        self.shift_only = shift_only
-        self.tta = tta
-        self.precision = precision
-        self.threads = threads
-        self.image_shape = image_shape
-        self.classes = classes
-        self.normalise = normalise
-        self.random_state = random_state
-        self.on_epoch = on_epoch
+    layers: str
+    activation: str
+    kernel_initializer: str
+    l1: float
+    l2: float
+    activity_l1: float
+    epochs: int
+    min_steps: int
+    batch_size: int
+    optimizer: dict[str, Any]
+    learning_rate: float
+    schedule: dict[str, Any]
+    weight_decay: float | None
+    clipnorm: float | None
+    clipvalue: float | None
+    ema_momentum: float | None
+    label_smoothing: float
+    early_stopping_patience: int | None
+    restore_best_weights: bool
+    augment: dict[str, float]
+    shift_only: float
+    tta: list[dict[str, Any]]
+    precision: str
+    threads: int
+    image_shape: tuple[int, int]
+    classes: int
+    normalise: str
+    random_state: int
+    on_epoch: OnEpoch | None = None
 
     def fit(
         self,

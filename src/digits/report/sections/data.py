@@ -22,9 +22,9 @@ def section(content: Content) -> Section:
         f"{len(data.holdout_rows):,} images held out."
     )
     result.sentences += data.about.get("notices", [])
-    image, text = examples(data, content.names)
+    image, text = examples(data, content.params.class_names)
     result.add_image("Some images of each class", text, image)
-    result.add_chart(class_counts(data, content.names))
+    result.add_chart(class_counts(data, content.params.class_names))
     return result
 
 
