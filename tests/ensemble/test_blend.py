@@ -1,5 +1,6 @@
 """A blend's scores are those of its probabilities, and it is read back as it was written."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from digits.common.files import read_json, write_json
 from digits.ensemble.blend import load_blend, load_predictions, make_blend, markdown, save_blend
 from digits.ensemble.combine import methods
 from digits.ensemble.selection import Member, Selection, select_method
+from digits.evaluation.expected_score import gain_of_averaging
 from digits.evaluation.metrics import accuracy
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
@@ -47,20 +49,26 @@ def test_its_scores_are_those_of_its_probabilities() -> None:
     assert np.array_equal(predictions.oof, selection.oof)
     assert np.array_equal(predictions.rows, np.arange(600))
     assert predictions.test.shape == (40, 3)
-    singles = [selection.combination([member.holdout[fold] for member in selection.members]) for fold in range(3)]
-    single = np.mean([accuracy(single, HOLDOUT).value for single in singles])
-    gain = blend.holdout.value - single
+    held, test = (
+        [selection.combination([getattr(member, part)[fold] for member in selection.members]) for fold in range(3)]
+        for part in ("holdout", "test")
+    )
+    single = np.mean([accuracy(one, HOLDOUT).value for one in held])
+    gain = np.mean([gain_of_averaging(predictions.test, one) for one in test])
     assert blend.expected.gain == pytest.approx(gain)
+    assert blend.expected.gain > 0
     assert blend.expected.value == pytest.approx((600 * blend.cv.value + 90 * single) / 690 + gain)
 
 
 def test_test_images_are_predicted_by_all_models_and_the_estimate_knows() -> None:
+    """Also where a single fold's model is all that there is to count right ones of."""
     few, of_few = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT, UNITS)
     many, of_many = make_blend("blend-x", selected(member("a", 1, models=12)), LABELS, HOLDOUT, UNITS)
-    assert few.expected.gain != 0
-    assert many.expected.gain == pytest.approx(few.expected.gain * (1 - 1 / 12) / (1 - 1 / 3))
+    assert many.expected.gain > few.expected.gain > 0
     assert np.allclose(of_many.test, member("a", 1, models=12).test.mean(axis=0))
     assert not np.array_equal(of_few.test, of_many.test)
+    one = replace(member("a", 1, models=12), holdout=member("a", 1).holdout[:1])
+    assert make_blend("blend-x", selected(one), LABELS, HOLDOUT, UNITS)[0].expected.gain > 0
 
 
 def test_a_score_of_a_share_of_the_test_images_is_less_certain() -> None:

@@ -11,7 +11,7 @@ from digits.common.files import atomic_folder, read_json, write_json
 from digits.common.markdown import table
 from digits.ensemble.combine import Probabilities
 from digits.ensemble.selection import Candidate, Contribution, Selection
-from digits.evaluation.expected_score import Estimate, expected_score
+from digits.evaluation.expected_score import Estimate, expected_score, gain_of_averaging
 from digits.evaluation.metrics import Accuracy, accuracy
 
 PICTURE = "uncertain.png"
@@ -74,9 +74,13 @@ def make_blend(
         return selection.combination([models.mean(axis=0, dtype=np.float64) for models in of_members])
 
     holdout, test = combined(member.holdout for member in members), combined(member.test for member in members)
+    folds = range(len(members[0].holdout))  # their models are the first of `test`, too
     single_right = [
         selection.combination([member.holdout[fold] for member in members]).argmax(axis=1) == holdout_labels
-        for fold in range(len(members[0].holdout))
+        for fold in folds
+    ]
+    gains = [
+        gain_of_averaging(test, selection.combination([member.test[fold] for member in members])) for fold in folds
     ]
     blend = Blend(
         name=name,
@@ -86,8 +90,7 @@ def make_blend(
         expected=expected_score(
             selection.oof.argmax(axis=1) == labels,
             np.array(single_right),
-            holdout.argmax(axis=1) == holdout_labels,
-            min(len(member.test) for member in members),
+            float(np.mean(gains)),
             max(1, round(public_share * len(test))),
         ),
         candidates=selection.candidates,
@@ -151,9 +154,9 @@ def markdown(blend: Blend) -> str:
     parts = [
         f"# The blend: {blend.method}" if len(members) > 1 else f"# One member {blend.method}",
         f"Expected score: {blend.expected}. That is the accuracy of single models on the images that they have not "
-        f"seen, out of fold and of the holdout, and {blend.expected.gain:+.4f} for averaging them, measured on the "
-        f"holdout. Out of fold alone the accuracy is {blend.cv}; that of the blend on the holdout is {blend.holdout}. "
-        f"For single models the holdout is {_holdout_z(blend.expected.holdout_z)}.",
+        f"seen, out of fold and of the holdout, and {blend.expected.gain:+.4f} for averaging them, as the blend's "
+        f"probabilities of the test images say. Out of fold alone the accuracy is {blend.cv}; that of the blend on the "
+        f"holdout is {blend.holdout}. For single models the holdout is {_holdout_z(blend.expected.holdout_z)}.",
         "## Methods of combining the members",
         "Each is judged on folds that it was not fitted on. The first one is taken that is within one standard error "
         "(in brackets) of the most accurate, in accuracy and, after temperature scaling of both, in log loss. The CV "

@@ -26,42 +26,42 @@ class Estimate:
         return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
 
 
-def expected_score(
-    oof_right: NDArray[np.bool_],
-    single_right: NDArray[np.bool_],
-    blend_right: NDArray[np.bool_],
-    test_models: int,
-    scored: int,
-) -> Estimate:
+def gain_of_averaging(blend: NDArray[np.floating], single: NDArray[np.floating]) -> float:
+    """By how much `blend` expects to be more accurate than `single`; (m, classes) probabilities of the same images.
+
+    Where the two predict different classes, that is the difference of the probabilities that the blend gives them. No
+    label is needed, so it is known of many images and of a single fold's model too, where counting the right ones among
+    a few thousand labelled images has an error as large as the gain. A mean of calibrated models is less sure than it
+    is right (R. Rahaman and A. H. Thiery, 2021, Uncertainty quantification and deep ensembles, NeurIPS), so this is
+    rather too little: half of the gain in docs/experiments.md.
+    """
+    rows = np.arange(len(blend))
+    return float((blend.max(axis=1) - blend[rows, single.argmax(axis=1)]).mean())
+
+
+def expected_score(oof_right: NDArray[np.bool_], single_right: NDArray[np.bool_], gain: float, scored: int) -> Estimate:
     """The score expected on `scored` test images that are drawn like the labelled ones.
 
     oof_right: (n,), whether the single model of its fold predicts each image rightly. single_right: (models, h),
-    whether each of these models is right on the holdout's images. blend_right: (h,), whether their average is.
+    whether each of these models is right on the holdout's images. gain: of `gain_of_averaging`, on the test images.
 
-    The accuracy of single models is that on all images that they have not seen, out of fold and of the holdout. To it
-    comes the gain of averaging, measured on the holdout image by image. Where the test images are predicted by more
-    models, `test_models`, the gain is scaled up: the part of the error that differs from model to model falls to
-    1 / models (A. Krogh and J. Vedelsby, 1995, Neural network ensembles, NIPS 7, p. 231, equation 6). The gain of
-    learning from more images is left out: no labelled image is left to measure it on.
+    The accuracy of single models is that on all images that they have not seen, out of fold and of the holdout. The
+    gain of learning from more images is left out: no labelled image is left to measure it on.
 
-    The variance has three parts: of the images out of fold, of those of the holdout, and of the test images, since a
-    score counts a finite number of them. The interval is that of the beta distribution with this mean and variance,
-    which stays below 1 and is skewed as errors are.
+    The variance has four parts: of the images out of fold, of those of the holdout, of the test images, since a score
+    counts a finite number of them, and of the gain, which may be wrong by its own size. The interval is that of the
+    beta distribution with this mean and variance, which stays below 1 and is skewed as errors are.
     """
     from scipy.stats import beta  # noqa: PLC0415 - takes time to load, which a finished blend does not need
 
-    count, (models, held) = len(oof_right), single_right.shape
-    single = single_right.mean(axis=0)
-    scale = (1 - 1 / test_models) / (1 - 1 / models) if models > 1 else 1.0
-    differences = (blend_right - single) * scale
-    gain, out_of_fold, unseen = float(differences.mean()), float(oof_right.mean()), count + held
-    # what each image of the holdout adds: to the accuracy of single models its share, and its gain
-    added = single * held / unseen + differences
+    count, held = len(oof_right), single_right.shape[1]
+    single, out_of_fold, unseen = single_right.mean(axis=0), float(oof_right.mean()), count + held
     # no error among n images is no proof of an error rate of 0: half an error is the least that is assumed
     least = 0.5 / (unseen + 1)
-    mean = float(np.clip(out_of_fold * count / unseen + added.mean(), least, 1 - least))
+    accuracy = (out_of_fold * count + single.sum()) / unseen
+    mean = float(np.clip(accuracy + gain, least, 1 - least))
     per_image = mean * (1 - mean)  # variance of whether an image is right
-    variance = per_image * (count / unseen**2 + 1 / scored) + float(added.var()) / held
+    variance = per_image * (count / unseen**2 + 1 / scored) + float(single.var()) * held / unseen**2 + gain**2
     concentration = max(per_image / variance - 1, 1e-6)  # a + b of the beta distribution
     low, high = beta.interval(_LEVEL, mean * concentration, (1 - mean) * concentration)
     error = np.sqrt(per_image / count + float(single.var()) / held)
