@@ -96,11 +96,11 @@ def test_options_set_params_beneath_no_other(started: list[dict[str, Any]]) -> N
     assert main(["tune", "--budget", "7", "--workers", "3", "--storage", "postgresql://me:a:# b@host/name"]) == 0
     assert main(["baseline", "--workers", "2", "--only", "mlp-256", "--only", "svm* knn"]) == 0
     train, tune, baseline = started
-    spec = train["load"]().train
+    spec = train["params"].train
     assert (spec.layers, spec.epochs, spec.augment.shift, spec.budget) == ("8C3 MP2 8", 3, 1, 0.5)
-    search = tune["load"]().tune
+    search = tune["params"].tune
     assert (search.budget, search.workers, search.storage) == (7, 3, "postgresql://me:a:# b@host/name")
-    assert (baseline["load"]().baseline.workers, baseline["only"]) == (2, ("mlp-256", "svm*", "knn"))
+    assert (baseline["params"].baseline.workers, baseline["only"]) == (2, ("mlp-256", "svm*", "knn"))
     assert baseline["stages"] == ("fetch", "prepare", "baseline")
 
 
