@@ -73,7 +73,7 @@ def probe(console: Console, known: dict[str, Any], modules: Sequence[str]) -> di
         if len(candidates) == 1:
             return candidates[0]
         enough = _ENOUGH[fields[0]]
-        with console.waiting(f"a probe of this machine, some seconds, once: {' and '.join(fields)}"):
+        with console.waiting(f"a probe of this machine, some seconds, once: {' and '.join(fields).replace('_', ' ')}"):
             measured["seen"], rounds = _measure(candidates, enough, modules)
         measured[fields[0]] = {"candidates": candidates, "rounds": rounds}
         index, sure = choice(rounds, enough)
