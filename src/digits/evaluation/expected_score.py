@@ -33,7 +33,7 @@ def gain_of_averaging(blend: NDArray[np.floating], single: NDArray[np.floating])
     label is needed, so it is known of many images and of a single fold's model too, where counting the right ones among
     a few thousand labelled images has an error as large as the gain. A mean of calibrated models is less sure than it
     is right (R. Rahaman and A. H. Thiery, 2021, Uncertainty quantification and deep ensembles, NeurIPS), so this is
-    rather too little: half of the gain in docs/experiments.md.
+    rather too little: seven tenths of the gain in docs/experiments.md.
     """
     rows = np.arange(len(blend))
     return float((blend.max(axis=1) - blend[rows, single.argmax(axis=1)]).mean())
