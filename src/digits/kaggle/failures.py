@@ -3,11 +3,13 @@
 import time
 from collections.abc import Callable
 from enum import Enum
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from digits.common.errors import UserError
-from digits.config import KaggleParams
 from digits.kaggle.credentials import NEW_TOKEN, Credentials
+
+if TYPE_CHECKING:  # the client's process need not load it, which takes most of a second
+    from digits.config import KaggleParams
 
 _LONGEST_PAUSE = 120.0  # seconds; a longer Retry-After is left to the user
 
@@ -85,7 +87,7 @@ class KaggleError(UserError):
         return self.failure.transient and (self.retry_after or 0) <= _LONGEST_PAUSE
 
 
-def retry(attempt: Callable[[], Result], params: KaggleParams, warn: Callable[[str], None]) -> Result:
+def retry(attempt: Callable[[], Result], params: "KaggleParams", warn: Callable[[str], None]) -> Result:
     """Call `attempt` until it succeeds, at most 1 + params.retries times; returns its result.
 
     After a transient KaggleError it warns, waits as long as Kaggle asks or params.backoff * 2^tries seconds, and tries
