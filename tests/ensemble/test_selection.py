@@ -156,20 +156,20 @@ def test_a_member_alone_has_no_gain(labels: np.ndarray, folds: np.ndarray) -> No
 
 
 def test_the_best_of_many_equals_is_not_reported_as_better_than_they_are() -> None:
-    """Thirty methods are right on 80 % of the images, each by a luck of its own: so is what is selected among them."""
+    """Twelve methods are right on 80 % of the images, each by a luck of its own: so is what is selected among them."""
     generator = np.random.default_rng(0)
-    folds = (np.arange(500) % 5).astype(np.int8)
+    folds = (np.arange(300) % 5).astype(np.int8)
     reported, best = [], []
-    for _ in range(20):
-        labels = generator.permutation(np.arange(500) % 4)
-        guesses = np.where(generator.random((30, 500)) < 0.8, labels, (labels + 1) % 4)
-        luck = [Member(f"m{number}", np.arange(500), *[np.eye(4)[guess]] * 3) for number, guess in enumerate(guesses)]
+    for _ in range(12):
+        labels = generator.permutation(np.arange(300) % 4)
+        guesses = np.where(generator.random((12, 300)) < 0.8, labels, (labels + 1) % 4)
+        luck = [Member(f"m{number}", np.arange(300), *[np.eye(4)[guess]] * 3) for number, guess in enumerate(guesses)]
 
         def one(number: int) -> Method:
-            return lambda members, labels: WeightedMean(np.eye(30)[number][: len(members)], PROBABILITIES)
+            return lambda members, labels: WeightedMean(np.eye(12)[number][: len(members)], PROBABILITIES)
 
-        found = select_method({"": luck}, {f"{number}": one(number) for number in range(30)}, labels, folds)
+        found = select_method({"": luck}, {f"{number}": one(number) for number in range(12)}, labels, folds)
         reported.append(accuracy(found.oof, labels).value)
         best.append(max(candidate.accuracy for candidate in found.candidates))
-    assert np.mean(best) > 0.82
-    assert abs(np.mean(reported) - 0.8) < 3 * np.std(reported) / np.sqrt(20)
+    assert np.mean(best) > 0.825
+    assert abs(np.mean(reported) - 0.8) < 3 * np.std(reported) / np.sqrt(12)
