@@ -1,7 +1,6 @@
 """Which credentials there are, in the order in which Kaggle's client tries them."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -92,7 +91,6 @@ def test_what_is_no_key_is_passed_over(home: Path, content: str) -> None:
     assert credentials({"KAGGLE_API_TOKEN": ""}, home) == []
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
 @pytest.mark.parametrize(("mode", "exposed"), [(0o600, False), (0o400, False), (0o640, True), (0o604, True)])
 def test_files_that_others_can_read_are_exposed(home: Path, mode: int, exposed: bool) -> None:
     save(home / ".kaggle" / "access_token", "canary", mode)
