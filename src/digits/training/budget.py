@@ -17,7 +17,7 @@ from digits.models.architecture import parse_layers, training_operations
 from digits.training.allocation import Budget, Option, Share, allocate, best_option
 from digits.training.candidates import Networks, accuracies, networks
 from digits.training.device import Device
-from digits.training.runs import RunFolder, RunSpec, Units, run_spec, unit_metrics, unit_seconds
+from digits.training.runs import RunFolder, RunSpec, Units, run_spec, unit_metrics
 from digits.training.schedule import Fit, Goal, ScheduledFit, Sizes, Timing, fit_seconds, simulate
 from digits.training.timing import measured_timing
 from digits.training.tuned import Study
@@ -105,8 +105,9 @@ class Plan:
                 continue  # how many epochs a fold will have is not known
             for path, fit in zip(units.paths, part.fits(units), strict=True):
                 if path not in known:
-                    seconds = unit_seconds(path)
-                    used = min(seconds, unit_metrics(path)["processor_seconds"]) if one_thread else seconds
+                    unit = unit_metrics(path)
+                    seconds = unit["fit_seconds"] + unit["predict_seconds"]
+                    used = min(seconds, unit["processor_seconds"]) if one_thread else seconds
                     factors.append(used / fit_seconds(fit, part.timing, self.sizes))
         return factors
 

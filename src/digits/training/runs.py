@@ -72,12 +72,6 @@ def unit_metrics(unit: Path) -> dict[str, float]:
     return metrics
 
 
-def unit_seconds(unit: Path) -> float:
-    """Seconds that its fit and its predictions took."""
-    metrics = unit_metrics(unit)
-    return metrics["fit_seconds"] + metrics["predict_seconds"]
-
-
 class RunFolder:
     """The folder of one run below `runs`."""
 
@@ -159,7 +153,7 @@ class Units:
     @property
     def seconds(self) -> float:
         """Seconds that their fits and predictions took, one after the other."""
-        return sum(map(unit_seconds, self.paths))
+        return sum(unit["fit_seconds"] + unit["predict_seconds"] for unit in map(unit_metrics, self.paths))
 
     def result(self, data: Dataset, folds: Sequence[int], file: str = PROBABILITIES) -> Result:
         """Probabilities by the models of these folds. file: PROBABILITIES, or WITHOUT_TTA for those without TTA."""
