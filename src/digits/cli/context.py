@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from digits.common.console import Console
 from digits.common.errors import UserError
@@ -13,10 +14,12 @@ from digits.ensemble.members import Members, blend_name, members
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.ledger import Ledger
 from digits.kaggle.upload import Uploader
-from digits.report.inventory import Item, inventory, user_of
 from digits.training.budget import Plan, make_plan
 from digits.training.device import Device, measured_device
 from digits.training.tuned import study_of
+
+if TYPE_CHECKING:
+    from digits.report.inventory import Item
 
 RECIPES, FASHION = "digit-recognizer", "params.fashion-mnist.yaml"  # of published recipes: competition, other data
 
@@ -106,8 +109,10 @@ class Context:
         return found
 
     @cached_property
-    def inventory(self) -> tuple[list[Item], str]:
+    def inventory(self) -> "tuple[list[Item], str]":
         """Everything in runs/, and why it is not known what is used; "" where it is known."""
+        from digits.report.inventory import inventory, user_of  # noqa: PLC0415 - other commands need not load it
+
         try:
             data, device = self.data, measured_device(self.paths.runs / "machines", None)
             return inventory(self.paths, user_of(self.params, data, device, self.recipe_data, self.paths)), ""
