@@ -1,8 +1,11 @@
 """The Makefile is the face: its help is complete, its targets exist, and light ones stay light."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -11,18 +14,29 @@ from digits.cli.main import COMMANDS, GROUPS
 from toys import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text()
-TARGETS = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, re.MULTILINE))
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/design.md", "docs/experiments.md")
+CHECKOUT = (ROOT / "tools" / "checkout.mk").read_text()
+# those of the help; a developer has others, which CONTRIBUTING.md names
+TARGETS = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE + CHECKOUT, re.MULTILINE))
 VARIABLES = set(re.findall(r"^([A-Z_]+) \?=", MAKEFILE, re.MULTILINE))
+SETUP = {"PYTHON", "EXTRAS"}  # of the packages, not of the program
+LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 
 
 def test_help_is_the_default_and_names_every_target_and_variable() -> None:
     shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert shown == subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert set(re.findall(r"^  make ([a-z-]+) ", shown, re.MULTILINE)) == TARGETS
-    assert TARGETS | {"study"} == set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+    assert TARGETS | {"study"} >= set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
     assert set(re.findall(r"^  ([A-Z_]+)=", shown, re.MULTILINE)) == VARIABLES
     assert len(shown.splitlines()) <= 45
+    assert {*re.findall(r"^(\w+)$", shown, re.MULTILINE)} == {
+        "Start",
+        "Improve",
+        "Look",
+        "Kaggle",
+        "Develop",
+        "Variables",
+    }
 
 
 def typed(*words: str) -> str:
@@ -37,21 +51,17 @@ def test_every_command_is_a_target_with_the_same_words_in_the_same_group() -> No
         [lines] = re.findall(rf"^{title}\n((?:  .*\n)+)", shown, re.MULTILINE)
         targets = dict(re.findall(r"^  make ([a-z-]+) +(.*)$", lines, re.MULTILINE))
         assert {command.name: command.short_help for command in group}.items() <= targets.items()
-        assert targets.keys() - {command.name for command in group} <= {"help", "setup"}
+        assert targets.keys() - {command.name for command in group} <= {"help", "setup", "clean"}
     for target in TARGETS:
         ran = re.findall(r"-m digits ([a-z-]+)", typed(target))
-        assert ran == (
-            [target] if target in COMMANDS else {"screenshot": ["report"], "bench": ["data"]}.get(target, [])
-        )
+        assert ran == ([target] if target in COMMANDS else {"bench": ["data"]}.get(target, []))
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_variable_is_an_option_of_the_commands_that_understand_it(name: str) -> None:
-    """SET is --sets. The options that take no value are given by 1; PYTHON is for the set-up alone."""
+    """SET is --sets. The options that take no value are given by 1."""
     [line] = [
-        line
-        for line in typed(name, *(f"{each}=1" for each in VARIABLES - {"PYTHON"})).splitlines()
-        if "-m digits" in line
+        line for line in typed(name, *(f"{each}=1" for each in VARIABLES - SETUP)).splitlines() if "-m digits" in line
     ]
     options = {option for parameter in COMMANDS[name].params for option in parameter.opts} - {"--set"}
     assert set(re.findall(r" (--[a-z-]+)", line)) == options
@@ -78,45 +88,123 @@ def test_help_needs_no_python(tmp_path: Path) -> None:
     assert "make submit" in shown.stdout
 
 
+def installer(folder: Path, python: str = sys.executable) -> tuple[Path, dict[str, str]]:
+    """A copy of what sets up a checkout, with small locks, and an environment in which pip only says what it is asked.
+
+    The pip is that of a Python which `python -m venv` has made in truth.
+    """
+    (folder / "tools").mkdir(parents=True)
+    (folder / "requirements").mkdir()
+    for name in ("Makefile", "tools/setup.sh", "tools/checkout.mk"):
+        shutil.copy(ROOT / name, folder / name)
+    for lock in LOCKS:
+        (folder / "requirements" / lock.name).write_text(f"{lock.stem}==1\n")
+    tools = folder / "bin"
+    tools.mkdir()
+    (tools / "uv").write_text(
+        '#!/bin/sh\ncase "$1" in venv) shift; for last; do :; done; '
+        f'"{python}" -m venv --without-pip "$last" ;; *) echo "uv $*" ;; esac\n'
+    )
+    (tools / "uv").chmod(0o755)
+    return folder, {**os.environ, "PATH": f"{tools}:{os.environ['PATH']}"}
+
+
+def installed(output: str) -> list[str]:
+    return re.findall(r"-r requirements/(\w+).lock", output)
+
+
+def test_each_command_installs_what_it_needs_and_does_so_once(tmp_path: Path) -> None:
+    folder, environment = installer(tmp_path / "a folder")
+
+    def packages(*words: str) -> list[str]:
+        made = subprocess.run(
+            ["make", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        return installed(made.stdout)
+
+    assert packages("baseline") == ["base"]
+    assert packages("baseline") == packages("report") == packages("runs") == []
+    assert packages("submit") == ["keras"]
+    assert packages("submit", "baseline") == packages("train") == packages("setup") == []
+    assert packages("tune", "STORAGE=postgresql://x") == ["database"]
+    assert packages("tune", "STORAGE=postgresql://x") == []
+    assert packages("tune-dashboard") == ["dashboard"]
+    assert packages("setup", "EXTRAS=gpu") == ["gpu"]
+    assert packages("lint") == ["dev"]
+    assert packages("submit", "tune", "report", "test") == []
+    (folder / "requirements" / "keras.lock").write_text("keras==2\n")
+    assert packages("submit") == ["keras"], "another version is wanted, so all is made anew"
+    assert packages("report") == []
+    assert packages("setup", "EXTRAS=gpu") == ["gpu"]
+
+
+def test_a_new_environment_has_all_in_one_step(tmp_path: Path) -> None:
+    """A lock contains what it extends, so nothing is installed twice."""
+    folder, environment = installer(tmp_path / "new")
+    made = subprocess.run(["make", "lint"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert installed(made.stdout) == ["dev"]
+    assert {path.stem for path in (folder / ".venv" / "locks").iterdir()} == {"base", "keras", "database", "dev"}
+    for name, parts in (
+        ("keras", ["base"]),
+        ("gpu", ["keras"]),
+        ("dev", ["keras", "database"]),
+        ("database", ["base"]),
+    ):
+        for part in parts:
+            assert pins(part) <= pins(name), (name, part)
+
+
+def pins(name: str) -> set[str]:
+    return set(re.findall(r"^([\w.-]+)==", (ROOT / "requirements" / f"{name}.lock").read_text(), re.MULTILINE))
+
+
+def test_only_what_fits_networks_needs_tensorflow() -> None:
+    assert not {"tensorflow", "keras", "psycopg", "pytest", "sphinx"} & pins("base")
+    assert {"tensorflow", "keras"} <= pins("keras")
+    assert "psycopg" in pins("database")
+
+
 def test_a_killed_setup_is_not_taken_for_done(tmp_path: Path) -> None:
-    """An environment without its last file is made anew; with it, nothing happens."""
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    shutil.copy(ROOT / "requirements.lock", tmp_path)
-    (tmp_path / "tools").mkdir()
-    (tmp_path / "tools" / "setup.sh").write_text('echo setting up; mkdir -p "$1"\n')
+    """Packages whose installation did not end are installed again."""
+    folder, environment = installer(tmp_path / "killed")
+    uv = folder / "bin" / "uv"
+    whole = uv.read_text()
+    uv.write_text(whole.replace('echo "uv $*"', "exit 1"))
     setup = ["make", "setup"]
-    for _ in range(2):
-        assert "setting up" in subprocess.run(setup, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    shutil.copy(ROOT / "requirements.lock", tmp_path / ".venv" / "installed")
-    assert subprocess.run(setup, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == ""
+    assert subprocess.run(setup, cwd=folder, env=environment, capture_output=True, check=False).returncode != 0
+    uv.write_text(whole)
+    made = subprocess.run(setup, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    assert installed(made.stdout) == ["keras"]
+    again = subprocess.run(setup, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    assert again.stdout == ""
 
 
-def test_no_fitting_python_is_explained(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("PYTHON=no-such-python", "error: no Python 3.11 to 3.13 found"),
+        ("EXTRAS=gpus", "error: EXTRAS: there is no gpus; there are gpu, database and dashboard"),
+    ],
+)
+def test_what_cannot_be_set_up_is_explained(words: str, expected: str, tmp_path: Path) -> None:
+    folder, environment = installer(tmp_path / "wrong")
     refused = subprocess.run(
-        ["sh", str(ROOT / "tools" / "setup.sh"), ".venv", "no-such-python"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+        ["make", "setup", words], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert refused.returncode == 2
-    assert refused.stderr.startswith("error: no Python 3.11 to 3.13 found")
+    assert refused.stderr.startswith(expected)
 
 
 def test_values_with_spaces_and_quotes_reach_the_program(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
-    shutil.copy(ROOT / "requirements.lock", tmp_path)
-    python = tmp_path / ".venv" / "bin" / "python"
-    python.parent.mkdir(parents=True)
-    shutil.copy(ROOT / "requirements.lock", tmp_path / ".venv" / "installed")
-    python.write_text('#!/bin/sh\nfor word in "$@"; do echo "<$word>"; done\n')
-    python.chmod(0o755)
+    (tmp_path / "digits").write_text('#!/bin/sh\nfor word in "$@"; do echo "<$word>"; done\n')
+    (tmp_path / "digits").chmod(0o755)
     values = ["SET=train.epochs=3 train.layers='8C3 MP2'", 'DATA=it\'s "my" data.zip']
-    command = ["make", "train", *values]
+    command = ["make", "train", *values, "DIGITS=./digits"]
     shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
     assert shown[shown.index("<--sets>") + 1] == f"<{values[0].removeprefix('SET=')}>"
     assert shown[shown.index("<--data>") + 1] == f"<{values[1].removeprefix('DATA=')}>"
-    assert shown[:3] == ["<-m>", "<digits>", "<train>"]
+    assert shown[0] == "<train>"
 
 
 @pytest.mark.parametrize("word", ["0", "no", "off", "false", "No"])
@@ -131,8 +219,9 @@ def test_no_means_no(word: str) -> None:
 
 def test_the_program_is_that_of_this_folder(tmp_path: Path) -> None:
     """Not of the one that it was copied from, whose packages it has."""
-    for name in ("Makefile", "requirements.lock"):
-        shutil.copy(ROOT / name, tmp_path)
+    for name in ("Makefile", "tools", "requirements"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     (tmp_path / "src" / "digits").mkdir(parents=True)
     (tmp_path / "src" / "digits" / "__main__.py").write_text("print('the copy')")
@@ -141,28 +230,16 @@ def test_the_program_is_that_of_this_folder(tmp_path: Path) -> None:
     assert shown == "the copy\n"
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_the_commands_in_the_pages_exist(page: str) -> None:
-    text = (ROOT / page).read_text()
-    named = set(re.findall(r"(?:`|^ *)make ([a-z-]+)", text, re.MULTILINE))
-    assert named <= TARGETS | {"study"}  # what make recipes was called
-    assert page != "README.md" or {"submit", "test"} <= named
-    for path in re.findall(r"\]\(([^)#:]+)\)", text):
-        assert (ROOT / page).parent.joinpath(path).exists(), path
-
-
-def test_the_lock_has_no_addresses_and_a_hash_for_everything() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
-    assert "://" not in lock
-    pins = re.findall(r"^\S+==", lock, re.MULTILINE)
-    assert len(pins) > 50
-    assert all("--hash=sha256:" in block for block in re.split(r"^(?=\S+==)", lock, flags=re.MULTILINE)[1:])
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
+def test_a_lock_has_no_addresses_and_a_hash_for_everything(lock: Path) -> None:
+    text = lock.read_text()
+    assert "://" not in text
+    assert all("--hash=sha256:" in block for block in re.split(r"^(?=\S+==)", text, flags=re.MULTILINE)[1:])
 
 
 def test_environment_is_the_locked_one() -> None:
     """What runs the tests is what the lock says, so figures can be compared."""
-    from importlib.metadata import version
-
-    lock = dict(re.findall(r"^([a-z0-9-]+)==([^ \\]+) \\", (ROOT / "requirements.lock").read_text(), re.MULTILINE))
+    text = (ROOT / "requirements" / "dev.lock").read_text()
+    lock = dict(re.findall(r"^([a-z0-9-]+)==([^ \\]+) \\", text, re.MULTILINE))
     for name in ("keras", "tensorflow", "scikit-learn", "optuna", "kaggle"):
         assert version(name) == lock[name]

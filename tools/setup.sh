@@ -1,28 +1,66 @@
 #!/bin/sh
-# Make the virtual environment $1 with the locked packages, with the Python $2 or the first that fits.
-# The file `installed` in it is written last: without it the environment counts as absent.
+# Install packages into a virtual environment, as far as they are not there: sh tools/setup.sh VENV PYTHON NAME...
+# NAME: the packages of requirements/NAME.lock. PYTHON: the one to use; empty: that of VENV, else the first that fits.
+# VENV/locks/NAME.lock is written last. Where it is absent, NAME is installed; where it differs, VENV is made anew.
 set -eu
 venv=$1
-for python in ${2:-python3 python3.13 python3.12 python3.11}; do
-    if "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null; then
-        found=$python
-        break
+python=$2
+shift 2
+
+version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true; }
+installed() { cmp -s "requirements/$1.lock" "$venv/locks/$1.lock"; }
+find_python() { # CANDIDATE...
+    for candidate; do
+        case "$(version "$candidate")" in 3.11 | 3.12 | 3.13) echo "$candidate" && return ;; esac
+    done
+    echo "error: no Python 3.11 to 3.13 found (TensorFlow supports no other); install one and name it:" \
+        "make setup PYTHON=python3.12" >&2
+    return 2
+}
+install() {
+    if command -v uv >/dev/null; then
+        uv pip install $quiet --python "$venv/bin/python" "$@"
+    else
+        "$venv/bin/python" -m pip install $quiet --disable-pip-version-check "$@"
     fi
+}
+done_with() { # NAME: packages of NAME are there, and those of every lock that it contains
+    case $1 in gpu) done_with keras ;; dev) done_with keras && done_with database ;; esac
+    [ "$1" = base ] || done_with base
+    cp "requirements/$1.lock" "$venv/locks/$1.new"
+    mv "$venv/locks/$1.new" "$venv/locks/$1.lock"
+}
+
+missing=
+for name; do
+    [ -f "requirements/$name.lock" ] || { echo "error: EXTRAS: there is no $name; there are gpu, database and dashboard" >&2; exit 2; }
+    installed "$name" || missing="$missing $name"
 done
-if [ -z "${found:-}" ]; then
-    echo "error: no Python 3.11 to 3.13 found (TensorFlow has no other); install one and name it: make setup PYTHON=python3.12" >&2
-    exit 2
+[ -n "$missing" ] || [ -n "$python" ] || exit 0
+
+if [ -n "$python" ]; then
+    found=$(find_python "$python")
+else
+    found=$(find_python "$venv/bin/python" python3 python3.13 python3.12 python3.11)
 fi
-version() { "$1" -c 'import sys; print(sys.version_info[:2])'; }
-if cmp -s requirements.lock "$venv/installed" && [ "$(version "$found")" = "$(version "$venv/bin/python")" ]; then
-    exit 0
+keep=$([ "$(version "$found")" != "$(version "$venv/bin/python")" ] || echo yes)
+for lock in "$venv"/locks/*.lock; do
+    cmp -s "requirements/${lock##*/}" "$lock" || keep=
+done
+if [ -z "$keep" ]; then
+    found=$("$found" -c 'import sys; print(sys._base_executable)') # VENV's own Python is about to go
+    missing=$*
+    rm -rf "$venv"
+    if command -v uv >/dev/null; then uv venv --quiet --python "$found" "$venv"; else "$found" -m venv "$venv"; fi
+    mkdir "$venv/locks"
 fi
-echo "Setting up $venv with $($found --version); a few minutes, once."
-rm -rf "$venv"
-"$found" -m venv "$venv"
+
 quiet=--quiet
-[ -t 1 ] && quiet=  # a person watching sees pip's progress
-"$venv/bin/python" -m pip install $quiet --disable-pip-version-check --require-hashes -r requirements.lock
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-cp requirements.lock "$venv/installed.new"
-mv "$venv/installed.new" "$venv/installed"
+[ ! -t 1 ] || quiet= # a person who watches sees the progress
+for name in $missing; do
+    installed "$name" && continue
+    echo "Installing requirements/$name.lock into $venv, once."
+    install --require-hashes -r "requirements/$name.lock"
+    installed base || install --no-deps --no-build-isolation -e .
+    done_with "$name"
+done

@@ -136,7 +136,7 @@ def test_interrupted_it_makes_the_best_of_what_is_finished_and_goes_on_later(toy
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does on Ctrl-C: to every process
     shown, told = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on from there" in told
+    assert "the same command continues from there" in told
     assert "Traceback" not in told
     assert "predictions" in shown
     assert not list((toy / "runs").glob("cnn-*/refit-*"))
@@ -284,7 +284,7 @@ def test_a_fit_whose_process_is_killed_is_explained(toy: Path, digits: Digits, m
     monkeypatch.setattr("digits.training.fitting._fit_in_worker", killed)
     died = digits("baseline", also=("baseline.workers=2",))
     assert died.returncode == 2
-    assert "most often for want of memory" in died.stderr
+    assert "most often because memory ran out" in died.stderr
     assert len(died.stderr.strip().splitlines()) == 1
 
 
@@ -324,7 +324,7 @@ def test_a_verdict_for_want_of_time_is_not_final(toy: Path, digits: Digits) -> N
     also = ("tune.model=small", "tune.workers=1", "tune.space={}")
     digits("data")
     brief = digits("tune", also=(*also, "tune.budget=1e-6"))
-    assert "make tune BUDGET=2e-06 goes on from here" in brief.stdout
+    assert "make tune BUDGET=2e-06 continues from here" in brief.stdout
     [database] = (toy / "runs" / "tune").glob("small-*/study.db")
     again = digits("tune", also=(*also, "tune.budget=1e-6"))
     assert "Nothing to do" not in again.stdout
@@ -355,8 +355,8 @@ def test_the_dashboard_is_opened_on_the_study_of_these_params(
 def test_a_database_that_is_none_is_refused_in_one_line(toy: Path, digits: Digits) -> None:
     digits("data")
     for storage, message in (
-        ("nonsense", "STORAGE: not an address of a database"),
-        ("nosuch://host/name", "known here are sqlite and postgresql"),
+        ("nonsense", "STORAGE: not a database address"),
+        ("nosuch://host/name", "sqlite:// and postgresql:// work here"),
         ("postgresql://digits@127.0.0.1:9/none", "STORAGE: the database does not answer"),
     ):
         refused = digits("tune", also=(f"tune.storage={storage}",))
@@ -497,7 +497,7 @@ def test_a_refused_file_does_not_take_the_place_of_a_good_one(toy: Path, digits:
     write_toy_files(tmp_path / "bad", train_rows=90)
     refused = digits(*named, str(tmp_path / "bad"))
     assert refused.returncode == 2
-    assert "90 rows, 180 are expected" in refused.stderr
+    assert "90 rows, but 180 are expected" in refused.stderr
     again = digits("data")
     assert again.returncode == 0
     assert "Nothing to do" in again.stdout

@@ -83,10 +83,10 @@ def test_from_download_to_score(
     server.faults["ListSubmissions"] = [Fault(status=503, message=f"no {TOKEN}")]
     shown = connected("submit")
     assert shown.returncode == 0, shown.stderr
-    assert f"Kaggle: {USER}, by the token in ~/.kaggle/access_token" in shown.stdout
+    assert f"Kaggle: account {USER}, using the token in ~/.kaggle/access_token" in shown.stdout
     assert "Kaggle: 2 submissions today, 5 more are allowed" in shown.stdout
     assert "public score 0.99500, " in words(shown.stdout)
-    assert " the interval" in words(shown.stdout)
+    assert " the expected interval" in words(shown.stdout)
     assert (workspace / "data" / "raw" / "kaggle" / "toy.zip").read_bytes() == server.archive
     ledger = Ledger(workspace / "submissions" / "ledger.csv")
     lines = ledger.lines()
@@ -105,13 +105,13 @@ def test_from_download_to_score(
     server.score = "0.00000"
     forced = command(workspace, "submit", "--force")
     assert forced.returncode == 0
-    assert "public score 0.00000, below the interval" in words(forced.stdout)
+    assert "public score 0.00000, below the expected interval" in words(forced.stdout)
     assert forced.stderr == ""
     assert len(server.submissions) == len({*server.messages()}) == 2
 
     server.score = "0.99500"
     other = connected("submit", also=("train.seed=5", "train.epochs=3"))
-    best = f"differs from the best so far, {lines[0]['file']} with 0.99500, in "
+    best = f"differ from those of the best submission so far, {lines[0]['file']} with 0.99500"
     assert best in words(other.stdout)
     assert len(server.submissions) == 3
 
@@ -193,7 +193,7 @@ def test_what_may_have_arrived_is_not_sent_again_by_the_same_command(
     for _ in range(2):
         lost = connected("submit")
         assert lost.returncode == 2
-        assert re.search(r"where that is still so in \d+ min, make submit sends it again", lost.stderr)
+        assert re.search(r"if that is still so in \d+ min, make submit sends it again", lost.stderr)
     waited = connected("score")
     assert waited.returncode == 0
     assert "make submit FORCE=1 sends it at once" in words(waited.stdout)
@@ -273,7 +273,7 @@ def test_a_damaged_archive_is_refused_and_downloaded_anew(
         shown = connected("data")
         assert shown.returncode == 2
         assert "a damaged archive" in shown.stderr
-        assert "type the same again" in shown.stderr
+        assert "run the same command again" in shown.stderr
     server.archive = whole
     assert connected("data").returncode == 0
 
@@ -350,7 +350,7 @@ def test_killed_while_the_list_is_far_too_late_it_submits_once(
     process.kill()
     process.wait()
     for _ in range(2):
-        with pytest.raises(UserError, match="whether it has arrived is not known, and Kaggle does not list it"):
+        with pytest.raises(UserError, match="it is unknown whether it has arrived, and Kaggle does not list it"):
             submit_here(intent, quick(resend_after=10080))
     server.lag = 0
     server.submissions[0]["listed"] = 0

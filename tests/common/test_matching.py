@@ -25,5 +25,5 @@ def test_what_is_wanted_is_chosen_in_the_known_order(wanted: list[str], chosen: 
 def test_an_unknown_name_names_the_nearest() -> None:
     with pytest.raises(UserError, match=r"^ONLY: there is no baseline 'mlp-513'; did you mean mlp-512\?$"):
         select_names(["svm", "mlp-513"], KNOWN, "baseline")
-    with pytest.raises(UserError, match=r"'forest'; known here: mlp-64, mlp-512, svm, svm-deskewed$"):
+    with pytest.raises(UserError, match=r"'forest'; valid names: mlp-64, mlp-512, svm, svm-deskewed$"):
         select_names(["forest"], KNOWN, "baseline")

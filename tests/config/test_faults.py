@@ -67,8 +67,8 @@ from toys import ROOT, params_faults
             "train.schedule.warmpu=0.1",
             "params.yaml: unknown key train.schedule.warmpu; did you mean train.schedule.warmup?",
         ),
-        ("train.epochs", "SET: 'train.epochs' is not of the form key=value, as in SET=\"train.epochs=3\""),
-        ("train.epochs.x=3", "SET: train.epochs is a value, it has no key 'x'"),
+        ("train.epochs", "SET: 'train.epochs' is not of the form key=value; write it as in SET=\"train.epochs=3\""),
+        ("train.epochs.x=3", "SET: train.epochs is a single value, not a section with a key 'x'"),
         (
             "train.layers=MP2 MP2 MP2 MP2 MP2",
             "params.yaml: nothing is left of a 28x28 image at layer 5, Pool(size=2, kind='max')",
@@ -85,7 +85,7 @@ from toys import ROOT, params_faults
         ),
         (
             "competition.slug=../x",
-            "params.yaml: competition.slug = '../x', but it must be text like ^[a-z0-9][a-z0-9-]{0,60}$",
+            "params.yaml: competition.slug = '../x', but it must be a name of lower-case letters, digits and hyphens",
         ),
     ],
 )

@@ -15,15 +15,15 @@ def test_the_committed_file_is_valid_and_frozen(params: Params) -> None:
 
 def test_what_excludes_each_other_is_refused() -> None:
     [fault] = params_faults("train.ema_momentum=0.99", "train.early_stopping_patience=3")
-    assert fault.startswith("params.yaml: train: ema_momentum averages to the last epoch")
+    assert fault.startswith("params.yaml: train: ema_momentum averages the weights")
     [fault] = params_faults("train.clipnorm=1.0", "train.clipvalue=0.5")
-    assert fault == "params.yaml: train: clipnorm and clipvalue exclude each other"
+    assert fault == "params.yaml: train: clipnorm and clipvalue exclude each other; set one of them to null"
 
 
 def test_colour_and_unnamed_classes_are_refused() -> None:
     assert "colour images are not supported" in params_faults("competition.image_shape=[28,28,3]")[0]
     assert params_faults("competition.class_names=[a,b]") == [
-        "params.yaml: competition: class_names: 2 names for 10 classes"
+        "params.yaml: competition: class_names has 2 names for 10 classes; correct one"
     ]
 
 

@@ -12,7 +12,7 @@ from toys import ROOT
 
 def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     (tmp_path / "twice.yaml").write_text("train:\n  epochs: 3\n  epochs: 4\n")
-    with pytest.raises(UserError, match=r"'epochs' stands twice \(line 3\)"):
+    with pytest.raises(UserError, match=r"'epochs' occurs twice \(line 3\)"):
         load_params(tmp_path / "twice.yaml")
 
 
@@ -22,7 +22,7 @@ def test_a_mapping_may_take_up_another(tmp_path: Path) -> None:
     models = load_params(ROOT / "params.yaml").baseline.models
     assert models["svm"] == models["svm-deskewed"].model_copy(update={"deskew": False})
     (tmp_path / "twice.yaml").write_text(text.replace("      <<: *svm ", "      deskew: true\n      <<: *svm "))
-    with pytest.raises(UserError, match="'deskew' stands twice"):
+    with pytest.raises(UserError, match="'deskew' occurs twice"):
         load_params(tmp_path / "twice.yaml")
 
 

@@ -85,13 +85,13 @@ def test_shuffled_pixel_columns_are_put_in_order_with_a_notice(read: Read) -> No
         ("label,pixel0,pixel2,pixel3\n0,1,2,3\n", ["1 of the 4 pixel columns are missing, the first is 'pixel1'"]),
         (
             "label," + ",".join(f"pixel{number}" for number in range(25)) + "\n",
-            ['25 pixel columns, but 2x2 images have 4; for 5x5 images: SET="competition.image_shape=[5,5]"'],
+            ['25 pixel columns, but 2x2 images have 4; for 5x5 images, add SET="competition.image_shape=[5,5]"'],
         ),
         (
             "label," + ",".join(f"pixel{number}" for number in range(1, 26)) + "\n",
             ['SET="competition.image_shape=[5,5] competition.first_pixel=1"'],
         ),
-        (HEADER.replace("pixel0", "pixel4"), ['numbered from 1; say so with SET="competition.first_pixel=1"']),
+        (HEADER.replace("pixel0", "pixel4"), ['numbered from 1; add SET="competition.first_pixel=1"']),
         ("label," + ",".join(f"pixel{number}" for number in range(12)) + "\n", ["colour images"]),
         (HEADER + "0," + "1" * 5000 + ",2,3,4\n", ["'11111111111111111111...'"]),
         (HEADER + ROWS + "0,1,2,3,4,5\n", ["row 5: the row has 6 cells instead of 5"]),
@@ -141,7 +141,7 @@ def test_the_first_twenty_faults_are_shown_and_all_are_counted(read: Read) -> No
 
 def test_row_counts_are_held_against_what_is_expected(tmp_path: Path, toy_params: Params) -> None:
     write_toy_files(tmp_path, train_rows=30)
-    with pytest.raises(UserError, match=r'30 rows, 180 are expected.*SET="competition.train_rows=30"'):
+    with pytest.raises(UserError, match=r'30 rows, but 180 are expected.*SET="competition.train_rows=30"'):
         read_train(tmp_path / "train.csv", toy_params.competition, 180)
 
 

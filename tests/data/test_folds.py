@@ -65,5 +65,5 @@ def test_too_small_a_holdout_is_explained() -> None:
 
 
 def test_a_class_without_images_is_named() -> None:
-    with pytest.raises(UserError, match="class 1 has no image: every label from 0 to 2 must occur"):
+    with pytest.raises(UserError, match="class 1 has no image in the training file: every label from 0 to 2"):
         assign_folds(np.repeat([0, 2], 50), alone(100), 3, 5, 0.1, 0)

@@ -71,7 +71,7 @@ def test_no_copy_is_changed_by_another_and_the_user_says_which(
     assert find_source(toy_params.competition, paths, None) == first, "the second one is not accepted yet"
     accept(second, paths)
     assert tree(Path(first.folder)) == before
-    with pytest.raises(UserError, match="several files were named with DATA before") as refused:
+    with pytest.raises(UserError, match="earlier commands were given different files") as refused:
         find_source(toy_params.competition, paths, None)
     [named] = re.findall(r"DATA=(\S+), or", str(refused.value))
     chosen = find_source(toy_params.competition, paths, str(paths.root / named))
@@ -202,7 +202,7 @@ def test_other_archives_are_named(toy_params: Params, paths: Paths, tmp_path: Pa
 
 def test_a_missing_file_is_named(toy_params: Params, paths: Paths, toy_files: Path) -> None:
     (toy_files / "test.csv").unlink()
-    with pytest.raises(UserError, match=r"test.csv missing"):
+    with pytest.raises(UserError, match=r"there is no test.csv"):
         find_source(toy_params.competition, paths, str(toy_files))
     with pytest.raises(UserError, match="no such file or folder"):
         find_source(toy_params.competition, paths, str(toy_files / "nothing.zip"))
@@ -239,7 +239,7 @@ def damaged(kind: str, folder: Path, archive: Path) -> Path:
         ("page", "a web page, saved as a zip"),
         ("twice", "more than one train.csv"),
         ("link", "is a link"),
-        ("other", "holds no train.csv"),
+        ("other", "contains no train.csv"),
     ],
 )
 def test_bad_archives_change_nothing(

@@ -41,7 +41,7 @@ def test_questions_are_answered(server: KaggleServer, capsys: pytest.CaptureFixt
     assert kaggle.submissions() == []
     assert kaggle.standing() == Standing(56, 1234, (("team 0", "0.9999"), ("team 1", "0.9998"), ("team 2", "0.9997")))
     printed = capsys.readouterr().out
-    assert printed.count("Kaggle: someone, by the key in ~/.kaggle/kaggle.json") == 1, "printed once, and what was used"
+    assert printed.count("Kaggle: account someone, using the key in ~/.kaggle/kaggle.json") == 1, "printed once"
     assert KEY not in printed
 
 
@@ -75,7 +75,7 @@ def test_every_kind_of_credentials_is_used_and_printed(
         shown = f"KAGGLE_USERNAME ({USER}) and KAGGLE_KEY"
     assert api().submissions() == []
     printed = capsys.readouterr().out
-    assert f"Kaggle: {USER}, by {shown}\n" in printed
+    assert f"Kaggle: account {USER}, using {shown}\n" in printed
     assert TOKEN not in printed
     assert KEY not in printed
 
@@ -176,7 +176,7 @@ def test_what_passes_is_tried_again_and_then_given_up(server: KaggleServer, caps
     assert kaggle.submissions() == []
     for faults, reason in (
         ([Fault(status=502)] * 3, "an internal error"),
-        ([PAGE] * 3, "a page in place of data"),
+        ([PAGE] * 3, "a web page instead of data"),
         ([DROP] * 3, "no connection to Kaggle"),
     ):
         server.faults["ListSubmissions"] = [*faults]
@@ -243,7 +243,7 @@ def test_a_page_does_not_cost_what_has_come_before(server: KaggleServer, tmp_pat
 
 def test_a_page_in_place_of_the_archive_is_refused(server: KaggleServer, tmp_path: Path) -> None:
     server.faults["DownloadDataFiles"] = [PAGE] * 3
-    with pytest.raises(KaggleError, match="a page in place of the archive"):
+    with pytest.raises(KaggleError, match="a web page instead of the archive"):
         api().download(tmp_path)
 
 

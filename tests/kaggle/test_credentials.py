@@ -56,7 +56,7 @@ def test_variables_come_before_files_of_the_same_kind(home: Path) -> None:
 def test_a_variable_takes_the_place_of_what_the_file_says(home: Path) -> None:
     save(home / ".kaggle" / "kaggle.json", {"username": "me"})
     [found] = credentials({"KAGGLE_KEY": "canary"}, home)
-    assert (found.where, found.secrets) == ("KAGGLE_KEY and the other value in ~/.kaggle/kaggle.json", ("canary",))
+    assert (found.where, found.secrets) == ("KAGGLE_KEY and the user name in ~/.kaggle/kaggle.json", ("canary",))
     save(home / ".kaggle" / "kaggle.json", KEY | {"key": "other canary"})
     [found] = credentials({"KAGGLE_KEY": "canary"}, home)
     assert found.secrets == ("canary", "other canary"), "neither is shown"

@@ -85,7 +85,7 @@ def test_two_processes_do_not_mix_their_lines(ledger: Ledger) -> None:
 def test_a_ledger_of_other_columns_is_not_touched(ledger: Ledger) -> None:
     ledger.path.parent.mkdir()
     ledger.path.write_text("mine,own\n1,2\n")
-    with pytest.raises(UserError, match=r"has other columns \(mine,own\); move it away"):
+    with pytest.raises(UserError, match=r"unexpected columns \(mine,own\); move it away"):
         ledger.append(ENTRY, "written", "1")
     assert ledger.path.read_text() == "mine,own\n1,2\n"
 
@@ -178,8 +178,11 @@ SCORED = ENTRY | {"expected": "0.9950000", "expected_low": "0.9940000", "expecte
 @pytest.mark.parametrize(
     ("cells", "told"),
     [
-        ({"public_score": "0.995", "expected_low": "0,994", "expected_high": "0,996"}, "0.995, inside the interval"),
-        ({"public_score": "0,9"}, "0.9, below the interval"),
+        (
+            {"public_score": "0.995", "expected_low": "0,994", "expected_high": "0,996"},
+            "0.995, inside the expected interval",
+        ),
+        ({"public_score": "0,9"}, "0.9, below the expected interval"),
         ({"public_score": "0.995", "expected_low": "Jan 94"}, "public score 0.995"),
         ({"public_score": "#####"}, "not scored yet: type make score"),
         ({"public_score": "nan", "expected": ""}, "not scored yet: type make score"),
@@ -229,4 +232,4 @@ def test_only_one_process_submits_at_a_time_and_the_other_says_that_it_waits(led
 )
 def test_a_score_is_held_against_its_interval(score: str, where: str) -> None:
     line = dict.fromkeys(COLUMNS, "") | {"state": "scored", "expected_low": "0.99400", "expected_high": "0.99600"}
-    assert verdict(line | {"public_score": score}) == f"; public score {score}, {where} the interval"
+    assert verdict(line | {"public_score": score}) == f"; public score {score}, {where} the expected interval"

@@ -70,7 +70,7 @@ def test_what_another_machine_has_sent_is_not_sent_again(server: KaggleServer, l
 def test_beyond_the_limit_nothing_is_sent(server: KaggleServer, ledger: Ledger, file: Path) -> None:
     server.allowed = 0
     with pytest.raises(
-        UserError, match=r"no more submissions today \(2 were made\); type the same again in \d+\.\d hours"
+        UserError, match=r"no more submissions today \(2 were made\); run the same command again in \d+\.\d hours"
     ):
         uploader(ledger).submit_once("abc", file)
     assert states(ledger) == ["written"]
@@ -123,7 +123,7 @@ def test_when_it_is_not_known_whether_a_file_has_arrived_the_next_command_looks(
     done = uploader(ledger, retries=0)
     # the list can be read before the upload, and cannot after it
     server.faults["ListSubmissions"] = [Fault("none"), DROP]
-    with pytest.raises(KaggleError, match="whether the file has arrived is not known; the same command looks"):
+    with pytest.raises(KaggleError, match="it is unknown whether the file has arrived; run the command again"):
         done.submit_once("abc", file)
     assert states(ledger) == ["written", "uploading"]
     assert len(server.submissions) == 1
@@ -167,8 +167,8 @@ def test_a_list_that_is_far_too_late_is_waited_for_by_one_command_after_the_othe
     server.lag = 20  # a command looks at most 8 times
     said = submitted_at_last(ledger, file)
     assert len(said) >= 2
-    known = "toy.csv: Kaggle has taken the file (number 7), but does not list it yet; make score looks again"
-    unknown = "toy.csv: whether it has arrived is not known, and Kaggle does not list it"
+    known = "toy.csv: Kaggle has accepted the file (number 7), but does not list it yet; make score looks for it again"
+    unknown = "toy.csv: it is unknown whether it has arrived, and Kaggle does not list it"
     for line in said:
         assert (known if fault.how == "none" else unknown) in line
         assert "make submit FORCE=1 sends it" in line
@@ -179,7 +179,7 @@ def test_a_list_that_is_far_too_late_is_waited_for_by_one_command_after_the_othe
 
 def test_what_may_still_arrive_has_not_failed_when_its_score_is_asked_for(server: KaggleServer, ledger: Ledger) -> None:
     ledger.append(ledger.intents("toy")["abc"], "uploading", now())
-    with pytest.raises(UserError, match=r"where that is still so in \d+ min, make submit sends it again"):
+    with pytest.raises(UserError, match=r"if that is still so in \d+ min, make submit sends it again"):
         uploader(ledger, resend_after=WEEK).refresh("abc")
     assert states(ledger) == ["written", "uploading"]
 
@@ -226,7 +226,7 @@ def test_what_has_a_number_is_sent_once_more_by_the_user_alone(
     server: KaggleServer, ledger: Ledger, file: Path
 ) -> None:
     ledger.append(ledger.intents("toy")["abc"] | {"ref": "5"}, "uploading", "2020-01-02T03:04:05+00:00")
-    taken = r"^toy.csv: Kaggle has taken the file \(number 5\), but does not list it yet"
+    taken = r"^toy.csv: Kaggle has accepted the file \(number 5\), but does not list it yet"
     with pytest.raises(UserError, match=taken):
         uploader(ledger).submit_once("abc", file)
     with pytest.raises(UserError, match=taken):
@@ -276,7 +276,7 @@ def test_what_kaggle_cannot_score_is_told_with_its_reason(server: KaggleServer, 
     server.status, server.error = "ERROR", "Submission must have 28000 rows"
     for _ in range(2):
         with pytest.raises(
-            UserError, match=r"toy.csv: Kaggle could not score it: Submission must have 28000 rows; FORCE=1"
+            UserError, match=r"toy.csv: Kaggle could not score it: Submission must have 28000 rows; .* FORCE=1 sends"
         ):
             uploader(ledger).submit_once("abc", file)
     assert states(ledger) == ["written", "uploading", "failed"]

@@ -120,7 +120,7 @@ def test_what_ended_commands_have_left_is_used_by_nothing(toy_params: Params, da
         found = {path for item in inventory(paths, user) if item.user == "" for path in item.paths}
         assert found == set(left)
         copies = {item.paths[0].name: item.user for item in inventory(paths, user) if "copies/toy" in item.name}
-        assert copies == {"toy-5": "all without DATA", "toy-6": None}
+        assert copies == {"toy-5": "commands without DATA", "toy-6": None}
 
 
 @pytest.fixture
@@ -148,7 +148,7 @@ def test_nothing_is_removed_without_a_word(
     before = tree(toy / "runs")
     shown = digits("clean-runs")
     assert shown.returncode == 0
-    assert "left as they are; FORCE=1 removes them without asking" in shown.stdout
+    assert "nothing removed; make clean-runs FORCE=1 removes these" in shown.stdout
     assert all(folder.name in shown.stdout for folder in unused)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     for answer in ("", "n", "no"):
@@ -213,7 +213,7 @@ def test_without_data_or_a_measured_device_it_is_listed_all_the_same(
     before = tree(toy / "runs")
     shown = digits("runs")
     assert shown.returncode == 0
-    assert "not known: " in shown.stdout
+    assert "it is unknown which commands use them: " in shown.stdout
     assert [folder.name in shown.stdout for folder in unused] == [True, True]
     assert digits("clean-runs", "--force").returncode == 0
     assert tree(toy / "runs") == before, "it is not known whether it is used, and nothing was measured to know it"

@@ -1,4 +1,4 @@
-"""What a stage is given, and what it returns."""
+"""What a stage gets, and what it returns."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -33,10 +33,10 @@ class Context:
 
     data_path: zip or folder of the competition's files, or "practice"; None: those of data/raw, else Kaggle's.
     upload: whether to send the submission to Kaggle; None: if there are credentials. force: whether to send it once
-    more, though Kaggle has it, or to remove without asking. only: names or wildcards of what to fit or to remove;
-    empty: no choice by name. require_gpu: whether to refuse to fit networks without a GPU. seeds: fits per recipe;
-    None: as many as each recipe says. interrupted: whether the user has ended a stage early, the only value that
-    changes; later stages use what is finished, and nothing is sent.
+    more, or to remove without asking. only: names or wildcards of what to fit or to remove; empty: all of them.
+    require_gpu: whether to refuse to fit networks without a GPU. seeds: fits per recipe; None: as many as each recipe
+    says. interrupted: whether the user has ended a stage early, the only value that changes; later stages use what is
+    finished, and nothing is sent.
     """
 
     params: Params
@@ -86,8 +86,8 @@ class Context:
         device = measured_device(self.paths.runs / "machines", self.console)
         if self.require_gpu and not device.gpus:
             raise UserError(
-                "REQUIRE_GPU is set, but TensorFlow sees no GPU here; without REQUIRE_GPU the same command uses the "
-                "processor; on Linux, .venv/bin/python -m pip install -e '.[gpu]' adds what TensorFlow needs"
+                "REQUIRE_GPU is set, but TensorFlow finds no GPU; without REQUIRE_GPU the same command uses the "
+                "processor. On Linux with an NVIDIA GPU, `make setup EXTRAS=gpu` installs what TensorFlow needs"
             )
         return device
 

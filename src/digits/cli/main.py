@@ -1,6 +1,6 @@
 """The command line: which commands there are, which stages each runs, and what is printed about them.
 
-`make` is the face of this: `make submit BUDGET=30` is `python -m digits submit --budget 30`.
+`make submit BUDGET=30` runs `digits submit --budget 30`.
 """
 
 import logging
@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from digits.cli import options
+from digits.cli.init import init
 from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import in_use
@@ -29,11 +31,13 @@ USER_FAULT, OUR_FAULT, INTERRUPTED = 2, 1, 130  # exit statuses
 class Command(click.Command):
     """A command, the stages that it runs in order, and its options.
 
-    A stage is a module of digits.cli.commands; it does only what is not done yet.
+    A stage is a module of digits.cli.commands; it does only what is not done yet. A command with the option
+    --require-gpu fits networks, and needs the package's extra `keras`.
     """
 
     def __init__(self, name: str, text: str, stages: str, *own: click.Option):
         self.stages = tuple(stages.split())
+        self.fits_networks = options.REQUIRE_GPU in own
         described = f"{text[0].upper()}{text[1:]}."
         if len(self.stages) > 1:
             described += f"\n\nStages: {', '.join(self.stages)}; what is done already is skipped."
@@ -67,7 +71,7 @@ GROUPS = {
     "Improve": (
         Command(
             "baseline",
-            "fit scikit-learn models over the folds and rank them; submit blends them in",
+            "fit scikit-learn models over the folds and rank them; submit adds them to the blend",
             "fetch prepare baseline",
             options.DATA,
             options.only("fit", "all"),
@@ -79,7 +83,7 @@ GROUPS = {
             "fetch prepare tune",
             options.DATA,
             options.budget("tune", 30),
-            options.workers("tune", "as many as are fastest together, one with a GPU"),
+            options.workers("tune", "as many as are fastest together; one with a GPU"),
             options.STORAGE,
             options.REQUIRE_GPU,
         ),
@@ -94,31 +98,31 @@ GROUPS = {
     "Look": (
         Command(
             "report",
-            "write reports/index.html: where you stand, what was tried, what is wrong, in pictures",
+            "write reports/index.html: results, models and errors in tables and pictures",
             "report",
             options.DATA,
         ),
         Command(
-            "runs", "list what is in runs/: its size, age and fits, and which command uses it", "runs", options.DATA
+            "runs", "list the contents of runs/: size, age, fits, and which command uses them", "runs", options.DATA
         ),
         Command(
             "clean-runs",
-            "remove from runs/ what nothing uses any more, or what ONLY names; it asks first",
+            "remove what no command uses from runs/, or what ONLY names; asks first",
             "clean_runs",
             options.DATA,
-            options.only("remove", "what nothing uses"),
+            options.only("remove", "what no command uses"),
             options.UNASKED,
         ),
         Command(
             "tune-dashboard",
-            "look at the search in a browser, also while it runs (needs optuna-dashboard)",
+            "look at the search in a browser, also while it runs",
             "fetch prepare dashboard",
             options.DATA,
             options.STORAGE,
         ),
         Command(
             "recipes",
-            "fit published recipes and compare their accuracies with the published ones; half an hour for all",
+            "fit published recipes and compare their accuracies; half an hour for all",
             "fetch prepare recipes",
             options.DATA,
             options.only("fit", "all"),
@@ -141,8 +145,9 @@ class _CommandLine(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, group in GROUPS.items():
+            listed = (init, *group) if title == "Start" else group
             with formatter.section(title):
-                formatter.write_dl([(command.name or "", command.short_help or "") for command in group])
+                formatter.write_dl([(command.name or "", command.short_help or "") for command in listed])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if new := _RENAMED.get(cmd_name):
@@ -152,7 +157,7 @@ class _CommandLine(click.Group):
 
 _COMMAND_LINE = _CommandLine(
     "digits",
-    commands=[*COMMANDS.values()],
+    commands=[init, *COMMANDS.values()],
     help="From a Kaggle competition's CSVs of images to a scored submission that can be trusted.",
     epilog="COMMAND --help lists the options of a command; make help lists the same commands for make.",
     options_metavar="",
@@ -178,6 +183,8 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
     logging.getLogger("digits").setLevel(logging.INFO)
     logging.getLogger("digits").propagate = False
     try:
+        if command.fits_networks and not find_spec("tensorflow"):
+            raise UserError(f"{command.name} needs TensorFlow and Keras; type: pip install 'digits[keras]'")
         context = _context(command, values, console)
         # clean-runs uses runs/ alone, once it knows what to remove
         with nullcontext() if command.name == "clean-runs" else in_use(context.paths.runs):
@@ -186,7 +193,7 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
         console.error(str(error))
         return USER_FAULT
     except KeyboardInterrupt:
-        console.error("interrupted; every finished fit is kept, the same command goes on from there")
+        console.error("interrupted; all finished fits are kept, and the same command continues from there")
         return INTERRUPTED
     except Exception as error:
         if values["debug"]:
@@ -195,7 +202,7 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
         console.error(f"{type(error).__name__}: {' '.join(str(error).split())}{hint}")
         return OUR_FAULT
     if interrupted:
-        console.error("interrupted: this is made of what was finished; the same command goes on from there")
+        console.error("interrupted; the result uses the finished fits, and the same command continues from there")
         return INTERRUPTED
     return 0
 

@@ -64,43 +64,43 @@ PARAMS = (
         ["--set"],
         metavar="KEY=VALUE",
         multiple=True,
-        help='A param that differs from the file, as in --set "train.layers=8C3 MP2 8"; may be repeated.',
+        help='A param that differs from the file, such as "train.layers=8C3 MP2 8"; may be repeated.',
     ),
     click.Option(
         ["--sets"],
         metavar="'KEY=VALUE ...'",
         multiple=True,
         callback=_shell_words,
-        help="Several of them in one text, split as a shell does; make passes SET as this.",
+        help="Several params in one text, split as a shell does; this is make's SET.",
     ),
 )
-DEBUG = click.Option(["--debug"], is_flag=True, help="Show tracebacks in place of one-line errors.")
+DEBUG = click.Option(["--debug"], is_flag=True, help="Show tracebacks instead of one-line errors.")
 DATA = click.Option(
     ["--data"],
     metavar="PATH",
     help="Zip or folder with the competition's files, or the word practice. "
-    "[default: those in data/raw, else from Kaggle, else practice images]",
+    "[default: files in data/raw, else those on Kaggle, else practice images]",
 )
 SEEDS = click.Option(
     ["--seeds"],
     metavar="NUMBER",
     type=click.IntRange(1, 100),
-    help="Fits of every recipe, each from another seed. [default: as many as the recipe says]",
+    help="Fits of each recipe, each with its own seed. [default: as many as the recipe says]",
 )
 UPLOAD = click.Option(
     ["--upload/--no-upload"],
     default=None,
-    help="Send the file to Kaggle, or only write and check it. [default: send it if there are credentials]",
+    help="Send the file to Kaggle, or write and check it only. [default: send it if there are credentials]",
 )
-FORCE = click.Option(["--force"], is_flag=True, help="Send the file once more, though Kaggle has it, or may have it.")
+FORCE = click.Option(["--force"], is_flag=True, help="Send the file again, even if Kaggle has it or may have it.")
 UNASKED = click.Option(["--force"], is_flag=True, help="Remove without asking.")
-REQUIRE_GPU = click.Option(["--require-gpu"], is_flag=True, help="Stop where TensorFlow sees no GPU.")
+REQUIRE_GPU = click.Option(["--require-gpu"], is_flag=True, help="Stop if TensorFlow finds no GPU.")
 STORAGE = ParamOption(
     "--storage",
     "tune.storage",
     metavar="URL",
-    help="Database in which several machines share a search and its budget, as in "
-    "postgresql://USER:WORD@HOST/NAME. [default: a file in runs/tune]",
+    help="Database that lets several machines share a search and its budget, such as "
+    "postgresql://USER:PASSWORD@HOST/NAME. [default: a file in runs/tune]",
 )
 
 

@@ -1,1 +1,1 @@
-"""What every room may use: errors for people, files, the terminal, subprocesses, plots, versions of code."""
+"""Helpers for all other packages: user errors, files, terminal output, subprocesses, plots, code versions."""

@@ -2,7 +2,7 @@
 
 import subprocess
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from digits.common.files import fingerprint
@@ -10,21 +10,29 @@ from digits.common.fingerprints import COMPUTATIONS
 from digits.common.syntax import decisive_code
 
 PACKAGE = Path(__file__).parent.parent
-_GIT_SECONDS = 10.0  # it may take; without it the commit is not known
+_GIT_SECONDS = 10.0  # timeout of a git command; after it the commit is unknown
 
 
 @cache
 def code_version(computation: str, package: Path = PACKAGE) -> str:
-    """Hash of what decides the numbers of a computation, one of `fingerprints.COMPUTATIONS`.
+    """Hash of the code and of the library versions that decide the results of a computation.
 
-    It covers the code of the modules on the computation's list, as `syntax.decisive_code` reads it, without their names
-    and in no order, so that a module may be moved or renamed. It covers the versions of the libraries on the list: any
-    new version, patch releases included, computes anew, because the last bits may differ. Python's own version and the
-    machine are not covered. The modules are read, not imported. package: folder of the package's source.
+    computation: a key of `fingerprints.COMPUTATIONS`. package: folder of the package's source. The hash covers the code
+    of the listed modules, as `syntax.decisive_code` reads it, but not their names or order: a module may be moved or
+    renamed. Any new version of a listed library changes it, even a patch release, because the last bits of a result may
+    differ. Python's version and the machine do not. The modules are read, not imported.
     """
     listed = COMPUTATIONS[computation]
     code = sorted(_module_version(_file(package, module).read_text(encoding="utf-8")) for module in listed.modules)
-    return fingerprint([code, {library: version(library) for library in listed.libraries}])
+    return fingerprint([code, {library: library_version(library) for library in listed.libraries}])
+
+
+def library_version(name: str) -> str:
+    """Version of an installed library; "not installed" without it: what needs no network needs no Keras."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 @cache
@@ -38,7 +46,7 @@ def _file(package: Path, module: str) -> Path:
 
 
 def commit(folder: Path) -> str:
-    """The git commit of the project in `folder`, with + behind it where files differ from it; "" without git."""
+    """The git commit of the project in `folder`, followed by + if tracked files were changed; "" without git."""
 
     def git(*words: str) -> str:
         return subprocess.run(

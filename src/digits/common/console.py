@@ -1,6 +1,6 @@
 """Output for the user: lines, warnings, errors, tables, progress bars.
 
-On a terminal bars move; in a file or in CI they are a plain line every some seconds.
+On a terminal the bars move. In a file or in CI each prints a plain line about every ten seconds.
 """
 
 import threading
@@ -15,18 +15,18 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 
-_PLAIN_SECONDS = 10.0  # at least, between two plain lines of one bar
+_PLAIN_SECONDS = 10.0  # least time between two plain lines of a bar
 
 
 class Bar(Protocol):
     """A progress bar."""
 
     def advance(self, steps: float = 1, note: str = "") -> None:
-        """Count `steps` units as done. note: a few words on the present step."""
+        """Count `steps` units as done. note: a few words on the current step."""
 
 
 def by_the_clock(bar: Bar) -> Callable[[str], None]:
-    """Advances a bar of minutes by the time that has passed; thread-safe."""
+    """A function that advances a bar of minutes by the time since its last call; thread-safe."""
     lock, last = threading.Lock(), time.monotonic()
 
     def advance(note: str) -> None:
@@ -62,14 +62,13 @@ class _PlainBar:
         self._printed = now
         elapsed = now - self._started
         left = elapsed / self._done * (self._total - self._done)
-        self._console.print(
-            f"{self._title}: {self._done:.1f} of {self._total:.4g} {self._unit}, "
-            f"{elapsed:.0f} s gone, about {max(left, 0):.0f} s left{', ' + note if note else ''}"
-        )
+        done = "" if self._unit == "minutes" else f"{self._done:.1f} of {self._total:.4g} {self._unit}, "
+        time_used = f"{elapsed:.0f} s of about {elapsed + max(left, 0):.0f} s"
+        self._console.print(f"{self._title}: {done}{time_used}{', ' + note if note else ''}")
 
 
 class Console:
-    """Prints everything that the user sees. plain: lines instead of moving bars, also on a terminal."""
+    """Prints everything that the user sees. plain: lines instead of moving bars, even on a terminal."""
 
     def __init__(self, plain: bool = False):
         self._out = RichConsole(highlight=False, soft_wrap=True)
@@ -111,7 +110,7 @@ class Console:
 
     @contextmanager
     def bar(self, title: str, total: float, unit: str) -> Iterator[Bar]:
-        """Show a progress bar with the time left until the end of the block. total: of the steps, in `unit`."""
+        """Show a progress bar, with the time left, until the end of the block. total: number of steps, in `unit`."""
         if self._plain:
             yield _PlainBar(self._out, title, total, unit)
             return
@@ -125,6 +124,6 @@ class Console:
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}"),
         )
-        # an hour: some tasks advance only every few minutes
+        # the speed is averaged over an hour, because some tasks advance only every few minutes
         with RichProgress(*columns, console=self._out, speed_estimate_period=3600) as progress:
             yield _TerminalBar(progress, title, total)

@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """An error that the user can correct. Its text has one line per fault: where, the cause, the next command."""
+    """An error that the user can correct. Its text has one line per fault: place, cause, next step."""
 
 
 class DivergedError(UserError):

@@ -1,7 +1,7 @@
 """Atomic writes of files and folders, hashes of their content, and locks between processes.
 
-Everything is written under a temporary name in the target's folder, flushed to disk and renamed: a kill at any moment
-leaves the old content or the new one.
+Everything is written under a temporary name in the target's folder, flushed to disk and renamed. So a process that is
+killed leaves either the old content or the new content.
 """
 
 import fcntl
@@ -19,8 +19,8 @@ from filelock import FileLock, Timeout
 
 from digits.common.errors import UserError
 
-_MAKING = 900.0  # seconds at most that another process is waited for
-_SILENT = 1.0  # seconds of waiting for a lock that are not shown
+_MAKING = 900.0  # longest wait for another process, in seconds
+_SILENT = 1.0  # seconds of waiting for a lock before the wait is shown
 FINGERPRINT_LENGTH = 12  # hex digits, 48 bits: a collision among a million runs has a probability of 0.2 %
 
 
@@ -37,7 +37,7 @@ def file_sha256(path: Path) -> str:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Replace the file `path` by `content` (text as UTF-8, line ends unchanged); makes its folder where needed."""
+    """Replace the file `path` by `content` (text as UTF-8, line ends unchanged); creates its folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
@@ -68,13 +68,13 @@ def read_json(path: Path) -> Any:
 
 
 def read_or_make(path: Path, make: Callable[[], Any]) -> Any:
-    """Value of a JSON file; where there is none, that of `make`, which is kept there.
+    """Value of a JSON file. If there is no such file, `make` is called and its value is written to the file.
 
-    One process at a time makes what is kept in a folder; others wait for it, so that all of them use the same.
+    Only one process at a time does this in a folder. The others wait for it, so that all of them use the same value.
     """
     if (known := read_json(path)) is None:
         with exclusive(
-            path.parent / ".lock", _MAKING, f"{path}: another command is making it; type the same again later"
+            path.parent / ".lock", _MAKING, f"{path}: another command is making it; type the same command again later"
         ):
             if (known := read_json(path)) is None:
                 known = make()
@@ -86,8 +86,8 @@ def read_or_make(path: Path, make: Callable[[], Any]) -> Any:
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; at the end of the block it is flushed to disk and renamed to `target`.
 
-    Where `target` exists by then, it stays and the new folder is removed: folders are named after what decides their
-    content, so another process has made the same. After an exception nothing of the new folder is left.
+    If `target` exists by then, it is kept and the new folder is removed: a folder's name follows from what decides its
+    content, so another process has made the same folder. After an exception, nothing of the new folder remains.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
@@ -119,16 +119,16 @@ def remove_folder(folder: Path) -> None:
 
 @contextmanager
 def in_use(folder: Path, alone: bool = False) -> Iterator[None]:
-    """Mark a folder as used by this process; `alone`: by this one only. The system takes the mark from one that ends.
+    """Hold a shared lock on a folder that this process uses; `alone`: an exclusive one.
 
-    Raises UserError where it cannot be used alone, because another process uses it.
+    The system releases the lock of a process that ends. Raises UserError if an exclusive lock is not available.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
         except BlockingIOError:
-            raise UserError(f"another command is using {folder}; type the same again once it has ended") from None
+            raise UserError(f"another command is using {folder}; type the same command again when it ends") from None
         yield
 
 
@@ -138,7 +138,7 @@ def exclusive(
 ) -> Iterator[None]:
     """Hold a lock file that only one process at a time can hold; raises UserError(message) after `timeout` seconds.
 
-    waiting: entered while it waits for longer than a second. The system releases the lock of a process that ends.
+    waiting: a context for waits of more than a second. The system releases the lock of a process that ends.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
     held = FileLock(lock)

@@ -1,7 +1,7 @@
-"""What decides the numbers of each computation: the modules and the libraries whose change computes them anew.
+"""The modules and libraries that decide the results of each computation: if one changes, it is computed again.
 
 Modules are named without the package. tests/test_fingerprints.py follows the imports: every module that a computation
-imports must be on its list, or on the test's list of those which decide nothing.
+imports must be on its list, or on the test's list of modules that do not affect results.
 """
 
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Computation:
-    """What decides the numbers of one computation.
+    """The code and the libraries that decide the results of one computation.
 
-    entries: modules in which it begins. imported: by them, directly or through others. libraries: distributions whose
-    versions count, with those that they build on.
+    entries: modules in which it begins. imported: modules that these import, directly or indirectly. libraries:
+    distributions whose versions count, including those that they depend on.
     """
 
     entries: tuple[str, ...]

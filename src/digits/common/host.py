@@ -1,4 +1,4 @@
-"""The model of this machine's processor, and its memory."""
+"""This machine's processor model and memory."""
 
 import platform
 import re
@@ -6,7 +6,7 @@ import sys
 from math import inf
 from pathlib import Path
 
-_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # of a container, below /sys/fs/cgroup; version 2, version 1
+_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # of a container, in /sys/fs/cgroup; cgroup version 2, then 1
 
 
 def peak_memory() -> float:
@@ -23,18 +23,18 @@ def peak_memory() -> float:
 
 
 def available_memory(root: Path = Path("/")) -> float:
-    """Memory that programs can still take, in MB (10^6 bytes): the system's, at most the container's limit.
+    """Memory that programs can still use, in MB (10^6 bytes), at most the container's limit.
 
-    Infinite where the system does not say it. root: of the file system.
+    Infinite where the system does not report it. root: root folder of the file system.
     """
     found = re.search(r"MemAvailable:\s+(\d+) kB", _text(root / "proc/meminfo"))
     limits = [text.strip() for name in _LIMITS if (text := _text(root / "sys/fs/cgroup" / name))]
-    bounds = [int(text) for text in limits if text.isdigit()]  # or the word max
+    bounds = [int(text) for text in limits if text.isdigit()]  # a file without a limit contains the word max
     return min([int(found[1]) * 1024 if found else inf, *bounds]) / 1e6
 
 
 def processor() -> str:
-    """The processor's model, and which of the instruction sets it has that speed up networks."""
+    """The processor's model, and those of its instruction sets that speed up networks."""
     text = _text(Path("/proc/cpuinfo"))
     if not text:
         return platform.processor() or platform.machine()
@@ -46,7 +46,7 @@ def processor() -> str:
 
 
 def _text(path: Path) -> str:
-    """Content of a file of the system; empty where it does not have it."""
+    """Content of a system file; empty if it cannot be read."""
     try:
         return path.read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""The package's logger, and log files of commands that take long."""
+"""The package's logger, and log files of long commands."""
 
 import logging
 from collections.abc import Iterator

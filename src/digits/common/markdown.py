@@ -7,9 +7,9 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], align: str = "l
     """A table, without a line end after its last row.
 
     columns: titles. rows: of one cell per column. align: a letter per column, l (left, for text) or r (right, for
-    numbers); the last letter also holds for all columns after it. Pipes are escaped, which GitHub takes back inside
-    code spans too (GitHub Flavored Markdown, section 4.10), and line ends become spaces. Raises ValueError for a row
-    with another number of cells.
+    numbers); the last letter also holds for all columns after it. Pipes are escaped; GitHub unescapes them even in code
+    spans (GitHub Flavored Markdown, section 4.10). Line ends become spaces. Raises ValueError for a row with another
+    number of cells.
     """
     rules = ["---:" if letter == "r" else "---" for letter in align.ljust(len(columns), align[-1])]
     lines = [_line(columns), f"| {' | '.join(rules)} |"]

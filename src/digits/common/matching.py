@@ -1,4 +1,4 @@
-"""Names that a user types: selected by wildcards, and corrected by the nearest valid name."""
+"""Names that a user types: selection by wildcards, and a hint at the nearest valid name."""
 
 import difflib
 from collections.abc import Iterable, Sequence
@@ -9,24 +9,24 @@ from digits.common.errors import UserError
 
 
 def did_you_mean(name: str, valid: Iterable[Any], section: Sequence[str] = ()) -> str:
-    """The end of a message, "; did you mean ...?" with the valid name nearest to `name`; "" where none is near.
+    """The end of a message: "; did you mean ...?" with the valid name nearest to `name`, or "" if none is near.
 
-    section: keys that lead to the valid names; they are put before the name that is suggested.
+    section: keys that lead to the valid names; they are put before the suggested name.
     """
     near = difflib.get_close_matches(name, [str(each) for each in valid], n=1, cutoff=0.5)
     return f"; did you mean {'.'.join([*section, near[0]])}?" if near else ""
 
 
 def hint(name: str, valid: Iterable[Any], section: Sequence[str] = ()) -> str:
-    """As `did_you_mean`; where no name is near, "; known here: ..." with all valid names, "" if there are none."""
+    """As `did_you_mean`; if no name is near, "; valid names: ..." with all of them, or "" if there are none."""
     names = [str(each) for each in valid]
-    return did_you_mean(name, names, section) or (f"; known here: {', '.join(names)}" if names else "")
+    return did_you_mean(name, names, section) or (f"; valid names: {', '.join(names)}" if names else "")
 
 
 def select_names(patterns: Sequence[str], names: Sequence[str], noun: str) -> list[str]:
-    """The names that match any of the patterns, with * and ? as wildcards, in their own order; all without a pattern.
+    """The names that match any of the patterns (wildcards: * and ?), in their own order; all if there is no pattern.
 
-    Raises UserError for a pattern that matches no name; `noun` says in it what the names are names of.
+    noun: what the names denote, for the message. Raises UserError for a pattern that matches no name.
     """
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):

@@ -1,4 +1,4 @@
-"""Figures as files: colours that all readers can tell apart, PNGs kept together with what they show in words."""
+"""Figures as PNG files with titles, in colours that all readers can tell apart."""
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,12 +20,12 @@ from digits.common.files import read_json, write_atomic, write_json
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _TITLES = "titles.json"
 _DPI = 110  # dots per inch
-_LETTERS = 10  # of a title, per inch
+_LETTERS = 10  # characters of a title per inch of the figure's width
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG file, and what it shows in words."""
+    """A PNG file, and a title that says what it shows."""
 
     title: str
     path: Path
@@ -33,7 +33,7 @@ class Picture:
 
 @contextmanager
 def drawing(style: Mapping[str, Any] | None = None) -> Iterator[None]:
-    """Draw into files, also where there is no screen; all figures are closed at the end.
+    """Draw with pyplot, without a screen; all figures are closed at the end of the block.
 
     The seventh curve and those after it are dashed. style: Matplotlib's rcParams.
     """
@@ -65,10 +65,10 @@ def as_png(figure: Figure, dpi: int) -> bytes:
 
 
 def write_pictures(folder: Path, source: str, draw: Mapping[str, Callable[[], str | None]]) -> dict[str, Picture]:
-    """Replace the folder's PNGs by those that there is data for; returns them by name.
+    """Replace the folder's PNGs by new ones; returns the new ones by name.
 
     source: identifies the data that they show, for `read_pictures`. draw: by name, a function that draws on pyplot's
-    current figure and returns its title, or None where there is nothing to draw.
+    current figure and returns its title, or None if there is nothing to draw.
     """
     pictures = {}
     for name, draw_one in draw.items():
@@ -82,12 +82,12 @@ def write_pictures(folder: Path, source: str, draw: Mapping[str, Callable[[], st
     titles = {name: picture.title for name, picture in pictures.items()}
     write_json(folder / _TITLES, {"source": source, "titles": titles})
     for old in {*folder.glob("*.png")} - {picture.path for picture in pictures.values()}:
-        old.unlink()  # nothing names it any more
+        old.unlink()  # titles.json does not list it any more
     return pictures
 
 
 def read_pictures(folder: Path, source: str) -> dict[str, Picture]:
-    """The pictures that were written last, by name; {} where they show other data than `source`."""
+    """The pictures that were written last, by name; {} if they show other data than `source`."""
     content = read_json(folder / _TITLES)
     if not content or content.get("source") != source:
         return {}

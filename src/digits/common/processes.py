@@ -1,4 +1,4 @@
-"""A task in a subprocess: its memory is returned when it ends, and a crash of it ends nothing else."""
+"""Tasks in subprocesses: their memory is freed when they end, and a crash does not end the program."""
 
 import gc
 import multiprocessing
@@ -24,7 +24,7 @@ _EXIT_TIMEOUT = 10.0  # seconds that a process may take to exit once its pipe is
 
 
 class ProcessDiedError(Exception):
-    """The subprocess did not finish its task; says why."""
+    """The subprocess did not finish its task; the message gives the cause."""
 
 
 class ProcessTimeoutError(ProcessDiedError):
@@ -44,14 +44,13 @@ def run_in_subprocess(
     first_message_timeout: float = inf,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Call task(argument, send) in a subprocess, where send(message) returns what on_message(message) returns here.
+    """Call task(argument, send) in a subprocess; send(message) returns what on_message(message) returns here.
 
     task: a function at the top of a module; argument, messages and replies are pickled. timeout: seconds after which
-    the process is killed; first_message_timeout: the same as long as there was no message. stop: asked all the time;
-    once it returns true, the process is killed. preload: as of `_context`.
-    Raises ProcessDiedError with the cause where the task raises or is killed, ProcessTimeoutError
-    after a timeout, ProcessStoppedError after `stop`, and what `on_message` raises. The subprocess ends with the
-    process that started it.
+    the process is killed; first_message_timeout: the same until the first message. stop: called every 0.2 s; once it
+    returns true, the process is killed. preload: as in `_context`. The subprocess ends with the process that started
+    it. Raises ProcessDiedError with the cause if the task raises or is killed, ProcessTimeoutError after a timeout,
+    ProcessStoppedError after `stop`, and what `on_message` raises.
     """
     context = _context(preload)
     here, there = context.Pipe()
@@ -83,11 +82,11 @@ def run_in_subprocess(
 
 
 def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
-    """How processes are started that have these modules from their start.
+    """The way to start processes that have these modules already imported.
 
-    They are forked from a server that has imported them. There is one server, and the first call that names modules
-    starts it with those: other modules of later calls would be missing. What needs none is a new interpreter, because
-    it must not be what starts the server.
+    They are forked from a server that has imported the modules. There is only one server, and the first call with
+    modules starts it with them: further modules in later calls are not preloaded. A process without modules is a new
+    interpreter instead, because it must not start the server.
     """
     if not preload:
         return multiprocessing.get_context("spawn")
@@ -98,7 +97,7 @@ def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
 
 @contextmanager
 def _pipe_of(process: BaseProcess) -> Iterator[None]:
-    """Raise ProcessDiedError where the pipe is closed at the other end."""
+    """Raise ProcessDiedError if the pipe is closed at the other end."""
     try:
         yield
     except (EOFError, ConnectionError):
@@ -112,10 +111,10 @@ def run_in_threads(
     workers: int,
     on_result: Callable[[Any, Any], Any] = lambda *_: None,
 ) -> None:
-    """Call function(argument, stop) for each argument, in `workers` threads; on_result takes each result, here.
+    """Call function(argument, stop) for each argument, in `workers` threads.
 
-    `stop` is set at the first exception, here or in a thread: running calls should then end at once. No further one
-    begins, and the exception is raised when all have ended.
+    on_result(argument, result) is called in the caller's thread. `stop` is set at the first exception in any thread:
+    running calls should then end at once. No further call begins, and the exception is raised when all have ended.
     """
     stop = threading.Event()
     with ThreadPoolExecutor(workers) as pool:
@@ -138,7 +137,7 @@ def _cause(exitcode: int | None) -> str:
 
 
 def _main(task: Callable[[Any, Send], None], argument: Any, there: Connection) -> None:
-    gc.freeze()  # keeps the collector off the objects from before the fork, whose memory it would copy
+    gc.freeze()  # else a garbage collection would copy the memory of objects from before the fork
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C too, and kills this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,7 +1,7 @@
-"""Choices by speeds that were measured in rounds, on a machine that other programs use too. Pure functions.
+"""Choose the fastest candidate by speeds measured in rounds, on a machine that other programs use too. Pure functions.
 
-A round measures every candidate once. What slows the machine down for seconds slows a whole round down, so the ratio of
-two speeds of one round says more than the speeds, and the median over rounds passes over what began within a round.
+A round measures every candidate once. A slowdown of some seconds affects a whole round, so the ratio of two speeds of
+the same round is more reliable than the speeds. The median over rounds ignores slowdowns that begin within a round.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,13 +9,14 @@ from math import comb
 from statistics import median
 
 _DOUBT = 0.05  # probability that an interval does not contain the median
-_WILD = 8  # times as large as in truth may a value be at most, or as small
+_WILD = 8  # largest factor by which a measured value may be too large or too small
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Contains the median with 95 % probability, whatever the distribution; wide for fewer than six values.
+    """A 95 % confidence interval of the median, whatever the distribution; wide for fewer than six values.
 
-    values: > 0, at least one. Between two order statistics (Conover, 1999, Practical nonparametric statistics, 3.2).
+    values: > 0, at least one. The bounds are two order statistics (Conover, 1999, Practical nonparametric statistics,
+    3.2).
     """
     count = len(values)
     beyond = [sum(comb(count, below) for below in range(cut + 1)) / 2**count for cut in range(count)]
@@ -24,10 +25,10 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def choice(rounds: Sequence[Sequence[float]], enough: float) -> tuple[int, bool]:
-    """The first candidate that is at least `enough` times as fast as every other, and whether it is so beyond doubt.
+    """Index of the first candidate that is at least `enough` times as fast as every other, and whether it is certain.
 
-    rounds: the speeds of all candidates, in the order of preference, for each round. enough: 0 to 1. Where no candidate
-    is so fast in the median, which happens with three or more, it is the fastest, in doubt.
+    rounds: for each round, the speeds of all candidates in the order of preference. enough: 0 to 1. Ratios are judged
+    by their medians. If no candidate is fast enough, which needs three or more, it is the fastest one, uncertain.
     """
 
     def passes(candidate: int, of: Callable[[list[float]], float]) -> bool:

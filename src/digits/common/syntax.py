@@ -1,4 +1,4 @@
-"""What of a module's source can change a number: its code, without the names of modules and the text for people."""
+"""The part of a module's source that can change a result: its code, without module names and text for people."""
 
 import ast
 import re
@@ -6,7 +6,7 @@ from typing import Any
 
 _PACKAGE = "digits"
 _TYPES = frozenset({"__future__", "collections.abc", "numpy.typing", "typing"})  # modules for annotations
-# calls that tell a person or a log file something, and functions whose arguments may be sentences for people
+# calls that write to the console or the log, and functions whose arguments may be sentences for people
 _TALK = re.compile(
     r"((self|context)\._?)*(console\.\w+|bar\.advance|log\.(debug|info|warning|error|exception)|warnings\.warn)"
 )
@@ -17,17 +17,17 @@ _WORD = re.compile(r"[a-z]{2,}")
 
 
 def decisive_code(source: str) -> list[Any]:
-    """The source of a module as nested lists, equal for sources that differ in nothing that can change a number.
+    """The source of a module as nested lists, which are equal for sources that differ in nothing that changes a result.
 
-    Left out are comments, layout, docstrings; annotations, but those of a class's fields, which dataclasses and
-    pydantic read; imports for types alone; the messages of `raise` and `assert`, lines of the console and the log, and
-    warnings; `__str__` and `__repr__`; names of this package's modules, and dictionaries that hold nothing else, as the
-    registry of models does. Imports count as a set, wherever they stand.
+    These are left out: comments, layout, docstrings; annotations, except those of a class's fields, which dataclasses
+    and pydantic read; imports for types only; messages of `raise` and `assert`, console and log lines, and warnings;
+    `__str__` and `__repr__`; names of this package's modules, and dictionaries that contain only such names, as the
+    registry of models does. Imports count as a set, wherever they are.
 
-    A sentence, that is a string with two or more words in small letters, is left out where a function returns it,
-    assigns it, adds it to a list, as faults and notices are, or reports it (_TAKE_TEXT). Every other string counts:
-    names of options, kinds, layers and keys, sentences that are compared, searched for or executed, and all constants
-    of a module or class. The lists are the same for all versions of Python that parse the source alike.
+    A sentence is a string with two or more lower-case words. It is left out where a function returns it, assigns it,
+    adds it to a list, as faults and notices are, or reports it (_TAKE_TEXT). Every other string counts: names of
+    options, kinds, layers and keys, sentences that are compared, searched for or executed, and all constants of a
+    module or class. The lists are the same for all versions of Python that parse the source alike.
     """
     reader = _Reader()
     tree = reader.visit(ast.parse(source))
@@ -35,7 +35,7 @@ def decisive_code(source: str) -> list[Any]:
 
 
 class _Reader(ast.NodeTransformer):
-    """Takes out of a syntax tree what decides nothing, and its imports."""
+    """Removes from a syntax tree what cannot change a result, and collects its imports."""
 
     def __init__(self) -> None:
         self.imports: set[tuple[str, str, str]] = set()  # module, name, name in this module
@@ -113,7 +113,7 @@ class _Reader(ast.NodeTransformer):
     visit_Return = visit_Assign = visit_AugAssign = visit_NamedExpr = _value  # noqa: N815
 
     def _without_sentence(self, node: Any) -> Any:
-        """An expression, with one text in place of each sentence that may be its value, or an element of it."""
+        """An expression, with a fixed text in place of each sentence that may be its value or an element of it."""
         if self._scopes[-1] in (ast.Module, ast.ClassDef):
             return node
         match node:
@@ -145,12 +145,12 @@ def _is_module(value: Any) -> bool:
 
 
 def _neutral(value: Any) -> Any:
-    """The same for all names of this package's modules."""
+    """The value, or one fixed text for all names of this package's modules."""
     return f"{_PACKAGE}." if _is_module(value) else value
 
 
 def _plain(node: Any) -> Any:
-    """A syntax tree as nested lists, without what is empty: later versions of Python have further fields."""
+    """A syntax tree as nested lists, without empty fields, because later versions of Python add some."""
     if isinstance(node, list):
         return [*map(_plain, node)]
     if not isinstance(node, ast.AST):

@@ -8,14 +8,14 @@ from digits.config.section import Augment, LearningRate, Section, Share, Widths
 
 
 class Preprocessed(Section):
-    """Preprocessing of the images for a classifier. n_components: of the PCA; None: none, the pixels themselves."""
+    """Preprocessing of the images for a classifier. n_components: of the PCA; None: no PCA, the pixels themselves."""
 
     deskew: bool
     n_components: Annotated[int, Field(ge=1)] | None
 
 
 class Perceptron(Preprocessed):
-    """Parameters that each MLPClassifier has here."""
+    """Parameters of every MLPClassifier here."""
 
     hidden_layer_sizes: Widths
     activation: Literal["identity", "logistic", "tanh", "relu"]
@@ -35,7 +35,7 @@ class MlpSpec(Perceptron):
 
 
 class AugmentedMlpSpec(Perceptron):
-    """An MLPClassifier whose training images are augmented anew in every epoch; see models.baselines.augmented_mlp."""
+    """A scikit-learn MLPClassifier with new random augmentation of the training images in every epoch."""
 
     kind: Literal["augmented-mlp"]
     batch_size: Annotated[int, Field(ge=1)]

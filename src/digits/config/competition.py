@@ -6,14 +6,14 @@ from pydantic import Field, field_validator, model_validator
 
 from digits.config.section import Name, Section
 
-# YAML has lists only; inside, the elements stay strict.
+# YAML has lists, not tuples, so the tuple is not strict; its elements are.
 Shape = Annotated[tuple[Annotated[int, Field(ge=4, le=512)], Annotated[int, Field(ge=4, le=512)]], Field(strict=False)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.csv$")]
 Rows = Annotated[int, Field(ge=1)] | None
 
 
 class Competition(Section):
-    """Names, columns and sizes of a competition's files; params.yaml has the meaning of each key."""
+    """Names, columns and sizes of a competition's files; params.yaml explains each key."""
 
     slug: Name
     train_file: FileName
@@ -37,13 +37,13 @@ class Competition(Section):
     @classmethod
     def _one_channel(cls, shape: Any) -> Any:
         if isinstance(shape, list) and len(shape) == 3:
-            raise ValueError("colour images are not supported: one value per pixel, so [height, width]")
+            raise ValueError("colour images are not supported; give [height, width] of images with one value per pixel")
         return shape
 
     @model_validator(mode="after")
     def _a_name_for_each_class(self) -> Self:
         if self.class_names is not None and len(self.class_names) != self.classes:
-            raise ValueError(f"class_names: {len(self.class_names)} names for {self.classes} classes")
+            raise ValueError(f"class_names has {len(self.class_names)} names for {self.classes} classes; correct one")
         return self
 
     @property

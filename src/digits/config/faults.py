@@ -1,4 +1,4 @@
-"""Pydantic's faults as lines for the user: the key's full path, what is allowed, and the nearest valid name."""
+"""Pydantic's errors as lines for the user: the key's full path, what is allowed, and the nearest valid name."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
@@ -9,6 +9,12 @@ from digits.common.errors import UserError
 from digits.common.matching import did_you_mean, hint
 
 Model = TypeVar("Model", bound=BaseModel)
+
+# what a text must be, by the regular expression in the schema; a test looks for patterns that are missing here
+_PATTERNS = {
+    r"^[a-z0-9][a-z0-9-]{0,60}$": "a name of lower-case letters, digits and hyphens",
+    r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.csv$": "the name of a .csv file, without folder or spaces",
+}
 
 
 def validate(model: type[Model], content: Any, origin: str) -> Model:
@@ -34,7 +40,7 @@ def _explain(fault: Any, schema: dict[str, Any], above: Sequence[str]) -> str:
         known = _find(schema, location[:-1])[1].get("properties", {})
         return f"unknown key {key}{hint(sections[-1], known, sections[:-1])}"
     if fault["type"] == "missing":
-        return f"{key} is missing; it must be {_allowed(node)}"
+        return f"{key} is missing; it must be {allowed(schema, node)}"
     if fault["type"] in ("value_error", "assertion_error"):
         message = str(fault["ctx"]["error"])
         return f"{key}: {message}" if key else message
@@ -44,16 +50,16 @@ def _explain(fault: Any, schema: dict[str, Any], above: Sequence[str]) -> str:
         wrong = "is missing; it" if given is None else f"= {given!r}, but it"
         return f"{key}.{name} {wrong} must be one of {', '.join(kinds)}{did_you_mean(given, kinds) if given else ''}"
     if location[-1] == "[key]":
-        return f"{'.'.join(sections[:-1])}: a name must be {_allowed(node)}"
+        return f"{'.'.join(sections[:-1])}: a name must be {allowed(schema, node)}"
     near = did_you_mean(str(fault["input"]), node["enum"]) if "enum" in node else ""
-    return f"{key} = {fault['input']!r}, but it must be {_allowed(node)}{near}"
+    return f"{key} = {fault['input']!r}, but it must be {allowed(schema, node)}{near}"
 
 
 def _find(schema: dict[str, Any], location: Iterable[str | int]) -> tuple[list[str], dict[str, Any]]:
-    """The path of keys, as the user writes it, of one of pydantic's locations, and the JSON schema of the value there.
+    """The path of keys that the user writes for one of pydantic's locations, and the JSON schema of the value there.
 
-    Where a section or a value may be of several kinds or types, pydantic's location contains the kind or type, which is
-    no key of the file.
+    If a section or a value may be of several kinds or types, pydantic's location also contains the kind or type, which
+    is not a key of the file.
     """
     keys, node = [], schema
     for part in location:
@@ -73,9 +79,10 @@ def _find(schema: dict[str, Any], location: Iterable[str | int]) -> tuple[list[s
             node = node["properties"][part]
         elif isinstance(node.get("additionalProperties"), dict):
             node = node["additionalProperties"]
+        elif part == "[key]":  # an extra part by which pydantic reports a wrong key of a dictionary
+            node = node.get("propertyNames", {"pattern": next(iter(node.get("patternProperties", {})), "")})
         else:
-            # pydantic reports a wrong key of a dictionary as an extra part "[key]"
-            node = node.get("propertyNames", next(iter(node.get("patternProperties", {}).values()), {}))
+            node = next(iter(node.get("patternProperties", {}).values()), {})
     return keys, _resolve(schema, node)
 
 
@@ -85,14 +92,20 @@ def _resolve(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
     return node
 
 
-def _allowed(node: dict[str, Any]) -> str:
-    """The values that a JSON schema allows, in words."""
+def allowed(schema: dict[str, Any], node: dict[str, Any]) -> str:
+    """The values that a node of a JSON schema allows, in words."""
+    node = _resolve(schema, node)
     if "anyOf" in node:
-        return " or ".join(_allowed(choice) for choice in node["anyOf"])
+        return " or ".join(allowed(schema, choice) for choice in node["anyOf"])
+    if "discriminator" in node:
+        found = node["discriminator"]
+        return f"a section with {found['propertyName']}: one of {', '.join(found['mapping'])}"
     if "enum" in node:
         return "one of " + ", ".join(map(str, node["enum"]))
     if "const" in node:
         return repr(node["const"])
+    if "pattern" in node:
+        return _PATTERNS[node["pattern"]]
     words = {
         "integer": "a whole number",
         "number": "a number",
@@ -102,8 +115,8 @@ def _allowed(node: dict[str, Any]) -> str:
         "object": "a section",
         "null": "null",
     }[node.get("type", "object")]
-    if "pattern" in node:
-        words += f" like {node['pattern']}"
+    if items := node.get("prefixItems", [node["items"]] if "items" in node else []):
+        words += f", each item {allowed(schema, items[0])}"
     bounds = [
         f"{phrase} {node[name]:.15g}"
         for name, phrase in (

@@ -1,15 +1,15 @@
-"""params.yaml and SET from the command line -> validated params, or one readable line per fault.
+"""Merges params files and SET into validated params, or reports one readable line per fault.
 
 Params come in layers (of params, not of a network): the file that the params file extends, the file itself, then each
-word of SET. A layer is laid over those below it by these rules:
-- Sections are merged key by key; lists and single values are replaced. The value of SET replaces what stands at its
-  key, and `baseline.models` of a file what stands below. A section of another `kind` or `name` than the one below,
-  such as a schedule or an optimizer, replaces it as well.
-- A network is `train` with the network's own section in `networks` over it. What a layer says of `train` wins over what
-  the layers below say of a network.
-- A measured accuracy holds for the network as it was in the layer that states the accuracy. A later layer that changes
+word of SET. Each layer changes the layers before it by these rules:
+- Sections are merged key by key; lists and single values are replaced. A value of SET replaces the whole value of its
+  key, and `baseline.models` of a file replaces all earlier models. A section with another `kind` or `name` than before,
+  such as a schedule or an optimizer, is replaced as well.
+- A network is `train` with the changes of the network's own section in `networks`. What a layer sets in `train`
+  overrides what earlier layers set for a network.
+- A measured accuracy belongs to the network as it was in the layer that states the accuracy. A later layer that changes
   the network removes the accuracy.
-- At the end the network that train.network names, if any, is laid over `train`.
+- At the end, the network that train.network names, if any, is merged into `train`.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from digits.config.yaml_reader import parse_yaml, read_yaml
 
 
 def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
-    """Params of the file at `path` and of the files that it extends, with `overrides` such as "train.epochs=3" on top.
+    """Params of the file at `path` and of the files that it extends, changed by `overrides` such as "train.epochs=3".
 
     Raises UserError with one line per fault: the key's full path, what is allowed and the nearest valid name.
     """
@@ -42,30 +42,30 @@ def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
 
 
 def _file_layers(path: Path, extended_by: tuple[Path, ...] = ()) -> list[Content]:
-    """The layers of the file that this one extends, the lowest first, then its own."""
+    """The layers of the files that this one extends, the most basic one first, then its own."""
     layer = read_yaml(path)
     refuse_old_names(layer, path.name)
     baseline = layer.get("baseline")
     if isinstance(baseline, dict) and isinstance(baseline.get("models"), dict):
-        baseline["models"] = Replacement(baseline["models"])  # a model that the file leaves out is not wanted
+        baseline["models"] = Replacement(baseline["models"])  # models that the file does not list are dropped
     base = layer.pop("extends", None)
     if base is None:
         return [layer]
     other = path.parent / str(base)
     if other.resolve() in (path.resolve(), *extended_by):
-        raise UserError(f"{path}: extends {base}, which extends it in turn")
+        raise UserError(f"{path}: extends {base}, which extends this file in turn; remove one `extends`")
     return [*_file_layers(other, (*extended_by, path.resolve())), layer]
 
 
 def _set_layer(override: str, below: Content) -> Content:
-    """The layer of one word of SET. Raises UserError where `below` has no such section."""
+    """The layer of one word of SET. Raises UserError if `below` has no such section."""
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise UserError(f'SET: {override!r} is not of the form key=value, as in SET="train.epochs=3"')
+        raise UserError(f'SET: {override!r} is not of the form key=value; write it as in SET="train.epochs=3"')
     try:
         value = parse_yaml(text)
     except yaml.YAMLError:
-        raise UserError(f"SET: {text!r}, the value of {key}, is not valid YAML") from None
+        raise UserError(f"SET: {text!r}, the value of {key}, is not valid YAML; quote it if it has spaces") from None
     *sections, last = key.split(".")
     layer: Content = {last: Replacement(value) if isinstance(value, dict) else value}
     for name in reversed(sections):
@@ -76,7 +76,7 @@ def _set_layer(override: str, below: Content) -> Content:
 
 
 def _check_sections(sections: list[str], last: str, content: Content) -> None:
-    """Raise UserError where `content` has no such sections, or a value in the place of the last one."""
+    """Raise UserError if `content` has no such sections, or has a value in place of the last one."""
     found: Any = content
     for depth, name in enumerate(sections):
         known = found if isinstance(found, dict) else {}
@@ -85,4 +85,4 @@ def _check_sections(sections: list[str], last: str, content: Content) -> None:
             raise UserError(f"SET: unknown key {unknown}{hint(name, known, sections[:depth])}")
         found = known[name]
     if not isinstance(found, dict):
-        raise UserError(f"SET: {'.'.join(sections)} is a value, it has no key {last!r}")
+        raise UserError(f"SET: {'.'.join(sections)} is a single value, not a section with a key {last!r}")

@@ -21,7 +21,7 @@ Initializer = Literal[
 
 
 def _word(key: str) -> BeforeValidator:
-    """Accepts a word in place of a section with this key alone, as `adam` for {name: adam}."""
+    """Accept a word in place of a section that has only this key, as `adam` for {name: adam}."""
     return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
 
 
@@ -40,7 +40,7 @@ OptimizerName = Literal["sgd", OtherName]
 
 
 class OtherOptimizer(Section):
-    """An optimizer whose only parameter here is the learning rate; the others have Keras' defaults."""
+    """An optimizer that is given only the learning rate; its other parameters keep Keras' defaults."""
 
     name: OtherName
 
@@ -49,27 +49,27 @@ Optimizer = Annotated[Sgd | OtherOptimizer, Field(discriminator="name"), _word("
 
 
 class Steady(Section):
-    """A learning rate that is constant, or falls along half a cosine to 0."""
+    """A learning rate that is constant, or falls to 0 along half a cosine."""
 
     kind: Literal["constant", "cosine"]
 
 
 class InverseTime(Section):
-    """learning_rate / (1 + decay * step)."""
+    """A learning rate of learning_rate / (1 + decay * step)."""
 
     kind: Literal["inverse-time"]
     decay: Annotated[float, Field(ge=0)]
 
 
 class OneCycle(Section):
-    """A linear rise over the share `warmup` of all steps, then a fall along half a cosine to 0."""
+    """A learning rate that rises linearly over the share `warmup` of all steps, then falls to 0 along half a cosine."""
 
     kind: Literal["one-cycle"]
     warmup: Share
 
 
 class Plateau(Section):
-    """Multiplied by `factor` when the log loss on the fold's validation part has not fallen for `patience` epochs."""
+    """Multiply the rate by `factor` if the fold's validation log loss has not fallen for `patience` epochs."""
 
     kind: Literal["plateau"]
     factor: Annotated[float, Field(gt=0, lt=1)]
@@ -92,7 +92,7 @@ class TtaView(Section):
 
 
 class CnnSpec(Section):
-    """A Keras network and how it is trained; params.yaml has the units and the meaning of each key."""
+    """A Keras network and how it is trained; params.yaml explains each key, with its unit."""
 
     kind: Literal["cnn"]
     layers: Layers
@@ -124,9 +124,9 @@ class CnnSpec(Section):
     def _what_goes_together(self) -> Self:
         if self.ema_momentum is not None and (self.restore_best_weights or self.early_stopping_patience is not None):
             raise ValueError(
-                "ema_momentum averages to the last epoch, restore_best_weights and early_stopping_patience judge "
-                "weights without that average; use one or the other"
+                "ema_momentum averages the weights, but restore_best_weights and early_stopping_patience judge them "
+                "without the average; set ema_momentum=null, or restore_best_weights=false early_stopping_patience=null"
             )
         if self.clipnorm is not None and self.clipvalue is not None:
-            raise ValueError("clipnorm and clipvalue exclude each other")
+            raise ValueError("clipnorm and clipvalue exclude each other; set one of them to null")
         return self

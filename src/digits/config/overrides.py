@@ -1,4 +1,4 @@
-"""One layer of params over another: what a layer says of `train` and of `networks`, and what was measured before it."""
+"""Merging of a layer of params into the layers before it: `train`, `networks`, and measured accuracies."""
 
 from typing import Any
 
@@ -11,10 +11,10 @@ Content = dict[str, Any]  # of a params file, sections by name; not validated ye
 
 
 def lay_over(below: Content, layer: Content) -> Content:
-    """`below` with a further layer on top.
+    """`below`, changed by a further layer.
 
-    What the layer says of `train` is laid over each network of `below` too, beneath what the layer says of the network
-    itself. An accuracy in `below` is kept if its network is the same with and without the layer.
+    The layer's `train` also changes each network of `below`; the layer's section of the network itself has precedence.
+    An accuracy in `below` is kept if its network is the same with and without the layer.
     """
     of_train, beneath = _network_keys(layer), below
     for name, network in section(below, "networks").items():
@@ -30,7 +30,7 @@ def lay_over(below: Content, layer: Content) -> Content:
 
 
 def take_network(content: Content, origin: str) -> Content:
-    """`content` with the network that train.network names laid over `train`. Raises UserError for an unknown name."""
+    """`content` with the network that train.network names merged into `train`. Raises UserError for an unknown name."""
     name, networks = section(content, "train").get("network"), content.get("networks")
     if not isinstance(name, str) or not isinstance(networks, dict):
         return content
@@ -41,7 +41,7 @@ def take_network(content: Content, origin: str) -> Content:
 
 
 def section(content: Content, *keys: str) -> Content:
-    """The section at a path of keys; {} where there is none, or where a value stands that validation will refuse."""
+    """The section at a path of keys; {} if there is none, or a value in its place, which validation will refuse."""
     found: Any = content
     for key in keys:
         found = found.get(key) if isinstance(found, dict) else None

@@ -9,7 +9,7 @@ class Paths:
     def __init__(self, root: Path):
         self.root = root
         self.raw = root / "data" / "raw"  # the competition's files as Kaggle ships them; never changed
-        self.copies = self.raw / "copies"  # files that DATA= names, unpacked; one folder per content
+        self.copies = self.raw / "copies"  # copies of files named with DATA=, unpacked; one folder per content
         self.downloads = self.raw / "kaggle"  # archives that were downloaded from Kaggle, as it ships them
         self.practice = root / "data" / "practice"  # the practice set, written as a competition's CSVs
         self.processed = root / "data" / "processed"  # arrays and folds, one folder per content

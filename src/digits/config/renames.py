@@ -1,4 +1,4 @@
-"""Names that params files had once, and those that they have now."""
+"""Old names in params files, and the names that have replaced them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -25,7 +25,7 @@ _DIMENSIONS = {
     "warm_up": "warmup",
 }
 
-# By the section's path today, in which * is any name: the old keys of the section and the new ones.
+# By the section's path today, in which * is any name: the section's old keys and the new ones.
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "baseline.models.*": {
         "components": "n_components",
@@ -66,14 +66,14 @@ _NETWORK_VALUES = {("train", "network"), ("train", "candidates"), ("train", "ext
 
 
 def refuse_old_names(content: Mapping[str, Any], origin: str) -> None:
-    """Raise UserError, one line per old name that begins with `origin`, where a params file's content has any."""
+    """Raise UserError if a params file's content has old names: one line each, which begins with `origin`."""
     lines = [f"{origin}: {fault}" for fault in _old_names(content, (), ())]
     if lines:
         raise UserError("\n".join(lines))
 
 
 def _old_names(content: Mapping[str, Any], written: tuple[str, ...], path: tuple[str, ...]) -> Iterator[str]:
-    """A fault for each old name. written, path: keys that lead to `content`, as they are written and as of today."""
+    """A fault for each old name. written, path: keys that lead to `content`, as written and as called today."""
     renamed = _renamed(path)
     for key, value in content.items():
         old, new = (*written, str(key)), (*path, renamed.get(key, str(key)))

@@ -1,7 +1,7 @@
 """The sections of params.yaml, one frozen model each, every value with its type and range.
 
-The values themselves, with their units and reasons, stand in params.yaml and nowhere else: no field of a section
-has a default here.
+The values themselves, with their units and reasons, are in params.yaml and nowhere else: no field of a section has a
+default here.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -22,7 +22,7 @@ Normalise = Literal["/255", "/256", "standard", "minmax", "none"]
 
 
 class DataParams(Section):
-    """How the labelled images are split and every image is normalised."""
+    """How the labelled images are split, and how all images are normalised."""
 
     folds: Annotated[int, Field(ge=2, le=50)]
     holdout: Annotated[float, Field(gt=0, lt=0.9)]
@@ -72,7 +72,7 @@ class TrainParams(CnnSpec):
 
     @property
     def spec(self) -> CnnSpec:
-        """The network alone, without what belongs to the stage."""
+        """The network's own parameters, without those of the command."""
         return CnnSpec(**{name: getattr(self, name) for name in CnnSpec.model_fields})
 
 
@@ -91,7 +91,7 @@ class SubmitParams(Section):
 
 
 class KaggleParams(Section):
-    """Limits of time for Kaggle's answers, and the number of tries."""
+    """Time limits and retries of requests to Kaggle."""
 
     timeout: Annotated[float, Field(gt=0, le=3600)]
     retries: Annotated[int, Field(ge=0, le=20)]
@@ -116,7 +116,7 @@ class Params(Section):
     kaggle: KaggleParams
 
     def network(self, name: str) -> CnnSpec:
-        """`train` with the section of that name in `networks` over it; DEFAULT: `train` alone. Raises KeyError."""
+        """`train`, changed by the section of that name in `networks`; DEFAULT: `train` alone. Raises KeyError."""
         if name == DEFAULT:
             return self.train.spec
         return self._over_train(self.networks[name])
@@ -131,12 +131,12 @@ class Params(Section):
 
     @property
     def class_names(self) -> list[str]:
-        """Of the competition's classes; without names, their labels."""
+        """Names of the competition's classes; their labels if they have no names."""
         return [*(self.competition.class_names or map(str, range(self.competition.classes)))]
 
     @property
     def too_large(self) -> tuple[str, ...]:
-        """Names in `train.candidates` and `train.extra` of the networks that need larger images."""
+        """Names of the networks in `train.candidates` and `train.extra` that need larger images."""
         names = (*self.train.candidates, *self.train.extra)
         return tuple(name for name in names if not self.fits(self.network(name)))
 

@@ -1,4 +1,4 @@
-"""The base class of all sections of params.yaml, types of values that several of them have, and how two are merged."""
+"""The base class of all sections of params.yaml, value types that several of them share, and how two are merged."""
 
 from typing import Annotated, Any
 
@@ -6,14 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Replacement(dict[str, Any]):
-    """A section that `overlay` puts in the place of the one below it, instead of merging the two."""
+    """A section that `overlay` puts in place of the one below it, instead of merging the two."""
 
 
 def overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """`above` merged into `below`, section by section; a new dictionary, without any Replacement in what is new.
+    """`above` merged into `below`, section by section, as a new dictionary; each Replacement becomes a plain section.
 
-    A section of `above` replaces the one below where it is a Replacement, or has another `kind` or `name`: what was
-    said of a one-cycle schedule means nothing to a plateau.
+    A section of `above` replaces the one below if it is a Replacement or has another `kind` or `name`: the parameters
+    of a one-cycle schedule mean nothing to a plateau schedule.
     """
     merged = dict(below)
     for key, value in above.items():
@@ -22,7 +22,7 @@ def overlay(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 
 
 def _beneath(below: Any, above: dict[str, Any]) -> dict[str, Any]:
-    """The section that `above` is merged into; {} where it replaces what is below."""
+    """The section that `above` is merged into; {} if `above` replaces it."""
     if not isinstance(below, dict) or isinstance(above, Replacement):
         return {}
     same_sort = all(above.get(tag, below.get(tag)) == below.get(tag) for tag in ("kind", "name"))
@@ -35,7 +35,7 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-# YAML has lists only; inside, the elements stay strict.
+# YAML has lists, not tuples, so the tuple is not strict; its elements are.
 Widths = Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(strict=False, min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]

@@ -1,1 +1,1 @@
-"""The competition's files: found, read, checked, split into folds and kept as arrays."""
+"""The competition's files: find, read and check them, split the images into folds, and save all as arrays."""

@@ -1,4 +1,4 @@
-"""The competition's files -> the arrays of a dataset, checked against each other."""
+"""Turns the competition's files into the arrays of a dataset, and checks them against each other."""
 
 import hashlib
 from pathlib import Path
@@ -16,7 +16,7 @@ from digits.data.sources import Source
 
 
 def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Arrays and `about`, as in `Dataset`. Raises UserError with every fault of a file, or where files do not match."""
+    """Arrays and `about`, as in `Dataset`. Raises UserError with every fault of a file, or if files do not match."""
     competition, split = params.competition, params.data
     files = Path(source.folder)
     # the practice set has the competition's columns, but not its number of rows
@@ -37,9 +37,9 @@ def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str
     }
     repeated, shared = int((groups != np.arange(len(groups))).sum()), count_shared(train.images, test.images)
     if repeated:
-        notices.append(f"{competition.train_file}: {repeated:,} images repeat another; repeated images share a fold")
+        notices.append(f"{competition.train_file}: {repeated:,} images are copies of others; copies share a fold")
     if shared:
-        notices.append(f"WARNING: {shared:,} images of {competition.test_file} occur in {competition.train_file} too")
+        notices.append(f"WARNING: {shared:,} images of {competition.test_file} are also in {competition.train_file}")
     about = {
         "slug": competition.slug,
         "provenance": source.provenance,
@@ -57,17 +57,17 @@ def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str
 
 
 def _ids(competition: Competition, source: Source, test: Table, notices: list[str]) -> NDArray[np.int64]:
-    """Ids of the test images, (m,): of the sample submission, else of the test file, else counted from first_id."""
+    """Ids of the test images, (m,): those of the sample submission, else of the test file, else first_id and up."""
     counted = np.arange(competition.first_id, competition.first_id + len(test.images))
     own = counted if test.extra is None else test.extra
     if competition.sample_file not in source.sha256:
-        notices.append(f"there is no {competition.sample_file}; ids run from {own[0]} to {own[-1]}")
+        notices.append(f"{competition.sample_file} is missing; the test images have the ids {own[0]} to {own[-1]}")
         return own
     ids = read_sample_ids(Path(source.folder) / competition.sample_file, competition)
     if len(ids) != len(test.images):
         raise UserError(
             f"{competition.sample_file} has {len(ids):,} ids, {competition.test_file} has {len(test.images):,} images; "
-            "they are of different downloads; download all files again"
+            "they come from different downloads: download all files again"
         )
     if test.extra is not None and not np.array_equal(own, ids):
         raise UserError(
@@ -77,7 +77,7 @@ def _ids(competition: Competition, source: Source, test: Table, notices: list[st
 
 
 def _hash(arrays: dict[str, NDArray[Any]], competition: Competition) -> str:
-    """SHA-256, in hex, of names, dtypes, shapes and content of the arrays, image shape and number of classes."""
+    """SHA-256, in hex, of the arrays' names, dtypes, shapes and content, the image shape and the number of classes."""
     digest = hashlib.sha256(f"{competition.image_shape} {competition.classes}".encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())

@@ -1,4 +1,4 @@
-"""The header of a competition's CSV -> where its columns stand, or a message that says what differs."""
+"""Finds the columns of a competition's CSV in its header, or says what differs from the expected header."""
 
 import csv
 import math
@@ -34,39 +34,37 @@ class Columns:
 
 
 def read_header(file: BinaryIO, name: str) -> list[str]:
-    """Column names of the first line; leaves `file` at the second. Raises UserError where it is no header of a CSV.
+    """Column names of the first line; leaves `file` at the second. Raises UserError if it is not a CSV header.
 
     name: of the file, for messages.
     """
     line = file.readline(LONGEST_HEADER)
     if not line:
-        raise UserError(f"{name}: is empty; download it again from the competition's page")
+        raise UserError(f"{name}: the file is empty; download it again from the competition's page")
     if line.startswith((b"PK\x03\x04", b"\x1f\x8b")):
-        raise UserError(f"{name}: is an archive, not a CSV; give it a name that ends in .zip or unpack it first")
+        raise UserError(f"{name}: the file is an archive, not a CSV; unpack it first")
     if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line:
-        raise UserError(f"{name}: is UTF-16 or binary, not UTF-8 text; save it again as `CSV UTF-8`")
+        raise UserError(f"{name}: the file is UTF-16 or binary, not UTF-8 text; save it again as `CSV UTF-8`")
     if line.lstrip().lower().startswith((b"<!doctype", b"<html")):
-        raise UserError(f"{name}: is a web page, not a CSV; sign in to the competition's page and download it again")
+        raise UserError(f"{name}: the file is a web page, not a CSV; sign in to Kaggle and download it again")
     try:
         text = line.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise UserError(f"{name}, row 1: byte {error.start + 1} is not UTF-8; save it again as `CSV UTF-8`") from None
     for separator, plural in _SEPARATORS.items():
         if separator in text and "," not in text:
-            raise UserError(f"{name}: is separated by {plural}, not commas; save it again with commas")
+            raise UserError(f"{name}: the columns are separated by {plural}, not commas; save it again with commas")
     if not line.endswith(b"\n"):
-        raise UserError(
-            f"{name}: ends in its header, so it is cut or has no rows; download it again from the competition's page"
-        )
+        raise UserError(f"{name}: the file ends in its header: it is incomplete or has no rows; download it again")
     return next(csv.reader([text]))
 
 
 def match_columns(
     header: list[str], name: str, competition: Competition, extra_column: str | None, extra_limit: int
 ) -> tuple[Columns, tuple[str, ...]]:
-    """Match the header with the competition's columns; returns them and notices. Raises UserError with every fault.
+    """Match the header with the competition's columns; returns Columns and notices. Raises UserError with every fault.
 
-    extra_column: of the label or id, None where the file has neither. extra_limit: the largest value of it.
+    extra_column: of the label or id, None where the file has neither. extra_limit: its largest value.
     """
     wanted = competition.pixel_columns
     position = {column: index for index, column in enumerate(header)}
@@ -89,7 +87,7 @@ def match_columns(
         faults.append(f"{len(missing):,} of the {len(wanted):,} pixel columns are missing, the first is {missing[0]!r}")
     if unknown:
         shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-        faults.append(f"{len(unknown):,} unknown columns ({shown}); remove them")
+        faults.append(f"{len(unknown):,} unknown columns ({shown}); remove them from the file")
     if faults:
         raise UserError("\n".join(f"{name}, row 1: {fault}" for fault in faults))
     extra = position[extra_column] if extra_column else None
@@ -104,9 +102,9 @@ def match_columns(
 
 
 def _shape_hint(numbers: list[int], competition: Competition) -> str:
-    """What to set where the pixel columns are those of another image shape; empty where they are those of none.
+    """The params to set if the pixel columns fit another image shape; empty if they fit none.
 
-    numbers: of the pixel columns.
+    numbers: those in the names of the pixel columns.
     """
     if not numbers or sorted(numbers) != list(range(min(numbers), min(numbers) + len(numbers))):
         return ""
@@ -114,12 +112,12 @@ def _shape_hint(numbers: list[int], competition: Competition) -> str:
     side, colour_side = math.isqrt(count), math.isqrt(count // 3)
     height, width = competition.image_shape
     if count == competition.pixels:
-        return f'pixel columns are numbered from {first}; say so with SET="competition.first_pixel={first}"'
+        return f'pixel columns are numbered from {first}; add SET="competition.first_pixel={first}" to the command'
     expected = f"{count:,} pixel columns, but {height}x{width} images have {competition.pixels:,}"
     if count == 3 * competition.pixels or (count == 3 * colour_side**2 and side * side != count):
-        return f"{expected}; these look like colour images, which are not supported: one value per pixel"
+        return f"{expected}; these look like colour images; only images with one value per pixel are supported"
     if side * side == count and side >= 4:
         shape = f"image_shape=[{side},{side}]"
         also = f" competition.first_pixel={first}" if first != competition.first_pixel else ""
-        return f'{expected}; for {side}x{side} images: SET="competition.{shape}{also}"'
-    return f'{expected}; for images of another size: SET="competition.image_shape=[height,width]"'
+        return f'{expected}; for {side}x{side} images, add SET="competition.{shape}{also}" to the command'
+    return f'{expected}; for images of another size, add SET="competition.image_shape=[height,width]"'

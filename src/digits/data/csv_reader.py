@@ -1,4 +1,4 @@
-"""A competition's CSV files -> arrays: images and labels, test images and ids, ids of the sample submission.
+"""Reads a competition's CSV files into arrays: images and labels, test images and ids, sample submission ids.
 
 The large files are read in chunks of whole lines, which threads parse in parallel.
 """
@@ -19,8 +19,8 @@ from digits.config import Competition
 from digits.data.csv_header import match_columns, read_header
 from digits.data.csv_rows import Faults, parse_chunk
 
-CHUNK_BYTES = 16 * 2**20  # about 9,000 rows of 784 pixels: pandas' overhead per chunk is small, and so is its memory
-PARSERS = 2  # threads; pandas' parser releases Python's lock for most of its time, more than two gain little
+CHUNK_BYTES = 16 * 2**20  # about 9,000 rows of 784 pixels: little overhead per chunk in pandas, and little memory
+PARSERS = 2  # threads; pandas' parser releases the GIL for most of its time; more than two gain little
 
 Result = TypeVar("Result")
 OnBytes = Callable[[int], None]
@@ -32,11 +32,11 @@ def _ignore(_: int) -> None:
 
 @dataclass(frozen=True)
 class Table:
-    """Content of a file.
+    """The content of a file.
 
     images: uint8 (n, pixels), 0..255, columns in the order of `Competition.pixel_columns`.
     extra: int64 (n,) labels or ids, or None where the file has only pixels.
-    notices: messages on what is unusual but harmless.
+    notices: messages about what is unusual but harmless.
     """
 
     images: NDArray[np.uint8]
@@ -57,7 +57,7 @@ def read_train(path: Path, competition: Competition, expected_rows: int | None, 
 def read_test(path: Path, competition: Competition, expected_rows: int | None, on_bytes: OnBytes = _ignore) -> Table:
     """Unlabelled images; `extra` holds the ids where the competition's test file has a column of them.
 
-    Arguments and errors as of `read_train`.
+    Arguments and errors are those of `read_train`.
     """
     table = _read(path, competition, competition.test_id_column, np.iinfo(np.int64).max, on_bytes)
     _check_rows(path, len(table.images), expected_rows, "test_rows")
@@ -65,18 +65,21 @@ def read_test(path: Path, competition: Competition, expected_rows: int | None, o
 
 
 def read_sample_ids(path: Path, competition: Competition) -> NDArray[np.int64]:
-    """Ids of the sample submission, (m,), in its order. Raises UserError where it is not one, or an id occurs twice."""
+    """Ids of the sample submission, (m,), in its order. Raises UserError if it is not one, or an id occurs twice."""
     expected = [competition.submission_id, competition.submission_label]
     try:
         frame = pd.read_csv(path, encoding="utf-8-sig", dtype={competition.submission_id: "int64"})
     except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name}: not a sample submission: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path.name}: not valid, download it again: {' '.join(str(error).split())}") from None
     if list(frame.columns) != expected:
-        raise UserError(f"{path.name}: columns are {list(frame.columns)}, the competition's are {expected}")
+        raise UserError(
+            f"{path.name}, row 1: the columns are {[*frame.columns]}, but {expected} are expected; set "
+            "competition.submission_id and competition.submission_label to the file's names"
+        )
     ids = frame[competition.submission_id].to_numpy()
     if len(np.unique(ids)) != len(ids):
         repeated = frame[competition.submission_id][frame[competition.submission_id].duplicated()].iloc[0]
-        raise UserError(f"{path.name}: id {repeated} occurs more than once")
+        raise UserError(f"{path.name}: id {repeated} occurs more than once; download the file again")
     return ids
 
 
@@ -86,8 +89,8 @@ def _read(path: Path, competition: Competition, extra_column: str | None, extra_
         columns, notices = match_columns(header, path.name, competition, extra_column, extra_limit)
         rows = _count_lines(file)
         if not rows:
-            raise UserError(f"{path.name}: has a header but no rows; download it again from the competition's page")
-        # filled chunk by chunk: at no moment is there a second copy of everything
+            raise UserError(f"{path.name}: the file has a header but no rows; download it again")
+        # filled chunk by chunk, so that there is never a second copy of all rows
         images, extra = np.empty((rows, competition.pixels), np.uint8), np.empty(rows, np.int64)
         faults, done = Faults(), 0
         for size, part in _in_threads(lambda row, chunk: parse_chunk(chunk, columns, row), _chunks(file)):
@@ -101,7 +104,7 @@ def _read(path: Path, competition: Competition, extra_column: str | None, extra_
 
 
 def _in_threads(function: Callable[..., Result], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
-    """Results of `function`, in order, from PARSERS threads, which are at most PARSERS results ahead."""
+    """Yield the results of `function`, in order, from PARSERS threads that are at most PARSERS results ahead."""
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(PARSERS) as pool:
         for each in arguments:
@@ -113,7 +116,7 @@ def _in_threads(function: Callable[..., Result], arguments: Iterable[tuple[Any, 
 
 
 def _count_lines(file: BinaryIO) -> int:
-    """Lines from the position of `file` to its end, with or without a line end after the last; keeps the position."""
+    """Number of lines from the position of `file` to its end, with an incomplete last one; keeps the position."""
     start = file.tell()
     lines, last = 0, b"\n"
     while block := file.read(CHUNK_BYTES):
@@ -124,7 +127,7 @@ def _count_lines(file: BinaryIO) -> int:
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield (number of the first row as a spreadsheet counts, whole lines); only the file's last may lack its end."""
+    """Yield (number of the first row as in a spreadsheet, whole lines); only the file's last line may be incomplete."""
     row = 2
     rest = b""
     while block := file.read(CHUNK_BYTES):
@@ -140,6 +143,6 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 def _check_rows(path: Path, rows: int, expected: int | None, key: str) -> None:
     if expected is not None and rows != expected:
         raise UserError(
-            f"{path.name}: has {rows:,} rows, {expected:,} are expected; if the file is complete, "
-            f'say so with SET="competition.{key}={rows}" (or null for any number)'
+            f"{path.name}: the file has {rows:,} rows, but {expected:,} are expected; download it again or, if it is "
+            f'complete, add SET="competition.{key}={rows}" (null: any number)'
         )

@@ -1,8 +1,8 @@
-"""Lines of a competition's CSV -> uint8 images and int64 labels or ids, and every fault with its row and column.
+"""Parses lines of a competition's CSV into uint8 images and int64 labels or ids, or faults with row and column.
 
-A chunk of lines that consists of digits, commas and line ends alone, with the right number of each, goes through
-pandas' C parser. Any other chunk is read cell by cell by a slow parser, which accepts what is equivalent (quoted
-numbers) and reports what is wrong with everything else.
+A chunk of lines goes through pandas' C parser if it has only digits, commas and line ends, and the right number of
+cells. Any other chunk is read cell by cell by a slow parser, which accepts equivalent cells (quoted numbers) and
+reports what is wrong with all others.
 """
 
 import io
@@ -19,7 +19,7 @@ from digits.data.csv_header import Columns
 FAULTS_SHOWN = 20
 
 _BYTES = {str(value).encode(): value for value in range(256)}
-_MAX_DIGITS = 19  # of the largest int64; int() refuses to convert thousands
+_MAX_DIGITS = 19  # of the largest int64; int() refuses numbers with thousands of digits
 _NUMBER = re.compile(rb"\d+")
 _QUOTED_NUMBER = re.compile(rb'(?<![^,\n])"(\d+)"(?![^,\n])')
 
@@ -43,13 +43,13 @@ class Faults:
         self.lines += later.lines[: FAULTS_SHOWN - len(self.lines)]
 
     def raise_if_any(self, file: str) -> None:
-        """Raise UserError with the first faults and the number of the others, where there are any."""
+        """If there are faults, raise UserError with the first ones and the number of the others."""
         if not self.count:
             return
         rest = self.count - len(self.lines)
         shown = [f"{file}, {line}" for line in self.lines]
         more = [f"{file}: and {rest:,} more faults"] if rest else []
-        remedy = f"{file}: nothing was changed; correct these cells, or download it again from the competition's page"
+        remedy = f"{file}: nothing was changed; correct these cells, or download the file again"
         raise UserError("\n".join([*shown, *more, remedy]))
 
 
@@ -63,7 +63,7 @@ class Rows:
 
 
 def parse_chunk(chunk: bytes, columns: Columns, first_row: int) -> tuple[int, Rows]:
-    """The chunk's size in bytes and its rows. chunk: whole lines. first_row: number of the first, for messages."""
+    """The chunk's size in bytes, and its rows. chunk: whole lines. first_row: row number of the first, for messages."""
     size, faults = len(chunk), Faults()
     if b"\r" in chunk:
         chunk = chunk.replace(b"\r\n", b"\n")
@@ -73,7 +73,7 @@ def parse_chunk(chunk: bytes, columns: Columns, first_row: int) -> tuple[int, Ro
     if values is None:
         values = _parse_slow(chunk, columns, first_row, faults)
     in_order = columns.pixels == list(range(columns.pixels[0], columns.pixels[0] + len(columns.pixels)))
-    # a slice is a view, a list of positions is a slow copy
+    # a slice gives a view; a list of positions would make a slow copy
     pixels = slice(columns.pixels[0], columns.pixels[-1] + 1) if in_order else columns.pixels
     extra = values[:, columns.extra] if columns.extra is not None else np.zeros(len(values))
     images = values[:, pixels].astype(np.uint8, order="C")
@@ -81,7 +81,7 @@ def parse_chunk(chunk: bytes, columns: Columns, first_row: int) -> tuple[int, Ro
 
 
 def _parse_fast(chunk: bytes, columns: Columns) -> NDArray[np.integer] | None:
-    """All cells of a chunk, (rows, columns), by pandas; None where a row or cell may be invalid."""
+    """All cells of a chunk, (rows, columns), parsed by pandas; None if a row or cell may be invalid."""
     width, rows = len(columns.names), chunk.count(b"\n")
     if chunk.translate(None, b"0123456789,\n") or chunk.count(b",") != rows * (width - 1) or chunk[-1:] != b"\n":
         return None
@@ -114,7 +114,7 @@ def _parse_slow(chunk: bytes, columns: Columns, first_row: int, faults: Faults) 
             fault = "is blank" if not line.strip() else f"has {len(cells):,} cells instead of {len(columns.names):,}"
             faults.add(row, f"the row {fault}")
             continue
-        values = list(map(_BYTES.get, cells))  # most cells of most rows are found here, and quickly
+        values = list(map(_BYTES.get, cells))  # fast, and enough for most rows
         if None not in values and (columns.extra is None or values[columns.extra] <= limits[columns.extra]):
             valid.append(values)
             continue
@@ -126,12 +126,12 @@ def _parse_slow(chunk: bytes, columns: Columns, first_row: int, faults: Faults) 
             valid.append([int(cell) for cell in cells])
     if unfinished:
         row = first_row + len(lines)
-        faults.add(row, "the file ends in the middle of a line: it is cut, or its last line end was removed")
+        faults.add(row, "the file ends in the middle of a line: it is incomplete, or its last line end was removed")
     return np.array(valid, dtype=np.int64).reshape(len(valid), len(columns.names))
 
 
 def _cell_fault(cell: bytes, limit: int) -> str:
-    """What is wrong with a cell; empty where nothing is."""
+    """What is wrong with a cell; empty if nothing is."""
     if _NUMBER.fullmatch(cell) and len(cell.lstrip(b"0")) <= _MAX_DIGITS and int(cell) <= limit:
         return ""
     if not cell.strip():

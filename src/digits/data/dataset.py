@@ -1,4 +1,4 @@
-"""The arrays that every command after `prepare` uses, saved to a folder and loaded from it."""
+"""The arrays that every command after `make data` uses, saved to a folder and loaded from it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ class Dataset:
     test_images: uint8 (m, pixels). test_ids: int64 (m,), in the order of the sample submission.
     about: metadata, a JSON-like dictionary: slug, provenance, source, source_sha256, image_shape, classes, hash,
     class_counts, repeated, shared_with_test, notices. `hash` covers all arrays, the image shape and the number of
-    classes: equal hashes are equal data in equal folds.
+    classes: equal hashes mean equal data in equal folds.
     """
 
     folder: Path
@@ -83,7 +83,7 @@ class Dataset:
 
 
 def save_dataset(folder: Path, arrays: dict[str, NDArray[Any]], about: dict[str, Any]) -> None:
-    """Write `folder`, with the arrays and `about` of a `Dataset`; nothing where the folder exists."""
+    """Write the arrays and `about` of a `Dataset` to `folder`; a folder that exists is kept as it is."""
     with atomic_folder(folder) as temporary:
         for name in _ARRAYS:
             np.save(temporary / f"{name}.npy", arrays[name])
@@ -93,7 +93,7 @@ def save_dataset(folder: Path, arrays: dict[str, NDArray[Any]], about: dict[str,
 def load_dataset(folder: Path) -> Dataset:
     """The arrays of `folder`, memory-mapped: processes that load the same folder share one copy.
 
-    Raises UserError where there are none.
+    Raises UserError if there are none.
     """
     about = read_json(folder / "about.json")
     if about is None:

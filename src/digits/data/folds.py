@@ -15,24 +15,24 @@ def assign_folds(
 ) -> NDArray[np.int8]:
     """The fold, 0..folds-1 or HOLDOUT, of every labelled image; (n,).
 
-    labels, groups: (n,); a group is the row of the first image of equal images, which all get the same fold. holdout:
-    its share of the images. Folds and holdout are stratified by class. Raises UserError where a class is too small to
-    occur in every fold and in the holdout.
+    labels, groups: (n,). groups: for each image the row of the first image that equals it; equal images get the same
+    fold. holdout: share of the images. Folds and holdout are stratified by class. Raises UserError if a class is too
+    small to occur in every fold and in the holdout.
     """
     leaders = np.flatnonzero(groups == np.arange(len(groups)))
     counts = np.bincount(labels[leaders], minlength=classes)
     smallest = int(counts.argmin())
     if not counts[smallest]:
         raise UserError(
-            f"class {smallest} has no image: every label from 0 to {classes - 1} must occur; "
-            'if there are fewer classes, say so with SET="competition.classes=..."'
+            f"class {smallest} has no image in the training file: every label from 0 to {classes - 1} must occur; "
+            'if there are fewer classes, add SET="competition.classes=..."'
         )
     kept = int(counts[smallest] * (1 - holdout))
     if kept < folds:
         raise UserError(
             f"class {smallest} has {counts[smallest]} different images, too few for {folds} folds and a holdout of "
             f"{holdout:.0%}; "
-            + (f'take fewer with SET="data.folds={kept}"' if kept > 1 else "remove this class from the training file")
+            + (f'use fewer folds: SET="data.folds={kept}"' if kept > 1 else "remove this class from the training file")
         )
     if np.ceil(len(leaders) * holdout) < classes:
         raise UserError(
@@ -54,13 +54,11 @@ def assign_folds(
 def _check(
     assigned: NDArray[np.int8], labels: NDArray[np.int64], groups: NDArray[np.int64], classes: int, folds: int
 ) -> None:
-    """Assert what `assign_folds` promises. Raises UserError where a class is missing from a part."""
+    """Assert what `assign_folds` promises. Raises UserError if a class is missing from a fold or the holdout."""
     assert set(np.unique(assigned)) == {HOLDOUT, *range(folds)}, "folds and holdout do not partition the rows"
     assert np.array_equal(assigned, assigned[groups]), "equal images are in two parts"
     for part in range(HOLDOUT, folds):
         missing = np.setdiff1d(np.arange(classes), labels[assigned == part])
         if len(missing):
             where = "the holdout" if part == HOLDOUT else f"fold {part}"
-            raise UserError(
-                f"class {missing[0]} would be missing from {where}; take fewer folds or a larger data.holdout"
-            )
+            raise UserError(f"class {missing[0]} would be missing from {where}; lower data.folds or raise data.holdout")

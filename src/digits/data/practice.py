@@ -1,6 +1,6 @@
 """The practice set: scikit-learn's 1,797 digits of 8x8 pixels, in the format of the competition's files.
 
-With it every command runs without an account and without a network. Its scores mean nothing on Kaggle.
+With it every command works without a Kaggle account and offline. Its scores mean nothing on Kaggle.
 """
 
 import numpy as np
@@ -19,13 +19,13 @@ def practice_files(competition: Competition) -> dict[str, bytes]:
     """Content of the three CSVs, by file name, in the competition's columns and image shape.
 
     The images are enlarged by the largest whole factor that fits the competition's image shape, without interpolation,
-    and centred. Raises UserError where the competition has more than ten classes or images smaller than 8x8.
+    and centred. Raises UserError if the competition has more than ten classes or images smaller than 8x8.
     """
     digits = load_digits(n_class=min(competition.classes, 10))
     if competition.classes > 10 or min(competition.image_shape) < 8:
         raise UserError(
             "the practice set has ten classes of 8x8 images and cannot replace this competition's files; "
-            "name them with DATA="
+            "give those with DATA=path"
         )
     images = _enlarge((digits.images * (255 / 16)).round().astype(np.uint8), competition.image_shape)
     train, test, labels, _ = train_test_split(

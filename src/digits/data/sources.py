@@ -1,8 +1,8 @@
-"""The competition's files: those that the user names, those in data/raw, Kaggle's archive, or the practice set.
+"""Finds the competition's files: those that the user names, those in data/raw, Kaggle's archive, or the practice set.
 
-Files that the user names are copied, or unpacked, to a folder of their own below data/raw/copies. Once the copy has
-passed every check, `accept` marks it, and later commands use it without DATA. No command removes or changes a copy:
-another may be reading it.
+Files that the user names are copied, or unpacked, to a folder of their own in data/raw/copies. Once the copy has passed
+every check, `accept` marks it, and later commands use it without DATA. No command removes or changes a copy, because
+another command may be reading it.
 """
 
 import gzip
@@ -23,7 +23,7 @@ from digits.common.files import atomic_folder, file_sha256, fingerprint, read_js
 from digits.config import Competition, Params, Paths
 
 PRACTICE = "practice"  # DATA=practice asks for the practice set by name
-LARGEST_FILE = 4 * 2**30  # bytes unpacked: thirty times the largest file of the competitions that this is made for
+LARGEST_FILE = 4 * 2**30  # bytes when unpacked: thirty times the largest file of the competitions that this is made for
 MARK = "accepted.json"  # in a copy that has passed every check: its label and provenance
 _FOREIGN = (".7z", ".bz2", ".rar", ".tar", ".tar.gz", ".tgz", ".xz")
 
@@ -60,10 +60,10 @@ def folder_name(params: Params, source: Source) -> str:
 
 
 def find_source(competition: Competition, paths: Paths, named: str | None) -> Source:
-    """The files to use: `named` by the user, else in data/raw, else an accepted copy, else downloaded, else practice.
+    """The files to use: `named` by the user, else in data/raw, else an accepted copy, a download or the practice set.
 
-    named: a path, or PRACTICE. Raises UserError where files are missing, damaged or unsafe, and where accepted copies
-    differ; no earlier file is changed.
+    named: a path, or PRACTICE. Raises UserError if files are missing, damaged or unsafe, and if accepted copies differ.
+    No existing file is changed.
     """
     if named == PRACTICE:
         return _practice(competition, paths)
@@ -81,7 +81,7 @@ def find_source(competition: Competition, paths: Paths, named: str | None) -> So
 
 
 def has_files(competition: Competition, paths: Paths) -> bool:
-    """Whether files of the competition are on this computer, so that none need be downloaded."""
+    """Whether files of the competition are on this computer, so that no download is needed."""
     return bool(
         _in_raw(competition, paths) or _accepted(competition, paths) or archive_of(competition, paths).is_file()
     )
@@ -106,13 +106,13 @@ def _accepted(competition: Competition, paths: Paths) -> dict[Path, dict[str, An
 
 
 def _only(accepted: Sequence[Source], paths: Paths) -> Source:
-    """The first of the copies. Raises UserError where their contents differ."""
+    """The first of the copies. Raises UserError if their contents differ."""
     different = {tuple(source.sha256.values()): source for source in reversed(accepted)}
     if len(different) > 1:
         names = [os.path.relpath(source.folder, paths.root) for source in different.values()]
         raise UserError(
-            f"several files were named with DATA before, copies of them are in {' and '.join(names)}; name the one to "
-            f"use, as in DATA={names[0]}, or remove those that you do not need, as in rm -r {names[-1]}"
+            f"earlier commands were given different files, and their copies are in {' and '.join(names)}; choose one "
+            f"with DATA={names[0]}, or remove the copies that you do not need, as in rm -r {names[-1]}"
         )
     return accepted[0]
 
@@ -135,7 +135,7 @@ def _describe(provenance: Provenance, label: str, folder: Path, competition: Com
 
 
 def _parts(folder: Path, competition: Competition, train: Path | None = None) -> dict[str, Path]:
-    """The competition's files in `folder`, plain or with .gz, by the competition's names; train: instead of its own."""
+    """The competition's files in `folder`, plain or .gz, by name. train: the training file, if it is another one."""
     found = {}
     for name in (competition.train_file, competition.test_file, competition.sample_file):
         if path := next((folder / each for each in _spellings(name) if (folder / each).is_file()), None):
@@ -145,13 +145,13 @@ def _parts(folder: Path, competition: Competition, train: Path | None = None) ->
     missing = [name for name in (competition.train_file, competition.test_file) if name not in found]
     if missing:
         raise UserError(
-            f"{folder}: {' and '.join(missing)} missing; put the competition's files there, or name others with DATA="
+            f"{folder}: there is no {' and no '.join(missing)}; put the competition's files there, or use DATA=path"
         )
     return found
 
 
 def _practice(competition: Competition, paths: Paths) -> Source:
-    from digits.data.practice import practice_files  # noqa: PLC0415 - takes a second
+    from digits.data.practice import practice_files  # noqa: PLC0415 - the import takes a second
 
     files = practice_files(competition)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -166,10 +166,10 @@ def _practice(competition: Competition, paths: Paths) -> Source:
 def _from_user(place: Path, competition: Competition, paths: Paths, provenance: Provenance = "local") -> Source:
     """Files that the user named or put into data/raw; plain files in data/raw are used in place, others are copied."""
     if place.name.endswith(_FOREIGN):
-        raise UserError(f"{place}: only zip and gz are opened here; unpack it and name the folder with DATA=")
+        raise UserError(f"{place}: only zip and gz files can be opened; unpack it, then use DATA=folder")
     if not place.exists():
         raise UserError(
-            f"DATA={place}: no such file or folder; name a zip, a folder, or a training file next to a test file"
+            f"DATA={place}: no such file or folder; give a zip, a folder, or a training file next to a test file"
         )
     parts: dict[str, Path] = {}
     if _is_zip(place):
@@ -196,7 +196,7 @@ def _is_zip(path: Path) -> bool:
 
 
 def _unpack_part(part: Path, target: Path) -> None:
-    """Copy a file, unpacking it where its first bytes are gzip's."""
+    """Copy a file; unpack it if its first bytes are those of gzip."""
     with part.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
     if not packed:
@@ -206,14 +206,14 @@ def _unpack_part(part: Path, target: Path) -> None:
         with gzip.open(part) as opened, target.open("wb") as file:
             while block := opened.read(2**20):
                 if file.tell() > LARGEST_FILE:
-                    raise UserError(f"{part}: takes more than 4 GiB unpacked, the limit; name other files with DATA=")
+                    raise UserError(f"{part}: unpacked, it exceeds the limit of 4 GiB; use other files with DATA=path")
                 file.write(block)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{part}: is damaged or cut short ({error}); download it again") from None
+        raise UserError(f"{part}: the file is damaged or cut short ({error}); download it again") from None
 
 
 def _unpack_zip(archive: Path, folder: Path, competition: Competition) -> None:
-    """Unpack the competition's files and nothing else, each to `folder` itself, whatever its path in the archive."""
+    """Unpack the competition's files and no others, each to `folder` itself, whatever its path in the archive."""
     try:
         with zipfile.ZipFile(archive) as opened:
             for name in (competition.train_file, competition.test_file, competition.sample_file):
@@ -222,7 +222,7 @@ def _unpack_zip(archive: Path, folder: Path, competition: Competition) -> None:
                     continue
                 if len(matches) != 1:
                     count = "no" if not matches else "more than one"
-                    raise UserError(f"{archive}: holds {count} {name}; name the competition's archive with DATA=")
+                    raise UserError(f"{archive}: it contains {count} {name}; use another archive with DATA=path")
                 _check_member(archive, matches[0])
                 with opened.open(matches[0]) as packed, (folder / name).open("wb") as file:
                     shutil.copyfileobj(packed, file, length=2**20)
@@ -230,16 +230,16 @@ def _unpack_zip(archive: Path, folder: Path, competition: Competition) -> None:
         with archive.open("rb") as file:
             start = file.read(512).lstrip().lower()
         kind = "a web page, saved as a zip" if start.startswith((b"<!doctype", b"<html")) else "damaged or cut short"
-        raise UserError(f"{archive}: is {kind} ({error}); download it again") from None
+        raise UserError(f"{archive}: the file is {kind} ({error}); download it again") from None
 
 
 def _check_member(archive: Path, member: zipfile.ZipInfo) -> None:
     if stat.S_ISLNK(member.external_attr >> 16):
         raise UserError(f"{archive}: {member.filename} is a link, not a file; download the archive again")
     if member.flag_bits & 1:
-        raise UserError(f"{archive}: {member.filename} is encrypted; unpack the archive and name the folder with DATA=")
+        raise UserError(f"{archive}: {member.filename} is encrypted; unpack the archive, then use DATA=folder")
     if member.file_size > LARGEST_FILE:
         raise UserError(
             f"{archive}: {member.filename} takes {member.file_size / 2**30:.1f} GiB unpacked; the limit is 4 GiB; "
-            "name other files with DATA="
+            "use other files with DATA=path"
         )

@@ -1,4 +1,4 @@
-"""The finished blend: its members and method, its expected score, its probabilities, and its page for people."""
+"""The finished blend: its members, method, expected score and probabilities, and reports/ensemble.md about it."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -19,10 +19,10 @@ PICTURE = "uncertain.png"
 
 @dataclass(frozen=True)
 class Blend:
-    """How runs are combined, and how accurate that is.
+    """How runs are combined, and how accurate the result is.
 
     name: of its folder. method: of combining. cv: accuracy of the cross-fitted out-of-fold predictions. holdout:
-    accuracy on images that nothing was chosen on. expected: score of the test images. candidates: the methods that were
+    accuracy on images that nothing was chosen on. expected: score on the test images. candidates: the methods that were
     compared. contributions: one per member. units: names of the units that it is made of, by the member's folder.
     """
 
@@ -37,15 +37,13 @@ class Blend:
 
     @property
     def weights(self) -> dict[str, float | None]:
-        """By the members' run folders; None in a stack."""
+        """Weight by the member's run folder; None in a stack."""
         return {each.name: each.weight for each in self.contributions}
 
 
 @dataclass(frozen=True)
 class BlendPredictions:
-    """A blend's probabilities: oof (n, classes), of the labelled images `rows` (n,), holdout (h, classes), test (m,
-    classes).
-    """
+    """Probabilities: oof (n, classes) of the labelled images `rows` (n,); holdout (h, classes); test (m, classes)."""
 
     rows: NDArray[np.int64]
     oof: NDArray[np.floating]
@@ -61,11 +59,10 @@ def make_blend(
     units: dict[str, list[str]],
     public_share: float = 1.0,
 ) -> tuple[Blend, BlendPredictions]:
-    """The blend of a selection; labels: (n,), of the members' rows; holdout_labels: (h,); units: as of `Members`.
+    """The blend of a selection; labels: (n,), of the members' rows; holdout_labels: (h,); units: see `Members`.
 
-    public_share: of the test images, above 0 to 1, that the score counts.
-
-    This is the one place where the holdout is read, after everything has been chosen.
+    public_share: share of the test images that the score is computed on, above 0, at most 1. The holdout is read only
+    here, after everything has been chosen.
     """
     members = selection.members
 
@@ -74,7 +71,7 @@ def make_blend(
         return selection.combination([models.mean(axis=0, dtype=np.float64) for models in of_members])
 
     holdout, test = combined(member.holdout for member in members), combined(member.test for member in members)
-    folds = range(len(members[0].holdout))  # their models are the first of `test`, too
+    folds = range(len(members[0].holdout))  # their models come first in `test`, too
     single_right = [
         selection.combination([member.holdout[fold] for member in members]).argmax(axis=1) == holdout_labels
         for fold in folds
@@ -109,7 +106,7 @@ def save_blend(runs: Path, blend: Blend, predictions: BlendPredictions, picture:
 
 
 def load_blend(runs: Path, name: str) -> Blend | None:
-    """The blend called `name`, or None where it is not made yet. Raises TypeError for one of another version."""
+    """The blend called `name`; None if there is none. Raises TypeError if another version of the package made it."""
     content = read_json(runs / name / "blend.json")
     if content is None:
         return None
@@ -130,7 +127,7 @@ def load_predictions(runs: Path, blend: Blend) -> BlendPredictions:
 
 
 def markdown(blend: Blend) -> str:
-    """A page that shows the candidates and what each member contributes."""
+    """The text of reports/ensemble.md: the expected score, the candidates, and what each member contributes."""
     candidates = [
         [
             f"**{candidate.name}**" if candidate.name == blend.method else candidate.name,
@@ -153,17 +150,20 @@ def markdown(blend: Blend) -> str:
     ]
     parts = [
         f"# The blend: {blend.method}" if len(members) > 1 else f"# One member {blend.method}",
-        f"Expected score: {blend.expected}. That is the accuracy of single models on the images that they have not "
-        f"seen, out of fold and of the holdout, and {blend.expected.gain:+.4f} for averaging them, as the blend's "
-        f"probabilities of the test images say. Out of fold alone the accuracy is {blend.cv}; that of the blend on the "
-        f"holdout is {blend.holdout}. For single models the holdout is {_holdout_z(blend.expected.holdout_z)}.",
+        f"Expected score: {blend.expected}, with its 95 % interval. It is the accuracy of single models on labelled "
+        f"images that they were not trained on, plus {blend.expected.gain:+.4f} for averaging them, estimated from the "
+        "blend's probabilities for the test images. Those labelled images are predicted out of fold (OOF, by models "
+        "trained on the other folds) or belong to the holdout, on which nothing was chosen. The accuracy of the blend "
+        f"is {blend.cv} out of fold and {blend.holdout} on the holdout. For single models the holdout is "
+        f"{_holdout_z(blend.expected.holdout_z)}.",
         "## Methods of combining the members",
-        "Each is judged on folds that it was not fitted on. The first one is taken that is within one standard error "
-        "(in brackets) of the most accurate, in accuracy and, after temperature scaling of both, in log loss. The CV "
-        "accuracy above is that of this choice, made for each fold on the others.",
+        "Each method is scored on folds that it was not fitted on. The blend uses the first one (in bold) within one "
+        "standard error (in brackets) of the most accurate, in accuracy and, after temperature scaling, in log loss "
+        "(the mean of -log(probability of the true class)). The accuracy out of fold above includes this choice, made "
+        "for each fold on the others. TTA (test-time augmentation): the mean prediction for moved copies of an image.",
         table(("method", "CV accuracy", "gap to the best", "log loss", "gap in log loss, calibrated"), candidates),
         "## Members",
-        "Gain: accuracy of the blend with a member minus that without it (standard error).",
+        "Gain: accuracy of the blend with the member minus its accuracy without it (standard error in brackets).",
         table(("member", "CV accuracy alone", "log loss", "weight", "gain"), members),
     ]
     return "\n\n".join(parts) + "\n"
@@ -171,5 +171,5 @@ def markdown(blend: Blend) -> str:
 
 def _holdout_z(z: float) -> str:
     word = "easier" if z > 0 else "harder"
-    unlike = " (more than 3: they are not alike, see `make data` for repeated images)" if abs(z) > 3 else ""
+    unlike = " (more than 3 is hardly chance; `make data` reports repeated images)" if abs(z) > 3 else ""
     return f"{abs(z):.1f} standard errors {word} than the folds{unlike}"

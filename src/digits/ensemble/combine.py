@@ -1,4 +1,4 @@
-"""Methods of combining the members' probabilities, and cross-fitting, which judges them without flattery."""
+"""Methods of combining the members' probabilities, and cross-fitting, which scores them on data not used to fit."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 _SMALLEST = 1e-7  # floor of a probability, so that one confident mistake does not make the log loss infinite
 
 Probabilities = NDArray[np.floating]  # (n, classes)
-# the members' probabilities, in the order that it was fitted with -> the blend's
+# from the members' probabilities, in the order of the fit, to the blend's
 Combination = Callable[[Sequence[Probabilities]], NDArray[np.float64]]
-# the members' probabilities and the labels, (n,), to fit it on -> a combination
+# fits a combination to the members' probabilities and the labels, (n,)
 Method = Callable[[Sequence[Probabilities], NDArray[np.int64]], Combination]
 
 
 @dataclass(frozen=True)
 class Space:
-    """Where members are averaged: `transform` leads there from probabilities, `inverse` back; arrays (..., classes)."""
+    """A space to average members in: `transform` maps probabilities to it, `inverse` back; arrays (..., classes)."""
 
     name: str
     transform: Callable[[Probabilities], NDArray[np.float64]]
@@ -46,7 +46,7 @@ class WeightedMean:
     space: Space
 
     def __call__(self, members: Sequence[Probabilities]) -> NDArray[np.float64]:
-        """The blend, (n, classes). Raises ValueError where shapes or counts do not match."""
+        """The blend, (n, classes). Raises ValueError if shapes or counts do not match."""
         shapes = {member.shape for member in members}
         if len(shapes) != 1 or len(members) != len(self.weights):
             raise ValueError(
@@ -71,10 +71,10 @@ def mean(space: Space) -> Method:
 def greedy_selection(space: Space, rounds: int) -> Method:
     """A weighted mean by greedy forward selection with replacement, which minimises the log loss.
 
-    It starts from the member with the lowest log loss. Each of `rounds` draws the member that lowers the log loss of
-    the mean most, and the best of these means is taken, so the blend is never worse than the best member on the labels
-    that it is fitted on (R. Caruana et al., 2004, Ensemble selection from libraries of models, ICML, section 2). Ties
-    go to the member that comes first.
+    It starts from the member with the lowest log loss. Each of `rounds` adds the member that lowers the log loss of the
+    mean most, and the best of these means is used. So on the labels that it is fitted on, the blend is never worse than
+    the best member (R. Caruana et al., 2004, Ensemble selection from libraries of models, ICML, section 2). Ties go to
+    the member that comes first.
     """
 
     def method(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> WeightedMean:
@@ -97,8 +97,8 @@ def greedy_selection(space: Space, rounds: int) -> Method:
 def stacking(C: float) -> Method:
     """A multinomial logistic regression on all members' log-probabilities; C: 1 / strength of its L2 regularisation.
 
-    D. H. Wolpert (1992), Stacked generalization, Neural networks 5, p. 241. A class without a label among those that
-    it is fitted on has hardly any probability.
+    D. H. Wolpert (1992), Stacked generalization, Neural networks 5, p. 241. A class that is not among the labels of the
+    fit gets a probability near 0.
     """
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - a finished blend does not need it
 
@@ -134,7 +134,7 @@ def methods(members: int, rounds: int, C: float) -> dict[str, Method]:
 
 
 def parts(folds: NDArray[np.int8]) -> list[NDArray[np.bool_]]:
-    """The rows of each fold, (n,); where there is only one fold, every other row makes up a second one."""
+    """A mask of the rows of each fold, (n,); a single fold is split into its even and odd rows."""
     numbers = folds if len(np.unique(folds)) > 1 else np.arange(len(folds)) % 2
     return [numbers == number for number in np.unique(numbers)]
 
@@ -142,9 +142,9 @@ def parts(folds: NDArray[np.int8]) -> list[NDArray[np.bool_]]:
 def cross_fitted(
     method: Method, members: Sequence[Probabilities], labels: NDArray[np.int64], folds: NDArray[np.int8]
 ) -> NDArray[np.float64]:
-    """The blend's probabilities, (n, classes): each fold's rows by the combination that is fitted on the other folds.
+    """The blend's probabilities, (n, classes): for each fold's rows by the combination fitted on the others.
 
-    members: (n, classes) each; labels, folds: (n,). So no weight is judged on the rows that it was chosen on.
+    members: (n, classes) each; labels, folds: (n,). So no weight is scored on the rows that it was chosen on.
     """
     result = np.zeros(members[0].shape)
     for inside in parts(folds):

@@ -9,7 +9,7 @@ from digits.data.dataset import Dataset
 from digits.ensemble.blend import BlendPredictions
 from digits.ensemble.selection import Selection
 
-SHOWN = 32  # images of each sort
+SHOWN = 32  # images of each kind
 _COLUMNS = 8
 
 
@@ -32,7 +32,7 @@ def _entropy(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
 def most_disagreed(selection: Selection, predictions: BlendPredictions, count: int) -> NDArray[np.int64]:
     """Indices of the test images on which the models of all members disagree most, (count,), in descending order.
 
-    A single model cannot disagree: then those that it is least confident of.
+    For a single model, which cannot disagree: the images that it is least confident of.
     """
     models = np.concatenate([member.test for member in selection.members])
     doubt = disagreement(models) if len(models) > 1 else 1 - predictions.test.max(axis=1)
@@ -74,17 +74,17 @@ def draw_uncertain(data: Dataset, names: Sequence[str], selection: Selection, pr
     def error_title(index: int) -> str:
         predicted = int(oof[index].argmax())
         wrongly = f"{names[labels[index]]}, seen as {names[predicted]} {oof[index, predicted]:.0%}"
-        return f"row {rows[index] + 2}\n{wrongly}"  # of the file: its first line is the header
+        return f"row {rows[index] + 2}\n{wrongly}"  # row number in the file, which begins with a header
 
     parts = (
         (
-            "Test images on which the models differ most: id, the two likeliest classes",
+            "Test images on which the models disagree most: image id, the two most probable classes",
             data.test_images[disagreed],
             [*map(test_title, disagreed)],
         ),
         (
-            f"Labelled images that are predicted wrongly out of fold, the most confident {len(errors)} of {total}: "
-            "row of the file, label, prediction",
+            f"The most confident errors on labelled images, {len(errors)} of {total} (out of fold): "
+            "row in the file, label, prediction and its probability",
             data.images[rows[errors]],
             [*map(error_title, errors)],
         ),

@@ -1,4 +1,4 @@
-"""The blend's members: the finished runs with the same folds, and the blend's name that follows from them."""
+"""The blend's members, which are finished runs with the same folds, and the blend's name, which follows from them."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from digits.training.runs import PROBABILITIES, WITHOUT_TTA, RunFolder, Units
 
 @dataclass(frozen=True)
 class Members:
-    """The units of runs, listed once, and the folds that are finished in each of them."""
+    """The members' units, listed once, and the folds that are finished in all of them."""
 
     runs: tuple[Units, ...]
     folds: tuple[int, ...]
@@ -25,7 +25,7 @@ class Members:
         return {units.run.path.name: [path.name for path in units.paths] for units in self.runs}
 
     def variants(self, data: Dataset) -> dict[str, list[Member]]:
-        """The runs' probabilities without and with TTA, in this order; {"": members} where no run has TTA."""
+        """The runs' probabilities without and with TTA, in this order; {"": members} if no run has TTA."""
         with_tta = [self._member(units, data, PROBABILITIES) for units in self.runs]
         if not any(units.run.has_tta for units in self.runs):
             return {"": with_tta}
@@ -43,7 +43,7 @@ class Members:
 def members(params: Params, plan: Plan, data: Dataset, paths: Paths) -> Members:
     """The planned networks, and every other network and baseline of the params that has fitted the same folds.
 
-    Where a later network has fewer folds than the first, the folds that all of them have are used; a network with at
+    If a later network has fewer folds than the first, only the folds that all of them have are used. A network with at
     most half of the first one's folds is left out until it has more.
     """
     planned = [part.spec for part in plan.parts]
@@ -59,7 +59,7 @@ def members(params: Params, plan: Plan, data: Dataset, paths: Paths) -> Members:
 def blend_name(params: Params, units: dict[str, list[str]]) -> str:
     """Name of the blend's folder: a fingerprint of the members' units, the params and the code that decide it.
 
-    units: as of `Members`; they say which folds all members have.
+    units: see `Members`; they tell which folds all members have.
     """
     decisive = {
         "members": units,

@@ -1,4 +1,4 @@
-"""Which method of combining the members is taken: each is cross-fitted, and the simplest among the best wins."""
+"""Selects the method of combining the members: each is cross-fitted, and the simplest of the best is used."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,9 +29,9 @@ class Member:
 class Candidate:
     """A method of combining one variant of the members, with its scores on rows that it was not fitted on.
 
-    gap, error: how much less accurate it is than the most accurate candidate, and the standard error of that.
-    loss_gap, loss_error: the same in log loss (nats), after temperature scaling of both, so that a method is not
-    judged by a lack of calibration, which is easily corrected.
+    gap, error: how much less accurate it is than the most accurate candidate, and the standard error of this gap.
+    loss_gap, loss_error: the same in log loss (nats), after temperature scaling of both: poor calibration is easily
+    corrected and should not count against a method.
     """
 
     name: str
@@ -50,10 +50,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Contribution:
-    """A member's scores alone, out of fold, and what it adds to the blend.
+    """A member's own scores, out of fold, and what it adds to the blend.
 
     name: of the member. weight: 0 to 1; None in a stack. gain, error: accuracy of the blend with the member minus that
-    without it, and the standard error of that; None for the only member.
+    without it, and the standard error of this gain; None for the only member.
     """
 
     name: str
@@ -66,10 +66,10 @@ class Contribution:
 
 @dataclass(frozen=True)
 class Selection:
-    """The method that was selected, and its combination fitted on all rows.
+    """The selected method, and its combination fitted on all rows.
 
-    oof: (n, classes), cross-fitted: each row by the method that the other folds select, with the weights that they
-    choose. candidates: all that were compared, simplest first. contributions: one per member, in their order.
+    oof: (n, classes), cross-fitted: each row is predicted with the method and the weights that the other folds choose.
+    candidates: all that were compared, simplest first. contributions: one per member, in their order.
     """
 
     method: str
@@ -88,7 +88,7 @@ def select_method(
 ) -> Selection:
     """Cross-fit every method on every variant of the members, and select the simplest that is near the best.
 
-    variants: the same members with other probabilities, as with and without TTA, simplest first; {"": members} where
+    variants: the same members with different probabilities (without and with TTA), simplest first; {"": members} if
     there is only one. methods: simplest first. labels, folds: (n,), of the members' rows. The holdout is not read.
     """
     pairs = {
@@ -116,10 +116,10 @@ def select_method(
 def _selected_by_others(
     oof: Mapping[str, Probabilities], labels: NDArray[np.int64], folds: NDArray[np.int8]
 ) -> Probabilities:
-    """Each fold's rows by the candidate that is selected on all other rows, (n, classes); oof: simplest first.
+    """Predicts each fold's rows by the candidate that the other rows select, (n, classes); oof: simplest first.
 
-    A score of the best of several candidates, on the rows that showed it to be the best, is too good. What is left is
-    that the weights with which the other folds' rows are predicted were fitted on this fold too.
+    The best of several candidates scores too well on the rows that it was selected on. This avoids it, but for one
+    dependence: the weights that predict the other folds' rows were fitted on this fold, too.
     """
     result = np.empty(next(iter(oof.values())).shape)
     for inside in parts(folds):
@@ -160,7 +160,7 @@ def one_standard_error_rule(candidates: Sequence[Candidate]) -> Candidate:
 
 
 def most_accurate(oof: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> str:
-    """Name of the most accurate; among equally accurate ones, of the one with the lowest log loss."""
+    """Name of the most accurate candidate; ties go to the lowest log loss."""
 
     def key(name: str) -> tuple[float, float]:
         return accuracy(oof[name], labels).value, -log_loss(oof[name], labels)

@@ -1,6 +1,6 @@
 """Accuracy, log loss, and differences between models, each with its uncertainty.
 
-SciPy is imported where something is computed, so that commands which only show saved figures start at once.
+Functions that need SciPy import it themselves, so that commands which only show saved figures start at once.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Share of right predictions, 0 to 1, with its 95 % interval; `count`: number of images."""
+    """Share of correct predictions, 0 to 1, with its 95 % confidence interval; `count`: number of images."""
 
     value: float
     low: float
@@ -54,8 +54,8 @@ def _losses(probabilities: NDArray[np.floating], labels: NDArray[np.int64]) -> N
 def paired_gain(new: NDArray[np.floating], old: NDArray[np.floating], labels: NDArray[np.int64]) -> tuple[float, float]:
     """Gain in accuracy of `new` over `old`, both (n, classes), on the same images, and its standard error.
 
-    Only images on which exactly one of the two is right count, as in McNemar's test (Q. McNemar, 1947, Psychometrika
-    12, p. 153): images that are easy or hard for both add no noise.
+    Only images that exactly one of the two predicts correctly count, as in McNemar's test (Q. McNemar, 1947,
+    Psychometrika 12, p. 153): images that are easy or hard for both add no noise.
     """
     new_right, old_right = new.argmax(axis=1) == labels, old.argmax(axis=1) == labels
     won, lost = int((new_right & ~old_right).sum()), int((old_right & ~new_right).sum())
@@ -67,7 +67,7 @@ def paired_loss_reduction(
 ) -> tuple[float, float]:
     """Log loss of `old` minus that of `new`, both (n, classes), in nats, and its standard error.
 
-    The error is that of the mean of the differences image by image: images that are hard for both add no noise.
+    The error is that of the mean difference per image: images that are hard for both add no noise.
     """
     reduction = _losses(old, labels) - _losses(new, labels)
     return float(reduction.mean()), float(reduction.std(ddof=1)) / float(np.sqrt(len(reduction)))
@@ -87,11 +87,11 @@ class Gain:
 
 
 def gain_of_folds(gains: Sequence[float], test_share: float, level: float) -> Gain:
-    """Mean of the gains of one model over another on two folds at least, with the noise of training and of the images.
+    """Mean gain of one model over another on at least two folds; the interval covers noise of training and of images.
 
-    gains: one for each fold. Fits from several seeds on a fold share its test images, so they are no independent pairs:
-    the mean over them is one gain. test_share: test images of a fold per training image. level: probability, 0 to 1,
-    with which the gain lies below the interval, and that with which it lies above it.
+    gains: one for each fold. Fits from several seeds on a fold share its test images, so they are not independent:
+    their mean is one gain. test_share: test images of a fold per training image. level: probability, 0 to 1, that the
+    gain lies below the interval, and also that it lies above it.
 
     The interval is Student's with the variance of C. Nadeau and Y. Bengio (2003, Machine Learning 52, p. 239):
     (1 / J + test_share) times that of the J gains, because the folds share training images; J - 1 degrees of freedom.

@@ -1,4 +1,4 @@
-"""The ranking of finished runs by their CV accuracy, as a table for files and for people."""
+"""The ranking of finished runs by CV accuracy, as a data frame and as cells of text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from digits.evaluation.metrics import paired_gain
 
 TITLES = ("model", "CV accuracy (95 %)", "sd", "log loss", "holdout", "fit", "predict", "size")
-NOTE = "* within one standard error of the best; times in seconds of one core, all folds; size of one fold's model"
+NOTE = "* within one standard error of the best; fit, predict: seconds of one core, all folds; size: one fold's model"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A finished run; metrics: as of `Units.metrics`; oof: its out-of-fold probabilities, (n, classes)."""
+    """A finished run; metrics: see `Units.metrics`; oof: its out-of-fold probabilities, (n, classes)."""
 
     name: str
     metrics: dict[str, float]
@@ -26,7 +26,7 @@ def rank_runs(entries: Sequence[Entry], labels: NDArray[np.int64]) -> pd.DataFra
     """One row per run, best CV accuracy first: `name`, its metrics, and `near_best`.
 
     labels: (n,), of the rows that the entries predict. near_best: 1 where the best run's gain over this one is at most
-    the standard error of that gain on the same images (see `paired_gain`), else 0. The holdout decides nothing here.
+    the standard error of that gain on the same images (see `paired_gain`), else 0. The holdout has no influence.
     """
     ranked = sorted(entries, key=lambda entry: (-entry.metrics["cv_accuracy"], entry.metrics["log_loss"]))
     rows = []
@@ -37,7 +37,7 @@ def rank_runs(entries: Sequence[Entry], labels: NDArray[np.int64]) -> pd.DataFra
 
 
 def cells(ranking: pd.DataFrame) -> list[list[str]]:
-    """The rows as text, in the order of TITLES, rounded to the digits that mean something."""
+    """The rows as text, in the order of TITLES, rounded to their significant digits."""
     return [
         [
             f"{row.name}{' *' if row.near_best else ''}",

@@ -1,4 +1,4 @@
-"""Reliability diagrams: how often predictions are right, by their confidence."""
+"""Reliability diagrams: how often predictions of a given confidence are correct."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Reliability:
-    """Bins in order of confidence: mean confidence, accuracy and number of images of each, (bins,).
+    """Bins in order of confidence: mean confidence, accuracy and number of images in each, (bins,).
 
     confidence: the probability of the predicted class. ece: expected calibration error, 0 to 1.
     """
@@ -20,7 +20,7 @@ class Reliability:
 
 
 def reliability(probabilities: NDArray[np.floating], labels: NDArray[np.int64], bins: int = 10) -> Reliability:
-    """Bins of equally many images; probabilities: (n, classes), labels: (n,). No bin is empty.
+    """Bins with equal numbers of images; probabilities: (n, classes), labels: (n,). No bin is empty.
 
     The expected calibration error is the mean distance between confidence and accuracy, weighted by the bins' sizes
     (M. P. Naeini et al., 2015, Obtaining well calibrated probabilities using Bayesian binning, AAAI, p. 2903).

@@ -1,4 +1,4 @@
-"""One competition's part of Kaggle's API: every request has a timeout, every failure is one line, some are retried."""
+"""Kaggle's API for one competition. Every request has a timeout, some are retried; a failure is a one-line message."""
 
 import os
 import threading
@@ -34,7 +34,7 @@ class CompetitionApi:
 
     @cached_property
     def credentials(self) -> list[Credentials]:
-        """Those on this computer before the first request; Kaggle's client removes a login that has expired."""
+        """Those found before the first request, because Kaggle's client deletes a login that has expired."""
         return credentials(os.environ, Path.home())
 
     def limits(self) -> Limits:
@@ -53,15 +53,15 @@ class CompetitionApi:
         return standing
 
     def upload(self, path: Path) -> str:
-        """Upload a file, in one try, which submits nothing; returns Kaggle's token of it."""
+        """Upload a file without submitting it, and without retries; returns Kaggle's token for the file."""
         return str(self._request_once("upload", path=str(path)))
 
     def submit(self, token: str, message: str) -> str:
-        """Submit an uploaded file, in one try; returns its number. Whether it has arrived, only `submissions` says."""
+        """Submit an uploaded file, without retries; returns its number. Only `submissions` tells if it has arrived."""
         return str(self._request_once("submit", token=token, message=message))
 
     def download(self, folder: Path) -> Path:
-        """Download the competition's archive into `folder`, resuming what an earlier try has left; returns its path."""
+        """Download the competition's archive into `folder`, resuming a partial download; returns its path."""
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
             progress = _Progress(self._console, stack, self._params.timeout)
@@ -90,7 +90,7 @@ class CompetitionApi:
         except KaggleError:
             raise
         except BaseException as error:
-            # the process may still wait for Kaggle: its response must not be taken for that to the next request
+            # a late response of this process must not be taken for the response to the next request
             self._process = None
             process.kill()
             if isinstance(error, ProcessDiedError):
@@ -99,15 +99,15 @@ class CompetitionApi:
             raise
 
     def _introduce(self, signed_in: SignedIn, known: list[Credentials]) -> None:
-        """Print once which credentials are used; warn where they are readable by others, or where others fail."""
+        """Print once which credentials are used; warn if other users can read them, or if the first ones fail."""
         if self._introduced:
             return
         self._introduced = True
         used = next((each for each in known if each.method == signed_in.method), None)
         if known and used is not known[0]:
-            self._console.warn(f"Kaggle does not accept {known[0].where}; remove it: it is tried before the others")
+            self._console.warn(f"Kaggle does not accept {known[0].where}; remove it, because it is tried first")
         where = used.where if used else signed_in.method
-        self._console.say(f"Kaggle: {signed_in.user or 'signed in'}, by {where}")
+        self._console.say(f"Kaggle: {f'account {signed_in.user}, ' if signed_in.user else ''}using {where}")
         if used and used.exposed:
             self._console.warn(f"{used.file} can be read by other users of this computer; type: chmod 600 {used.file}")
 
@@ -128,11 +128,11 @@ class _ClientProcess:
         threading.Thread(target=self._run, daemon=True).start()
 
     def send(self, request: Request) -> None:
-        """Send a request; the one before must have its Response or Problem."""
+        """Send a request. The one before it must have been answered by a Response or a Problem."""
         self._requests.put(request)
 
     def receive(self, timeout: float) -> Any:
-        """The next message. Raises ProcessTimeoutError after `timeout` seconds without one, or what ended `_run`."""
+        """The next message. Raises ProcessTimeoutError after `timeout` seconds without one, or the error of `_run`."""
         try:
             message = self._messages.get(timeout=timeout)
         except Empty:
@@ -142,13 +142,13 @@ class _ClientProcess:
         return message
 
     def kill(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, even if it is busy."""
         self._stop.set()
 
     def _run(self) -> None:
         try:
             run_in_subprocess(serve, None, self._on_message, inf, stop=self._stop.is_set)
-        except BaseException as error:  # the other thread waits for a message
+        except BaseException as error:  # `receive` raises it in the other thread
             self._messages.put(error)
 
     def _on_message(self, message: Any) -> Request | None:
@@ -158,7 +158,7 @@ class _ClientProcess:
 
 
 class _Progress:
-    """A bar of megabytes over all tries of a download, which counts what an earlier try has left."""
+    """A progress bar in megabytes for a download with all its tries; it includes what earlier tries have downloaded."""
 
     def __init__(self, console: Console, stack: ExitStack, timeout: float):
         self._console = console
@@ -169,7 +169,7 @@ class _Progress:
         self.begin_try()
 
     def begin_try(self) -> None:
-        """Start the timeout anew: each try has its own for its first bytes."""
+        """Restart the timeout, so that each try has the full time for its first bytes."""
         self._done, self._since = -1, time.monotonic()
 
     def update(self, downloaded: Downloaded) -> None:
@@ -182,4 +182,4 @@ class _Progress:
         if downloaded.done != self._done:
             self._done, self._since = downloaded.done, time.monotonic()
         elif time.monotonic() - self._since > self._timeout:
-            raise ProcessTimeoutError(f"no new byte of the download for {self._timeout:g} s")
+            raise ProcessTimeoutError(f"no new data for {self._timeout:g} s")

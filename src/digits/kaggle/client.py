@@ -1,4 +1,4 @@
-"""The functions that call Kaggle's client, run in a subprocess. The only module that imports kaggle and kagglesdk.
+"""Functions that call Kaggle's client and run in a subprocess. No other module imports kaggle or kagglesdk.
 
 The client has no timeouts, prints, may end the process it runs in, and calls Kaggle when it is imported. A subprocess
 that can be killed contains all of this.
@@ -32,10 +32,10 @@ class _UploadLostError(Exception):
 
 
 def serve(_: None, send: Send) -> None:
-    """Serve one Request after the other.
+    """Answer one Request after the other.
 
-    Sends None when it is ready, then for each Request SignedIn (the first time) and Downloaded messages, and at last a
-    Response or a Problem.
+    Sends None when it is ready. For each Request it sends SignedIn (the first time), Downloaded (during a download),
+    and at the end a Response or a Problem.
     """
     client: Any = None
     message: Response | Problem | None = None
@@ -51,7 +51,7 @@ def serve(_: None, send: Send) -> None:
 def _signed_in(send: Send) -> Any:
     from kaggle.api.kaggle_api_extended import KaggleApi, tqdm  # noqa: PLC0415 - calls Kaggle when imported
 
-    # the client's progress bars share a lock between processes by default, which stays held where this one is killed
+    # by default the client's progress bars share a lock with other processes, which would stay held after a kill
     tqdm.set_lock(threading.RLock())
     client = KaggleApi()
     client.authenticate()
@@ -81,9 +81,9 @@ def _submissions(client: Any, slug: str, send: Send) -> list[Submission]:
 
 
 def _upload(client: Any, slug: str, send: Send, path: str) -> str:
-    """Upload a file, which submits nothing; returns Kaggle's token of it."""
-    from kaggle.models.kaggle_models_extended import ResumableUploadResult  # noqa: PLC0415 - as the client
-    from kagglesdk.competitions.types.competition_api_service import ApiStartSubmissionUploadRequest  # noqa: PLC0415 - as the client
+    """Upload a file without submitting it; returns Kaggle's token for the file."""
+    from kaggle.models.kaggle_models_extended import ResumableUploadResult  # noqa: PLC0415 - calls Kaggle, too
+    from kagglesdk.competitions.types.competition_api_service import ApiStartSubmissionUploadRequest  # noqa: PLC0415 - calls Kaggle, too
 
     request, file = ApiStartSubmissionUploadRequest(), Path(path)
     request.competition_name, request.file_name = slug, file.name
@@ -97,8 +97,8 @@ def _upload(client: Any, slug: str, send: Send, path: str) -> str:
 
 
 def _submit(client: Any, slug: str, send: Send, token: str, message: str) -> str:
-    """Submit an uploaded file; returns Kaggle's number of the submission. Only the list of submissions is a proof."""
-    from kagglesdk.competitions.types.competition_api_service import ApiCreateSubmissionRequest  # noqa: PLC0415 - as the client
+    """Submit an uploaded file; returns its number. Only the list of submissions proves that it has arrived."""
+    from kagglesdk.competitions.types.competition_api_service import ApiCreateSubmissionRequest  # noqa: PLC0415 - calls Kaggle, too
 
     request = ApiCreateSubmissionRequest()
     request.competition_name, request.blob_file_tokens, request.submission_description = slug, token, message
@@ -107,7 +107,7 @@ def _submit(client: Any, slug: str, send: Send, token: str, message: str) -> str
 
 
 def _download(client: Any, slug: str, send: Send, folder: str) -> str:
-    """Download the competition's archive, resuming what an earlier call has left; returns its path."""
+    """Download the competition's archive, resuming a partial download; returns its path."""
     path, marker = Path(folder, f"{slug}.zip"), Path(folder, f"{slug}.zip.kaggle-partial")
     with ThreadPoolExecutor(1) as pool:
         download = pool.submit(client.competition_download_files, slug, folder, False, True)
@@ -116,12 +116,12 @@ def _download(client: Any, slug: str, send: Send, folder: str) -> str:
             send(Downloaded(done, json.loads(marker.read_text() or "{}").get("size") if marker.exists() else None))
         download.result()
     if not path.exists() or marker.exists():  # the client removes the marker when the archive is complete
-        raise ValueError("a page in place of the archive")
+        raise ValueError("a web page instead of the archive")
     return str(path)
 
 
 def _standing(client: Any, slug: str, send: Send) -> Standing:
-    from kagglesdk.competitions.types.competition_api_service import ApiGetCompetitionRequest  # noqa: PLC0415 - as the client
+    from kagglesdk.competitions.types.competition_api_service import ApiGetCompetitionRequest  # noqa: PLC0415 - calls Kaggle, too
 
     top = client.competition_leaderboard_view(slug, page_size=_TOP) or ()
     request = ApiGetCompetitionRequest()
@@ -142,7 +142,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def _problem(error: BaseException) -> Problem:
-    """The Problem that an exception of the client stands for."""
+    """The Problem that describes an exception of the client."""
     response = getattr(error, "response", None)
     detail = _redacted(_one_line(str(error)))
     match error:
@@ -156,23 +156,23 @@ def _problem(error: BaseException) -> Problem:
             return Problem(failure, detail, _seconds(response.headers.get("Retry-After")))
         case ValueError():
             is_page = "JSONDecodeError" in type(error).__name__
-            return Problem(Failure.INVALID_RESPONSE, "a page in place of data" if is_page else detail)
+            return Problem(Failure.INVALID_RESPONSE, "a web page instead of data" if is_page else detail)
         case OSError():
             return _of_system(error)
     return Problem(Failure.INVALID_RESPONSE, f"{type(error).__name__}: {detail}")
 
 
 def _of_system(error: OSError) -> Problem:
-    """Of a file, or of the network: exceptions of requests are OSErrors too, but name no file and no lack of space."""
+    """A Problem with a file or with the network: errors of `requests` are OSErrors too, but they name no file."""
     file = f"{error.filename}: " if error.filename else ""
     if file or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-        # redacted, because the client tries a token as a file's name first
+        # redacted, because the client first tries to open a file that is named like the token
         return Problem(Failure.LOCAL_FILE, _redacted(f"{file}{error.strerror}"))
     return Problem(Failure.CONNECTION, _cause(error))
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost of the reasons that are nested in an error of the network."""
+    """The innermost of the causes that are nested in a network error."""
     texts = re.findall(
         r"(Connection refused|Name or service not known|timed out|Network is unreachable|No route to host"
         r"|Connection aborted|Connection reset by peer|Temporary failure in name resolution"
@@ -194,7 +194,7 @@ def _one_line(text: str) -> str:
 
 
 def _redacted(text: str) -> str:
-    """Without what signs requests: credentials, and the queries of addresses."""
+    """The text without secrets: credentials, and the queries of URLs, which may hold signatures."""
     text = re.sub(r"\?[^\s'\")]+", "", text)
     for known in credentials(os.environ, Path.home()):
         for secret in known.secrets:

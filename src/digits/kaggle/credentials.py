@@ -1,4 +1,4 @@
-"""Kaggle credentials on this computer, found as Kaggle's client finds them and in the same order."""
+"""The Kaggle credentials on this computer, in the order in which Kaggle's client tries them."""
 
 import json
 import os
@@ -29,7 +29,7 @@ class Credentials:
 
     @property
     def remedy(self) -> str:
-        """What the user can do where Kaggle does not accept it."""
+        """What the user can do if Kaggle does not accept these credentials."""
         return "type: .venv/bin/kaggle auth login" if self.method == "OAUTH" else NEW_TOKEN
 
     @property
@@ -39,7 +39,7 @@ class Credentials:
 
 
 def credentials(environment: Mapping[str, str], home: Path) -> list[Credentials]:
-    """All credentials; files that hold none are skipped. Raises UserError where a file cannot be read."""
+    """All credentials; files without any are skipped. Raises UserError if a file cannot be read."""
     found = [*_tokens(environment, home), *_keys(environment, home)]
     path = home / ".kaggle" / "credentials.json"
     login = _json(path)
@@ -68,7 +68,7 @@ def _tokens(environment: Mapping[str, str], home: Path) -> list[Credentials]:
 def _keys(environment: Mapping[str, str], home: Path) -> list[Credentials]:
     path = _config_folder(environment, home) / "kaggle.json"
     content = _json(path)
-    # a variable overrides the same value of the file
+    # a variable overrides the same value in the file
     user, key = environment.get("KAGGLE_USERNAME"), environment.get("KAGGLE_KEY")
     secrets = _texts(key, content.get("key"))
     if not (user or content.get("username")) or not secrets:
@@ -77,7 +77,7 @@ def _keys(environment: Mapping[str, str], home: Path) -> list[Credentials]:
         return [Credentials("LEGACY_API_KEY", f"the key in {_short(path, home)}", path, secrets)]
     shown = f"KAGGLE_USERNAME ({user}) and KAGGLE_KEY"
     if not user or not key:
-        shown = f"KAGGLE_{'USERNAME' if user else 'KEY'} and the other value in {_short(path, home)}"
+        shown = f"{'KAGGLE_USERNAME and the key' if user else 'KAGGLE_KEY and the user name'} in {_short(path, home)}"
     return [Credentials("LEGACY_API_KEY", shown, None if key else path, secrets)]
 
 
@@ -99,7 +99,7 @@ def _texts(*values: Any) -> tuple[str, ...]:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # a token may be longer than a file's name can be
+    except OSError:  # a token may be too long for the name of a file
         return False
 
 
@@ -108,7 +108,7 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace").strip() if _is_file(path) else ""
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be read ({error.strerror}); make it your own file, then type: chmod 600 {path}"
+            f"{path}: cannot be read ({error.strerror}); type: sudo chown $USER {path}; chmod 600 {path}"
         ) from None
 
 

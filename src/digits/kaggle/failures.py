@@ -1,4 +1,4 @@
-"""How a request to Kaggle fails, what the user can do about it, and another try where one may help."""
+"""How a request to Kaggle can fail, what the user can do about it, and retries where they may help."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from digits.kaggle.credentials import NEW_TOKEN, Credentials
 if TYPE_CHECKING:  # the client's process need not load it, which takes most of a second
     from digits.config import KaggleParams
 
-_LONGEST_PAUSE = 120.0  # seconds; a longer Retry-After is left to the user
+_LONGEST_PAUSE = 120.0  # seconds; there is no retry if Kaggle asks for a longer pause
 
 Result = TypeVar("Result")
 
@@ -20,7 +20,7 @@ class Failure(Enum):
     """Kinds of failure.
 
     transient: the same request may succeed soon. certain: nothing was submitted by the request that failed; after any
-    other failure of an upload the file may still arrive. The text is the line for the user: the cause, then what to do.
+    other failure of an upload the file may still arrive. text: the message, with the cause and what the user can do.
     """
 
     # transient, certain, text
@@ -29,31 +29,31 @@ class Failure(Enum):
     FORBIDDEN = (
         False,
         True,
-        "Kaggle refuses access{detail}: accept the competition's rules at kaggle.com/c/{slug}/rules with the same "
-        "account, then type the same again; if there is no such page, correct competition.slug in params.yaml",
+        "Kaggle refuses access{detail}; accept the competition's rules at kaggle.com/c/{slug}/rules with the same "
+        "account, then run the same command again; if there is no such page, correct competition.slug in params.yaml",
     )
     NOT_FOUND = (False, True, "Kaggle has no competition called {slug}; correct competition.slug in params.yaml")
     REFUSED = (False, True, "Kaggle refuses the request{detail}; see kaggle.com/c/{slug}")
-    RATE_LIMIT = (True, True, "too many requests to Kaggle{detail}; type the same again in some minutes")
-    SERVER_ERROR = (True, False, "Kaggle has an internal error{detail}; type the same again in some minutes")
-    CONNECTION = (True, False, "no connection to Kaggle{detail}; type the same again once there is one")
-    TIMEOUT = (True, False, "Kaggle takes too long{detail}; type the same again later")
+    RATE_LIMIT = (True, True, "too many requests to Kaggle{detail}; run the same command again in a few minutes")
+    SERVER_ERROR = (True, False, "Kaggle has an internal error{detail}; run the same command again in a few minutes")
+    CONNECTION = (True, False, "no connection to Kaggle{detail}; check the network, then run the same command again")
+    TIMEOUT = (True, False, "Kaggle takes too long{detail}; run the same command again later")
     INVALID_RESPONSE = (
         True,
         False,
-        "Kaggle's response is not valid{detail}; if this network has a login page, log in there; type the same again "
-        "once kaggle.com opens in a browser",
+        "Kaggle's response is not valid{detail}; a login page of this network may have answered instead: open "
+        "kaggle.com in a browser, then run the same command again",
     )
-    UPLOAD_LOST = (True, True, "the upload did not reach Kaggle{detail}; type the same again")
-    LOCAL_FILE = (False, True, "Kaggle's client cannot use a file{detail}; correct that, then type the same again")
-    # of an upload whose request did not fail
+    UPLOAD_LOST = (True, True, "the upload did not reach Kaggle{detail}; run the same command again")
+    LOCAL_FILE = (False, True, "Kaggle's client cannot use a file{detail}; correct that, then run the command again")
+    # an upload whose request did not fail
     UNLISTED = (
         False,
         False,
-        "Kaggle has taken the file{detail}, but does not list it yet; make score looks again, make submit FORCE=1 "
-        "sends it once more",
+        "Kaggle has accepted the file{detail}, but does not list it yet; make score looks for it again, make submit "
+        "FORCE=1 sends it a second time",
     )
-    UNKNOWN = (False, False, "whether the file has arrived is not known; the same command looks before it sends")
+    UNKNOWN = (False, False, "it is unknown whether the file has arrived; run the command again: it asks Kaggle first")
 
     def __init__(self, transient: bool, certain: bool, text: str):
         self.transient = transient
@@ -61,7 +61,7 @@ class Failure(Enum):
         self._text = text
 
     def message(self, slug: str, detail: str = "", credentials: Credentials | None = None) -> str:
-        """The line for the user. detail: the cause as Kaggle or the system says it; credentials: those that were used.
+        """The line for the user. detail: the cause in the words of Kaggle or of the system. credentials: those used.
 
         Only CREDENTIALS needs the credentials.
         """
@@ -74,7 +74,7 @@ class Failure(Enum):
 
 
 class KaggleError(UserError):
-    """A request to Kaggle failed. retry_after: seconds that Kaggle asks to wait, None where it does not say."""
+    """A request to Kaggle failed. retry_after: seconds that Kaggle asks to wait; None if it does not say."""
 
     def __init__(self, text: str, failure: Failure, retry_after: float | None = None):
         super().__init__(text)
@@ -83,7 +83,7 @@ class KaggleError(UserError):
 
     @property
     def transient(self) -> bool:
-        """Whether another try may succeed, and soon."""
+        """Whether another try may succeed soon."""
         return self.failure.transient and (self.retry_after or 0) <= _LONGEST_PAUSE
 
 

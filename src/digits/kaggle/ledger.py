@@ -1,7 +1,7 @@
 """The ledger: a CSV with one line per event of each intent (a planned submission, see `upload`).
 
-Lines are only ever added; the latest line of an intent has its present state. People open the file in spreadsheets,
-which save it with other separators, quotes and line ends, and change cells that look like numbers.
+Lines are only added; the latest line of an intent has its current state. Users open the file in spreadsheets, which
+save it with other separators, quotes and line ends, and reformat cells that look like numbers.
 """
 
 import csv
@@ -20,7 +20,7 @@ State = Literal[
     "uploading",  # the upload has begun, and may have been interrupted: Kaggle's list says whether it has arrived
     "uploaded",  # Kaggle lists it
     "scored",
-    "failed",  # for the line's reason
+    "failed",  # the line says why in `reason`
 ]
 
 COLUMNS = (
@@ -45,7 +45,7 @@ COLUMNS = (
     "cv_high",
     "holdout_accuracy",
     "members",
-    "commit",  # of the project; a + at its end: with uncommitted changes
+    "commit",  # of the project; with + at its end if there were uncommitted changes
     "message",
     "state",  # last, so that a truncated line has no valid state
 )
@@ -57,21 +57,21 @@ Line = dict[str, str]
 
 
 def verdict(line: Line) -> str:
-    """The result on Kaggle, to follow the expected score in a sentence; empty where the file was not uploaded."""
+    """The result on Kaggle, to follow the expected score in a sentence; empty if the file was not uploaded."""
     if line["state"] == "scored" and line["expected_low"]:
         low, score, high = (float(line[name]) for name in ("expected_low", "public_score", "expected_high"))
         where = "inside" if low <= score <= high else "below" if score < low else "above"
-        return f"; public score {line['public_score']}, {where} the interval"
+        return f"; public score {line['public_score']}, {where} the expected interval"
     return {
         "scored": f"; public score {line['public_score']}",
-        "uploading": "; whether it has arrived is not known: type make score",
+        "uploading": "; it is unknown whether it has arrived: type make score",
         "uploaded": "; uploaded, not scored yet: type make score",
         "failed": f"; failed: {line['reason']}",
     }.get(line["state"], "")
 
 
 def best_scored(lines: Iterable[Line]) -> Line | None:
-    """The line of the highest public score; None where none is scored."""
+    """The line with the highest public score; None if there is no score."""
     scored = (line for line in lines if line["state"] == "scored")
     return max(scored, key=lambda line: float(line["public_score"]), default=None)
 
@@ -85,14 +85,14 @@ class Ledger:
     def lines(self) -> list[Line]:
         """All lines, oldest first; a line that a killed process left unfinished is skipped.
 
-        Where a spreadsheet has made something else of a number, the expected score and its interval are blank, and a
-        line that is scored is `uploaded`, so that its score is asked for again.
+        If a spreadsheet has made a number unreadable, the expected score and its interval are blank, and a `scored`
+        line becomes `uploaded`, so that its score is requested again.
         """
         lines = [dict(zip(COLUMNS, row, strict=True)) for row in self._rows()]
         return [_restored(line) for line in lines if line["state"] in get_args(State)]
 
     def _rows(self) -> list[list[str]]:
-        """The cells of all whole lines below the header."""
+        """The cells of all complete lines below the header."""
         if not self.path.exists():
             return []
         header, *lines = self.path.read_text(encoding="utf-8-sig", errors="replace").splitlines() or [""]
@@ -101,19 +101,19 @@ class Ledger:
                 # line by line: no value contains a line end, and an unclosed quote must not swallow the next lines
                 rows = (_cells(line, separator) for line in lines)
                 return [row for row in rows if len(row) == len(COLUMNS)]
-        raise UserError(f"{self.path}: has other columns ({header}); move it away, and a new one is made")
+        raise UserError(f"{self.path}: unexpected columns ({header}); move it away, and a new one is made")
 
     def intents(self, competition: str) -> dict[str, Line]:
         """The latest line of each intent of a competition, in the order in which the intents were made."""
         return {line["intent"]: line for line in self.lines() if line["competition"] == competition}
 
     def append(self, entry: Mapping[str, Any], state: State, time: str) -> Line:
-        """Add a line, also on disk; returns it. Values that are not in `entry` stay blank."""
+        """Add a line to the file; returns it. Values that are not in `entry` stay blank."""
         line = {name: " ".join(str(entry.get(name, "")).split()) for name in COLUMNS}
         line |= {"state": state, "time": time}
         lock = self.path.with_name(".ledger.lock")
-        with exclusive(lock, _APPEND_TIMEOUT, f"{self.path}: another process uses it; type the same again"):
-            # all of it, so that it is in our form again where a spreadsheet has saved it
+        with exclusive(lock, _APPEND_TIMEOUT, f"{self.path}: another process uses it; run the same command again"):
+            # rewrite the whole file, to restore our format after a spreadsheet has saved it
             text = io.StringIO()
             csv.writer(text, lineterminator="\n").writerows([COLUMNS, *self._rows(), line.values()])
             write_atomic(self.path, text.getvalue())
@@ -122,19 +122,19 @@ class Ledger:
     def submitting(
         self, timeout: float, waiting: Callable[[], AbstractContextManager[None]]
     ) -> AbstractContextManager[None]:
-        """Lock under which one process at a time submits. timeout (seconds), waiting: as of `exclusive`."""
+        """A lock that lets one process at a time submit. timeout (seconds), waiting: see `exclusive`."""
         lock = self.path.with_name(".submitting.lock")
-        return exclusive(lock, timeout, "another command is submitting; type the same again later", waiting)
+        return exclusive(lock, timeout, "another command is submitting; run the same command again later", waiting)
 
 
 def _cells(line: str, separator: str) -> list[str]:
     cells = next(csv.reader([line], delimiter=separator), [])
-    # a spreadsheet that separates by semicolons takes a line of ours for one cell, and may quote it
+    # a spreadsheet that expects semicolons reads our whole line as one cell, and may quote it
     return next(csv.reader(cells), []) if len(cells) == 1 else cells
 
 
 def _restored(line: Line) -> Line:
-    """A line as it was before a spreadsheet took its cells for numbers of another form."""
+    """A line as it was before a spreadsheet reformatted its numbers."""
     numbers = {name: line[name].replace(",", ".") for name in (*EXPECTED, "public_score")}
     numbers = {name: number if NUMBER.fullmatch(number) else "" for name, number in numbers.items()}
     if not all(numbers[name] for name in EXPECTED):
@@ -142,5 +142,5 @@ def _restored(line: Line) -> Line:
     if line["state"] == "scored" and not numbers["public_score"]:
         numbers["state"] = "uploaded"
     line = line | numbers
-    first = line["sha256"][:12]  # of digits alone it is a number: 1.23457E+11
+    first = line["sha256"][:12]  # if it has digits only, a spreadsheet shows 1.23457E+11
     return line if line["intent"].startswith(first) else line | {"intent": first}

@@ -17,7 +17,7 @@ class Request:
 
 @dataclass(frozen=True)
 class SignedIn:
-    """The client has credentials. method: as in `Credentials`. user: may be empty."""
+    """The client has found credentials. method: as in `Credentials`. user: may be empty."""
 
     method: str
     user: str
@@ -40,7 +40,7 @@ class Response:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why there is no Response. detail: in Kaggle's words. retry_after: seconds, where Kaggle says so."""
+    """Why there is no Response. detail: in Kaggle's words. retry_after: seconds, None if Kaggle does not say."""
 
     failure: Failure
     detail: str
@@ -63,9 +63,9 @@ class Submission:
 
 @dataclass(frozen=True)
 class Limits:
-    """Submissions of today (UTC), and how many more are allowed now; allowed: None where Kaggle does not say.
+    """Submissions of today (UTC), and how many more are allowed now; allowed: None if Kaggle does not say.
 
-    limited_by_total: the limit is that of the whole competition, so the next day allows no more.
+    limited_by_total: the limit is for the whole competition, so the next day allows no more.
     """
 
     today: int
@@ -77,7 +77,7 @@ class Limits:
 class Standing:
     """The account's place on the public leaderboard.
 
-    rank: from 1, None without a score. teams: number of them. top: name and score of the best teams.
+    rank: from 1, None without a score. teams: their number. top: name and score of the best teams.
     """
 
     rank: int | None

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from digits.common.errors import UserError
 
-_UNUSUAL = 5.0  # standard errors between a class's shares of the predictions and of the training labels
+_UNUSUAL = 5.0  # standard errors; a larger difference between a class's two shares is reported
 
 
 def make_frame(
@@ -20,7 +20,7 @@ def make_frame(
 
 
 def check_frame(frame: pd.DataFrame, ids: NDArray[np.int64], classes: int, id_column: str, label_column: str) -> None:
-    """Raise UserError, with the row as a spreadsheet counts it, unless Kaggle would accept the frame.
+    """Raise UserError unless Kaggle would accept the frame; its message counts rows as a spreadsheet does.
 
     Kaggle accepts exactly these two columns, the sample's ids in the sample's order, and integer labels from 0 to
     classes - 1.
@@ -68,7 +68,7 @@ def unusual_classes(
 
 
 def share_differing(some: pd.DataFrame, other: pd.DataFrame) -> float | None:
-    """Share of rows, 0 to 1, in which the labels of two checked frames differ; None where their ids differ."""
+    """Share of rows, 0 to 1, in which the labels of two checked frames differ; None if their ids differ."""
     (ids, labels), (other_ids, other_labels) = ((frame.iloc[:, 0], frame.iloc[:, 1]) for frame in (some, other))
     if not np.array_equal(ids, other_ids):
         return None

@@ -1,11 +1,11 @@
-"""A submission is uploaded exactly once, whatever fails on the way, and its score is waited for.
+"""Uploads a submission exactly once, whatever fails on the way, and waits for its score.
 
 Intent: one planned submission of one file, and the name that identifies it in the ledger (an idempotency key): the
-beginning of the file's SHA-256, with -2, -3, ... where the same file is submitted again on purpose.
+beginning of the file's SHA-256, with -2, -3, ... if the same file is submitted again on purpose.
 Tag: `[intent]`, a part of the message that Kaggle shows beside the submission. Before anything is sent, and whenever it
 is uncertain whether a file has arrived, Kaggle's list of submissions is searched for the tag; no other answer counts.
-The list may be late. So what may have arrived is sent again only long after, or where the user says so; what Kaggle has
-given a number, only where the user says so.
+The list may be late. So a file that may have arrived is sent again only after a long time, or if the user asks for it.
+A file that has a number from Kaggle is sent again only if the user asks for it.
 """
 
 import re
@@ -41,8 +41,8 @@ class Uploader:
     def submit_once(self, intent: str, path: Path, force: bool = False) -> Line:
         """Submit the intent's file unless Kaggle has it; returns the intent's line, `uploaded` or `scored`.
 
-        force: also where an earlier upload may still arrive. Raises UserError where it is not submitted, and where
-        Kaggle cannot score it.
+        force: submit also if an earlier upload may still arrive. Raises UserError if nothing is submitted, or if Kaggle
+        cannot score the file.
         """
         with self._submitting():
             line = self._settled(intent, force)
@@ -55,9 +55,9 @@ class Uploader:
             return self._record(line, found)
 
     def _settled(self, intent: str, force: bool = False) -> Line:
-        """The intent's line, no longer `uploading`: its upload has arrived, or is given up. force: as of submit_once.
+        """The intent's line, no longer `uploading`: its upload has arrived or failed. force: see submit_once.
 
-        Raises UserError where it may still arrive.
+        Raises UserError if it may still arrive.
         """
         line = self._line(intent)
         if line["state"] != "uploading":
@@ -66,7 +66,7 @@ class Uploader:
             return self._record(line, found)
         if not force and (uncertain := self._uncertain(line)):
             raise UserError(uncertain)
-        return self._add(line, "failed", reason="how its upload ended is not known, and it has not arrived", ref="")
+        return self._add(line, "failed", reason="how the upload ended is unknown; the file has not arrived", ref="")
 
     def _upload(self, line: Line, path: Path) -> Submission:
         """Upload, with retries, until the submission is listed. Raises KaggleError, with the reason in the ledger.
@@ -74,11 +74,11 @@ class Uploader:
         The intent is `failed` only if every try certainly submitted nothing; otherwise the file may still arrive, and
         the intent stays `uploading`.
         """
-        certain = True  # that nothing was submitted
+        certain = True  # so far nothing can have been submitted
 
         def attempt() -> Submission:
             nonlocal line, certain
-            with self._console.waiting("Kaggle to take the file"):
+            with self._console.waiting("Kaggle to accept the file"):
                 token, error = self._api.upload(path), None
                 line = self._add(line, "uploading", ref="")
                 try:
@@ -102,7 +102,7 @@ class Uploader:
             raise
 
     def _uncertain(self, line: Line) -> str:
-        """What is known of an upload that Kaggle does not list; empty once it is old enough to be sent again."""
+        """The message about an upload that Kaggle does not list; empty once it is old enough to be sent again."""
         if line["ref"]:
             return f"{line['file']}: " + Failure.UNLISTED.message(self._api.slug, f"number {line['ref']}")
         began = datetime.now(UTC)
@@ -112,7 +112,7 @@ class Uploader:
         if minutes <= 0:
             return ""
         return (
-            f"{line['file']}: whether it has arrived is not known, and Kaggle does not list it; where that is still so "
+            f"{line['file']}: it is unknown whether it has arrived, and Kaggle does not list it; if that is still so "
             f"in {minutes} min, make submit sends it again; make submit FORCE=1 sends it at once"
         )
 
@@ -124,7 +124,7 @@ class Uploader:
             raise KaggleError(f"{error}\n{unknown.message(self._api.slug)}", unknown) from None
 
     def _find(self, intent: str, seconds: float) -> Submission | None:
-        """The submission with the intent's tag, or None where Kaggle does not list it within so many seconds."""
+        """The submission with the intent's tag, or None if Kaggle does not list it within so many seconds."""
         deadline = time.monotonic() + seconds
         with self._console.waiting("Kaggle's list") if seconds else nullcontext():
             while True:
@@ -136,23 +136,23 @@ class Uploader:
                 time.sleep(self._params.poll_interval)
 
     def _check_limits(self) -> None:
-        """Raise UserError where Kaggle allows no more submissions."""
+        """Raise UserError if Kaggle allows no more submissions."""
         limits = self._api.limits()
         if limits.allowed == 0 and limits.limited_by_total:
-            raise UserError("Kaggle allows no more submissions to this competition: its total limit is reached")
+            raise UserError("this competition's total limit of submissions is reached; make submissions lists yours")
         if limits.allowed == 0:
             now = datetime.now(UTC)
             next_day = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0)
             hours = (next_day - now).total_seconds() / 3600
             raise UserError(
-                f"Kaggle allows no more submissions today ({limits.today} were made); type the same again in "
+                f"Kaggle allows no more submissions today ({limits.today} were made); run the same command again in "
                 f"{hours:.1f} hours, when the next day (UTC) begins"
             )
         if limits.allowed is not None:
             self._console.say(f"Kaggle: {limits.today} submissions today, {limits.allowed} more are allowed")
 
     def times_listed(self, first: str) -> int:
-        """How many times Kaggle lists a file whose intents are `first`, `first`-2 and so on: the highest number."""
+        """The highest number of a file's intents that Kaggle lists: `first` (1), `first`-2, ...; 0 if it lists none."""
         tags = re.compile(rf"\[{re.escape(first)}(?:-(\d+))?\]")
         matches = [match for submission in self._api.submissions() if (match := tags.search(submission.message))]
         return max((int(match[1] or 1) for match in matches), default=0)
@@ -160,15 +160,15 @@ class Uploader:
     def wait_for_score(self, intent: str) -> Line:
         """Wait for an uploaded file's score, params.score_timeout minutes at most; returns the intent's line.
 
-        Raises UserError where Kaggle cannot score it, or no longer lists it.
+        Raises UserError if Kaggle cannot score it, or no longer lists it.
         """
         line = self._line(intent)
         deadline = time.monotonic() + 60 * self._params.score_timeout
-        with self._console.waiting("the score; Ctrl-C leaves it to make score"):
+        with self._console.waiting("the score; Ctrl-C stops waiting, and make score asks again"):
             while line["state"] == "uploaded":
                 if (found := self._find(intent, 0.0)) is None:
                     raise UserError(
-                        f"Kaggle no longer lists the submission {tag(intent)}; look at kaggle.com/c/{self._api.slug}"
+                        f"Kaggle no longer lists the submission {tag(intent)}; see kaggle.com/c/{self._api.slug}"
                     )
                 line = self._record(line, found)
                 if line["state"] == "uploaded":
@@ -178,24 +178,24 @@ class Uploader:
         return line
 
     def refresh(self, intent: str) -> Line:
-        """Bring the line of an intent up to date whose command ended during the upload, or before the score was there.
+        """Update the line of an intent whose command ended during the upload, or before there was a score.
 
-        Raises as `wait_for_score`, and UserError where an upload may still arrive.
+        Raises UserError as `wait_for_score` does, and if an upload may still arrive.
         """
         with self._submitting():
             line = self._settled(intent)
         return self.wait_for_score(intent) if line["state"] == "uploaded" else line
 
     def _submitting(self) -> AbstractContextManager[None]:
-        """Keep other commands from submitting meanwhile; waits for as long as one of them may take."""
+        """A lock against other commands that submit; it waits for as long as one of them may take."""
         tries = self._params.retries + 1
         longest = float(
             tries * (4 * self._params.timeout + self._params.listing_timeout + self._params.backoff * 2**tries)
         )
-        return self._ledger.submitting(longest, lambda: self._console.waiting("another command, which is submitting"))
+        return self._ledger.submitting(longest, lambda: self._console.waiting("another command that is submitting"))
 
     def _record(self, line: Line, found: Submission) -> Line:
-        """Enter in the ledger what is new in Kaggle's list. Raises UserError where Kaggle could not score the file."""
+        """Enter in the ledger what is new in Kaggle's list. Raises UserError if Kaggle could not score the file."""
         line = self._line(line["intent"])  # another command may have entered it meanwhile
         if found.status != "error" and line["state"] not in ("uploaded", "scored"):
             line = self._add(line, "uploaded", ref=found.ref)
@@ -205,7 +205,7 @@ class Uploader:
             reason = f"Kaggle could not score it: {found.reason or 'it does not say why'}"
             if (line["state"], line["ref"]) != ("failed", found.ref):
                 self._add(line, "failed", reason=reason, ref=found.ref)
-            raise UserError(f"{line['file']}: {reason}; FORCE=1 sends it once more")
+            raise UserError(f"{line['file']}: {reason}; unless the file is wrong, make submit FORCE=1 sends it again")
         return line
 
     def _add(self, line: Line, state: State, **news: str) -> Line:

@@ -1,1 +1,1 @@
-"""The page that a person looks at: gather what there is, draw it, lay it out."""
+"""The report page, reports/index.html: gather the results, draw them, lay them out."""

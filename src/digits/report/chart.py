@@ -1,4 +1,4 @@
-"""How charts are drawn: as SVG in the page's own colours, each with a title that says what it shows."""
+"""Draws charts as SVG in the page's own colours, each with a title that says what it shows."""
 
 import io
 import re
@@ -16,8 +16,8 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from digits.common.plots import drawing
 from digits.report.layout import Figure
 
-GREY = "#888888"  # reads on a light and on a dark page
-_INK = "#010203"  # stands for the page's own colour of text
+GREY = "#888888"  # legible on a light and on a dark page
+_INK = "#010203"  # placeholder for the page's own text colour
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "digits",
@@ -37,7 +37,7 @@ _STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
-_LONG_NAME = 3  # characters; longer names of classes are written slanted
+_LONG_NAME = 3  # characters; longer class names are rotated
 
 
 @contextmanager
@@ -50,7 +50,7 @@ def subplots(
 
 
 def as_chart(figure: matplotlib_figure.Figure, name: str, title: str, text: str) -> Figure:
-    """The figure as SVG; name: unlike that of any other chart on the page, for the ids inside."""
+    """The figure as SVG; name: unique on the page, because the ids inside begin with it."""
     written = io.StringIO()
     figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = written.getvalue()
@@ -63,12 +63,12 @@ def as_chart(figure: matplotlib_figure.Figure, name: str, title: str, text: str)
 
 
 def name_classes(axes: Axes, names: list[str]) -> None:
-    """The horizontal axis has one tick per class."""
+    """Give the horizontal axis one tick per class."""
     axes.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > _LONG_NAME else 0)
 
 
 def plain_log(axis: Axis) -> None:
-    """A logarithmic axis has ticks at 1, 2 and 5 times each power of ten, written without exponents."""
+    """Give a logarithmic axis ticks at 1, 2 and 5 times each power of ten, written without exponents."""
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())

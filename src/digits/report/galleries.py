@@ -18,7 +18,7 @@ _EXAMPLES = 5  # of each class
 def worst_errors(
     data: Dataset, rows: NDArray[np.int64], probabilities: NDArray[np.floating], names: Sequence[str], count: int = 32
 ) -> tuple[str, str] | None:
-    """The most confident errors as an image, and in words; None where there is no error.
+    """The most confident errors as an image, and in words; None if there is no error.
 
     rows: labelled images, (n,); probabilities: of them, out of fold, (n, classes); names: of the classes.
     """
@@ -28,7 +28,7 @@ def worst_errors(
         return None
     found = [(names[labels[index]], names[predicted[index]], f"{probabilities[index].max():.1%}") for index in errors]
     titles = [f"{true} → {taken}\n{confidence}" for true, taken, confidence in found]
-    words = "; ".join(f"{true} taken for {taken}, {confidence}" for true, taken, confidence in found)
+    words = "; ".join(f"{true} predicted as {taken}, {confidence}" for true, taken, confidence in found)
     return _grid(data, rows[errors], titles), words
 
 

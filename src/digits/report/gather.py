@@ -1,4 +1,4 @@
-"""The page's content: what there is in runs/, reports/ and submissions/; nothing is fitted for it."""
+"""Reads the content of the page from runs/, reports/ and submissions/. It fits nothing."""
 
 import json
 from collections.abc import Sequence
@@ -28,9 +28,8 @@ from digits.training.tuned import studies_of
 class Run:
     """A cross-validated run with at least one fold.
 
-    folder: its name below runs/. metrics: as of `Units.metrics`. histories: one per fold, a record per epoch; ()
-    where the model keeps none. rows: (n,), the images of its folds. oof: (n, classes). refits: how many fits on all
-    labelled images there are. minutes: of one fold's fit, on average.
+    folder: its name below runs/. metrics: see `Units.metrics`. histories: one per fold, with a record per epoch; () if
+    the model keeps none. rows: (n,), images of its folds. oof: (n, classes). refits: number. minutes: mean per fold.
     """
 
     spec: RunSpec
@@ -44,7 +43,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Of the model, for people."""
+        """The model's name on the page."""
         model = self.spec.model
         return f"{model['layers']}, {model['epochs']} epochs" if self.is_network else self.spec.name
 
@@ -56,7 +55,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Search:
-    """A finished `make tune`: the model, the parameters that replace its defaults ({}: none), and pictures by name."""
+    """A finished `make tune`: the model, the parameters that replace its defaults ({}: none), pictures by name."""
 
     model: str
     best: dict[str, Any]
@@ -65,11 +64,11 @@ class Search:
 
 @dataclass(frozen=True)
 class Content:
-    """Everything that the page shows; what is not there is None or empty.
+    """Everything that the page shows; what does not exist is None or empty.
 
-    runs: those of most folds first, then by CV accuracy. blend: of these runs, that of most fits. predictions: its
-    probabilities. recipes: reports/recipes.csv. uncertain: the blend's PNG. budget: the most minutes that were ever
-    spent on networks.
+    runs: most folds first, then by CV accuracy. blend: the one with most fits that is made of these runs. predictions:
+    its probabilities. recipes: reports/recipes.csv. uncertain: the blend's PNG. budget: the largest budget that was
+    spent on networks so far, in minutes.
     """
 
     params: Params
@@ -86,7 +85,7 @@ class Content:
 
 
 def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
-    """What there is of the params' competition and of runs on these arrays; data: None where none are prepared."""
+    """The content for the params' competition and the runs on these arrays; data: None if none are prepared."""
     runs = _runs(data, paths.runs) if data else ()
     blend = _largest_blend(paths.runs, {run.folder for run in runs})
     uncertain = paths.runs / blend.name / PICTURE if blend else None
@@ -107,7 +106,7 @@ def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
 
 
 def _recipes(path: Path) -> pd.DataFrame | None:
-    """What `make recipes` has written; None where a spreadsheet has saved it in another form: it writes it again."""
+    """The table of `make recipes`; None if a spreadsheet has changed its format (the command writes it again)."""
     numbers = ("published", "measured", "sd", "difference", "minutes")
     with suppress(FileNotFoundError, ValueError):
         return pd.read_csv(path, usecols=[*COLUMNS], dtype=dict.fromkeys(numbers, float))
@@ -133,7 +132,7 @@ def _runs(data: Dataset, folder: Path) -> tuple[Run, ...]:
         try:
             spec = RunSpec(**read_json(path))
         except TypeError:
-            continue  # of another version of this package
+            continue  # made by another version of this package
         run = RunFolder(folder, spec)
         # skips folders that were renamed, and runs on other data
         units = run.units(data.fold_count)
@@ -154,7 +153,7 @@ def _runs(data: Dataset, folder: Path) -> tuple[Run, ...]:
                 minutes=(metrics["fit_seconds"] + metrics["predict_seconds"]) / 60 / len(units.folds),
             )
         )
-    # those of most folds first: a single fold may be an easy one
+    # most folds first: a single fold may be an easy one
     return tuple(sorted(runs, key=lambda run: (-run.metrics["folds"], -float(run.metrics["cv_accuracy"]))))
 
 
@@ -163,10 +162,10 @@ def _lines(path: Path) -> list[dict[str, float]]:
 
 
 def _largest_blend(folder: Path, runs: set[str]) -> Blend | None:
-    """The blend of most fits, then of the highest CV accuracy, whose members are all in `runs`, names of folders."""
+    """The blend with most fits, then highest CV accuracy, whose members are all in `runs`, which are folder names."""
     blends = []
     for path in sorted(folder.glob("blend-*/blend.json")):
-        with suppress(TypeError):  # of another version of this package
+        with suppress(TypeError):  # made by another version of this package
             blend = load_blend(folder, path.parent.name)
             if blend and blend.units.keys() <= runs:
                 blends.append(blend)
@@ -174,7 +173,7 @@ def _largest_blend(folder: Path, runs: set[str]) -> Blend | None:
 
 
 def _submissions(params: Params, data: Dataset | None, paths: Paths) -> list[Line]:
-    """The competition's submissions with an expected score: of practice data if `data` is that, else the others."""
+    """The competition's submissions with an expected score: of practice data if `data` is that, else of real data."""
     try:
         lines = Ledger(paths.ledger).intents(params.competition.slug).values()
     except UserError:
@@ -184,7 +183,7 @@ def _submissions(params: Params, data: Dataset | None, paths: Paths) -> list[Lin
 
 
 def _search(params: Params, data: Dataset, paths: Paths) -> Search | None:
-    """The finished search of these params on these data, of the network first."""
+    """The finished search for these params and data; that for the network comes first."""
     for study in studies_of(params, data, paths.studies):
         if study.fragment is not None:
             return Search(study.model, study.best, read_pictures(paths.reports / "tune", study.folder.name))

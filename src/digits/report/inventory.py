@@ -1,4 +1,4 @@
-"""What lies in runs/, and which command uses it with the params and data as they are; nothing is fitted for it."""
+"""Lists what is in runs/, and which command uses it with the current params and data. It fits nothing."""
 
 import os
 from collections.abc import Callable, Set
@@ -19,16 +19,16 @@ from digits.training.candidates import baseline_runs, networks
 from digits.training.device import Device
 from digits.training.tuned import studies_of, study_of
 
-_MOST_SEEDS = 100  # of a recipe, the most that SEEDS can ask for
+_MOST_SEEDS = 100  # per recipe; SEEDS cannot be larger
 COLUMNS = ["name", "fits", "MB", "age", "used by"]
-UserOf = Callable[[str], str | None]  # the command that uses what has a name in runs/; "": none; None: not known
+UserOf = Callable[[str], str | None]  # the command that uses a name in runs/; "": none; None: not known
 
 
 @dataclass(frozen=True)
 class Item:
-    """What is named, used and removed together. name: relative to runs/; the fits of recipes share one.
+    """Paths that are listed, used and removed together. name: relative to runs/; all fits of recipes share one.
 
-    size: bytes. changed: seconds since 1970, for people. user: as of `UserOf`.
+    size: bytes. changed: seconds since 1970, only to be shown. user: see `UserOf`.
     """
 
     name: str
@@ -47,10 +47,10 @@ class Item:
 
 
 def user_of(params: Params, data: Dataset, device: Device, recipe_data: dict[str, Dataset], paths: Paths) -> UserOf:
-    """Tells which command uses what; recipe_data: as of `replication.fits.units`.
+    """A function that tells which command uses a name; recipe_data: see `replication.fits.units`.
 
-    Whether runs on other images are used is known of those alone that are in data/processed for this competition, and
-    of none from practice images.
+    For runs on other images this is known only if the images are in data/processed for this competition, and never if
+    `data` are practice images.
     """
     candidates, extra = networks(params, study_of(params, data, paths.studies, "train"))
     folder = paths.runs / "recipes"
@@ -79,8 +79,8 @@ def user_of(params: Params, data: Dataset, device: Device, recipe_data: dict[str
 
 
 def _is_current(name: str, params: Params, used: Set[str], runs: Path) -> bool:
-    """Whether a blend is what `make ensemble` would make of runs that are used, with the fits that they have now."""
-    with suppress(TypeError):  # of another version of this package
+    """Whether `make ensemble` would make this blend from runs that are used, with the fits that they have now."""
+    with suppress(TypeError):  # made by another version of this package
         if (blend := load_blend(runs, name)) and blend_name(params, blend.units) == name:
             return all(
                 member in used and {*own} == {unit.name for unit in _units(runs / member)}
@@ -90,14 +90,14 @@ def _is_current(name: str, params: Params, used: Set[str], runs: Path) -> bool:
 
 
 def inventory(paths: Paths, user: UserOf) -> list[Item]:
-    """Everything in runs/, copies of the files that were named, and what ended commands have left unfinished."""
+    """Everything in runs/, copies of files given as DATA, and unfinished files that interrupted commands have left."""
     found: dict[tuple[str, str | None], list[Path]] = {}
     for path in sorted(paths.runs.glob("[!.]*/")):
         for part in sorted(path.glob("[!.]*/")) if path.name in ("recipes", "tune") else [path]:
             name = os.path.relpath(part, paths.runs)
             found.setdefault(("recipes" if path.name == "recipes" else name, user(name)), []).append(part)
-    for path in sorted(paths.copies.glob("[!.]*/")):  # one that is not marked may be the user's only one
-        found[os.path.relpath(path, paths.runs), "all without DATA" if (path / MARK).exists() else None] = [path]
+    for path in sorted(paths.copies.glob("[!.]*/")):  # an unmarked copy may be the user's only one
+        found[os.path.relpath(path, paths.runs), "commands without DATA" if (path / MARK).exists() else None] = [path]
     beside = (path for folder in (paths.copies, paths.processed, paths.practice) for path in folder.glob(".*"))
     for path in sorted([*paths.runs.rglob(".*"), *beside]):  # temporary names
         if path.name != ".lock":
@@ -115,7 +115,7 @@ def _item(name: str, paths: list[Path], user: str | None) -> Item:
     files += [Path(folder) / file for path in paths for folder, _, names in os.walk(path) for file in names]
     stats = []
     for file in files:
-        with suppress(FileNotFoundError):  # another command is at work
+        with suppress(FileNotFoundError):  # another command has removed it
             stats.append(file.lstat())
     changed = max((stat.st_mtime for stat in stats), default=0.0)
     size = sum(stat.st_size for stat in stats)

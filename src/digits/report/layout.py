@@ -11,16 +11,13 @@ from digits.common.plots import Picture
 
 
 def embedded(png: bytes) -> str:
-    """A PNG as an address that contains it."""
+    """A PNG as a data URL."""
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart or an image. title: what it shows. text: the same for screen readers; "" where the body has it.
-
-    body: HTML, an SVG or an <img>.
-    """
+    """A chart or image. title: what it shows. text: the same for screen readers, or "". body: an SVG or <img>."""
 
     title: str
     text: str
@@ -48,10 +45,7 @@ class Table:
 
 @dataclass
 class Section:
-    """A question and its answer. id: of its anchor. missing: why there is no answer yet, and what to type.
-
-    code: commands, shown as they are typed.
-    """
+    """A question and its answer. id: its anchor. missing: why there is no answer, what to type. code: commands."""
 
     id: str
     title: str
@@ -67,7 +61,7 @@ class Section:
             self.figures.append(chart)
 
     def add_image(self, title: str, text: str, source: str) -> None:
-        """Add an image; text: what it shows, for screen readers; source: its address, or its content as an address."""
+        """Add an image; text: what it shows, for screen readers; source: its URL or data URL."""
         body = Markup('<img src="{}" alt="{}">').format(source, text)
         self.figures.append(Figure(title, "", body))
 

@@ -1,4 +1,4 @@
-"""The page: all sections in one HTML file, which needs nothing else."""
+"""Renders the page: all sections in one HTML file, which needs no other file."""
 
 from jinja2 import Environment, PackageLoader
 
@@ -7,7 +7,7 @@ from digits.report.sections import sections
 
 
 def render(content: Content, commit: str, made: str) -> str:
-    """The page's HTML; commit: of the project; made: when, for people."""
+    """The page's HTML; commit: of the project; made: the time, as it is shown."""
     environment = Environment(loader=PackageLoader("digits.report", "."), autoescape=True, trim_blocks=True)
     template = environment.get_template("page.html")
     return template.render(

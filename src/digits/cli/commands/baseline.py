@@ -39,12 +39,12 @@ def run(context: Context) -> Outcome:
         context.console.say(NOTE)
     if work.failures:
         raise UserError(
-            f"{len(work.failures)} of {work.fits} fits failed, the others are kept; "
-            "the same command repeats those that failed"
+            f"{len(work.failures)} of {work.fits} fits failed; the others are kept. Run the same command again to repeat "
+            "the failed ones"
         )
     best = ranking.iloc[0]
     return Outcome(
         f"{len(entries)} models, best {best['name']}: CV accuracy {best['cv_accuracy']:.4f}; reports/baseline.csv, .md",
         work.fits > 0,
-        ("make submit   blends the baselines with the networks",),
+        ("make submit   adds the baselines to the blend",),
     )

@@ -12,12 +12,12 @@ PROGRAM = Path(sys.executable).parent / "optuna-dashboard"
 
 
 def run(context: Context) -> Outcome:
-    """Serve the study until interrupted. Raises UserError where there is no study yet or no optuna-dashboard."""
+    """Serve the study until interrupted. Raises UserError if there is no study yet or no optuna-dashboard."""
     tune = context.params.tune
     study = study_of(context.params, context.data, context.paths.studies, tune.model)
     if not tune.storage and not study.file.exists():
-        raise UserError("there is no search yet with these params and data; type: make tune")
+        raise UserError("there is no search with these params and data yet; type: make tune")
     if not PROGRAM.exists():
-        raise UserError(f"optuna-dashboard is not installed; type: {sys.executable} -m pip install optuna-dashboard")
+        raise UserError("optuna-dashboard is not installed; type: pip install 'digits[dashboard]'")
     subprocess.run([str(PROGRAM), tune.storage or f"sqlite:///{study.file}"], check=False)
     return Outcome(f"study {study.name}", True)

@@ -19,7 +19,7 @@ def run(context: Context) -> Outcome:
     """
     chosen = context.members
     if not chosen.runs:
-        raise UserError("no run is finished for these params; type: make train")
+        raise UserError("no run is finished with these params; type: make train")
     name = context.blend_name
     saved = load_blend(context.paths.runs, name)
     blend = saved or _blend(context, chosen, name)

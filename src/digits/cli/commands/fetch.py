@@ -14,9 +14,9 @@ _LOCK_TIMEOUT = 3600.0  # seconds; another command may be downloading the same a
 
 
 def run(context: Context) -> Outcome:
-    """Find the competition's files; unpack or copy them to data/raw/copies unless they lie in data/raw as plain files.
+    """Find the competition's files; unpack or copy them to data/raw/copies unless they are plain files in data/raw.
 
-    Where there are none, they are downloaded if there are Kaggle credentials, else practice images take their place.
+    Without files, download them if there are Kaggle credentials, and use practice images if there are none.
     """
     copies = set(context.paths.copies.glob("*"))
     slug = context.params.competition.slug
@@ -25,10 +25,10 @@ def run(context: Context) -> Outcome:
         _download(context)
     if context.source.provenance == "practice":
         context.console.warn(
-            "PRACTICE: small images from scikit-learn, not the competition's. "
+            "PRACTICE: these are small images from scikit-learn, not the competition's. "
             "Their scores mean nothing on Kaggle, and nothing is uploaded.\n"
-            f"For the real ones: make submit DATA=path/to/{slug}.zip (kaggle.com/c/{slug}/data); or {NEW_TOKEN}, "
-            "and they are downloaded"
+            f"For the real ones, download {slug}.zip from kaggle.com/c/{slug}/data, then type: "
+            f"make submit DATA=path/to/{slug}.zip; or {NEW_TOKEN}, and make submit downloads it"
         )
     return Outcome(context.source.label, set(context.paths.copies.glob("*")) != copies)
 
@@ -40,7 +40,7 @@ def _download(context: Context) -> None:
     with exclusive(
         partial.parent / ".lock",
         _LOCK_TIMEOUT,
-        "another command is downloading the same archive; type the same again later",
+        "another command is downloading the same archive; run the same command again later",
         lambda: context.console.waiting("another command that is downloading the same archive"),
     ):
         if target.exists():
@@ -48,7 +48,7 @@ def _download(context: Context) -> None:
         try:
             downloaded = context.kaggle.download(partial)
         except KaggleError as error:
-            raise UserError(f"{error}\nwithout Kaggle: DATA=path/to/files, or DATA=practice for small ones") from None
+            raise UserError(f"{error}\nto go on without Kaggle, add DATA=path/to/files or DATA=practice") from None
         try:
             with zipfile.ZipFile(downloaded) as archive:
                 damaged = archive.testzip()
@@ -56,5 +56,5 @@ def _download(context: Context) -> None:
             damaged = str(error)
         if damaged:
             downloaded.unlink()
-            raise UserError(f"Kaggle sent a damaged archive ({damaged}); type the same again to download it once more")
+            raise UserError(f"Kaggle sent a damaged archive ({damaged}); run the same command again to download a new one")
         downloaded.replace(target)

@@ -15,5 +15,5 @@ def run(context: Context) -> Outcome:
     best = best_scored(context.ledger.intents(slug).values())
     rank = f"rank {standing.rank:,}" if standing.rank else "no rank yet"
     teams = f" of {standing.teams:,} teams" if standing.teams else ""
-    own = f"; best from here: {best['public_score']}, {best['file']}" if best else ""
+    own = f"; best submission of this project: {best['public_score']}, {best['file']}" if best else ""
     return Outcome(f"{slug}: {rank}{teams}{own}", True)

@@ -36,15 +36,15 @@ def run(context: Context) -> Outcome:
     datasets = context.recipe_data
     if "fashion" not in datasets and any(recipe.data == "fashion" for recipe in chosen):
         context.console.warn(
-            "Fashion-MNIST is not prepared here, so its recipes are left out; get it from "
-            "kaggle.com/datasets/zalando-research/fashionmnist, as train.csv and test.csv in a zip, then type: "
+            "Fashion-MNIST is not prepared, so its recipes are left out. docs/competitions.md says how to get its files; "
+            "then type: "
             f"make data PARAMS={FASHION} DATA=path/to/fashion-mnist.zip"
         )
     runs = context.paths.runs / "recipes"
     device = context.device
     chains = units(chosen, datasets, runs, context.seeds, device)
     if not chains:
-        raise UserError("none of these recipes has its data here; make recipes, without ONLY, fits the others")
+        raise UserError("the data of these recipes is not prepared; make recipes without ONLY fits the others")
     fits = complete(chains, device.parallel_fits, context.console)
     # also the fits of earlier commands, of other recipes and from more seeds
     seeds = max(context.seeds or 0, _MOST_SEEDS)
@@ -91,7 +91,7 @@ def _report(rows: dict[str, Row], data: Dataset, pictures: "dict[str, Picture]")
         ranked = [(str(rank), *names) for rank, names in enumerate(zip(*run.values(), strict=True), 1)]
         parts += [
             "## Ranks of the optimizers",
-            "opt: from the weights of the optimizer before; fair: from fresh weights",
+            "opt: starts from the weights that the optimizer before has left; fair: starts from new weights",
             markdown_table(("rank", *run), ranked, "rl"),
         ]
     parts += [f"## {picture.title}\n\n![{picture.title}](recipes/{picture.path.name})" for picture in pictures.values()]

@@ -1,4 +1,4 @@
-"""Make the page that shows everything there is."""
+"""Make the page that shows all results."""
 
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ from digits.report.page import render
 
 
 def run(context: Context) -> Outcome:
-    """Write reports/index.html; what is not there yet says which command makes it."""
+    """Write reports/index.html; where a result is missing, it names the command that makes it."""
     content = gather(context.params, _data(context), context.paths)
     page = render(content, commit(context.paths.root), datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
     path = context.paths.reports / "index.html"
@@ -21,7 +21,7 @@ def run(context: Context) -> Outcome:
 
 
 def _data(context: Context) -> Dataset | None:
-    """The arrays, or None where they are not prepared yet. Raises UserError where DATA cannot be used."""
+    """The arrays, or None if they are not prepared yet. Raises UserError if DATA cannot be used."""
     try:
         folder = context.data_folder
     except UserError:

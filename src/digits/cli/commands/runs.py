@@ -11,8 +11,8 @@ def run(context: Context) -> Outcome:
     items, fault = context.inventory
     context.console.table(COLUMNS, [item.cells(time()) for item in items])
     if fault:
-        context.console.warn(f"which commands use them is not known: {fault}")
+        context.console.warn(f"it is unknown which commands use them: {fault}")
     unused = [item for item in items if item.user == ""]
     size, spare = (sum(item.size for item in each) / 1e6 for each in (items, unused))
-    steps = ("make clean-runs   removes what nothing uses; it asks first",) if unused else ()
-    return Outcome(f"{size:,.1f} MB, of them {spare:,.1f} MB that nothing uses", True, steps)
+    steps = ("make clean-runs   removes what no command uses; it asks first",) if unused else ()
+    return Outcome(f"{size:,.1f} MB; no command uses {spare:,.1f} MB of it", True, steps)

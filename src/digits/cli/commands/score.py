@@ -1,4 +1,4 @@
-"""Fetch the scores that are missing in the ledger."""
+"""Ask Kaggle for the scores that the ledger does not have yet."""
 
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError

@@ -2,6 +2,7 @@
 
 import hashlib
 import shlex
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from digits.kaggle.submission import check_frame, csv_bytes, make_frame, share_d
 from digits.kaggle.upload import now, tag
 
 _MOST_MINUTES = 240  # the largest BUDGET that the next steps suggest
-_UNSENT = "make submit, typed again   goes on with the fits and sends what it makes: nothing was sent to Kaggle"
+_UNSENT = "make submit   continues with the fits and sends the result; nothing has been sent to Kaggle yet"
 _DIGITS = ".7f"  # of accuracies in the ledger; rounded to four digits they equal those that were printed
 
 
@@ -58,13 +59,13 @@ def run(context: Context) -> Outcome:
 
 
 def _should_upload(context: Context) -> bool:
-    """Whether to upload the file. Raises UserError where the user requires it and it is impossible."""
+    """Whether to upload the file. Raises UserError if the user requires it and it is impossible."""
     if context.upload and context.data.practice:
-        raise UserError("practice data is never uploaded; name the competition's files: make submit DATA=path/to/files")
+        raise UserError("practice data is never uploaded; give the competition's files: make submit DATA=path/to/files")
     if context.upload and not context.params.submit.upload:
         raise UserError(
-            f"submit.upload is false in the params: {context.params.competition.slug} is no competition on Kaggle; "
-            "make submit, without UPLOAD, only writes the file"
+            f"submit.upload is false in the params, because Kaggle has no competition {context.params.competition.slug}; "
+            "make submit without UPLOAD writes the file only"
         )
     if context.upload:
         return True  # without credentials, the upload fails with a message that says how to get them
@@ -73,9 +74,9 @@ def _should_upload(context: Context) -> bool:
 
 
 def _ledger_line(context: Context, blend: Blend, path: Path, content: bytes, again: bool) -> Line:
-    """The latest ledger line of this file's intent; a new intent is entered where there is none.
+    """The latest ledger line of this file's intent; a new intent is entered if there is none.
 
-    again: enter a new intent also where Kaggle has scored or refused the last one.
+    again: also enter a new intent if Kaggle has scored or refused the last one.
     """
     sha256 = hashlib.sha256(content).hexdigest()
     lines = [
@@ -125,7 +126,7 @@ def _entry(context: Context, blend: Blend, path: Path, sha256: str, intent: str)
 
 
 def _print_comparison(context: Context, frame: pd.DataFrame, line: Line) -> None:
-    """Print how far the file differs from the best one so far; warn of classes with unusual shares."""
+    """Print how much the file differs from the best one so far; warn about classes with unusual shares."""
     predicted, labels = frame.iloc[:, 1].to_numpy(np.int64), np.asarray(context.data.labels, np.int64)
     for number, ours, theirs in unusual_classes(predicted, labels, context.data.classes):
         name = context.params.class_names[number]
@@ -138,8 +139,8 @@ def _print_comparison(context: Context, frame: pd.DataFrame, line: Line) -> None
     same = path.exists() and file_sha256(path) == best["sha256"]  # nobody has saved it in another form since
     if same and (share := share_differing(frame, pd.read_csv(path))) is not None:
         context.console.say(
-            f"differs from the best so far, {best['file']} with {best['public_score']}, "
-            f"in {share:.2%} of the predictions"
+            f"{share:.2%} of the predictions differ from those of the best submission so far, {best['file']} with "
+            f"{best['public_score']}"
         )
 
 
@@ -147,12 +148,12 @@ def _next_steps(context: Context, path: Path, line: Line, one_member: bool) -> t
     """What to type next. one_member: whether the blend has one member."""
     slug = context.params.competition.slug
     if context.data.practice:
-        return (f"make submit DATA=path/to/{slug}.zip   does the same with the competition's files",)
-    steps: tuple[str, ...] = ("make tune, then make submit   looks for a better network first",)
+        return (f"make submit DATA=path/to/{slug}.zip   uses the competition's files",)
+    steps: tuple[str, ...] = ("make tune, then make submit   searches for a better network first",)
     if (minutes := 6 * context.params.train.budget) <= _MOST_MINUTES:
-        steps = (f"make submit BUDGET={minutes:g}   spends more time on networks, and keeps these", *steps)
+        steps = (f"make submit BUDGET={minutes:g}   trains more networks, and keeps these", *steps)
     if one_member:
-        steps = ("make baseline, then make submit   blends scikit-learn models in", *steps)
+        steps = ("make baseline, then make submit   adds scikit-learn models to the blend", *steps)
     if line["state"] in ("uploaded", "scored"):
         return ("make submissions   lists all submissions with their scores", *steps)
     if not context.params.submit.upload:
@@ -160,4 +161,6 @@ def _next_steps(context: Context, path: Path, line: Line, one_member: bool) -> t
     command = ["kaggle", "competitions", "submit", "-c", slug, "-f", str(path), "-m", line["message"]]
     if not context.kaggle.credentials:
         steps = (f"{NEW_TOKEN}, then make submit   uploads it and waits for its score", *steps)
-    return (f".venv/bin/{shlex.join(command)}   uploads it", *steps)
+    program = Path(sys.executable).with_name("kaggle")
+    command[0] = str(program.relative_to(context.paths.root) if program.is_relative_to(context.paths.root) else program)
+    return (f"{shlex.join(command)}   uploads it", *steps)

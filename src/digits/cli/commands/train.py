@@ -1,4 +1,4 @@
-"""Fit Keras networks for as many minutes as the user has."""
+"""Fit Keras networks within the user's minutes."""
 
 from collections.abc import Sequence
 from time import monotonic
@@ -13,7 +13,7 @@ from digits.training.schedule import Fit, drift
 
 
 def run(context: Context) -> Outcome:
-    """Fit or continue the runs of the plan, see training.budget. Raises KeyboardInterrupt where no fold is finished."""
+    """Fit or continue the runs of the plan, see training.budget. Raises KeyboardInterrupt if no fold is finished."""
     started = monotonic()
     plan, data, runs = context.plan, context.data, context.paths.runs
     folders = [RunFolder(runs, part.spec) for part in plan.parts]
@@ -30,9 +30,9 @@ def run(context: Context) -> Outcome:
 
 
 def _execute(context: Context, plan: Plan, started: float) -> bool:
-    """Fit each part's network until its time is up; returns False where the user interrupted it.
+    """Fit each part's network until its time is up; returns False if the user interrupted it.
 
-    started: begin of the budget, by the clock of `monotonic`; planning is part of it, for it measures a new machine.
+    started: begin of the budget, by `monotonic`; it includes planning, because that measures a new machine.
     """
     runs = context.paths.runs
     ends, deadline = plan.ends(runs)
@@ -48,8 +48,8 @@ def _execute(context: Context, plan: Plan, started: float) -> bool:
     if (factor := drift(plan.slowdowns(runs, known))) != 1:
         forget_speeds(runs / "machines")
         context.console.warn(
-            f"these fits took {factor:.2g} times as long as was measured: the next command that fits measures this "
-            "machine again"
+            f"these fits took {factor:.2g} times as long as planned; the next command that fits networks will measure "
+            "this machine again"
         )
     return True
 
@@ -60,7 +60,7 @@ def _plan_lines(context: Context, plan: Plan, ends: Sequence[float], gone: float
     for part, end in zip(plan.parts, ends, strict=True):
         schedule = plan.schedule(part, context.paths.runs, end - at)
         minutes = max((each.end for each in schedule), default=0.0) / 60
-        expected = f"accuracy of one fit about {part.accuracy:.4f}" if part.accuracy else "accuracy not known yet"
+        expected = f"one fit is about {part.accuracy:.4f} accurate" if part.accuracy else "accuracy not known yet"
         lines.append(
             f"  {part.name}, {part.spec.model['layers']}: {_fits([each.fit for each in schedule])}; "
             f"about {minutes:.1f} minutes; {expected}"

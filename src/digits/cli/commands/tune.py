@@ -22,7 +22,7 @@ def run(context: Context) -> Outcome:
             write_json(study.folder / "done.json", limits)
     best = (study.folder / "best.yaml").relative_to(paths.root)
     changes = f"{len(study.best)} parameters changed" if study.best else "the default stays"
-    next_step = "make submit   trains the tuned network, or a better one of train.candidates that has time"
+    next_step = "make submit   trains the tuned network, or a more accurate candidate if the budget has time for it"
     if params.tune.model != "train":
         next_step = "make baseline"
     return Outcome(f"{changes}; {best}, reports/tune/report.md", worked, (next_step,))

@@ -1,4 +1,4 @@
-"""The sections of the page: one module each, with the charts that it shows, in the order of their questions."""
+"""The sections of the page, in their order: each module answers one question and draws its charts."""
 
 from digits.report.gather import Content
 from digits.report.layout import Section

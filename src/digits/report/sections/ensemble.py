@@ -24,21 +24,23 @@ _METHOD_COLUMNS = {
 
 def section(content: Content) -> Section:
     """Tables of members and methods, a chart of the members' gains, and the images that are uncertain."""
-    result = Section("ensemble", "What does the ensemble do?")
+    result = Section("ensemble", "How are the models combined?")
     blend = content.blend
     if blend is None:
-        result.missing = "Nothing is blended; type make ensemble."
+        result.missing = "There is no blend (a combination of models) yet; type make ensemble."
         return result
     names = {run.folder: run.name for run in content.runs}
     result.sentences.append(
-        f"Its method: {blend.method}. Its accuracy: {blend.cv} out of fold, {blend.holdout} on the holdout; averaging "
-        f"the models of the folds adds {blend.expected.gain:+.4f}."
+        f"Method of the blend: {blend.method}. Its accuracy is {blend.cv} out of fold and {blend.holdout} on the "
+        "holdout (labelled images on which nothing was chosen). Averaging models is expected to add "
+        f"{blend.expected.gain:+.4f}. A member's gain is the accuracy of the blend with it minus that without it. "
+        "TTA (test-time augmentation) averages predictions over moved copies of an image."
     )
     members = [
         (names.get(member.name, member.name), member.accuracy, member.log_loss, member.weight, member.gain)
         for member in blend.contributions
     ]
-    result.tables.append(Table("Members", _MEMBER_COLUMNS, members))
+    result.tables.append(Table("Members: the runs that the blend uses", _MEMBER_COLUMNS, members))
     candidates = [
         (
             candidate.name,
@@ -50,16 +52,17 @@ def section(content: Content) -> Section:
         )
         for candidate in blend.candidates
     ]
-    result.tables.append(Table("Methods of combining the members", _METHOD_COLUMNS, candidates))
+    caption = "Methods of combining the members: the simplest within one standard error of the best is selected"
+    result.tables.append(Table(caption, _METHOD_COLUMNS, candidates))
     result.add_chart(gains_chart(blend, names))
     if content.uncertain:
-        title = "Test images on which the models differ most, and the most confident errors on labelled ones"
+        title = "Test images on which the models disagree most, and the most confident errors on labelled images"
         result.add_picture(Picture(title, content.uncertain))
     return result
 
 
 def gains_chart(blend: Blend, names: dict[str, str]) -> Figure | None:
-    """Weight and gain of each member, largest gain first; None for a single one. names: by the members' folders."""
+    """Weight and gain of each member, largest gain first; None for a single member. names: by the members' folders."""
     gains = {member: member.gain for member in blend.contributions if member.gain is not None}
     members = sorted(gains, key=lambda member: -gains[member])[:_SHOWN]
     if not members:
@@ -67,9 +70,9 @@ def gains_chart(blend: Blend, names: dict[str, str]) -> Figure | None:
     shown = [names.get(member.name, member.name) for member in members]
     most = gains[members[0]]
     title = (
-        f"{shown[0]} adds most to the blend, {most:+.4f}"
+        f"{shown[0]} adds most to the accuracy of the blend: {most:+.4f}"
         if most > 0
-        else "No single member adds to the blend what the others have not"
+        else "No single member raises the accuracy of the blend"
     )
     text = "; ".join(f"{name}: gain {gains[member]:+.5f}" for name, member in zip(shown, members, strict=True))
     places = np.arange(len(members))[::-1]

@@ -1,8 +1,7 @@
-"""The machine, the code and the libraries that made the page, and the commands that make it again."""
+"""The machine, code and libraries that made the page, and the commands that reproduce it."""
 
 import platform
-from importlib.metadata import version
-
+from digits.common.code_version import library_version
 from digits.common.host import processor
 from digits.report.gather import Content
 from digits.report.layout import Section, Table
@@ -11,17 +10,17 @@ _LIBRARIES = ("tensorflow", "keras", "scikit-learn", "numpy", "pandas", "optuna"
 
 
 def section(content: Content, commit: str) -> Section:
-    """A table of versions, and commands; commit: of the project, "" where it is not known."""
-    result = Section("environment", "What was this made with?")
+    """A table of versions, and commands; commit: of the project, "" if it is not known."""
+    result = Section("environment", "How can I reproduce this?")
     rows = [
         ("Python", platform.python_version()),
         ("system", platform.system()),
         ("processor", processor()),
         ("commit", commit or "unknown"),
         ("seed", str(content.params.train.seed)),
-        *((name, version(name)) for name in _LIBRARIES),
+        *((name, library_version(name)) for name in _LIBRARIES),
     ]
-    result.tables.append(Table("Versions", {"what": "", "version": ""}, rows))
+    result.tables.append(Table("Machine and versions", {"item": "", "value": ""}, rows))
     slug = content.params.competition.slug
     result.code = f"make setup\nmake submit DATA=path/to/{slug}.zip\nmake report"
     return result

@@ -1,4 +1,4 @@
-"""Which images the blend predicts wrongly out of fold, and how well its confidence fits."""
+"""Which images the blend predicts wrongly out of fold, and how well it is calibrated."""
 
 import numpy as np
 from matplotlib.ticker import PercentFormatter
@@ -16,20 +16,20 @@ _PAIRS = 10  # of classes, in words
 
 def section(content: Content) -> Section:
     """The confusion matrix, errors by class, the most confident errors, the reliability diagram."""
-    result = Section("errors", "Where is it wrong?")
+    result = Section("errors", "Which images are predicted wrongly?")
     if content.predictions is None or content.data is None:
-        result.missing = "There is no blend of the runs as they are now; type make ensemble."
+        result.missing = "There is no blend of the current runs; type make ensemble."
         return result
     names, rows = content.params.class_names, content.predictions.rows
     labels, oof = np.asarray(content.data.labels, np.int64)[rows], content.predictions.oof
     predicted = oof.argmax(axis=1)
     wrong = int((predicted != labels).sum())
-    result.sentences.append(f"{wrong:,} of {len(labels):,} images are predicted wrongly out of fold.")
+    result.sentences.append(f"Out of fold, the blend predicts {wrong:,} of {len(labels):,} images wrongly.")
     result.add_chart(confusion_matrix(predicted, labels, names))
     result.add_chart(error_rates(predicted, labels, names))
     if gallery := worst_errors(content.data, rows, oof, names):
         image, text = gallery
-        result.add_image("The most confident errors; some labels may be wrong: true class → prediction", text, image)
+        result.add_image("The most confident errors (label → prediction); some labels may be wrong", text, image)
     result.add_chart(reliability_diagram(reliability(oof, labels)))
     return result
 
@@ -44,10 +44,10 @@ def confusion_matrix(predicted: NDArray[np.int64], labels: NDArray[np.int64], na
     shares, errors = counts / totals, wrong / totals
     true, taken = divmod(int(wrong.argmax()), classes)
     title = (
-        f"The most frequent error: {names[true]} is taken for {names[taken]}, "
-        f"in {wrong[true, taken]:,} of {counts[true].sum():,} images"
+        f"The most frequent error: {wrong[true, taken]:,} of {counts[true].sum():,} images of {names[true]} are "
+        f"predicted as {names[taken]}"
         if wrong.any()
-        else "No image is taken for another class"
+        else "All images are predicted correctly"
     )
     pairs = sorted(
         ((int(wrong[i, j]), names[i], names[j]) for i in range(classes) for j in range(classes)), reverse=True
@@ -72,11 +72,11 @@ def error_rates(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: 
     ]
     worst = int(np.argmin(accuracies))
     title = (
-        f"{names[worst]} is the hardest class, {accuracies[worst]:.2%} right"
+        f"{names[worst]} is the hardest class: {accuracies[worst]:.2%} of its images are predicted correctly"
         if min(accuracies) < 1
-        else "All classes are predicted rightly"
+        else "All classes are predicted correctly"
     )
-    text = "; ".join(f"{name}: {value:.4f} right" for name, value in zip(names, accuracies, strict=True))
+    text = "; ".join(f"{name}: accuracy {value:.4f}" for name, value in zip(names, accuracies, strict=True))
     with subplots(7, 3) as (figure, ((axes,),)):
         errors = [1 - value for value in accuracies]
         axes.plot(range(len(names)), errors, "o", markersize=8)
@@ -90,14 +90,14 @@ def error_rates(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: 
 
 def reliability_diagram(bins: Reliability) -> Figure:
     """Accuracy against confidence."""
-    sense = "less confident than accurate" if (bins.accuracy - bins.confidence).mean() > 0 else "overconfident"
-    title = f"Predictions are {sense}, by {bins.ece:.4f} on average (expected calibration error)"
+    sense = "underconfident" if (bins.accuracy - bins.confidence).mean() > 0 else "overconfident"
+    title = f"Calibration: predictions are {sense}, by {bins.ece:.4f} on average (expected calibration error)"
     pairs = zip(bins.confidence, bins.accuracy, strict=True)
     text = "; ".join(f"confidence {confidence:.4f}, accuracy {accuracy:.4f}" for confidence, accuracy in pairs)
     with subplots(7, 4) as (figure, ((axes,),)):
         low = float(min(bins.confidence.min(), bins.accuracy.min())) - 0.02
         axes.plot([low, 1], [low, 1], color=GREY, linestyle="--", label="perfectly calibrated")
-        axes.plot(bins.confidence, bins.accuracy, "o-", label="a tenth of the images each")
+        axes.plot(bins.confidence, bins.accuracy, "o-", label="bins of a tenth of the images")
         axes.set(xlabel="mean probability of the predicted class", ylabel="accuracy")
         axes.grid(visible=True)
         axes.legend()

@@ -1,4 +1,4 @@
-"""What published recipes give on these images."""
+"""The accuracy of published recipes on these images."""
 
 import pandas as pd
 
@@ -22,20 +22,20 @@ _COLUMNS = {
 
 
 def section(content: Content) -> Section:
-    """A table of published and measured figures, and pictures of what they show."""
-    result = Section("recipes", "What do published recipes give here?")
+    """A table of published and measured figures, and the pictures of `make recipes`."""
+    result = Section("recipes", "Are published results reproduced here?")
     if content.recipes is None:
-        result.missing = "No recipe was fitted; type make recipes."
+        result.missing = "No recipe (a published configuration) was fitted yet; type make recipes."
         return result
     table = content.recipes
     judged = table[table["published"].notna()]
     met = int((judged["within"] == "yes").sum())
-    result.sentences.append(f"{met} of {len(judged)} published figures are met within their tolerance.")
+    result.sentences.append(f"{met} of {len(judged)} published figures were reproduced within their tolerance.")
     rows = [
         tuple(None if pd.isna(cell) else cell for cell in row) for row in table[list(_COLUMNS)].itertuples(index=False)
     ]
-    result.tables.append(Table("Recipes", _COLUMNS, rows))
+    result.tables.append(Table("Recipes: published configurations, fitted here", _COLUMNS, rows))
     for name, picture in content.recipe_pictures.items():
-        if name != "race":  # stands in the section about training
+        if name != "race":  # shown in the section on training
             result.add_picture(picture)
     return result

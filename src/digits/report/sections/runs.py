@@ -1,4 +1,4 @@
-"""All runs with their scores, sizes and times, and which of them are best for their time."""
+"""All runs with their scores, sizes and times, and which of them are the best for their time."""
 
 from collections.abc import Sequence
 
@@ -26,9 +26,9 @@ _COLUMNS = {
 
 def section(content: Content) -> Section:
     """A table of the runs, and a chart of their accuracies against time."""
-    result = Section("runs", "What was tried?")
+    result = Section("runs", "Which models were tried?")
     if not content.runs or content.data is None:
-        result.missing = "No run is finished; type make baseline or make train."
+        result.missing = "No run (a cross-validated model) is finished; type make baseline or make train."
         return result
     near = near_best(content.runs, np.asarray(content.data.labels))
     rows = [
@@ -48,8 +48,10 @@ def section(content: Content) -> Section:
     ]
     best = content.runs[0]
     result.sentences.append(
-        f"{best.name} leads with {best.metrics['cv_accuracy']:.4f} out of fold; {len(near)} of {len(rows)} runs are "
-        "within one standard error of it."
+        f"{best.name} comes first with a CV accuracy of {best.metrics['cv_accuracy']:.4f}; {len(near)} of {len(rows)} "
+        "runs, itself included, are within one standard error of it. CV accuracy is measured out of fold (OOF): each "
+        "image is predicted by a model that was not trained on its fold. sd: standard deviation over the folds. Log "
+        "loss: mean of -log(probability of the true class), lower is better. Refits: fits on all labelled images."
     )
     result.tables.append(Table("Runs", _COLUMNS, rows))
     result.add_chart(accuracy_by_time_chart(content.runs))
@@ -57,13 +59,13 @@ def section(content: Content) -> Section:
 
 
 def accuracy_by_time_chart(runs: Sequence[Run]) -> Figure:
-    """CV accuracy against minutes, with the Pareto front: the runs that none beats in both."""
+    """CV accuracy against minutes, with the Pareto front: runs that no other run beats in both."""
     ordered = sorted(runs, key=lambda run: (run.minutes, -run.metrics["cv_accuracy"]))
     front: list[Run] = []
     for run in ordered:
         if not front or run.metrics["cv_accuracy"] > front[-1].metrics["cv_accuracy"]:
             front.append(run)
-    title = f"{len(front)} of {len(runs)} runs are the most accurate for their time"
+    title = f"For {len(front)} of {len(runs)} runs, no other run is both faster and more accurate"
     text = "; ".join(
         f"{run.name}: {run.metrics['cv_accuracy']:.4f} in {run.minutes:.1f} minutes, {run.metrics['folds']} folds"
         for run in ordered

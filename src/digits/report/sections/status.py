@@ -20,16 +20,17 @@ def section(content: Content) -> Section:
         best = content.runs[0]
         folds = "1 fold" if best.metrics["folds"] == 1 else f"{best.metrics['folds']} folds"
         result.sentences.append(
-            f"The best run, {best.name}, has a CV accuracy of {best.metrics['cv_accuracy']:.4f} ({folds})."
+            f"The best run, {best.name}, has a cross-validated (CV) accuracy of {best.metrics['cv_accuracy']:.4f} "
+            f"({folds}): accuracy on images that its models were not trained on."
         )
     if blend:
         result.sentences.append(
-            f"The blend of most fits has a CV accuracy of {blend.cv} and an expected score of {blend.expected}, both "
-            "with their 95 % intervals."
+            f"The largest blend (a combination of models) has a CV accuracy of {blend.cv} and an expected score of "
+            f"{blend.expected}, both with their 95 % intervals."
         )
     if top := best_scored(lines):
-        result.sentences.append(f"The best public score is {top['public_score']}, of {top['file']}.")
-    result.sentences.append(f"What to do next: {next_step(content)}")
+        result.sentences.append(f"The best public score on Kaggle is {top['public_score']}, for {top['file']}.")
+    result.sentences.append(f"What to do next: {next_step(content)}.")
     result.add_chart(scores_chart([line for line in lines if line["ref"]] or lines, blend))
     if lines:
         rows = [
@@ -42,13 +43,13 @@ def section(content: Content) -> Section:
             )
             for line in lines
         ]
-        columns = {"UTC": "", "file": "", "expected": ".4f", "public score": "", "state": ""}
+        columns = {"time (UTC)": "", "file": "", "expected score": ".4f", "public score": "", "state": ""}
         result.tables.append(Table("Submissions", columns, rows))
     return result
 
 
 def next_step(content: Content) -> str:
-    """The command to type next, in a sentence: the first whose condition holds."""
+    """The command to type next, as a sentence: the first one whose condition holds."""
     slug, lines = content.params.competition.slug, content.submissions
     practice = content.data is None or content.data.practice
     steps = [
@@ -65,16 +66,16 @@ def next_step(content: Content) -> str:
         ),
         (
             all(run.is_network for run in content.runs),
-            "type make baseline, then make submit: models of another kind make other errors",
+            "type make baseline, then make submit: models of another kind make different errors",
         ),
     ]
     minutes = max(30.0, 4 * content.budget)
-    more_time = f"type make submit BUDGET={minutes:g}: more time is the surest gain that is left"
+    more_time = f"type make submit BUDGET={minutes:g}: more training time is now the surest way to improve"
     return next((step for applies, step in steps if applies), more_time)
 
 
 def scores_chart(submissions: Sequence[Line], blend: Blend | None) -> Figure | None:
-    """Expected scores with their intervals, and public scores; without submissions, of the blend."""
+    """Expected scores with their intervals, and public scores; without submissions, those of the blend."""
     rows = [
         (
             line["file"],
@@ -92,9 +93,9 @@ def scores_chart(submissions: Sequence[Line], blend: Blend | None) -> Figure | N
     scored = [row for row in rows if row[4]]
     inside = sum(row[2] <= float(row[4]) <= row[3] for row in scored)
     title = (
-        f"{inside} of {len(scored)} public scores lie inside their expected interval"
+        f"{inside} of {len(scored)} public scores lie inside the expected 95 % interval"
         if scored
-        else f"The best so far is expected to score {max(row[1] for row in rows):.4f}"
+        else f"The best expected score so far is {max(row[1] for row in rows):.4f}"
     )
     text = "; ".join(
         f"{name}: expected {value:.4f} ({low:.4f} to {high:.4f})" + (f", scored {score}" if score else "")
@@ -107,7 +108,7 @@ def scores_chart(submissions: Sequence[Line], blend: Blend | None) -> Figure | N
             axes.plot(value, place, "o", color=COLOURS[0])
             if score:
                 axes.plot(float(score), place, "D", color=COLOURS[1])
-        axes.plot([], [], "o-", color=COLOURS[0], label="expected, 95 %")
+        axes.plot([], [], "o-", color=COLOURS[0], label="expected score, 95 % interval")
         axes.plot([], [], "D", color=COLOURS[1], label="public score")
         axes.set_yticks(places, [name.removesuffix(".csv").rpartition("-")[2] for name, *_ in rows])
         axes.set(xlabel="accuracy on the test images", ylim=(-0.7, len(rows) - 0.3))

@@ -1,4 +1,4 @@
-"""How the networks were trained: their optimizers and learning curves."""
+"""How the networks were trained: their settings and learning curves."""
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -12,17 +12,18 @@ _SHOWN = 3  # runs
 
 
 def section(content: Content) -> Section:
-    """The best networks' settings and learning curves, and the race of the optimizers from the recipes."""
+    """The best networks' settings and learning curves, and the comparison of optimizers from the recipes."""
     result = Section("training", "How did training go?")
     trained = [run for run in content.runs if run.histories]
     if not trained:
-        result.missing = "No network was fitted; type make train."
+        result.missing = "No network was trained yet; type make train."
     for number, run in enumerate(trained[:_SHOWN]):
         result.sentences.append(f"{run.name}: {_settings(run)}.")
         result.add_chart(learning_curves(run, f"learning{number}"))
     if any(map(_trains_on_harder_images, trained[:_SHOWN])):
         result.sentences.append(
-            "Training images are augmented or their labels smoothed, so their loss is above that of validation images."
+            "Augmentation (random distortion) or label smoothing makes training images harder, so their loss is above "
+            "that of validation images."
         )
     if race := content.recipe_pictures.get("race"):
         result.add_picture(race)
@@ -31,8 +32,8 @@ def section(content: Content) -> Section:
 
 def _settings(run: Run) -> str:
     model = run.spec.model
-    steps = f"batches of {model['batch_size']}, {model['epochs']} epochs, {model['precision']}"
-    return f"{model['optimizer']['name']} at {model['learning_rate']:g}, {steps}"
+    steps = f"batch size {model['batch_size']}, {model['epochs']} epochs, precision {model['precision']}"
+    return f"optimizer {model['optimizer']['name']}, learning rate {model['learning_rate']:g}, {steps}"
 
 
 def _trains_on_harder_images(run: Run) -> bool:
@@ -41,10 +42,10 @@ def _trains_on_harder_images(run: Run) -> bool:
 
 
 def learning_curves(run: Run, name: str) -> Figure:
-    """Loss, accuracy and learning rate of each fold by epoch; name: of the chart, as of `as_chart`."""
+    """Loss, accuracy and learning rate of each fold by epoch; name: see `as_chart`."""
     folds, last = len(run.histories), run.histories[0][-1]
     valid = f", {last['valid_accuracy']:.4f} on validation images" if "valid_accuracy" in last else ""
-    title = f"{run.name}: {len(run.histories[0])} epochs end at {last['accuracy']:.4f} on training images{valid}"
+    title = f"{run.name}: final accuracy {last['accuracy']:.4f} on training images{valid}"
     with subplots(7, 6.5, rows=3) as (figure, axes):
         losses, accuracies, rates = axes[:, 0]
         for fold, history in enumerate(run.histories):

@@ -1,21 +1,19 @@
-"""What the newest search for better hyperparameters found."""
+"""What the latest search for better hyperparameters found."""
 
 from digits.report.gather import Content
 from digits.report.layout import Section
 
 
 def section(content: Content) -> Section:
-    """What replaces the defaults, and the search's pictures."""
+    """The values that replace the defaults, and the search's pictures."""
     result = Section("tuning", "What did tuning find?")
     if content.search is None:
-        result.missing = "No search is finished; type make tune."
+        result.missing = "No search for hyperparameters is finished; type make tune."
         return result
     model, best = content.search.model, content.search.best
-    result.sentences.append(
-        f"The search for {model} found parameters that replace the defaults:"
-        if best
-        else f"The search for {model} found nothing that is surely better than the default, which stays."
-    )
+    what = "values that replace the defaults:" if best else "none that are significantly better. The defaults stay."
+    subject = "the network" if model == "train" else model
+    result.sentences.append(f"The search for better hyperparameters of {subject} found {what}")
     params = content.params
     default = (params.train if model == "train" else params.baseline.models[model]).model_dump(mode="json")
     result.sentences += [

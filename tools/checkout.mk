@@ -1,0 +1,71 @@
+# Of a checkout alone: the program is this folder's, in a virtual environment, and there are targets for developers.
+VENV := .venv
+BIN := $(VENV)/bin
+DIGITS := $(BIN)/python -m digits
+SETUP = @sh tools/setup.sh $(VENV) "$(PYTHON)"
+# also where the folder is a copy, or was moved, with what was installed there
+export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
+
+BENCHMARKS := bench bench-data bench-baseline
+$(BENCHMARKS): OPTIONS += $(if $(DATA),--data "$$DATA")
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: check test lint fuzz docs reference screenshot lock clean-caches $(BENCHMARKS)
+
+##@ Develop
+check: lint ## style, types and the quick tests, for a change in progress: about a minute
+	@$(PYTEST) -n 2 --dist worksteal -m "not slow"
+
+test: ## all tests; they install Chromium where it is missing and can be installed
+	$(SETUP) dev
+	@sh tools/browser.sh || true
+	@$(PYTEST) -n 2 --dist worksteal
+
+docs: ## build/docs/index.html, the documentation as a site
+	$(SETUP) docs
+	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs build/docs
+	@echo build/docs/index.html
+
+bench: ## speed of the Keras networks beside plain Keras, and their accuracy by minutes; an hour with AMX, else hours
+	$(SETUP) dev
+	@$(DIGITS) data $(strip $(OPTIONS))
+	@$(BIN)/python -m benchmarks networks $(strip $(OPTIONS))
+
+# how fast the competition's files are read, against plain pandas; needs DATA or data/raw
+bench-data:
+	$(SETUP) dev
+	@$(BIN)/python -m benchmarks data $(strip $(OPTIONS))
+
+# images per second of scikit-learn fits, one at a time and one per core; after make data
+bench-baseline:
+	$(SETUP) dev
+	@$(BIN)/python -m benchmarks baseline $(strip $(OPTIONS))
+
+# style and types
+lint:
+	$(SETUP) dev
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+# the data reader against an obvious parser on 60,000 mutated files; minutes
+fuzz:
+	$(SETUP) dev
+	@$(PYTEST) --hypothesis-profile=fuzz tests/data/test_csv_reader.py -k mutated
+
+# docs/reference/: params from the schema, commands from the program
+reference:
+	$(SETUP) dev
+	@$(BIN)/python tools/reference.py
+
+# docs/images/report.png, of the report's first part; needs Chromium
+screenshot: report
+	$(SETUP) dev
+	@sh tools/browser.sh && $(BIN)/python tools/screenshot.py reports/index.html docs/images/report.png
+
+# requirements/: choose the packages' versions anew, within pyproject.toml's bounds; needs uv
+lock:
+	sh tools/lock.sh
+
+clean: clean-caches
+clean-caches:
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
