@@ -38,7 +38,7 @@ def main() -> int:
         params = load_params(values["params"], options.overrides(_COMMAND.params, values))
         context = Context(params, paths, console, values["data"] or None)
         if context.source.provenance == "practice":
-            raise UserError("the practice set is too small to measure with; name the competition's files with DATA=")
+            raise UserError("the practice set is too small for a benchmark; name the competition's files with DATA=")
         benchmark = import_module(f"benchmarks.{values['name']}")
         figures = benchmark.measure(context)
     except UserError as error:

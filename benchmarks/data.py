@@ -20,13 +20,13 @@ from digits.data.sources import find_source, folder_name
 
 REPORT = "bench-data.json"
 REPEATS = 5
-MANY = 10  # times as many rows, for how time and memory grow
+MANY = 10  # times as many rows, to see how time and memory grow
 
 
 def measure(context: Context) -> dict[str, Any]:
-    """Medians over REPEATS, pandas and ours in turn. Raises UserError where there are no prepared arrays."""
+    """Medians over REPEATS, pandas and ours in turn. Raises UserError if there are no prepared arrays."""
     params, source = context.params, context.source
-    load_dataset(context.data_folder)  # raises UserError where the cache is empty
+    load_dataset(context.data_folder)  # raises UserError if the cache is empty
     train = (Path(source.folder) / params.competition.train_file).resolve()
 
     def cached() -> None:
@@ -57,7 +57,7 @@ def measure(context: Context) -> dict[str, Any]:
 
 
 def _in_subprocess(train: Path, competition: Competition) -> dict[str, float]:
-    """Time and memory of reading one file in a process of its own; medians of three."""
+    """Time and memory of reading one file in its own process; medians of three."""
     runs = [json.loads(run_module("benchmarks.data", str(train), competition.model_dump_json())) for _ in range(3)]
     return {name: median(run[name] for run in runs) for name in runs[0]}
 

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the time of a piece of work, and a benchmark's module in a process of its own."""
+"""What the benchmarks share: the time of a piece of work, and a benchmark's module in its own process."""
 
 import subprocess
 import sys

@@ -1,6 +1,6 @@
 """The Keras family on this machine: its speed against plain Keras, and accuracy by training time.
 
-All is measured in one run, in turns, so that slow minutes of the machine slow all of it.
+Everything is measured in one run and in turns, so that slow minutes of the machine slow everything alike.
 """
 
 import json
@@ -17,7 +17,7 @@ from digits.config import CnnSpec
 from digits.models.architecture import parse_layers, training_operations
 
 REPORT = "bench.json"
-FOLDS = (0, 1, 2)  # that each network is judged on, fitted from a seed of the same number
+FOLDS = (0, 1, 2)  # on which each network is judged, with a seed of the same number
 ROUNDS = 5
 IMAGES = 12_800  # per round and workload; a multiple of every batch size that the probe may choose
 OVERHEAD_MINUTES = 3.0  # length of the fit whose overhead is reported
@@ -29,9 +29,9 @@ def measure(context: Context) -> dict[str, Any]:
 
     speedup: images per second of the default network, as a multiple of plain Keras layers, float32 and `fit`.
     peak_share: floating-point operations per second in training, as a share of the fastest matrix product's.
-    overhead_share: share of a fit of 3 minutes that is no training step (start-up, tracing, input, validation,
+    overhead_share: share of a fit of 3 minutes outside training steps (start-up, tracing, input, validation,
     prediction, saving). frontier: accuracy of each network on some folds, each fitted without the fold and the holdout
-    from a seed of its own. Nothing of what is chosen by these figures is chosen on the holdout.
+    from its own seed. The holdout is not used, so choices by these figures are not made on it.
     """
     spec = context.device.resolve(context.params.train.spec, 1)
     context.console.say(context.device.description(spec.model_dump()))
@@ -41,7 +41,7 @@ def measure(context: Context) -> dict[str, Any]:
     with context.console.bar("bench", ROUNDS + len(FOLDS) * len(names), "measurements") as bar:
         speeds = _speeds(spec, bar)
         fits = {name: [] for name in names}  # type: dict[str, list[dict[str, float]]]
-        for fold in FOLDS:  # the outer loop, so that slow minutes of the machine meet all networks
+        for fold in FOLDS:  # the outer loop, so that slow minutes of the machine affect all networks
             for name, network in networks.items():
                 fits[name].append(_fit(context, network, fold))
                 bar.advance(1, f"{name}: {fits[name][-1]['accuracy']:.4f}")
@@ -78,7 +78,7 @@ def _speeds(spec: CnnSpec, bar: Bar) -> dict[str, Any]:
 
 
 def _fit(context: Context, spec: CnnSpec, fold: int) -> dict[str, float]:
-    """Figures of `benchmarks.one_fit`, in a process of its own."""
+    """Figures of `benchmarks.one_fit`, in its own process."""
     arguments = {
         "data_folder": str(context.data.folder),
         "spec": spec.model_dump(mode="json"),
@@ -92,7 +92,7 @@ def _fit(context: Context, spec: CnnSpec, fold: int) -> dict[str, float]:
 
 
 def _overhead_share(fits: list[list[dict[str, float]]]) -> float:
-    """Of a fit of OVERHEAD_MINUTES, interpolated between the networks' medians over the seeds."""
+    """Overhead of a fit of OVERHEAD_MINUTES, interpolated between the networks' medians over the seeds."""
     points = sorted((_minutes(network), _overhead(network)) for network in fits)
     return float(np.interp(OVERHEAD_MINUTES, [minutes for minutes, _ in points], [share for _, share in points]))
 

@@ -1,4 +1,4 @@
-"""One network, fitted and scored as in `make train`, in a process of its own whose start is timed too."""
+"""One network, fitted and scored as in `make train`, in its own process, whose start is timed too."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""The workloads that `benchmarks.networks` times. Each has run once, compiled and warm, when it is returned."""
+"""The workloads that `benchmarks.networks` times. Each has already run once when it is returned, to be compiled."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -50,7 +50,7 @@ def ours(spec: CnnSpec, images: int) -> Workload:
 
 
 def plain_keras(spec: CnnSpec, images: int) -> Workload:
-    """One epoch of the same network by Keras' own layers and `fit`, in float32, without augmentation."""
+    """One epoch of the same network with Keras' own layers and `fit`, in float32, without augmentation."""
     X, y = _noise(images)
     X = X.reshape(-1, *_SHAPE, 1).astype(np.float32) / 255
     model = keras.Sequential([keras.Input((*_SHAPE, 1))])

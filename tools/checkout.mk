@@ -10,7 +10,7 @@ BENCHMARKS := bench bench-data bench-baseline
 $(BENCHMARKS): OPTIONS += $(if $(DATA),--data "$$DATA")
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: check test lint fuzz docs reference screenshot lock clean-caches $(BENCHMARKS)
+.PHONY: check test lint fuzz docs reference pictures lock clean-caches $(BENCHMARKS)
 
 ##@ Develop
 check: lint ## style, types and the quick tests, for a change in progress: about a minute
@@ -56,10 +56,10 @@ reference:
 	$(SETUP) dev
 	@$(BIN)/python tools/reference.py
 
-# docs/images/report.png, of the report's first part; needs Chromium
-screenshot: report
+# docs/images/: the report's first part, augmented images; needs Chromium, and a finished make submit
+pictures: report
 	$(SETUP) dev
-	@sh tools/browser.sh && $(BIN)/python tools/screenshot.py reports/index.html docs/images/report.png
+	@sh tools/browser.sh && $(BIN)/python tools/pictures.py
 
 # requirements/: choose the packages' versions anew, within pyproject.toml's bounds; needs uv
 lock:

@@ -123,7 +123,7 @@ def test_the_initial_point_keeps_the_values_inside_a_narrowed_space(params: Para
         ({"optimizer": []}, "is none of"),
         ({"learning_rate": "high"}, "neither a number"),
         ({"blocks": True}, "neither a number"),
-        ({"drop": 0.1}, "drop: there is nothing of that name to search; did you mean dropout"),
+        ({"drop": 0.1}, "drop: no parameter of that name can be searched; did you mean dropout"),
     ],
 )
 def test_values_outside_are_refused_by_name(wanted: dict[str, Any], message: str) -> None:

@@ -84,7 +84,7 @@ def test_bfloat16_takes_the_steps_of_float32_but_for_its_rounding(recipes: dict[
 
     bfloat16 has 8 binary digits, so each operation rounds by up to 0.4 %, and a few units with a relu or a max-pooling
     choose otherwise. In six layers that adds up to a twentieth of the gradient, in no direction: another batch has
-    another gradient by several times as much. docs/experiments.md compares the accuracies of whole fits.
+    another gradient by several times as much. docs/experiments/recipes.md compares the accuracies of whole fits.
     """
     from digits.models.cnn.libraries import keras, tf
     from digits.models.cnn.network import LayerSettings, build_network
@@ -270,8 +270,8 @@ def test_optimizers_are_ranked_and_the_claims_judged(recipes: dict[str, Recipe])
     }
     raw, race = sentences(rows)
     assert "stalls on unnormalised pixels is true here: the accuracy is 0.5000 on raw pixels" in raw
-    assert f"hand on one network rank {', '.join(names)}; from new weights they rank nadam" in race
-    assert race.endswith("for nadam, the last one, that makes -0.0300.")
+    assert f"first: {', '.join(names[::-1])}. If each continues with the weights of the one before: sgd, " in race
+    assert race.endswith("for nadam, the last one, this makes a difference of -0.0300.")
 
 
 def test_eight_rows_are_learned_as_published() -> None:

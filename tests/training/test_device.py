@@ -39,10 +39,10 @@ def test_only_what_is_auto_is_settled(params: Params) -> None:
     said = {"precision": "float32", "batch_size": 77, "threads": 1}
     own = params.train.model_copy(update=said)
     assert device.resolve(own) == own
-    assert "mixed_bfloat16 (2.0 times as fast as float32 here), 256 images per step" in device.description(
+    assert "mixed_bfloat16 (2.0 times as fast as float32 here), batch size 256" in device.description(
         settled.model_dump()
     )
-    assert "on CPU, 1 thread, in float32 (as params.yaml says), 77 images" in device.description(own.model_dump())
+    assert "on CPU, 1 thread, in float32 (as params.yaml says), batch size 77" in device.description(own.model_dump())
     assert "on 2 x H100" in Device("H100", 2, "mixed_bfloat16", 256, 3, 2.0, 2).description(settled.model_dump())
 
 
@@ -79,7 +79,7 @@ def test_what_did_not_agree_with_fits_is_measured_again(
     for _ in range(2):
         assert measured_device(tmp_path, Console(plain=True)) == replace(first, precision="other")
     assert [{name: known[name] for name in vars(first)} for known in asked] == [vars(first)]
-    assert f"before, {first.precision} with " in capsys.readouterr().out.replace("\n", " ")
+    assert f"faster here than {first.precision} with " in capsys.readouterr().out.replace("\n", " ")
 
 
 def test_the_probe_tries_every_precision_and_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def test_what_would_end_too_late_is_given_up_but_for_the_first_fold(
     found = spent(toy_data, folder, goal, left=0.5, latest=0.6, timing=Timing(0.01, 1e-6, 1e-6))
     assert found == Executed(1, interrupted=False)
     assert (list(folder.units(3).folds), list(folder.units(3).refits)) == ([0], [])
-    assert "refit, seed 1: stopped, it would have ended too late" in capsys.readouterr().out
+    assert "refit, seed 1: stopped because it would have ended too late" in capsys.readouterr().out
 
 
 def test_a_refit_is_shortened_where_it_would_end_too_late(
@@ -82,7 +82,7 @@ def test_a_refit_is_shortened_where_it_would_end_too_late(
     assert spent(toy_data, folder, goal, places=[None], timing=slow_to_predict).fits == 1
     assert [(fit.epochs, fit.planned) for fit in folder.units(0).refits] == [(16, 48)]
     shown = " ".join(capsys.readouterr().out.split())
-    assert "refit, seed 1: 16 of 48 epochs, to end in time; other programs slow this machine down" in shown
+    assert "refit, seed 1: shortened to 16 of 48 epochs to end in time; other programs slow this machine down" in shown
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_nothing_has_looked_for_gpus_before_a_fit_is_forked() -> None:
 
 def test_a_fit_that_fails_ends_the_others_and_says_why(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:
     broken = RunSpec(spec.name, spec.model | {"learning_rate": 1e30}, "/255", 0, spec.data, spec.code)
-    with pytest.raises(UserError, match=r"train: fold \d: the loss became .* the same command goes on"):
+    with pytest.raises(UserError, match=r"train: fold \d: the loss became .* the same command continues"):
         spent(toy_data, RunFolder(tmp_path, broken), Goal(folds=2, epochs=400, seed=0, refits=0))
 
 

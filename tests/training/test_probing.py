@@ -16,7 +16,7 @@ from digits.training.probing import BATCH_SIZES, PRECISIONS, Candidate, layouts
 from digits.training.schedule import ScheduledFit, Sizes, Timing, simulate
 
 ENOUGH = probing._ENOUGH["parallel_fits"]
-# As two fits of one thread took on two cores with AVX2 (docs/experiments.md): images per second of training, epochs.
+# Of two fits of one thread on two cores with AVX2 (docs/experiments/unpadded-networks.md): images per second, epochs.
 NETWORKS = {"small": (2150, 16), "medium": (1090, 33)}
 SIZES = Sizes(fold=30_240, refit=42_000, predicted=39_760)
 
@@ -158,7 +158,7 @@ def test_a_process_that_dies_ends_the_others(monkeypatch: pytest.MonkeyPatch) ->
         (ProcessDiedError("it was ended by SIGILL"), r"TensorFlow does not run here: it .*; type rm -r \.venv"),
         (
             ProcessTimeoutError("took longer than 300 s"),
-            "the probe of this machine took longer than 300 s; end",
+            "the speed test of this machine took longer than 300 s; close",
         ),
     ):
         machine = Dying(of_many_cores)

@@ -173,7 +173,7 @@ def test_a_refit_on_a_machine_that_becomes_slow_ends_in_time(
     assert told[4][1].startswith("epoch 5 of 14, ")
     assert told[5][1].startswith("epoch 6 of 7, ")
     log = (folder.path / "log.txt").read_text()
-    assert "7 of 14 epochs, to end in time; the last one took 30.0 s" in log
+    assert "shortened to 7 of 14 epochs; the last one took 30.0 s" in log
     whole = Fit(None, 2, 44)
     fit_refit_unit(toy_data, tmp_path, spec, whole)
     assert folder.units(3).refits == (made, whole)

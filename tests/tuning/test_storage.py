@@ -93,6 +93,6 @@ def test_a_claim_whose_answer_was_lost_costs_no_time_and_is_run_later(
 def test_a_database_that_stays_away_is_a_line(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "PATIENCE", 0.0)
     failing(monkeypatch, "_get_trials", AWAY, times=10_000, carried_out=False)
-    message = "^the study's database does not answer: the server closed the connection$"
+    message = "^the study's database does not answer: the server closed the connection; retry later$"
     with pytest.raises(UserError, match=message):
         _ = study.trials

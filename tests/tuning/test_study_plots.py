@@ -49,9 +49,9 @@ def test_each_plot_has_its_result_as_title(searched: tuple[optuna.Study, list[Tr
     assert read_pictures(tmp_path, "a-search") == written
     assert [*written] == ["history", "curves", "importances", "parallel", "slices"]
     titles = {name: picture.title for name, picture in written.items()}
-    assert titles["history"] == "Of 40 trials, number 39 is the most accurate after 2 epochs, 0.9780"
-    assert titles["curves"] == "The best trial of adam has the lowest loss of all, 0.105 after 2 epochs"
-    assert titles["importances"].startswith("learning_rate decides most of the accuracy after 2 epochs: ")
+    assert titles["history"] == "Trial 39 is the most accurate of 40: 0.9780 after 2 epochs"
+    assert titles["curves"] == "The best trial with adam has the lowest loss: 0.105 after 2 epochs"
+    assert titles["importances"].startswith("learning_rate matters most for the accuracy after 2 epochs: ")
     assert "the best has learning_rate 0.01, " in titles["parallel"]
     assert "the best has learning_rate 0.01, " in titles["slices"]
     for picture in written.values():

@@ -99,13 +99,13 @@ class Console:
         self._out.print(table)
 
     @contextmanager
-    def waiting(self, subject: str) -> Iterator[None]:
-        """Show `waiting for <subject>` until the end of the block."""
+    def status(self, text: str) -> Iterator[None]:
+        """Show what is happening until the end of the block, in a few words."""
         if self._plain:
-            self.say(f"waiting for {subject}")
+            self.say(text)
             yield
             return
-        with self._out.status(f"waiting for {subject}"):
+        with self._out.status(escape(text)):
             yield
 
     @contextmanager

@@ -78,7 +78,7 @@ class Uploader:
 
         def attempt() -> Submission:
             nonlocal line, certain
-            with self._console.waiting("Kaggle to accept the file"):
+            with self._console.status("waiting for Kaggle to accept the file"):
                 token, error = self._api.upload(path), None
                 line = self._add(line, "uploading", ref="")
                 try:
@@ -126,7 +126,7 @@ class Uploader:
     def _find(self, intent: str, seconds: float) -> Submission | None:
         """The submission with the intent's tag, or None if Kaggle does not list it within so many seconds."""
         deadline = time.monotonic() + seconds
-        with self._console.waiting("Kaggle's list") if seconds else nullcontext():
+        with self._console.status("waiting for Kaggle's list") if seconds else nullcontext():
             while True:
                 for submission in self._api.submissions():
                     if tag(intent) in submission.message:
@@ -164,7 +164,7 @@ class Uploader:
         """
         line = self._line(intent)
         deadline = time.monotonic() + 60 * self._params.score_timeout
-        with self._console.waiting("the score; Ctrl-C stops waiting, and make score asks again"):
+        with self._console.status("waiting for the score; Ctrl-C stops waiting, and make score asks again"):
             while line["state"] == "uploaded":
                 if (found := self._find(intent, 0.0)) is None:
                     raise UserError(
@@ -192,7 +192,7 @@ class Uploader:
         longest = float(
             tries * (4 * self._params.timeout + self._params.listing_timeout + self._params.backoff * 2**tries)
         )
-        return self._ledger.submitting(longest, lambda: self._console.waiting("another command that is submitting"))
+        return self._ledger.submitting(longest, lambda: self._console.status("waiting for another command to submit"))
 
     def _record(self, line: Line, found: Submission) -> Line:
         """Enter in the ledger what is new in Kaggle's list. Raises UserError if Kaggle could not score the file."""

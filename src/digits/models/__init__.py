@@ -1,4 +1,4 @@
-"""Registry of model families: a spec, a task and a seed -> a classifier with `fit` and `predict_proba`.
+"""Registry of model families: from a spec, a task and a seed to a classifier with `fit` and `predict_proba`.
 
 A family is a module with `build` and `save` for one or more kinds. It is imported when one of its models is built, so
 that scikit-learn's models never load TensorFlow.
@@ -27,14 +27,14 @@ KINDS_WITH_VALIDATION = frozenset({"cnn"})  # their `fit` also takes X_valid and
 # parameters of these kinds for a fit without validation images, such as a refit
 NO_EARLY_STOPPING = {"early_stopping_patience": None, "restore_best_weights": False}
 
-# (epoch from 1, number of epochs, record): the record has loss, learning_rate and, where it is known, accuracy. It may
-# return the number of epochs that a network is to have, at most that of its parameters: its learning rate then falls
-# to its end in those that are left.
+# (epoch from 1, number of epochs, record): the record has loss, learning_rate and, if it is known, accuracy. It may
+# return a new number of epochs for a network, at most that of its parameters: the rest of the learning-rate schedule is
+# then compressed into the epochs that are left.
 OnEpoch = Callable[[int, int, dict[str, float]], int | None]
 
 
 class Classifier(Protocol):
-    """What cross-validation needs of a model. Images are uint8 (n, pixels), labels int64 (n,)."""
+    """What cross-validation needs from a model. Images are uint8 (n, pixels), labels int64 (n,)."""
 
     def fit(self, X: NDArray[np.uint8], y: NDArray[np.int64]) -> Any:
         """Learn from images and their labels."""
@@ -53,7 +53,7 @@ class SupportsTta(Protocol):
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """What a model must know of the competition.
+    """What a model must know about the competition.
 
     image_shape: (height, width), pixels. normalise: kind of `digits.models.preprocessing.Normaliser`.
     """

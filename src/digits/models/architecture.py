@@ -10,11 +10,11 @@ r"""The notation of networks in params.yaml: `16C3 16C3 MP2 D0.3 128`, one word 
 | `GAP`     | global average pooling: mean over the image, one number per filter    |
 | `BN`      | batch normalisation                                                   |
 | `D0.3`    | dropout of 30 % of the values                                         |
-| `128`     | fully connected, 128 units, then the activation; flattens where needed |
+| `128`     | fully connected, 128 units, then the activation; flattens if needed |
 | `RELU`    | as the last word: a relu of the final layer, before the softmax       |
 
 The final layer, one unit per class, is not written: it follows from the competition. A relu of its outputs is a mistake
-in published recipes (`make recipes`): a class whose unit is never above 0 is never learned.
+of some published recipes (`make recipes`): a class whose unit is never above 0 is never learned.
 """
 
 import re
@@ -81,7 +81,7 @@ _EXAMPLES = "32C5, 32C5s2, 32C5v, MP2, AP2, GAP, BN, D0.3, 128, RELU"
 def parse_layers(text: str) -> tuple[Layer, ...]:
     """Layers of a network written as `text`.
 
-    Raises ValueError, naming the word and its position, for a word that is no layer, a size of 0, a convolution or
+    Raises ValueError, naming the word and its position, for a word that is not a layer, a size of 0, a convolution or
     pooling after the image has been flattened, and any layer after RELU.
     """
     layers: list[Layer] = []
@@ -100,7 +100,7 @@ def parse_layers(text: str) -> tuple[Layer, ...]:
 def output_size(layers: tuple[Layer, ...], image_shape: tuple[int, int]) -> tuple[int, int]:
     """Height and width, in pixels, of an image after all convolutions and poolings.
 
-    Raises ValueError, naming the layer, where nothing would be left.
+    Raises ValueError, naming the layer, if nothing would be left.
     """
     height, width = image_shape
     for position, layer in enumerate(layers, start=1):
@@ -113,7 +113,7 @@ def output_size(layers: tuple[Layer, ...], image_shape: tuple[int, int]) -> tupl
 
 
 def _side_after(layer: Layer, side: int) -> int:
-    """Height or width of an image after a layer, of one that had `side` pixels before it."""
+    """Height or width after a layer, of an image that had `side` pixels before it."""
     match layer:
         case Conv(_, kernel, stride, padding):
             return -(((kernel - 1 if padding == "valid" else 0) - side) // stride)
@@ -125,8 +125,8 @@ def _side_after(layer: Layer, side: int) -> int:
 def training_operations(layers: tuple[Layer, ...], image_shape: tuple[int, int], classes: int) -> int:
     """Floating-point operations of convolutions and dense layers per training image, two per multiplication.
 
-    Counted are the forward pass and the gradients of weights and inputs, but for the gradient of the image itself,
-    which is not needed. Biases, activations, normalisation and the optimizer are not counted.
+    The count has the forward pass and the gradients of weights and inputs, except the gradient of the image itself,
+    which is not needed. It leaves out biases, activations, normalisation and the optimizer.
     """
     (height, width), channels, flat, forward = image_shape, 1, 0, []
     for layer in layers:

@@ -99,7 +99,7 @@ def elastic_fields(
 ) -> NDArray[np.float32]:
     """Draw `count` elastic displacement fields, (count, 2, height, width) float32: pixels to add to x and to y.
 
-    White noise behind a Gaussian filter, as by P. Simard, D. Steinkraus and J. Platt (2003), Best practices for
+    White noise through a Gaussian filter, as in P. Simard, D. Steinkraus and J. Platt (2003), Best practices for
     convolutional neural networks applied to visual document analysis, ICDAR, section 2, but drawn directly in the
     filter's basis of leading singular vectors. strength: standard deviation at the image's centre, in pixels.
     """

@@ -12,15 +12,15 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from digits.models.warping import warp
 
 _MIN_ROW_VARIANCE = 1e-3  # rows squared; ink within one row has no slant
-_MAX_SLANT = 1.0  # columns per row, 45 degrees; steeper is no handwriting but a dot or a bar
+_MAX_SLANT = 1.0  # columns per row, 45 degrees; a steeper slant is a dot or a bar, not handwriting
 
 
 class Deskewer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Centres the ink (pixel values) of an image and shears it upright.
 
-    The slant is the slope of column on row by least squares, weighted by ink: the second moments that Y. LeCun et al.
-    (1998), Gradient-based learning applied to document recognition, Proc. IEEE 86, section III-A, deslant digits by.
-    Nothing but the number of pixels is fitted. image_shape: (height, width); None takes each example as one row.
+    The slant is the slope of column on row by least squares, weighted by ink, from second moments as in Y. LeCun et al.
+    (1998), Gradient-based learning applied to document recognition, Proc. IEEE 86, section III-A. Only the number of
+    pixels is fitted. image_shape: (height, width); None takes each example as one row.
     """
 
     def __init__(self, image_shape: tuple[int, int] | None = None):
@@ -78,7 +78,7 @@ class CappedPCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Fit the components on X, (n, pixels)."""
         pixels = validate_data(self, X, dtype=(np.float64, np.float32), ensure_min_samples=2)
-        # this solver works in float32 and in seconds where there are far more images than pixels
+        # this solver works in float32, and takes seconds if there are far more images than pixels
         self.pca_ = PCA(min(self.n_components, *pixels.shape), svd_solver="covariance_eigh").fit(pixels)
         return self
 

@@ -27,7 +27,7 @@ class Categorical:
     choices: tuple[Any, ...]
 
     def narrow(self, values: Any) -> "Categorical":
-        """The choices in `values`, a list or a single one. Raises ValueError for a value that is no choice."""
+        """The choices in `values`, a list or a single one. Raises ValueError for a value that is not a choice."""
         kept = tuple(values) if isinstance(values, list | tuple) else (values,)
         unknown = [value for value in kept if value not in self.choices]
         if unknown or not kept:
@@ -40,13 +40,13 @@ class Categorical:
         return len(self.choices) == 1
 
     def suggest(self, trial: Suggests, name: str) -> Any:
-        """A value; the trial is not called where it is frozen."""
+        """A value; the trial is not called if there is only one choice."""
         return self.choices[0] if self.frozen else trial.suggest_categorical(name, self.choices)
 
 
 @dataclass(frozen=True)
 class Range:
-    """A number from `low` to `high`, as Optuna's IntDistribution where both are integers, else its FloatDistribution.
+    """A number from `low` to `high`, as Optuna's IntDistribution if both are integers, else its FloatDistribution.
 
     step: numbers are multiples of it. log: drawn on a logarithmic scale.
     """
@@ -57,11 +57,11 @@ class Range:
     log: bool = False
 
     def narrow(self, values: Any) -> "Range":
-        """From the lower to the upper of two numbers, or one number alone. Raises ValueError where it is outside."""
+        """The range between two numbers, or a single number. Raises ValueError if they are outside this range."""
         ends = values if isinstance(values, list | tuple) else [values, values]
         numbers = [end for end in ends if isinstance(end, int | float) and not isinstance(end, bool)]
         if len(numbers) != 2 or len(ends) != 2:
-            raise ValueError(f"{values!r} is neither a number nor a lower and an upper one")
+            raise ValueError(f"{values!r} is neither a number nor a pair of a lower and an upper one")
         if self._integer and any(end != int(end) for end in numbers):
             raise ValueError(f"{values!r}, but only whole numbers are searched here")
         if not self.low <= numbers[0] <= numbers[1] <= self.high:
@@ -80,7 +80,7 @@ class Range:
         return self.low == self.high
 
     def suggest(self, trial: Suggests, name: str) -> Any:
-        """A value, floats with three digits; the trial is not called where it is frozen."""
+        """A value, floats with three digits; the trial is not called if there is only one number."""
         if self.frozen:
             return self.low
         if self._integer:
@@ -101,7 +101,7 @@ class Dimension:
 
 Space = Mapping[str, Dimension]
 
-# Optuna's sampler draws in the order of the names, so another name is another search from the same seed.
+# Optuna's sampler draws in the order of the names, so a new name changes the search from the same seed.
 _CNN: Space = {
     "blocks": Dimension(Range(1, 4)),
     "convolutions": Dimension(Range(1, 3)),  # of a block
@@ -109,8 +109,8 @@ _CNN: Space = {
     "growth": Dimension(Categorical((1.0, 1.5, 2.0))),  # of the filters, from block to block
     "kernel_size": Dimension(Categorical((3, 5))),
     "pooling": Dimension(Categorical(("max-pooling", "average-pooling", "stride"))),  # at the end of a block
-    "batch_norm": Dimension(Categorical((False, True))),  # behind each convolution
-    "block_dropout": Dimension(Range(0.0, 0.4, step=0.1)),  # behind each block
+    "batch_norm": Dimension(Categorical((False, True))),  # after each convolution
+    "block_dropout": Dimension(Range(0.0, 0.4, step=0.1)),  # after each block
     "head": Dimension(Categorical(("flatten", "global-pooling"))),
     "dense_layers": Dimension(Range(0, 2)),
     "units": Dimension(Categorical((64, 128, 256, 512)), condition=("dense_layers", (1, 2))),
@@ -162,7 +162,7 @@ def narrow_space(kind: str, narrowed: Mapping[str, Any]) -> Space:
     space = dict(SPACES[kind])
     for name, values in narrowed.items():
         if name not in space:
-            raise ValueError(f"{name}: there is nothing of that name to search{hint(name, space)}")
+            raise ValueError(f"{name}: no parameter of that name can be searched{hint(name, space)}")
         try:
             space[name] = Dimension(space[name].distribution.narrow(values), space[name].condition)
         except ValueError as error:
@@ -171,7 +171,7 @@ def narrow_space(kind: str, narrowed: Mapping[str, Any]) -> Space:
 
 
 def values_inside(space: Space, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that are inside the space, but for frozen dimensions, which are never suggested."""
+    """The values that are inside the space, without frozen dimensions, which are never suggested."""
     inside: dict[str, Any] = {}
     for name, value in values.items():
         try:

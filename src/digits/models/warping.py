@@ -39,7 +39,7 @@ def _interpolate(padded: NDArray[np.float32], x: NDArray[np.float32], y: NDArray
     count, rows, columns = padded.shape
     x += 1
     y += 1
-    # a point far outside has the value of one on the border: 0
+    # a point far outside has the value of the border: 0
     np.clip(x, 0, columns - 2, out=x)
     np.clip(y, 0, rows - 2, out=y)
     column, row = x.astype(np.int32), y.astype(np.int32)
@@ -48,9 +48,9 @@ def _interpolate(padded: NDArray[np.float32], x: NDArray[np.float32], y: NDArray
     row *= columns
     row += column
     row += np.arange(count, dtype=np.int32)[:, None] * (rows * columns)
-    index = row.astype(np.intp)  # once; `take` would do it each time
+    index = row.astype(np.intp)  # once; `take` would convert it each time
     values = padded.ravel()
-    # all indices exist, and mode `clip` takes half the time of the one that checks them
+    # all indices exist, and mode `clip` takes half the time of the mode that checks them
     upper, upper_right, lower, lower_right = (
         values[first:].take(index, mode="clip") for first in (0, 1, columns, columns + 1)
     )

@@ -34,10 +34,10 @@ def _raw_pixels(rows: Rows) -> str:
         return ""
     raw, slow, normalised = (rows[name].mean() for name in names)
     stalls = "true" if raw < normalised - 0.02 else "false"
-    order = "A lower rate helps less than normalising." if raw < slow < normalised else "The order is another one."
+    order = "A lower rate helps less than normalising." if raw < slow < normalised else "The order differs here."
     return (
-        f"That a network stalls on unnormalised pixels is {stalls} here: the accuracy is {raw:.4f} on raw pixels, "
-        f"{slow:.4f} with a tenth of the learning rate and {normalised:.4f} on normalised pixels. {order}"
+        f"The claim that a network stalls on unnormalised pixels is {stalls} here: the accuracy is {raw:.4f} on raw "
+        f"pixels, {slow:.4f} with a tenth of the learning rate and {normalised:.4f} on normalised pixels. {order}"
     )
 
 
@@ -48,8 +48,8 @@ def _epochs_of_adam(rows: Rows) -> str:
     adam, ten, thirty = (rows[name].mean() for name in names)
     equal = "true" if adam >= thirty - 0.002 else "false"
     return (
-        f"That ten epochs of Adam are as accurate as thirty of SGD is {equal} here: {adam:.4f} and {thirty:.4f}; SGD "
-        f"has {ten:.4f} after ten."
+        f"The claim that ten epochs of Adam are as accurate as thirty of SGD is {equal} here: the accuracies are "
+        f"{adam:.4f} and {thirty:.4f}. After ten epochs SGD reaches {ten:.4f}."
     )
 
 
@@ -91,9 +91,9 @@ def _race(rows: Rows, suffix: str, data: str) -> str:
     last = OPTIMIZERS[-1]
     gain = rows[f"opt{suffix}-{last}"].mean() - rows[f"fair{suffix}-{last}"].mean()
     return (
-        f"On {data}, optimizers that hand on one network rank {', '.join(handed_on)}; from new weights they rank "
-        f"{', '.join(fair)}. The later ones start from what the others have learned: for {last}, the last one, that "
-        f"makes {gain:+.4f}."
+        f"On {data}, from new weights, the best optimizer first: {', '.join(fair)}. If each continues with the weights "
+        f"of the one before: {', '.join(handed_on)}. The later ones then start from what the others have learned; for "
+        f"{last}, the last one, this makes a difference of {gain:+.4f}."
     )
 
 
@@ -115,10 +115,10 @@ def _steadying(rows: Rows) -> str:
     values = ", ".join(f"{rows[name].recipe.description} {rows[name].mean():.3f}" for name in names)
     if _has(rows, "steady-momentum", "steady-slow"):
         slow, fast = rows["steady-slow"].mean(), rows["steady-momentum"].mean()
-        momentum = f" At a rate of 0.01 the accuracy is {slow:.3f} without and {fast:.3f} with momentum."
+        momentum = f" At a learning rate of 0.01 the accuracy is {slow:.3f} without momentum and {fast:.3f} with it."
     return (
-        f"At a learning rate of 2, {better} of 3 remedies (clipping of two kinds, and batch normalisation) are more "
-        f"accurate than plain SGD: {values}.{momentum}"
+        f"At a learning rate of 2, plain SGD is less accurate than {better} of 3 remedies (two kinds of gradient "
+        f"clipping, and batch normalisation): {values}.{momentum}"
     )
 
 
@@ -130,4 +130,4 @@ def _overfitting(rows: Rows) -> str:
     def gap(name: str) -> str:
         return f"{rows[name].recipe.description} {rows[name].mean('train') - rows[name].mean():.3f}"
 
-    return f"The training accuracy is above the test accuracy by: {', '.join(map(gap, names))}."
+    return f"The gap between training and test accuracy is, by setting: {', '.join(map(gap, names))}."

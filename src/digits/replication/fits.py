@@ -30,9 +30,9 @@ Chain = Sequence[Unit]  # each starts from the weights of the one before it
 def units(
     recipes: Iterable[Recipe], data: dict[str, Dataset], runs: Path, seeds: int | None, device: Device
 ) -> list[list[Unit]]:
-    """The units of the recipes, in chains of which each is fitted in order; most chains have one unit.
+    """The units of the recipes, in chains; the units of a chain are fitted in order, and most chains have one.
 
-    data: by the name that recipes have for it; recipes whose data is missing are left out. seeds: number of fits of
+    data: by the name that recipes use; recipes whose data is missing are left out. seeds: number of fits of
     each recipe; None: as many as the recipe needs. device: trains the networks.
     """
     chains: dict[tuple[str, int], list[Unit]] = {}
@@ -65,7 +65,7 @@ def _unit(recipe: Recipe, seed: int, data: Dataset, runs: Path, device: Device, 
 
 
 def complete(chains: Sequence[Chain], workers: int, console: Console) -> int:
-    """Fit all units without a result, the longest chain first, `workers` at a time; returns the number of fits.
+    """Fit all units without a result, the longest chain first, in `workers` processes; returns the number of fits.
 
     A fit that fails does not stop the others. Raises UserError at the end, with the number of failures.
     """
@@ -110,7 +110,7 @@ def _seconds(unit: Unit) -> float:
 
 
 def _fit_in_subprocess(modules: Sequence[str], chain: Chain, stop: threading.Event) -> str:
-    """Fit a chain; returns "", or why a unit failed: the units after it have nothing to start from."""
+    """Fit a chain; returns "", or why a unit failed: those after it cannot start without it."""
     fitted: list[str] = []
     try:
         run_in_subprocess(_fit_chain, chain, fitted.append, _TIMEOUT * len(chain), modules, stop=stop.is_set)
@@ -120,7 +120,7 @@ def _fit_in_subprocess(modules: Sequence[str], chain: Chain, stop: threading.Eve
 
 
 def _fit_chain(chain: Chain, report: Send) -> None:
-    family(chain[0].model["kind"])  # a library that is loaded later would not be held to one thread
+    family(chain[0].model["kind"])  # a library that is loaded later would not be limited to one thread
     with threadpool_limits(1):
         for unit in chain:
             fit_unit(unit)

@@ -17,7 +17,7 @@ from digits.replication.table import Row, table
 from digits.replication.toy_examples import eight_rows_kept, linear_regression
 from digits.replication.unit import split
 
-_RATES = (0.001, 0.1, 10.0)  # learning rates of the regression of eight rows
+_RATES = (0.001, 0.1, 10.0)  # learning rates of the regression on eight rows
 _CLASSIFIER = "tips-xavier"  # classifies one image
 _SEED = 42  # draws the image
 _OUTSIDE: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}  # a legend that hides no curve
@@ -72,7 +72,7 @@ def _race(rows: Rows, suffix: str, data: str) -> str | None:
     if not fair:
         return None
     _, parts = plt.subplots(1, 2, figsize=(12, 4.5), sharey=True)
-    for axes, prefix, title in zip(parts, ("opt", "fair"), ("one network handed on", "new weights"), strict=True):
+    for axes, prefix, title in zip(parts, ("opt", "fair"), ("weights handed on", "new weights"), strict=True):
         for optimizer in fair:
             if (row := rows.get(f"{prefix}{suffix}-{optimizer}")) is not None:
                 _curve(axes, row, "valid_accuracy", optimizer)
@@ -80,7 +80,7 @@ def _race(rows: Rows, suffix: str, data: str) -> str | None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(visible=True)
     parts[1].legend(**_OUTSIDE)
-    return f"On {data}, {fair[0]} is the best optimizer and {fair[-1]} the worst from new weights"
+    return f"On {data}, from new weights, {fair[0]} is the best optimizer and {fair[-1]} the worst"
 
 
 def _curve(axes: Axes, row: Row, figure: str, label: str) -> None:
@@ -110,7 +110,7 @@ def _seeds(rows: Rows) -> str | None:
     widest = max(names, key=lambda name: float(np.ptp(rows[name].values("test") or [0])))
     values = rows[widest].values("test")
     value_range = f"{min(values):.3f} to {max(values):.3f}"
-    return f"The accuracy depends on the seed, {value_range}: {rows[widest].recipe.description}"
+    return f"The accuracy depends on the seed, from {value_range}: {rows[widest].recipe.description}"
 
 
 def _learning_rates(rows: Rows) -> str | None:
@@ -142,7 +142,7 @@ def _steadying(rows: Rows) -> str | None:
     axes.legend(**_OUTSIDE)
     means = {row.recipe.description: row.mean() for row in steadied}
     best, worst = max(means, key=lambda name: means[name]), min(means, key=lambda name: means[name])
-    return f"At a high learning rate {best} is best, {means[best]:.3f}, and {worst} worst, {means[worst]:.3f}"
+    return f"{best} is the most accurate, {means[best]:.3f}; {worst} is the least accurate, {means[worst]:.3f}"
 
 
 def _overfitting(rows: Rows) -> str | None:
@@ -162,7 +162,7 @@ def _overfitting(rows: Rows) -> str | None:
     for axes in parts.flat[len(names) :]:
         axes.set_axis_off()
     parts.flat[0].legend(loc="lower right")
-    return "Overfitting: more images, and regularisation, bring training and test accuracy closer together"
+    return "Overfitting: more images and regularisation bring training and test accuracy closer together"
 
 
 def _one_image(rows: Rows, data: Dataset) -> str | None:
@@ -210,4 +210,4 @@ def _scaling() -> str:
         axes.grid(visible=True)
         axes.legend(title="columns")
     change = f"{losses['minmax'][0]:.4f} to {losses['minmax'][-1]:.4f} (published: 1.5456 to 0.8204)"
-    return f"Without scaling linear regression diverges; with columns from 0 to 1 its error falls from {change}"
+    return f"Without scaling, linear regression diverges; with columns from 0 to 1 its error falls from {change}"

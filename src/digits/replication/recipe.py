@@ -44,7 +44,7 @@ class Recipe(_Entry):
     id, section: in the published document. group: name of its YAML file. description: of the model, in a few words.
     data: digits or fashion. test_size: share of the labelled images that are test images. images: number of training
     images; None: all others. normalise, model: as in params.yaml, `model` with all parameters. tolerance: largest
-    difference to a published accuracy that counts as met. why: what differs from the original. seeds: fewest fits.
+    difference from a published accuracy that counts as met. why: what differs from the original. seeds: fewest fits.
     after: id of the recipe whose weights this one starts from; None: new weights.
     """
 
@@ -78,7 +78,7 @@ def parse(
 ) -> Recipe:
     """One recipe. base: default parameters by kind of model. origin: for messages.
 
-    Raises UserError with the key and the value that cannot be.
+    Raises UserError that names the key and the value that is not allowed.
     """
     checked = validate(_Entry, entry, origin)
     complete = dict(checked) | {"model": _model(checked.model, base, f"{origin}.model")}
@@ -92,7 +92,7 @@ def _model(given: dict[str, Any], base: dict[str, Any], origin: str) -> dict[str
 
 
 def _races(content: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], str | None]]:
-    """A recipe for each optimizer in each race; where weights are handed on, each starts from those of the one before.
+    """A recipe for each optimizer in each race; if weights are handed on, each starts from those of the one before.
 
     Published figures belong to one of the races.
     """

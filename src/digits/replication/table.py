@@ -1,4 +1,4 @@
-"""Published and measured figures, as tables for files and for people."""
+"""Published and measured figures, as tables for files and for readers."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -46,7 +46,7 @@ class Row:
         return [result[figure] for result in self.results if result[figure] is not None]
 
     def mean(self, figure: str = "test", diverged: float = 0.0) -> float:
-        """Mean accuracy of these fits; `diverged` where there is none. figure: train or test."""
+        """Mean accuracy of these fits; `diverged` if there is none. figure: train or test."""
         return float(np.mean(self.values(figure) or [diverged]))
 
 
@@ -97,14 +97,14 @@ def _line(row: Row, figure: str, published: float | None) -> dict[str, Any]:
 
 
 def _why(recipe: Recipe, difference: float | None) -> str:
-    """Why a figure was missed. The recipe's own reason does not explain a better accuracy, unless seeds decide."""
+    """Why a figure was missed. The recipe's reason explains a better accuracy only if much depends on the seed."""
     if difference is None:
         return "every fit diverged"
     return recipe.why if difference < 0 or recipe.seeds > 1 else "better than published"
 
 
 def markdown(board: pd.DataFrame) -> str:
-    """The table for people, in Markdown, with figures rounded to four digits."""
+    """The table for readers, in Markdown, with figures rounded to four digits."""
     titles = ("id", "recipe", "figure", "published", "measured (sd, n)", "difference", "within", "minutes")
     rows = []
     for record in board.to_dict("records"):

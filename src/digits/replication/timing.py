@@ -6,10 +6,10 @@ from typing import Any
 from digits.models.architecture import parse_layers, training_operations
 
 # Operations per second on one core with AVX-512 and AMX; without these all fits take longer by about the same factor.
-# Of networks by precision, and of MLPClassifier, whose weight updates take as long as its matrix products.
+# Networks by precision, and MLPClassifier, whose weight updates take as long as its matrix products.
 _SPEEDS = {"float32": 80e9, "mixed_bfloat16": 400e9}
 _MLP_SPEED = 40e9
-_MLP_EPOCHS = 100  # of 200 at most; it usually stops after so many
+_MLP_EPOCHS = 100  # of 200 at most; it usually stops after about this many
 _MLP_BATCH = 200  # images; scikit-learn's default
 _STEP, _START = 1e-3, 3.0  # seconds of a step and of a fit, in addition to their operations
 

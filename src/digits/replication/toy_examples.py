@@ -36,7 +36,7 @@ PRICES = np.array(
 
 
 def eight_rows_kept(folder: Path, rates: Sequence[float]) -> dict[str, tuple[list[float], float]]:
-    """`eight_rows` at each learning rate, by the rate as text; saved in `folder`, because it takes seconds."""
+    """`eight_rows` at each learning rate, by the rate as text; saved in `folder`, because the fits take seconds."""
     path = folder / f"eight-rows-{fingerprint([*rates, base_model('cnn'), code_version('toy examples')])}.json"
 
     def fit() -> dict[str, tuple[list[float], float]]:

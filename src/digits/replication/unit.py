@@ -1,4 +1,4 @@
-"""One fit of a recipe from one seed. A change of this module's code fits all units again."""
+"""One fit of a recipe from one seed. If the code of this module changes, all units are fitted again."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +37,10 @@ class Unit:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """The result of the fit; None before it.
+        """The result of the fit; None before the fit.
 
         train, test: accuracies, None if the fit diverged. diverged: the message if it did, else "". loss: log loss of
-        the test images, nats. history: a dictionary per epoch, as a network's. seconds: of the fit. images: number of
+        the test images, nats. history: a dictionary per epoch, as for networks. seconds: of the fit. images: number of
         training images.
         """
         result: dict[str, Any] | None = read_json(self.folder / "result.json")
@@ -49,7 +49,7 @@ class Unit:
 
 def split(recipe: Recipe, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of the training and of the test images, of `count` labelled images."""
-    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - takes a second, and is needed to fit only
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415 - takes a second, and only fits need it
 
     train, test = train_test_split(np.arange(count), test_size=recipe.test_size, random_state=_SPLIT)
     return train[: recipe.images], test

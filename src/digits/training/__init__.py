@@ -1,1 +1,1 @@
-"""Which fits a budget of minutes is spent on, on which device, in which order, and the folders of finished runs."""
+"""Training within a budget of minutes: the device, the plan and the order of the fits, and the folders of runs."""

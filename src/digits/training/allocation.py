@@ -1,7 +1,7 @@
-"""Which network a budget of time goes to, with how long fits, and how it is shared with further networks.
+"""Chooses the network that a budget of time is spent on, the length of its fits, and the share of further networks.
 
-Every candidate plan, a network with a length of its fits, is simulated by `schedule.simulate`; the best one is taken.
-No clock, no files.
+A candidate plan is a network with a length of its fits. `schedule.simulate` simulates each, and the best one is taken.
+Pure functions: no clock, no files.
 """
 
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from math import floor
 
 from digits.training.schedule import Goal, Sizes, Timing, fit_seconds, simulate
 
-_SLACK = 1.15  # times its expected duration may the first fit take before there is no time for those that follow
-_IDLE = 0.2  # share of the workers' time, at the end, that is too short for another fit: more is a waste
-_WASTED = 0.1  # share of the workers' time that shorter fits would use and longer ones leave idle
-_ENOUGH_FOLDS = 5  # of each network, where there are several
+_SLACK = 1.15  # the fits that follow still have time if the first one takes this many times its expected duration
+_IDLE = 0.2  # share of the workers' time that may stay idle at the end because it is too short for another fit
+_WASTED = 0.1  # shorter fits are taken if longer ones leave this much more of the workers' time idle
+_ENOUGH_FOLDS = 5  # of each network, if there are several
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What there is to spend. seconds: of each of the parallel `workers`. folds: of the data. refits: of each network.
+    """The time to spend: `seconds` of each of the parallel `workers`. folds: number of folds of the data.
 
-    seed: of the folds' fits; refits take the seeds that follow it.
+    refits: of each network, at most. seed: of the fits on folds; refits take the seeds that follow it.
     """
 
     seconds: float
@@ -31,7 +31,7 @@ class Budget:
     seed: int
 
     def goal(self, epochs: int, folds: int, required: bool = True) -> Goal:
-        """What is wanted of a network whose fits of folds have so many epochs."""
+        """The goal for a network whose fits on folds have this many epochs."""
         return Goal(folds, epochs, self.seed, self.refits, required)
 
 
@@ -39,7 +39,7 @@ class Budget:
 class Option:
     """A candidate plan: a network with a length of its fits.
 
-    length: epochs of a fold's fit as params would say them. epochs: as they will be, which is more for small data sets.
+    length: epochs of a fold's fit, as in params. epochs: those that it will have, which are more for a small data set.
     """
 
     network: str
@@ -50,7 +50,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Share:
-    """Of the budget, for one network: seconds of each worker, and what they are spent on."""
+    """One network's share of the budget: seconds of each worker, and the fits that they are spent on."""
 
     option: Option
     seconds: float
@@ -58,12 +58,12 @@ class Share:
 
 
 def best_option(networks: Sequence[Sequence[Option]], budget: Budget) -> Option:
-    """The best network that has time, with fits as long as they can be without leaving workers idle.
+    """The best network that can be fitted in the time, with the longest fits that do not leave workers idle.
 
-    networks: from the plainest to the best; of each its options, from the shortest fits to the longest. A network has
-    time where a fold and a refit can end in time. Shorter fits are taken where the longest would waste more than
-    _WASTED of the workers' time. Networks that leave more than _IDLE unused come after all others. Where none has time,
-    the option with the shortest fit of a fold is taken all the same.
+    networks: the options of each, from the shortest fits to the longest; the least accurate network first. A network
+    can be fitted in the time if a fold and a refit can end in time. Shorter fits are taken if the longest leave more
+    than _WASTED more of the workers' time idle. A network that leaves more than _IDLE unused is taken only if no other
+    can be fitted in the time. If none can, the option with the shortest fit of a fold is taken.
     """
     in_time = [timely for options in networks if (timely := [each for each in options if _has_time(each, budget)])]
     found = [_longest_without_waste(options, budget) for options in in_time]
@@ -83,7 +83,7 @@ def _has_time(option: Option, budget: Budget) -> bool:
 
 
 def _idle_share(option: Option, budget: Budget) -> float:
-    """Share of the workers' time in which nothing would be fitted, were this network fitted alone."""
+    """Share of the workers' time in which no fit would run if this network were fitted alone."""
     [share] = allocate([option], budget)
     fits = simulate(share.goal, [], option.timing, budget.sizes, budget.seconds, budget.workers)
     return 1 - sum(each.end - each.start for each in fits) / (budget.workers * budget.seconds)
@@ -92,12 +92,12 @@ def _idle_share(option: Option, budget: Budget) -> float:
 def allocate(options: Sequence[Option], budget: Budget) -> list[Share]:
     """Share the budget among networks, in order.
 
-    The first is fitted in any case; each further one where that leaves time for _ENOUGH_FOLDS folds of all of them and
-    as long again for refits: a network whose folds are not those of the others cannot be blended with them. For few
-    members another network is worth no more than further refits of the first (docs/experiments.md), so they come last.
-    However many workers there are, each has time for its longest fit. All get the same multiple of what they need. At
-    most half of the time goes to folds: their worth is known when the first is finished, while each refit adds to what
-    is submitted.
+    The first is always fitted. Each further one is fitted if there is time for _ENOUGH_FOLDS folds of all of them and
+    as long again for refits, because networks can only be blended if they were fitted on the same folds. With few
+    members a further network is worth no more than further refits of the first, so it comes last
+    (docs/experiments/long-fits-and-members.md). Each has time for its longest fit, however many workers there are. All
+    get the same multiple of the time that they need. At most half of the time goes to folds: one fold already shows how
+    good a network is, while each refit adds a model to the submission.
     """
     enough = min(_ENOUGH_FOLDS, budget.folds)
     taken: list[Option] = []
@@ -105,7 +105,7 @@ def allocate(options: Sequence[Option], budget: Budget) -> list[Share]:
         if not taken or sum(_needed(each, budget) for each in (*taken, option)) <= budget.seconds:
             taken.append(option)
     multiple = budget.seconds / sum(_needed(option, budget) for option in taken)
-    # folds that end late must not take the time of what follows them
+    # _SLACK: folds that end late must not take time from the fits that follow
     folds = min(budget.folds, max(1 if len(taken) == 1 else enough, floor(multiple * enough / _SLACK)))
     return [
         Share(
@@ -116,7 +116,7 @@ def allocate(options: Sequence[Option], budget: Budget) -> list[Share]:
 
 
 def _needed(option: Option, budget: Budget) -> float:
-    """Seconds of each worker that a network needs at least: its folds and as much for refits, or its longest fit."""
+    """Fewest seconds of each worker that a network needs: its folds and as long for refits, or its longest fit."""
     fold, refit = _fold_seconds(option, budget), _refit_seconds(option, budget)
     return max(2 * min(_ENOUGH_FOLDS, budget.folds) * fold / budget.workers, _SLACK * fold, _SLACK * refit)
 
@@ -126,5 +126,5 @@ def _fold_seconds(option: Option, budget: Budget) -> float:
 
 
 def _refit_seconds(option: Option, budget: Budget) -> float:
-    """Of the shortest refit."""
+    """Expected seconds of the shortest refit."""
     return fit_seconds(budget.goal(option.epochs, 1).shortest_refit, option.timing, budget.sizes)

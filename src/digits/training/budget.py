@@ -1,6 +1,6 @@
-"""The plan of `make train`: what the minutes are spent on with these params, data and device.
+"""The plan of `make train`: which fits the minutes are spent on, for these params, data and device.
 
-The same params give every command the same plan, so that `make ensemble` finds the runs that `make train` has fitted.
+Every command makes the same plan from the same params, so `make ensemble` finds the runs that `make train` has fitted.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -22,13 +22,13 @@ from digits.training.schedule import Fit, Goal, ScheduledFit, Sizes, Timing, fit
 from digits.training.timing import measured_timing
 from digits.training.tuned import Study
 
-# Of the budget: what is planned for, the rest being for fits that take longer than expected and for the blend; and when
-# fits that are still running are stopped.
+# Shares of the budget: the time that is planned (the rest is for fits that take longer than expected, and for the
+# blend), and the time at which fits that are still running are stopped.
 _PLANNED, _AT_MOST = 0.94, 1.02
-USED_UP = "budget.json"  # of a run: the most minutes that a command has used up
-_PRACTICE = 1.0  # minutes are enough for images whose scores mean nothing
-_OPTIMISM = 1.4  # times faster than its multiplications say may a network be that was not measured yet
-# Lengths of a fold's fit, as shares of a network's epochs; the longer, the more accurate.
+USED_UP = "budget.json"  # in a run's folder: the largest budget, in minutes, that a command has used up
+_PRACTICE = 1.0  # minutes; enough for the practice set, whose scores mean nothing
+_OPTIMISM = 1.4  # a network not measured yet may be this many times faster than its multiplications suggest
+# Lengths of a fold's fit, as shares of a network's epochs; longer fits are more accurate.
 _LENGTHS = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 
 
@@ -36,8 +36,8 @@ _LENGTHS = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 class Part:
     """What is planned for one network.
 
-    name: of the network. spec: its run. goal, timing: as in training.schedule. seconds: of the budget, for each worker.
-    accuracy: of a single fit, 0 to 1, where it was measured.
+    name: of the network. spec: its run. goal, timing: as in training.schedule. seconds: its share of the budget, for
+    each worker. accuracy: of a single fit, 0 to 1; None if it was not measured.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Part:
 class Plan:
     """What a budget is spent on: a part for each network, one after the other.
 
-    alternatives: runs that other budgets would have chosen. sizes: as in training.allocation. device: what fits.
+    alternatives: runs that other budgets would have chosen. sizes: as in training.allocation. device: runs the fits.
     minutes: the budget.
     """
 
@@ -75,9 +75,9 @@ class Plan:
     minutes: float
 
     def ends(self, runs: Path) -> tuple[list[float], float]:
-        """Seconds from now at which each part gives way to the next, and after which no fit may run any more.
+        """Seconds from now until each part ends, and until no fit may run any longer.
 
-        That is the budget less what the finished fits took.
+        The time that finished fits took is subtracted from the budget.
         """
         spent = [part.units(runs).seconds / self.device.parallel_fits for part in self.parts]
         due = accumulate(max(0.0, part.seconds - own) for part, own in zip(self.parts, spent, strict=True))
@@ -85,24 +85,24 @@ class Plan:
         return [min(end, left) for end in due], at_most
 
     def schedule(self, part: Part, runs: Path, left: float) -> list[ScheduledFit]:
-        """The fits of a part that will be done in `left` seconds."""
+        """The fits that a part will make in the next `left` seconds."""
         return simulate(part.goal, part.finished(runs), part.timing, self.sizes, left, self.device.parallel_fits)
 
     def used_up(self, runs: Path) -> bool:
-        """Whether a command has used up as many minutes for all parts."""
+        """Whether a command has used up a budget of at least these minutes, for all parts."""
         known = (read_json(RunFolder(runs, part.spec).path / USED_UP) for part in self.parts)
         return all(each is not None and each["minutes"] >= self.minutes for each in known)
 
     def slowdowns(self, runs: Path, known: Collection[Path]) -> list[float]:
-        """Seconds of the fits that are not `known`, in multiples of the expected ones.
+        """Durations of the fits that are not `known`, as multiples of the expected ones.
 
-        Where one thread computes, processor time counts, as in a timing: other programs are no reason to measure again.
+        Fits on one thread count by processor time, as in a timing, so other programs do not cause a new measurement.
         """
         factors = []
         for part in self.parts:
             units, one_thread = part.units(runs), part.spec.model["threads"] == 1 and not self.device.gpus
             if part.spec.model["early_stopping_patience"] is not None:
-                continue  # how many epochs a fold will have is not known
+                continue  # early stopping: the number of epochs is not known in advance
             for path, fit in zip(units.paths, part.fits(units), strict=True):
                 if path not in known:
                     unit = unit_metrics(path)
@@ -112,15 +112,15 @@ class Plan:
         return factors
 
 
-Length = tuple[str, int]  # a network's name, and the epochs of a fold's fit as params would say them
+Length = tuple[str, int]  # a network's name, and the epochs of a fold's fit, as in params
 
 
 def make_plan(params: Params, study: Study, data: Dataset, device: Device, paths: Paths, console: Console) -> Plan:
-    """Take the best network that the params allow and that is fast enough here, and share the time out.
+    """Pick the best of the params' networks that can be fitted here in the time, and share the time out.
 
-    A network may have somewhat fewer epochs than the params say; where it has been fitted before, it has as many as
-    then, so that those fits are of use. A plan with a network whose speed is not known yet is made anew once it is
-    measured.
+    A network may get somewhat fewer epochs than the params say. If it has been fitted before, it gets as many as then,
+    so that those fits can be used. If the speed of a network in the plan is not known yet, it is measured, and the plan
+    is made again.
     """
     minutes = min(params.train.budget, _PRACTICE) if data.practice else params.train.budget
     budget = Budget(
@@ -139,7 +139,7 @@ def make_plan(params: Params, study: Study, data: Dataset, device: Device, paths
     def measured(name: str) -> Timing:
         return measured_timing(data, longest[name], device, paths.runs / "machines", console)
 
-    # the best first: where it has time, no plainer one need be measured
+    # the best network first: if it can be fitted in the time, no other needs to be measured
     timings = {(best := [*candidates][-1]): measured(best)}
     while True:
         options = _options(runs, _estimated(timings, longest, data), budget)
@@ -170,7 +170,7 @@ def _sizes(data: Dataset) -> Sizes:
 
 
 def network_runs(found: Networks, params: Params, data: Dataset, device: Device) -> dict[Length, RunSpec]:
-    """A run for each network and length, the longest of each network last."""
+    """A run for each network and length; the longest run of each network comes last."""
     runs: dict[Length, RunSpec] = {}
     for name, (spec, normalise) in found.items():
         resolved = device.resolve(spec)
@@ -181,9 +181,9 @@ def network_runs(found: Networks, params: Params, data: Dataset, device: Device)
 
 
 def _estimated(measured: Mapping[str, Timing], runs: Mapping[str, RunSpec], data: Dataset) -> dict[str, Timing]:
-    """Timings of all networks: where one is not measured, by its multiplications from the one that was measured last.
+    """Timings of all networks; those not measured are estimated, by multiplications, from the one measured last.
 
-    It has the benefit of the doubt, so that it is measured before it is given up.
+    The estimates are optimistic (_OPTIMISM), so that no network is ruled out before it is measured.
     """
     cost = {
         name: float(training_operations(parse_layers(run.model["layers"]), data.image_shape, data.classes))
@@ -204,7 +204,7 @@ def _options(runs: Mapping[Length, RunSpec], timings: Mapping[str, Timing], budg
 
 
 def _fold_epochs(run: RunSpec, sizes: Sizes) -> int:
-    """Epochs of a fold's fit; small data sets need more of them than the params say to take enough steps."""
+    """Epochs of a fold's fit: more than the params say if the data set is too small to give enough steps."""
     steps = max(1, sizes.fold // int(run.model["batch_size"]))
     return max(int(run.model["epochs"]), ceil(int(run.model["min_steps"]) / steps))
 
@@ -216,9 +216,9 @@ def _shares(
     finished: Mapping[Length, int],
     budget: Budget,
 ) -> list[Share]:
-    """The budget shared among the best candidate and as many of the extra networks as have time.
+    """The budget, shared among the best candidate and as many of the extra networks as there is time for.
 
-    finished: number of finished fits by network and length; the length with the most fits of a network is gone on with.
+    finished: number of finished fits by network and length; each network continues with the length that has the most.
     """
     best = best_option([options[name] for name in candidates], budget)
     further = [options[name][-1] for name in extra if name != best.network]

@@ -14,13 +14,13 @@ Networks = dict[str, tuple[CnnSpec, str]]  # by name: the network, and how image
 
 
 def networks(params: Params, study: Study) -> tuple[Networks, Networks]:
-    """The candidates, one of which `make train` fits, and the extra networks, which it fits too if there is time.
+    """The candidates, of which `make train` fits one, and the extra networks, which it fits too if there is time.
 
-    The candidates are the network that `train.network` names, otherwise all of `train.candidates`, the least accurate
-    first. What a finished study found is known to be better than the network that it was searched from, and nothing
-    else is known of it; so it takes that one's place, among those candidates that were measured on the competition's
-    images. Networks that the images are too small for are left out. The extra ones are those of `train.extra`, unless a
-    network is named.
+    If `train.network` names a network, it is the only candidate, and there are no extra networks. Otherwise they are
+    those of `train.candidates`, the least accurate first, and of `train.extra`, without those that the images are too
+    small for. The network that a finished study found is known to be better than the one that the search started from,
+    but not how it compares with others. So it takes that one's place, and of the other candidates only those stay that
+    were measured on the competition's images.
     """
     spec, normalise, named = params.train.spec, params.data.normalise, params.train.network
 
@@ -47,7 +47,7 @@ def accuracies(params: Params) -> dict[str, float]:
 
 
 def baseline_runs(params: Params, data: Dataset, studies: Path) -> list[RunSpec]:
-    """The runs of `make baseline`: each model as in params.yaml, with what a finished study of it found laid over."""
+    """The runs of `make baseline`: the models of params.yaml, each with the overrides that a finished study found."""
     runs = []
     for name, spec in params.baseline.models.items():
         model = spec.model_dump(mode="json")

@@ -19,7 +19,7 @@ _IMPORTED_BY_FITS = ("digits.training.crossval", "scipy.optimize", "scipy.stats"
 def preload(*kinds: str) -> tuple[str, ...]:
     """Modules that fits of these kinds of models import, for the server that subprocesses are forked from.
 
-    A subprocess starts 2 s sooner where the server has them.
+    A subprocess starts 2 s sooner if the server has imported them.
     """
     return (*dict.fromkeys(FAMILIES[kind] for kind in kinds), *_IMPORTED_BY_FITS)
 
@@ -37,8 +37,8 @@ class Predictions:
 class FoldFit:
     """A fitted model, and its predictions of images that it was not trained on.
 
-    predictions: as it predicts; without_tta: those of each image alone, where it has TTA (test-time augmentation).
-    processor_seconds: of all threads together, in fit and predictions.
+    predictions: as the model predicts. without_tta: those without TTA (test-time augmentation); None if it uses none.
+    processor_seconds: of all threads together, for the fit and the predictions.
     """
 
     model: Classifier
@@ -52,9 +52,9 @@ class FoldFit:
 def fit(
     data: Dataset, fold: int | None, spec: dict[str, Any], normalise: str, seed: int, on_epoch: OnEpoch | None = None
 ) -> Classifier:
-    """A model of `spec`, fitted on all images but those of `fold` and the holdout; fold None: on every labelled image.
+    """A model of `spec`, fitted on all images except `fold` and the holdout; fold None: on all labelled images.
 
-    Networks are validated on the fold's valid part after some epochs, for their history. It changes the fit only where
+    Networks are validated on the fold's valid part after some epochs, for their history. This changes the fit only if
     params.yaml asks for it (early_stopping_patience, restore_best_weights, the schedule plateau).
     """
     return fit_on(data, data.train_rows(fold), data.valid_rows(fold), spec, normalise, seed, on_epoch)
@@ -70,18 +70,18 @@ def fit_on(
     on_epoch: OnEpoch | None = None,
     start: Path | None = None,
 ) -> Classifier:
-    """As `fit`, on the labelled images of `rows`, validated on those of `valid`, where there are any.
+    """As `fit`, but on the labelled images of `rows`, validated on those of `valid` if there are any.
 
-    start: folder of a saved network of the same layers, whose weights the fit starts from.
+    start: folder of a saved network with the same layers; the fit starts from its weights.
     """
-    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - commands with nothing to fit need not wait
+    from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - commands that fit nothing need not wait
 
     model = build(spec, TaskSpec(data.image_shape, data.classes, normalise), seed, on_epoch)
     watched: dict[str, Any] = {}
     if spec["kind"] in KINDS_WITH_VALIDATION and len(valid):
         watched = {"X_valid": data.images[valid], "y_valid": data.labels[valid], "start": start}
     with warnings.catch_warnings():
-        # the limit on iterations is a budget here; reaching it is no fault
+        # the limit on iterations is a budget here, so reaching it is not a fault
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(data.images[rows], data.labels[rows], **watched)
     return model
@@ -113,7 +113,7 @@ def rows_of(data: Dataset, folds: Iterable[int]) -> NDArray[np.int64]:
 def assemble(data: Dataset, valid: Mapping[int, NDArray[np.float32]]) -> NDArray[np.float32]:
     """Out-of-fold probabilities, (rows of these folds, classes), in order, from each fold's validation part.
 
-    Raises ValueError where a fold's probabilities are not of its rows.
+    Raises ValueError if a fold has more or fewer probabilities than rows.
     """
     result = np.full((len(data.images), data.classes), np.nan, dtype=np.float32)
     for fold, probabilities in valid.items():

@@ -20,7 +20,7 @@ from digits.training.probing import probe
 
 Spec = TypeVar("Spec", bound=CnnSpec)
 
-_FORGOTTEN = ".before"  # suffix of what was measured and did not agree with fits
+_FORGOTTEN = ".before"  # suffix of the file of a measurement that did not agree with later fits
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Device:
     """A processor or some GPUs of one kind, with the settings that are fastest on them.
 
     name: TensorFlow's name of the GPU, or CPU. gpus: number of GPUs that TensorFlow sees. precision: Keras' dtype
-    policy. batch_size: images per step. threads: of one operation. gain: speed in this precision, in multiples of
-    float32's. parallel_fits: fits side by side, one per GPU; without a GPU they share the cores.
+    policy. batch_size: images per step. threads: of one operation. gain: speed in this precision, as a multiple of
+    float32's. parallel_fits: number of fits in parallel, one per GPU; without a GPU they share the cores.
     """
 
     name: str
@@ -42,14 +42,14 @@ class Device:
 
     @property
     def workers(self) -> list[str | None]:
-        """The GPU of each parallel fit, for `use_gpu`; None where there is no GPU."""
+        """The GPU of each parallel fit, for `use_gpu`; None if there is no GPU."""
         if not self.gpus:
             return [None] * self.parallel_fits
         named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
         return [named[gpu] if len(named) >= self.gpus else str(gpu) for gpu in range(self.gpus)]
 
     def resolve(self, spec: Spec, parallel: int = 0) -> Spec:
-        """The spec with a value in place of every `auto`, for one of `parallel` fits, or 0: of as many as are best."""
+        """The spec with a value for every `auto`. parallel: fits that will share the device; 0: parallel_fits."""
         threads = max(1, self.threads * self.parallel_fits // parallel) if parallel else self.threads
         measured = {"precision": self.precision, "batch_size": self.batch_size, "threads": threads}
         return spec.model_copy(
@@ -57,20 +57,20 @@ class Device:
         )
 
     def description(self, spec: dict[str, Any]) -> str:
-        """One line for people: device, precision and batch size of a resolved spec, and why."""
+        """One line for the user: device, precision and batch size of a resolved spec, and why."""
         threads = "1 thread" if spec["threads"] == 1 else f"{spec['threads']} threads"
         where = f"{self.gpus} x {self.name}" if self.gpus else f"CPU, {threads}"
         if spec["precision"] == self.precision:
             why = f"{self.gain} times as fast as float32 here" if self.gain > 1 else "no other precision is faster here"
         else:
             why = "as params.yaml says"
-        return f"training on {where}, in {spec['precision']} ({why}), {spec['batch_size']} images per step"
+        return f"training on {where}, in {spec['precision']} ({why}), batch size {spec['batch_size']}"
 
 
 def use_gpu(gpu: str | None) -> None:
-    """Let this process see one GPU only, named as in CUDA_VISIBLE_DEVICES; None: all that it sees by itself.
+    """Let this process see one GPU only, named as in CUDA_VISIBLE_DEVICES; None: all that it sees anyway.
 
-    To be called before TensorFlow has looked for devices.
+    It must be called before TensorFlow looks for devices.
     """
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
@@ -79,8 +79,8 @@ def use_gpu(gpu: str | None) -> None:
 def measured_device(folder: Path, console: Console | None) -> Device:
     """This machine's device: read from `folder`, or measured once by a probe in subprocesses.
 
-    console: None: it is not measured. Raises UserError where it is not to be measured and was not before, and where
-    TensorFlow does not run or takes too long.
+    console: None: it is only read. Raises UserError if it is only read and was never measured, and if TensorFlow does
+    not run or takes too long.
     """
     machine = _machine()
     path = folder / f"{fingerprint(machine)}.json"
@@ -91,18 +91,19 @@ def measured_device(folder: Path, console: Console | None) -> Device:
         found = probe(console, before, preload("cnn")) | {"machine": machine}
         if any(found[name] != before.get(name, found[name]) for name in ("precision", "batch_size", "threads")):
             console.warn(
-                f"{found['precision']} with {found['batch_size']} images per step is faster here than what was found "
-                f"before, {before['precision']} with {before['batch_size']}; fits made so are not used any more"
+                f"{found['precision']} with batch size {found['batch_size']} is faster here than "
+                f"{before['precision']} with {before['batch_size']}, as found before; fits with the old settings are "
+                "not used any more"
             )
         return found
 
     if not (known := read_or_make(path, measure) if console else read_json(path)):
-        raise UserError("this machine was not measured yet; make train does so")
+        raise UserError("the speed of this machine was not measured yet; type make train, which measures it")
     return Device(**{name: known[name] for name in Device.__dataclass_fields__})
 
 
 def forget_speeds(folder: Path) -> None:
-    """Let the next command measure this machine again; what was found stays where the new speeds leave a doubt."""
+    """Let the next command measure this machine again; it keeps the old settings unless others are clearly faster."""
     path = folder / f"{fingerprint(_machine())}.json"
     with suppress(FileNotFoundError):  # another command has done it
         path.replace(path.with_suffix(_FORGOTTEN))
@@ -111,13 +112,13 @@ def forget_speeds(folder: Path) -> None:
 
 
 def _machine() -> dict[str, Any]:
-    """What decides a probe's result."""
+    """Everything that decides the result of a probe."""
     return {
         "processor": processor(),
         "cores": [joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)],
         "code": code_version("device probe"),
         "gpus": _gpus(),
-        "cuda": find_spec("nvidia") is not None,  # what pip installs for TensorFlow to use a GPU with
+        "cuda": find_spec("nvidia") is not None,  # whether pip has installed CUDA for TensorFlow
     }
 
 

@@ -32,8 +32,8 @@ class Executed:
 
 @dataclass(frozen=True)
 class _Task:
-    """What a subprocess is sent. gpu: the one that it may use, None: whatever it sees. end, epochs_to_predict: of
-    `end_in_time`, for a refit."""
+    """What is sent to a subprocess. gpu: the GPU that it may use; None: any that it sees. end, epochs_to_predict:
+    arguments of `end_in_time`, for a refit."""
 
     data_folder: Path
     runs: Path
@@ -53,16 +53,16 @@ class _Workers:
     sizes: Sizes
     folder: RunFolder
     started: list[Fit]
-    end: float  # by the clock of `monotonic`; no fit starts that is not expected to end by then
-    deadline: float  # by which refits end, and at which fits are stopped that are far from their end
+    end: float  # on the clock of `monotonic`; a fit starts only if it is expected to end by then
+    deadline: float  # refits end by then, and fits that are still far from their end are stopped
     progress: Callable[[str], None]
     warn: Callable[[str], None]
     lock: threading.Lock = field(default_factory=threading.Lock)
-    slowdown: float = 1.0  # of the last fit, in multiples of its expected duration
+    slowdown: float = 1.0  # duration of the last fit, as a multiple of the expected one
     finished: int = 0
 
     def work(self, gpu: str | None, stop: threading.Event) -> None:
-        """Start one fit after the other, as long as there is time for one."""
+        """Start one fit after the other while there is time for one."""
         while not stop.is_set() and (fit := self._next()):
             started = monotonic()
             if (epochs := self._fit(fit, gpu, stop)) is None:
@@ -73,7 +73,7 @@ class _Workers:
                 self.slowdown = (monotonic() - started) / expected
 
     def _fit(self, fit: Fit, gpu: str | None, stop: threading.Event) -> int | None:
-        """The epochs of a fit that has ended; None where it was stopped. Raises UserError where it fails."""
+        """Run a fit; returns its number of epochs, None if it was stopped. Raises UserError if it fails."""
         title, done = f"refit, seed {fit.seed}" if fit.fold is None else f"fold {fit.fold + 1}", 0
         required = self.part.goal.required and fit.fold == 0 and not self.folder.units(self.part.goal.folds).folds
         tail = epochs_to_predict(self.part.timing, self.sizes)
@@ -92,12 +92,12 @@ class _Workers:
             run_in_subprocess(_fit_in_subprocess, task, report, inf, modules, stop=given_up)
         except ProcessStoppedError:
             if not stop.is_set():
-                self.warn(f"{title}: stopped, it would have ended too late; {_SLOW}")
+                self.warn(f"{title}: stopped because it would have ended too late; {_SLOW}")
             return None
         except ProcessDiedError as error:
-            raise UserError(f"train: {title}: {error}; every finished fit is kept, the same command goes on") from None
+            raise UserError(f"train: {title}: {error}; finished fits are kept; the same command continues") from None
         if fit.fold is None and done < fit.epochs:
-            self.warn(f"{title}: {done} of {fit.epochs} epochs, to end in time; {_SLOW}")
+            self.warn(f"{title}: shortened to {done} of {fit.epochs} epochs to end in time; {_SLOW}")
         return done
 
     def _next(self) -> Fit | None:
@@ -119,11 +119,11 @@ def execute(
     gpus: Sequence[str | None],
     console: Console,
 ) -> Executed:
-    """Fit what training.schedule says for `left` seconds; finished fits are kept, and those of earlier commands count.
+    """Make the fits of training.schedule for `left` seconds; finished fits of earlier commands count.
 
-    deadline: seconds after which no fit should run: refits that would are shortened, and fits that have not got far by
-    then are stopped, but for the first fold. gpus: a worker for each, see Device.workers. Interrupted by the user, it
-    keeps what is finished. Raises UserError where a fit fails.
+    deadline: seconds after which no fit should run. A refit that would run longer is shortened; a fit that is far from
+    its end by then is stopped, except the first fold. gpus: one worker for each, see Device.workers. Finished fits are
+    kept, also if the user interrupts. Raises UserError if a fit fails.
     """
     now, folder = monotonic(), RunFolder(runs, part.spec)
     with console.bar(f"train {part.name}", max(left, 1) / 60, "minutes") as bar:

@@ -1,4 +1,4 @@
-"""Fits the units of runs, folds and refits, and saves each as soon as it is finished; baselines in parallel."""
+"""Fits the units of runs (folds and refits), and saves each as soon as it is finished; baselines run in parallel."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ class Work:
 
 
 def fit_fold_unit(data: Dataset, runs: Path, spec: RunSpec, fold: int, on_epoch: OnEpoch | None = None) -> None:
-    """Fit a run without one fold and save the unit."""
+    """Fit a run's model without one fold, and save the unit."""
     folder = RunFolder(runs, spec)
     with _logged(folder, folder.fold(fold).name):
         fitted = fit_fold(data, fold, spec.model, spec.normalise, spec.seed, on_epoch)
@@ -42,10 +42,10 @@ def fit_fold_unit(data: Dataset, runs: Path, spec: RunSpec, fold: int, on_epoch:
 def fit_refit_unit(data: Dataset, runs: Path, spec: RunSpec, fit: Fit, on_epoch: OnEpoch | None = None) -> None:
     """Refit a network on all labelled images, for the epochs and from the seed of `fit`, and save the unit.
 
-    It has fewer epochs where `on_epoch` says so, and is named after those that it had.
+    If `on_epoch` shortens it, the unit is named after the epochs that it had.
     """
     folder = RunFolder(runs, spec)
-    model = spec.model | {"epochs": fit.epochs, "min_steps": 0} | NO_EARLY_STOPPING  # the plan has seen to min_steps
+    model = spec.model | {"epochs": fit.epochs, "min_steps": 0} | NO_EARLY_STOPPING  # the plan respects min_steps
     with _logged(folder, folder.refit(fit).name):
         fitted = fit_fold(data, None, model, spec.normalise, fit.seed, on_epoch)
         made = len(cast(Any, fitted.model).history_)
@@ -75,9 +75,9 @@ def log_epochs(notify: Callable[[int, str], Any]) -> OnEpoch:
 def end_in_time(
     fit: Fit, end: float, epochs_to_predict: float, on_epoch: OnEpoch, clock: Callable[[], float] = monotonic
 ) -> OnEpoch:
-    """`on_epoch`, which also shortens a refit that would end after `end`, by the clock, at the speed of its last epoch.
+    """`on_epoch`, which also shortens a refit that would end after `end`, a time on `clock`, at its last epoch's speed.
 
-    epochs_to_predict: time for its predictions, in epochs. The first epoch contains the tracing and tells no speed.
+    epochs_to_predict: time for its predictions, in epochs. The first epoch's speed is not used: tracing is part of it.
     """
     before: float | None = None
 
@@ -89,7 +89,7 @@ def end_in_time(
             return None
         in_time = epochs_in_time(fit, epoch, (end - before) / (before - last) - epochs_to_predict)
         if in_time != epochs:
-            log.info("%d of %d epochs, to end in time; the last one took %.1f s", in_time, fit.epochs, before - last)
+            log.info("shortened to %d of %d epochs; the last one took %.1f s", in_time, fit.epochs, before - last)
         return in_time
 
     return shorten
@@ -100,9 +100,9 @@ def fit_in_parallel(
 ) -> Work:
     """Fit the missing folds of several runs in `workers` processes, one core each; 0: as many as there are cores.
 
-    A fit that fails is reported at once, and the others go on. Raises UserError where a process is ended from outside.
+    A fit that fails is reported at once, and the others continue. Raises UserError if a process is killed.
     """
-    # fold by fold, so that the time left is known when the first fold is done
+    # fold by fold, so that the time left can be estimated after the first fold
     missing = [(spec, fold) for fold in range(data.fold_count) for spec in specs if not RunFolder(runs, spec).has(fold)]
     if not missing:
         return Work(0)
@@ -118,8 +118,8 @@ def fit_in_parallel(
                 bar.advance(1, unit)
         except TerminatedWorkerError:
             raise UserError(
-                "a fit's process was ended from outside, most often for want of memory; every finished fit is kept, "
-                "the same command goes on; WORKERS=1 needs least memory"
+                "the process of a fit was killed, most often because memory ran out; finished fits are kept, and the "
+                "same command continues, best with WORKERS=1, which needs the least memory"
             ) from None
     return Work(len(missing), tuple(failures))
 
@@ -128,7 +128,7 @@ def _fit_in_worker(data_folder: Path, runs: Path, spec: RunSpec, fold: int) -> t
     """`fit_fold_unit` on the memory-mapped arrays of `data_folder`; returns the unit's title, and the error if any."""
     logging.getLogger("digits").setLevel(logging.INFO)
     family(spec.model["kind"])  # a library that is loaded later would not be limited to one thread
-    # one thread per fit: more would wait for each other, and sums are the same for any number of workers and cores
+    # one thread per fit: more would wait for each other, and one gives the same sums on any number of workers and cores
     with threadpool_limits(1):
         try:
             fit_fold_unit(load_dataset(data_folder), runs, spec, fold)
@@ -137,5 +137,5 @@ def _fit_in_worker(data_folder: Path, runs: Path, spec: RunSpec, fold: int) -> t
             with log_to(log_file):
                 log.exception("fold %d failed", fold)
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            return f"{spec.name}, fold {fold + 1}", f"{reason}; the whole of it in {log_file}"
+            return f"{spec.name}, fold {fold + 1}", f"{reason}; the traceback is in {log_file}"
     return f"{spec.name}, fold {fold + 1}", None

@@ -1,4 +1,4 @@
-"""The fastest settings of this machine, by the training steps of a small network in subprocesses."""
+"""Finds the fastest settings of this machine by timing the training steps of a small network in subprocesses."""
 
 import resource
 from collections.abc import Generator, Sequence
@@ -19,18 +19,18 @@ from digits.common.processes import ProcessDiedError, ProcessTimeoutError, Send,
 from digits.common.rounds import choice
 
 _PROBE = "digits.models.cnn.probe"
-_TIMEOUT = 300.0  # seconds of a subprocess; some are usual
-_ROUNDS = 6.0  # seconds of the rounds before a choice, at most
-_FILES = 8192  # open at a time, where the system allows so many
-_OVER = -1  # instead of a candidate whose turn it is
-_MEMORY = 0.75  # share of the available memory that fits may take
+_TIMEOUT = 300.0  # seconds that a subprocess may take; a few are usual
+_ROUNDS = 6.0  # most seconds of measuring before a choice
+_FILES = 8192  # open files, if the system allows so many
+_OVER = -1  # sent in place of a candidate's number when the measuring is over
+_MEMORY = 0.75  # share of the available memory that fits may use
 
-# What is tried, in order of preference, and which share of the highest speed is enough. A gain of less than a tenth is
-# not worth bfloat16's few digits. In as many epochs a smaller batch takes more steps, which are worth more than speed:
-# six epochs of the default, 0.9955 with 128 images per step, 0.9925 with 512. Fewer fits side by side end sooner each,
-# so that a better network has time, and take less memory.
+# The candidates, in order of preference, and the share of the highest speed that is enough to be chosen. bfloat16 has
+# few digits, so it must be more than a tenth faster. A smaller batch takes more steps per epoch, which are worth more
+# than speed: six epochs of the default reach 0.9955 with 128 images per step, 0.9925 with 512. With fewer parallel fits
+# each ends sooner, so that a better network can be fitted in the time, and they use less memory.
 PRECISIONS = ("float32", "mixed_bfloat16")
-BATCH_SIZES = (128, 256, 512)  # images; the learning rates in params.yaml hold for all of them
+BATCH_SIZES = (128, 256, 512)  # images; the learning rates in params.yaml suit all of them
 _ENOUGH = {"precision": 0.9, "batch_size": 0.5, "parallel_fits": 0.9}
 
 
@@ -47,11 +47,11 @@ class Candidate(NamedTuple):
 
 
 def layouts(cores: int, physical: int, gpus: int = 0, room: float = inf) -> list[tuple[int, int]]:
-    """Numbers of parallel fits and of threads of each to try, fewest fits first: the cores shared by two or more.
+    """Layouts to try: numbers of parallel fits, which share the cores, and of threads of each; the fewest fits first.
 
-    One fit alone keeps no machine busy: it traces, loads and saves on one core, and with two threads it uses 1.44 cores
-    (docs/experiments.md). It is left for where there is no room for two. cores: threads that run at the same time;
-    physical: the same without hyperthreading. gpus: of which each has one fit. room: fits that the memory has room for.
+    One fit alone does not keep a machine busy: it traces, loads and saves on one core, and with two threads it uses
+    1.44 cores (docs/experiments/training-speed.md). It is tried only if memory has no room for two. cores: threads that
+    run at the same time; physical: without hyperthreading. gpus: with one fit each. room: fits that the memory holds.
     """
     if gpus:
         return [(gpus, max(1, cores // gpus))]
@@ -61,10 +61,10 @@ def layouts(cores: int, physical: int, gpus: int = 0, room: float = inf) -> list
 
 
 def probe(console: Console, known: dict[str, Any], modules: Sequence[str]) -> dict[str, Any]:
-    """The fields of a training.device.Device, and as `measured` the images per second that they follow from.
+    """The fields of a training.device.Device, and `measured`, the images per second that they were chosen by.
 
-    known: the fields as they were found before; they stay where the speeds leave a doubt. modules: what subprocesses
-    have from their start. Raises UserError where TensorFlow does not run or takes too long.
+    known: the fields as they were found before; they are kept if the speeds leave a doubt. modules: preloaded for the
+    subprocesses. Raises UserError if TensorFlow does not run or takes too long.
     """
     measured: dict[str, Any] = {}
 
@@ -73,7 +73,8 @@ def probe(console: Console, known: dict[str, Any], modules: Sequence[str]) -> di
         if len(candidates) == 1:
             return candidates[0]
         enough = _ENOUGH[fields[0]]
-        with console.waiting(f"a probe of this machine, some seconds, once: {' and '.join(fields).replace('_', ' ')}"):
+        tried = " and ".join(fields).replace("_", " ")
+        with console.status(f"measuring the speed of this machine (once, some seconds): {tried}"):
             measured["seen"], rounds = _measure(candidates, enough, modules)
         measured[fields[0]] = {"candidates": candidates, "rounds": rounds}
         index, sure = choice(rounds, enough)
@@ -100,12 +101,12 @@ def probe(console: Console, known: dict[str, Any], modules: Sequence[str]) -> di
 def _measure(candidates: Sequence[Candidate], enough: float, modules: Sequence[str]) -> tuple[dict[str, Any], Rounds]:
     """What TensorFlow sees, and the candidates' images per second in each round.
 
-    Each fit of each candidate is a subprocess. They train in turns: those of one candidate side by side, while all
-    others wait at the barrier.
+    Each fit of each candidate is a subprocess. The candidates train in turns: the fits of one run in parallel, while
+    all others wait at the barrier.
     """
     tasks = [(number, each) for number, each in enumerate(candidates) for _ in range(each.parallel_fits)]
     rounds: Rounds = []
-    told: list[Any] = []  # by the processes: what they see, then their images per second, or 0 out of turn
+    told: list[Any] = []  # by the processes: what they see, then their images per second; 0 if it is not their turn
     seen: dict[str, Any] = {}
     turns, turn = _turns(len(candidates), enough, rounds), 0
 
@@ -115,7 +116,7 @@ def _measure(candidates: Sequence[Candidate], enough: float, modules: Sequence[s
         seen.update(seen or told[0])
         told.clear()
 
-    # each process takes some file descriptors, and a hundred cores have some hundreds of processes
+    # each process takes some file descriptors, and on a hundred cores there are hundreds of processes
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, _FILES)), hard))
     barrier = Barrier(len(tasks), end_turn)
@@ -129,7 +130,7 @@ def _measure(candidates: Sequence[Candidate], enough: float, modules: Sequence[s
         try:
             run_in_subprocess(_take_turns, task, on_message, _TIMEOUT, modules)
         except Exception as error:  # returned
-            barrier.abort()  # or the others would wait for it
+            barrier.abort()  # otherwise the others would wait for it
             return error
         return None
 
@@ -140,17 +141,17 @@ def _measure(candidates: Sequence[Candidate], enough: float, modules: Sequence[s
             barrier.abort()
     for error in (each for each in ended if each and not isinstance(each, BrokenBarrierError)):
         if isinstance(error, ProcessTimeoutError):
-            raise UserError(f"the probe of this machine {error}; end what keeps it busy, then type the same command")
+            raise UserError(f"the speed test of this machine {error}; close other programs, then type the same command")
         if isinstance(error, ProcessDiedError):
             raise UserError(
-                f"TensorFlow does not run here: {error}; type rm -r .venv, then the same command, to install it anew"
+                f"TensorFlow does not run here: {error}; type rm -r .venv, then the same command, to reinstall it"
             )
         raise error
     return seen, rounds
 
 
 def _turns(candidates: int, enough: float, rounds: Rounds) -> Generator[int, float | None, None]:
-    """Whose turn it is, until the choice is beyond doubt or _ROUNDS seconds have passed; is sent a turn's speed."""
+    """Yields whose turn it is, until the choice is clear or _ROUNDS seconds have passed; is sent each turn's speed."""
     end = monotonic() + _ROUNDS
     while not rounds or (monotonic() < end and not choice(rounds, enough)[1]):
         speeds: list[float] = []

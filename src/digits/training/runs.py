@@ -1,7 +1,7 @@
 """Runs: the folder of one cross-validated fit, with a unit per fold and per refit.
 
 The folder is named after the run's fingerprint, so a run that differs in anything that may change its numbers has a
-folder of its own. A unit's folder appears complete or not at all: where it is missing, the fit is still to be done.
+folder of its own. A unit's folder appears complete or not at all: if it is missing, the fit is still to be done.
 """
 
 import json
@@ -67,7 +67,7 @@ class Result:
 
 
 def unit_metrics(unit: Path) -> dict[str, float]:
-    """fit_seconds, predict_seconds, size_mb of the model; of folds accuracy, log_loss; of refits planned_epochs."""
+    """fit_seconds, predict_seconds, size_mb of the model; a fold's accuracy and log_loss; a refit's planned_epochs."""
     metrics: dict[str, float] = read_json(unit / "metrics.json")
     return metrics
 
@@ -84,7 +84,7 @@ class RunFolder:
         return self.path / f"fold-{fold}"
 
     def refit(self, fit: Fit) -> Path:
-        """Folder of a refit: refit-<seed>-<epochs>, and -of-<planned epochs> where it was shortened."""
+        """Folder of a refit: refit-<seed>-<epochs>, and -of-<planned epochs> if it was shortened."""
         return self.path / f"refit-{fit.seed}-{fit.epochs}{f'-of-{fit.planned}' if fit.planned else ''}"
 
     @property
@@ -109,7 +109,7 @@ class RunFolder:
             write_json(self.path / "run.json", asdict(self.spec))
 
     def save_unit(self, unit: Path, fitted: FoldFit, valid_labels: NDArray[np.int64], **also: float) -> None:
-        """Write a unit: probabilities, history, metrics and weights. unit: its folder, not there yet. also: metrics."""
+        """Write a unit: probabilities, history, metrics and weights. unit: its new folder. also: more metrics."""
         with atomic_folder(unit) as folder:
             save(self.spec.model, fitted.model, folder)
             size = sum(file.stat().st_size for file in folder.iterdir())
@@ -136,7 +136,7 @@ class RunFolder:
 
 @dataclass(frozen=True)
 class Units:
-    """Those units of a run that were finished at one moment; what another command fits later is not among them.
+    """The units of a run that were finished at one moment, without those that another command fits later.
 
     folds: ascending. refits: in order of their seeds.
     """
@@ -178,7 +178,7 @@ class Units:
         """
         path = self.run.path / "metrics.json"
         known = read_json(path)
-        if known is not None and known["folds"] == len(self.folds):  # folds only become more
+        if known is not None and known["folds"] == len(self.folds):  # the number of folds only grows
             return dict(known)
         result = self.result(data, self.folds)
         units = [unit_metrics(self.run.fold(fold)) for fold in self.folds]

@@ -6,10 +6,10 @@ from itertools import count
 from math import ceil, floor
 from statistics import median
 
-# Epochs of a refit as a share of those of a fold's fit: within these bounds refits use the time up.
+# Bounds of a refit's epochs, as shares of those of a fold's fit; within them refits are as long as the time allows.
 _SHORTEST, _LONGEST = 0.6, 1.6
-_DRIFT = 4 / 3  # times as long as expected, or as short, is more than the durations of fits vary by
-_KEPT = 1 / 3  # of its epochs; a fit that has made so many is worth waiting for
+_DRIFT = 4 / 3  # a fit that takes this many times as long as expected, or as short, shows that the timing is wrong
+_KEPT = 1 / 3  # share of its epochs from which on a late fit is worth waiting for
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Sizes:
 class Fit:
     """One fit. fold: the fold that it is validated on; None: a refit, which trains on every labelled image.
 
-    planned: epochs that a refit was to have, where it has been shortened to end in time.
+    planned: epochs that a refit should have had, if it was shortened to end in time.
     """
 
     fold: int | None
@@ -49,10 +49,10 @@ class Fit:
 
 @dataclass(frozen=True)
 class Goal:
-    """The fits that are wanted of one network.
+    """The fits that one network should get.
 
-    folds: the first so many are fitted. epochs, seed: of their fits. refits: at most. required: whether the first fold
-    is fitted even where it cannot end in time, because without it there would be no result at all.
+    folds: number of folds to fit, from the first on. epochs, seed: of their fits. refits: at most. required: whether
+    the first fold is fitted even if it cannot end in time, because without it there would be no result at all.
     """
 
     folds: int
@@ -87,38 +87,38 @@ def fit_seconds(fit: Fit, timing: Timing, sizes: Sizes) -> float:
 
 
 def drift(slowdowns: Sequence[float]) -> float:
-    """By what factor fits take longer than their timing says, in the median; 1: by less than a third, or one fit alone.
+    """Median factor by which fits take longer than their timing says; 1 if it is small (_DRIFT), or for a single fit.
 
-    slowdowns: of finished fits, in multiples of their expected durations.
+    slowdowns: durations of finished fits, as multiples of the expected ones.
     """
     factor = median(slowdowns) if len(slowdowns) > 1 else 1.0
     return 1.0 if 1 / _DRIFT <= factor <= _DRIFT else factor
 
 
 def is_kept(fit: Fit, done: int) -> bool:
-    """Whether a fit with `done` epochs goes on though it is late: a refit to a near end, a fold to the planned one."""
+    """Whether a fit with `done` epochs continues although it is late; a refit is then shortened, a fold is not."""
     return done >= _KEPT * fit.epochs
 
 
 def epochs_in_time(fit: Fit, done: int, affordable: float) -> int:
-    """Epochs that a refit with `done` of them shall have in all: at most the planned ones, and at least one more.
+    """Total number of epochs for a refit that has made `done`: at most the planned number, and at least one more.
 
-    affordable: number of further epochs that there is time for at its present speed. Where the refit would have less
-    than the share that is kept, it has that: it is stopped if it does not get so far in time.
+    affordable: number of further epochs that there is time for at its present speed. The total is at least _KEPT of the
+    planned epochs: a refit that does not get so far in time is stopped.
     """
     return min(fit.epochs, max(done + floor(affordable), done + 1, ceil(_KEPT * fit.epochs)))
 
 
 def epochs_to_predict(timing: Timing, sizes: Sizes) -> float:
-    """Time that the predictions of a refit take, in epochs of it, which a busy machine slows down as much."""
+    """Time that a refit's predictions take, in epochs: a busy machine slows both down by the same factor."""
     return timing.per_prediction * sizes.predicted / (timing.per_image * sizes.refit)
 
 
 def next_fit(goal: Goal, started: Sequence[Fit], timing: Timing, sizes: Sizes, left: float) -> Fit | None:
-    """The fit that a worker with `left` seconds starts now; None: no further fit is worth it.
+    """The fit that a worker with `left` seconds starts now; None if no further fit is worth its time.
 
-    started: all fits that are finished or running, on any worker. A fold comes first where it can end in time; then
-    refits, each from a seed of its own, as few as use the time up without being much longer than a fold's fit.
+    started: all fits that are finished or running, on any worker. Folds that can end in time come first. Then come
+    refits, each from its own seed: as few as fill the time without being much longer than a fold's fit.
     """
     refits = [fit for fit in started if fit.fold is None]
     no_fold_yet = len(refits) == len(started)
@@ -129,12 +129,12 @@ def next_fit(goal: Goal, started: Sequence[Fit], timing: Timing, sizes: Sizes, l
     if len(refits) >= goal.refits:
         return None
     epochs = _refit_epochs(goal, timing, sizes, left)
-    # above all seeds in use, not their number: after a kill the seed of a finished refit may be above a missing one
+    # above the highest seed in use, not their number: after a kill, a refit with a lower seed may be missing
     return Fit(None, epochs, 1 + max([goal.seed, *(fit.seed for fit in refits)])) if epochs else None
 
 
 def _refit_epochs(goal: Goal, timing: Timing, sizes: Sizes, left: float) -> int | None:
-    """Epochs of the next of the fewest refits that fill `left` seconds; None where there is no time for one."""
+    """Epochs of the next refit if as few as possible fill `left` seconds; None if there is no time for one."""
     shortest, longest = goal.shortest_refit.epochs, round(_LONGEST * goal.epochs)
 
     def epochs_of_each(refits: int) -> int:
@@ -144,7 +144,7 @@ def _refit_epochs(goal: Goal, timing: Timing, sizes: Sizes, left: float) -> int 
     if epochs_of_each(1) < shortest:
         return None
     epochs = next(epochs for epochs in map(epochs_of_each, count(1)) if epochs <= longest)
-    # where starting takes longer than learning, one more refit may leave each of them too short
+    # if starting takes longer than training, one more refit may make each of them too short
     return epochs if epochs >= shortest else longest
 
 

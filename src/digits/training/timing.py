@@ -1,4 +1,4 @@
-"""How fast a network is fitted on this device, in parallel with as many others as there will be: measured once."""
+"""Measures once how fast a network is fitted on this device, beside as many parallel fits as there will be."""
 
 import threading
 from dataclasses import asdict, dataclass
@@ -23,18 +23,18 @@ from digits.training.device import Device, use_gpu
 from digits.training.runs import RunSpec
 from digits.training.schedule import Timing
 
-_STEPS = 8  # per epoch; as many batches of 128 images are augmented together
+_STEPS = 8  # per epoch; this many batches of 128 images are augmented together
 _EPOCHS = 50  # at most; the first one contains the tracing
-_ENOUGH = 5.0  # seconds of further epochs at most; on a slow machine two epochs are enough
-_WITHIN = 0.1  # share to which the median of the epochs is known in the end
+_ENOUGH = 5.0  # most seconds of epochs after the first; on a slow machine two epochs are enough
+_WITHIN = 0.1  # relative precision of the median epoch that is enough
 _PREDICTED = 1000  # images, one batch
 _PREDICTIONS = 3  # of which the median counts
-_TIMEOUT = 600.0  # seconds; some are usual
+_TIMEOUT = 600.0  # seconds; a few are usual
 
 
 @dataclass(frozen=True)
 class _Task:
-    """What a subprocess is sent. gpu: as of `device.use_gpu`."""
+    """What is sent to a subprocess. gpu: as in `device.use_gpu`."""
 
     data_folder: Path
     model: dict[str, Any]
@@ -43,9 +43,9 @@ class _Task:
 
 
 def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path, console: Console) -> Timing:
-    """How long one fit of a run's network takes, in parallel with as many others as the device has room for.
+    """How long one fit of a run's network takes beside the other parallel fits of the device.
 
-    machines: folder that the timing is kept in. Raises UserError where the network cannot be fitted.
+    machines: folder that keeps the timing. Raises UserError if the network cannot be fitted.
     """
     model = run.model
     decisive = {
@@ -62,7 +62,7 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
         short = model | {"epochs": _EPOCHS, "min_steps": 0} | NO_EARLY_STOPPING
         tasks = [_Task(data.folder, short, run.normalise, gpu) for gpu in device.workers]
         measured: list[dict[str, float]] = []
-        with console.waiting(f"a timing of {model['layers']}: some seconds, once"):
+        with console.status(f"measuring the speed of {model['layers']} (once, some seconds)"):
             run_in_threads(_measure_in_subprocess, tasks, len(tasks), lambda _, found: measured.append(found))
         return {part: mean(timing[part] for timing in measured) for part in measured[0]}
 
@@ -76,8 +76,8 @@ def _measure_in_subprocess(task: _Task, stop: threading.Event) -> dict[str, floa
         run_in_subprocess(_measure, task, measured.append, _TIMEOUT, modules, stop=stop.is_set)
     except ProcessTimeoutError as error:
         raise UserError(
-            f"train: the timing of {task.model['layers']} {error}; end programs that keep this machine busy and type "
-            'the same command, or take a smaller network, as with SET="train.network=tiny"'
+            f"train: the speed test of {task.model['layers']} {error}; close other programs and type the same command, "
+            'or choose a smaller network, as with SET="train.network=tiny"'
         ) from None
     except ProcessDiedError as error:
         raise UserError(f"train: {task.model['layers']} cannot be fitted here: {error}") from None
@@ -85,10 +85,9 @@ def _measure_in_subprocess(task: _Task, stop: threading.Event) -> dict[str, floa
 
 
 def _measure(task: _Task, send: Send) -> None:
-    """Fit short epochs of a network until they agree, and predict one batch; sends a Timing's fields.
+    """Fit short epochs of a network until their durations agree, and predict one batch; sends a Timing's fields.
 
-    Where one thread computes, processor time counts if it is less than the time that passed, which contains that of
-    other programs.
+    On one thread, processor time counts if it is less than the elapsed time, which contains that of other programs.
     """
     use_gpu(task.gpu)
     data = load_dataset(task.data_folder)
@@ -103,7 +102,7 @@ def _measure(task: _Task, send: Send) -> None:
 
     def on_epoch(epoch: int, epochs: int, record: dict[str, float]) -> None:
         ends.append(now())
-        seconds = [*map(_seconds, ends, ends[1:])]  # of all epochs but the first
+        seconds = [*map(_seconds, ends, ends[1:])]  # of all epochs except the first
         low, high = interval(seconds or [1.0])
         model.model_.stop_training = high - low <= _WITHIN * low or ends[-1][0] - ends[0][0] > _ENOUGH
 
@@ -120,9 +119,9 @@ def _measure(task: _Task, send: Send) -> None:
     send(asdict(Timing(start, epoch / used, median(map(_seconds, fitted, fitted[1:])) / _PREDICTED)))
 
 
-_Moment = tuple[float, ...]  # by one clock or more, in seconds
+_Moment = tuple[float, ...]  # seconds on one clock or more
 
 
 def _seconds(start: _Moment, end: _Moment) -> float:
-    """By the clock by which it is least."""
+    """Seconds from start to end, on the clock that shows the fewest."""
     return min(after - before for before, after in zip(start, end, strict=True))

@@ -1,4 +1,4 @@
-"""The folder of a study of `make tune`, with the parameters that it found; read by commands that never search."""
+"""The folder of a `make tune` study, with the parameters that it found, for commands that do not search."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +18,7 @@ _HEADER = """\
 # The parameters that `make tune` found, as a fragment of params.yaml. Copy them there to make them the default, or
 # leave them here: with the same params and data they are used while train.use_tuned is true.
 """
-# how long, where and by how many processes is searched does not change the result of a trial
+# the length and place of a search, and its number of processes, do not change the result of a trial
 _NOT_DECISIVE = {"model", "budget", "workers", "storage", "n_trials", "trial_timeout"}
 
 
@@ -41,9 +41,9 @@ class Study:
 
     @cached_property
     def fragment(self) -> dict[str, Any] | None:
-        """Sections of params.yaml with what was found; {} if the default stays, None before the end. Read once.
+        """What was found, as sections of params.yaml; {} if the default stays, None before the end. Read once.
 
-        Raises UserError where the file has a name that params files no longer have.
+        Raises UserError if the file uses a name that params files no longer have.
         """
         path = self.folder / "best.yaml"
         if not path.exists():
@@ -79,7 +79,7 @@ class Study:
 
 
 def studies_of(params: Params, data: Dataset, studies: Path) -> list[Study]:
-    """The studies of all models that can be searched, that of the network first."""
+    """The studies of all models that can be searched; the network's comes first."""
     models = ["train", *(name for name, spec in params.baseline.models.items() if spec.kind == "mlp")]
     return [study_of(params, data, studies, model) for model in models]
 
@@ -87,7 +87,7 @@ def studies_of(params: Params, data: Dataset, studies: Path) -> list[Study]:
 def study_of(params: Params, data: Dataset, studies: Path, model: str) -> Study:
     """The study of a model: `train`, or the name of a baseline.
 
-    It is the same for the same params, data and code on every machine: an `auto` in the params counts as `auto`.
+    The same params, data and code give the same study on every machine, because an `auto` counts as `auto`.
     """
     default = params.train.spec if model == "train" else params.baseline.models[model]
     decisive = {

@@ -1,6 +1,6 @@
-"""The search for better parameters, `make tune`. Only this room imports Optuna.
+"""The search for better parameters, `make tune`. Only this package imports Optuna.
 
-The words of this room, from the top down:
+Its terms, from the top down:
 
 study: everything that is known about one model on one data set, with one default and one search space. It is kept in a
 database, and several commands and machines may work on it together.
@@ -11,7 +11,7 @@ is promoted from rung to rung while it is among the best there. Each fit starts 
 promoted is pruned. This is asynchronous successive halving (L. Li et al., 2020, A system for massively parallel
 hyperparameter tuning, MLSys).
 finalists: the trials with the best objective values on the highest rung that was reached.
-confirmation: the second part of a study, of fits with the highest rung's epochs. The finalists are fitted once more on
-the fold that was searched; the best of them, the leader, and the default on all other folds from further seeds.
-verdict: whether the leader replaces the default, which it does if its gain is above 0, one-sided, at a level of 5 %.
+confirmation: the second part of a study. Its fits have the highest rung's epochs. The finalists are fitted once more on
+the search fold; the best of them, the leader, and the default are then fitted on all other folds from further seeds.
+verdict: whether the leader replaces the default. It does if its gain is above 0 in a one-sided test at the 5 % level.
 """

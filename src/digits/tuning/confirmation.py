@@ -1,4 +1,4 @@
-"""The confirmation: one finalist is picked by fits on the search fold, and fitted beside the default on the others."""
+"""The confirmation: fits on the search fold pick a finalist, which is compared with the default on the other folds."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from digits.tuning.storage import begin
 from digits.tuning.study import FailedError, requeue_killed
 from digits.tuning.verdict import SEARCH_FOLD, Accuracies, CandidateFit, gain, leader
 
-_PAUSE = 1.0  # seconds between two looks at what other machines are doing
+_PAUSE = 1.0  # seconds between two checks of what other machines are doing
 
 # fit(overrides, seed, fold) returns a result of tuning.trial. Raises ProcessDiedError, or ValueError if the overrides
 # describe no model.
@@ -25,11 +25,11 @@ FitFull = Callable[[Overrides, int, int], Result]
 def missing_fits(
     accuracies: Accuracies, candidates: Sequence[str], seeds: Sequence[int], folds: Sequence[int]
 ) -> list[CandidateFit]:
-    """The fits that are still to be made: what is fitted is what digits.tuning.verdict reads.
+    """The fits that digits.tuning.verdict needs and that are still to be made.
 
-    From the first seed, those on the search fold that pick the leader among several finalists. From each further seed,
-    as long as the leader is ahead, those of the default and the leader on the other folds. candidates: names, the
-    default first; without others nothing is fitted.
+    With the first seed, several finalists are fitted on the search fold, which picks the leader. With each further
+    seed, as long as the leader is ahead, the default and the leader are fitted on the other folds. candidates: names,
+    the default first; if there is no other, nothing is fitted.
     """
     default, *finalists = candidates
     picking = [CandidateFit(seeds[0], SEARCH_FOLD, name) for name in finalists] if len(finalists) > 1 else []
@@ -53,7 +53,7 @@ def open_confirmation(storage: BaseStorage, name: str) -> optuna.Study:
 
 
 def confirmed_accuracies(study: optuna.Study) -> dict[CandidateFit, float]:
-    """Accuracies of the fits that are done; 0 for those that died."""
+    """Accuracies of the fits that are done; 0 for those that failed."""
     trials = _trials(study, TrialState.COMPLETE, TrialState.FAIL)
     done = [trial for trial in trials if trial.state == TrialState.COMPLETE or "cause" in trial.user_attrs]
     return {_fit_of(trial): float(trial.value or 0.0) for trial in done}
@@ -73,7 +73,7 @@ def confirm(
     """Fit until nothing is missing or `seconds_left` is less than a fit takes; other machines may share the work.
 
     candidates: overrides by name, the default first. workers: fits in parallel. callback: called with each fit that is
-    done and its accuracy. expected_seconds: of a fit, until one was measured.
+    done and its accuracy. expected_seconds: duration of a fit, until one was measured.
     """
 
     def after_fit(study: optuna.Study, trial: FrozenTrial) -> None:
@@ -102,7 +102,7 @@ def confirm(
                 callbacks=[after_fit],
             )
         else:
-            optuna.storages.fail_stale_trials(study)  # of a machine that has died
+            optuna.storages.fail_stale_trials(study)  # of a machine that has gone
             sleep(_PAUSE)
 
 
@@ -118,7 +118,7 @@ def _objective(
         raise optuna.TrialPruned  # another machine has emptied the queue
     fit = _fit_of(trial)
     if fit.candidate not in candidates:
-        raise optuna.TrialPruned  # enqueued when it was a finalist
+        raise optuna.TrialPruned  # it is not a finalist any more
     others = _trials(study, TrialState.RUNNING, TrialState.COMPLETE)
     if any(_fit_of(other) == fit for other in others if other.number < trial.number):
         raise optuna.TrialPruned  # another machine has enqueued it as well
@@ -126,7 +126,7 @@ def _objective(
         result = fit_full(candidates[fit.candidate], fit.seed, fit.fold)
     except (ProcessDiedError, ValueError) as error:
         if seconds_left() <= 0:
-            raise optuna.TrialPruned from error  # cut short; enqueued again when there is time
+            raise optuna.TrialPruned from error  # the time is over; it is enqueued again when there is more
         trial.set_user_attr("cause", str(error))
         raise FailedError from error
     trial.set_user_attr("seconds", result["seconds"])

@@ -18,15 +18,15 @@ _SIZE = (9.0, 5.0)  # inches
 _WIDE = 3  # more axes than these need a wider figure
 _MOST_BARS = 12
 _MOST_AXES = 6  # dimensions in a plot that has an axis for each
-_FEWEST_TRIALS = 4  # drawn from the space, for a plot of importances
-_WORST = 0.2  # quantile of values that is left out: a few failures would press all others into a line
+_FEWEST_TRIALS = 4  # that were drawn from the space, for a plot of importances
+_WORST = 0.2  # share of the lowest values that is left out: a few failures would squeeze the others into a line
 
 
 def draw_study(study: optuna.Study, trials: Sequence[TrialRecord], folder: Path, name: str) -> dict[str, Picture]:
-    """Write the plots that there are trials enough for, as PNG; returns them by name. name: of the study.
+    """Write the plots for which there are enough trials, as PNG; returns them by name. name: of the study.
 
     history: the accuracy of each trial, by its rung. curves: the validation loss of the best trial of each optimizer,
-    epoch by epoch. The others show the lowest rung, which all trials have been fitted at: importances of the dimensions
+    epoch by epoch. The others show the lowest rung, at which all trials were fitted: importances of the dimensions
     (PED-ANOVA, Watanabe et al., 2023, IJCAI), and parallel coordinates and slices of the most important ones, without
     the worst trials.
     """
@@ -57,7 +57,7 @@ def _at_lowest_rung(study: optuna.Study) -> optuna.Study:
 
 
 def _better(study: optuna.Study) -> optuna.Study:
-    """A study of the trials above the quantile _WORST."""
+    """A study without the worst trials, the share _WORST."""
     copy, floor = optuna.create_study(direction="maximize"), _limits([trial.value for trial in study.trials])[0]
     copy.add_trials([trial for trial in study.trials if trial.value is not None and trial.value >= floor])
     return copy
@@ -80,8 +80,8 @@ def _history(trials: Sequence[TrialRecord]) -> str:
     leader = max(full or trials, key=lambda trial: trial.value)
     last = leader.results[-1]
     return (
-        f"Of {len(trials)} trials, number {leader.number} is the most accurate after {_epochs(last['epochs'])}, "
-        f"{last['accuracy']:.4f}"
+        f"Trial {leader.number} is the most accurate of {len(trials)}: {last['accuracy']:.4f} after "
+        f"{_epochs(last['epochs'])}"
     )
 
 
@@ -89,7 +89,7 @@ def _curves(trials: Sequence[TrialRecord]) -> str | None:
     best: dict[str, TrialRecord] = {}
     for trial in sorted(trials, key=lambda trial: (len(trial.history), trial.value)):
         if any("valid_loss" in epoch for epoch in trial.history):
-            best[trial.optimizer or "the default's"] = trial
+            best[trial.optimizer or "the default optimizer"] = trial
     if max((len(trial.history) for trial in best.values()), default=0) < 2:  # epochs
         return None
     _, axes = plt.subplots(figsize=_SIZE)
@@ -105,37 +105,35 @@ def _curves(trials: Sequence[TrialRecord]) -> str | None:
     axes.grid(visible=True)
     axes.legend()
     lowest = min(last, key=lambda optimizer: last[optimizer][1])
-    return (
-        f"The best trial of {lowest} has the lowest loss of all, {last[lowest][1]:.3g} after {_epochs(last[lowest][0])}"
-    )
+    return f"The best trial with {lowest} has the lowest loss: {last[lowest][1]:.3g} after {_epochs(last[lowest][0])}"
 
 
 def _importances(importances: Mapping[str, float], after: str) -> str:
     names = [*importances][:_MOST_BARS]
     _, axes = plt.subplots(figsize=_SIZE)
     axes.barh(names[::-1], [importances[name] for name in names[::-1]])
-    axes.set(xlabel=f"share of the accuracy {after} that a dimension explains")
+    axes.set(xlabel=f"importance for the accuracy {after}, share of the total")
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(visible=True, axis="x")
     share = importances[names[0]]
-    return f"{names[0]} decides most of the accuracy {after}: {share:.0%} of what the dimensions explain"
+    return f"{names[0]} matters most for the accuracy {after}: {share:.0%} of the total importance"
 
 
 def _parallel(study: optuna.Study, names: list[str], after: str) -> str:
     optuna_plots.plot_parallel_coordinate(study, params=names, target_name="accuracy")
-    _restyle(grid=False)  # each axis would have its own
-    return f"A line for each of the better trials {after}; the best has {_values(study.best_params, names[:3])}"
+    _restyle(grid=False)  # each axis would have its own grid
+    return f"Each line is one of the better trials {after}; the best has {_values(study.best_params, names[:3])}"
 
 
 def _slices(study: optuna.Study, names: list[str], after: str) -> str:
     optuna_plots.plot_slice(study, params=names, target_name="accuracy")
     _restyle(grid=True)
     plt.gcf().axes[-1].remove()  # a colour bar that covers the axes
-    return f"The darker, the later: the better trials {after}; the best has {_values(study.best_params, names[:3])}"
+    return f"The better trials {after}, later ones darker; the best has {_values(study.best_params, names[:3])}"
 
 
 def _restyle(grid: bool) -> None:
-    """Give the current figure, which Optuna has drawn, this project's size, and no titles."""
+    """Give the current figure, drawn by Optuna, this project's size and no titles."""
     figure = plt.gcf()
     for axes in figure.axes:
         axes.set_title("", loc="left")
@@ -157,7 +155,7 @@ def _epochs(length: int) -> str:
 
 
 def _limits(values: Sequence[float | None]) -> tuple[float, float]:
-    """Limits of an axis, without the quantile _WORST."""
+    """Limits of an axis that leaves out the lowest values, the share _WORST."""
     ordered = sorted(value for value in values if value is not None)
     low, high = ordered[int(_WORST * len(ordered))], ordered[-1]
     margin = 0.05 * (high - low) + 1e-4

@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-_PER_NAT = 1e-6  # of log loss, taken from the accuracy: it decides ties and nothing else, an image being worth more
+_PER_NAT = 1e-6  # subtracted from the accuracy per nat of log loss: it only breaks ties, as one image is worth more
 STARTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
@@ -23,7 +23,7 @@ class TrialRecord:
 
     name: of a trial that was enqueued; "" for one that was drawn. results: of its fits, lowest rung first, without
     their histories. history: of the last fit, a dictionary per epoch. full: whether it was fitted at the highest rung.
-    failed: whether a fit died. cause: why it ended early, if the parameters or a fit were the reason; else "".
+    failed: whether a fit failed. cause: why it ended early, if the parameters or a fit were the reason; else "".
     """
 
     number: int
@@ -48,12 +48,12 @@ class TrialRecord:
 
 
 def objective_value(result: Result) -> float:
-    """The value that is maximised: the accuracy, and between equal accuracies the smaller log loss."""
+    """The value that is maximised: the accuracy; between equal accuracies the smaller log loss decides."""
     return float(result["accuracy"] - _PER_NAT * min(result["log_loss"], 1.0))
 
 
 def to_json(overrides: Overrides) -> str:
-    """The overrides as text that is the same for the same overrides."""
+    """The overrides as JSON, with the same text for equal overrides."""
     return json.dumps(overrides, sort_keys=True)
 
 
@@ -83,7 +83,7 @@ def finished_trials(study: optuna.Study, rungs: Sequence[int]) -> list[TrialReco
 
 
 def furthest(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Those that have a fit and did not fail, by their rung and then by their value there, the best first."""
+    """The trials that have a fit and did not fail, sorted by rung and then by value, the best first."""
     fitted = [trial for trial in trials if trial.results and not trial.failed]
     return sorted(fitted, key=lambda trial: (len(trial.results), trial.value), reverse=True)
 

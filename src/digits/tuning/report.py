@@ -1,4 +1,4 @@
-"""Results of a study for people: the lines in the terminal, the tables and the report."""
+"""Results of a study for the user: the lines in the terminal, the tables and the report."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -66,7 +66,7 @@ def summary(trials: Sequence[TrialRecord]) -> str:
     """How many trials there were, and the time that pruning has saved, in a line."""
     unfitted = sum(not trial.results for trial in trials)
     note = f", {unfitted} of them without a fit" if unfitted else ""
-    return f"{len(trials)} trials{note}; pruning saved {saved_share(trials):.0%} of the time that full fits of all take"
+    return f"{len(trials)} trials{note}; pruning saved {saved_share(trials):.0%} of the time of full fits of all trials"
 
 
 def table(trials: Sequence[TrialRecord]) -> pd.DataFrame:
@@ -106,7 +106,7 @@ def confirmation(
         )
         for name, trial in candidates.items()
     ]
-    columns = ("candidate", "fits", "fold searched on", "other folds", "gain over the default (90 %)", "parameters")
+    columns = ("candidate", "fits", "search fold", "other folds", "gain over the default (90 % CI)", "parameters")
     return markdown.table(columns, rows, "lrrrrl")
 
 
@@ -129,8 +129,8 @@ def write(
         f"# Search for `{model}`",
         f"{verdict.text}.",
         confirmation(accuracies, candidates, verdict.gains),
-        "The finalist with the best accuracy on the fold that was searched on is judged on the other folds, from other "
-        "seeds. A gain is the mean over these folds of the differences between fits with the same seed.",
+        "The finalist with the best accuracy on the search fold is compared with the default on the other folds, with "
+        "other seeds. The gain is the mean over these folds of the differences between fits with the same seed.",
         f"{summary(trials)} ([trials.csv](trials.csv)).",
         *[f"![{picture.title}]({picture.path.name})" for picture in pictures.values()],
     ]

@@ -1,4 +1,4 @@
-"""The search: trials one after the other or in parallel, each promoted from rung to rung, while there is time."""
+"""The search: trials run one after the other or in parallel, from rung to rung, while there is time."""
 
 import json
 from collections.abc import Callable
@@ -23,11 +23,11 @@ from digits.tuning.records import (
 from digits.tuning.storage import begin
 from digits.tuning.study import FailedError, SearchPlan
 
-MAX_FAILURES = 5  # in a row, after which something other than the parameters is wrong
-_MAX_REPEATS = 20  # in a row, after which the space has nothing else to draw
+MAX_FAILURES = 5  # in a row; after so many something other than the parameters is wrong
+_MAX_REPEATS = 20  # in a row; after so many the space has nothing new to draw
 
-# evaluate(overrides, report) fits a trial at one rung after the other; report(result) returns whether to go on to the
-# next. Raises ProcessDiedError, or ValueError if the overrides describe no model.
+# evaluate(overrides, report) fits a trial at one rung after the other; report(result) returns whether to continue with
+# the next. Raises ProcessDiedError, or ValueError if the overrides describe no valid model.
 Evaluate = Callable[[Overrides, Callable[[Result], bool]], None]
 
 
@@ -42,12 +42,12 @@ def search(
     """Run trials until `seconds_left` is less than a first fit takes, or there are plan.n_trials of them.
 
     It also ends when the space has nothing new to draw. workers: trials in parallel. callback: called with each trial
-    that ends. A trial that dies is recorded with its cause, and the search goes on. A trial that is stopped, or that
-    runs out of time before its first result, is run again by the next command that has time. Raises UserError after
-    MAX_FAILURES trials in a row that died.
+    that ends. A trial that fails is recorded with its cause, and the search continues. A trial that is stopped, or
+    that runs out of time before its first result, is run again by the next command that has time. Raises UserError
+    after MAX_FAILURES failures in a row.
     """
-    failures: list[str] = []  # causes, of the last trials in a row
-    repeats: list[int] = []  # numbers, of the last trials in a row
+    failures: list[str] = []  # causes of the last trials, if all of them failed
+    repeats: list[int] = []  # numbers of the last trials, if all of them are repeats
 
     def after_trial(study: optuna.Study, trial: FrozenTrial) -> None:
         record = trial_record(trial, plan.rungs)

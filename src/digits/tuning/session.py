@@ -39,7 +39,7 @@ class Setup:
     """What is decided before the first trial.
 
     default: parameters of the model, with a value for every `auto` and this command's share of the cores. workers: fits
-    in parallel. device_line: what they are computed with, for people; "" if that is scikit-learn.
+    in parallel. device_line: describes the device to the user; "" for scikit-learn.
     """
 
     default: dict[str, Any]
@@ -51,7 +51,7 @@ class Setup:
 def make_setup(params: Params, device: Callable[[], Device]) -> Setup:
     """The setup that the params describe. device: called for networks only, because it may load TensorFlow."""
     tune, network = params.tune, params.tune.model == "train"
-    # a trial sees all GPUs and uses one; one of a baseline computes on one core
+    # a network's trial sees all GPUs and uses one; a baseline's trial uses one core
     workers = tune.workers or (joblib.cpu_count() if not network else 1 if device().gpus else device().parallel_fits)
     spec = device().resolve(params.train.spec, workers) if network else params.baseline.models[tune.model]
     default = spec.model_dump(mode="json")
@@ -91,19 +91,19 @@ class Session:
         return {DEFAULT: None, **named}
 
     def seconds_left(self) -> float:
-        """Of the budget; 0 after an interruption."""
+        """Seconds left of the budget; 0 after an interruption."""
         if self.stop.is_set():
             return 0.0
         return self.params.tune.budget * 60 - spent_seconds([self.searched, self.confirmation], time())
 
     def seconds_to_search(self) -> float:
-        """Until the confirmation must begin, which gets up to half of the budget."""
+        """Seconds until the confirmation must begin, which gets up to half of the budget."""
         tune = self.params.tune
         fits = tune.finalists + 2 * (self.data.fold_count - 1) * tune.seeds
         return self.seconds_left() - min(fits * self.full_seconds() / self.setup.workers, tune.budget * 60 / 2)
 
     def seeds(self) -> range:
-        """Of the confirming fits: the one that picks the leader, then those that judge it. The trials had another."""
+        """Seeds of the confirmation: one that picks the leader, then those that judge it. Trials use another one."""
         first = max(self.params.tune.seed, self.params.train.seed) + 1
         return range(first, first + 1 + self.params.tune.seeds)
 
@@ -113,12 +113,12 @@ class Session:
         return median(seconds) if seconds else 0.0
 
     def default_seconds(self) -> float:
-        """Of the default's first fit; infinite until its trial has ended."""
+        """Duration of the default's first fit; infinite until its trial has ended."""
         seconds = (trial.results[0]["seconds"] for trial in self.trials() if trial.name == DEFAULT and trial.results)
         return next(seconds, inf)
 
     def evaluator(self) -> Evaluator:
-        """What fits the trials, with the limits of this session."""
+        """Fits the trials within the limits of this session."""
         return Evaluator(
             data=self.data,
             default=self.setup.default,
@@ -137,8 +137,8 @@ def tune(
 ) -> bool:
     """Use up the budget; write best.yaml of the study, and the report into `reports`.
 
-    Returns whether that is final: something was searched, and the finalists were confirmed before the time ended.
-    device: called for networks only. Interrupted, it ends the running fits at once; the next command runs them again.
+    Returns whether the result is final: trials were run, and the finalists were confirmed, before the time ended.
+    device: called for networks only. An interruption ends the running fits; the next command runs them again.
     """
     setup = make_setup(params, device)
     study.folder.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,7 @@ def tune(
     if setup.device_line:
         console.say(f"{setup.device_line}, trials in parallel: {setup.workers}")
     left = session.seconds_left() / 60
-    console.say(f"up to {params.tune.budget:g} minutes, {left:.1f} of them left; {study.folder}")
+    console.say(f"budget: {params.tune.budget:g} minutes, {left:.1f} left; study: {study.folder}")
     console.say(report.header())
     with ThreadPoolExecutor(1) as pool:  # Optuna would wait for its trials before it lets an interruption through
         working = pool.submit(_search_and_confirm, session, evaluator, console)
@@ -169,7 +169,7 @@ def tune(
     missing = missing_fits(accuracies, [*candidates], session.seeds(), range(data.fold_count))
     final = len(trials) > 1 and not missing  # the first trial is the default's
     if not final:
-        console.say(f"not final: the time is over; make tune BUDGET={2 * params.tune.budget:g} goes on from here")
+        console.say(f"not final: the time is over; make tune BUDGET={2 * params.tune.budget:g} continues from here")
     return final
 
 

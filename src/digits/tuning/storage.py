@@ -27,18 +27,18 @@ from digits.common.logs import log
 
 HEARTBEAT = 5  # seconds between two heartbeats of a running trial
 GRACE = 30  # seconds without a heartbeat after which another machine runs the trial
-PATIENCE = 120.0  # seconds that a database may be away
+PATIENCE = 120.0  # seconds that a database may be unreachable
 _PAUSE = 0.5  # seconds between two attempts
 _ATTEMPTS = 10  # to open a database
 
 
 class _Storage(RDBStorage):
-    """Knows which running trials nobody drives any more.
+    """A database that also finds the running trials whose command has ended.
 
-    A command locks a temporary file, whose name is drawn at random, and marks its trials with this name, its `driver`.
-    The system releases the lock when the process ends, however it ends. The id of a process would not do: ids come
-    back, and each container has its own. The folder is the machine's own: on a network's file system, locks may not
-    reach other machines. Where there is no such file, heartbeats alone decide.
+    A command locks a temporary file with a random name, and marks its trials with this name, the `driver`. The system
+    releases the lock when the process ends, however it ends. A process id would not do: ids are reused, and each
+    container has its own. The file is in a folder of this machine, because locks on a network file system may not reach
+    other machines. If there is no such file, heartbeats alone decide.
     """
 
     def __init__(self, *args: Any, **kwargs: Any):
@@ -49,9 +49,9 @@ class _Storage(RDBStorage):
         self.driver = Path(lock.name).name
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
-        """Besides those without a recent heartbeat, those whose driver has ended, and those that nobody has begun.
+        """Trials without a recent heartbeat, those whose driver has ended, and those claimed long ago but not begun.
 
-        A command may be killed between the claim of a trial and its first heartbeat, and a claim is repeated where its
+        A command may be killed between the claim of a trial and its first heartbeat, and a claim is repeated if its
         answer was lost.
         """
         stale = set(super()._get_stale_trial_ids(study_id))
@@ -65,7 +65,7 @@ class _Storage(RDBStorage):
 
 
 def _has_ended(driver: str) -> bool:
-    """Whether a driver was a process of this machine that has ended; its file is removed then."""
+    """Whether a driver was a process of this machine that has ended; if so, its file is removed."""
     path = Path(gettempdir()) / Path(driver).name
     try:
         with path.open() as file:
@@ -77,10 +77,10 @@ def _has_ended(driver: str) -> bool:
 
 
 class _Patient:
-    """Repeats every call of a storage while its database is away, for PATIENCE seconds at most.
+    """Repeats every call to a storage while its database is unreachable, for PATIENCE seconds at most.
 
-    It stands between the storage and Optuna's cache, which is the only one to call it; so each call is one transaction,
-    and the storage's calls of its own methods are not repeated by themselves.
+    It stands between the storage and Optuna's cache, and only the cache calls it. So each call is one transaction, and
+    calls that the storage makes to its own methods are not repeated separately.
     """
 
     def __init__(self, storage: RDBStorage):
@@ -105,7 +105,7 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
                 return True  # the first call was carried out, and only its answer was lost
             except (DBAPIError, StorageInternalError) as error:
                 if monotonic() > deadline:
-                    raise UserError(f"the study's database does not answer: {_message(error)}") from None
+                    raise UserError(f"the study's database does not answer: {_message(error)}; retry later") from None
                 log.warning("the study's database does not answer, trying again: %s", _message(error))
             repeated = True
             sleep(_PAUSE)
@@ -114,14 +114,14 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def begin(study: optuna.Study, trial: Trial) -> None:
-    """Mark a trial as this command's, after a heartbeat, so that none is without one; its time counts from here on."""
+    """Record a first heartbeat, then mark a trial as this command's; its time counts from here on."""
     storage: Any = study._storage
     storage.record_heartbeat(trial._trial_id)
     trial.set_user_attr("driver", storage._backend.driver)
 
 
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Enqueue a trial with the same parameters and attributes, but for its driver."""
+    """Enqueue a trial with the same parameters and attributes, except its driver."""
     again = deepcopy(trial)
     again.user_attrs.pop("driver", None)
     RetryHeartbeatStaleTrialCallback()(study, again)
@@ -130,7 +130,7 @@ def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
 def open_storage(url: str) -> BaseStorage:
     """The database at `url`, such as sqlite:///study.db or postgresql://user:password@host/name.
 
-    Raises UserError if there is none, or if its driver is not installed.
+    Raises UserError if it cannot be opened, or if its driver is not installed.
     """
     warnings.simplefilter("ignore", ExperimentalWarning)  # of heartbeats, of the sampler's `group`, of importances
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -138,8 +138,8 @@ def open_storage(url: str) -> BaseStorage:
     try:
         is_file = make_url(url).get_backend_name() == "sqlite"
     except ArgumentError:
-        raise UserError("STORAGE: not an address of a database, as postgresql://user:password@host/name") from None
-    # of a file: seconds that one writer waits for another
+        raise UserError("STORAGE: not a database address, such as postgresql://user:password@host/name") from None
+    # for a file: seconds that one writer waits for another
     options = {"connect_args": {"timeout": 60}} if is_file else {"pool_pre_ping": True}
     for attempt in range(_ATTEMPTS):
         if attempt:
@@ -153,14 +153,14 @@ def open_storage(url: str) -> BaseStorage:
                 heartbeat_stale_trial_callback=requeue,
             )
         except (ImportError, NoSuchModuleError) as error:
-            raise UserError(f"STORAGE: {_message(error)}; known here are sqlite and postgresql") from None
-        except (DBAPIError, StorageInternalError) as error:  # also where two machines create the same tables
+            raise UserError(f"STORAGE: {_message(error)}; sqlite:// and postgresql:// work here") from None
+        except (DBAPIError, StorageInternalError) as error:  # also if two machines create the same tables
             fault = _message(error)
         else:
             if is_file:
                 _lock_from_start(storage.engine)
             return optuna.storages._CachedStorage(cast(RDBStorage, _Patient(storage)))
-    raise UserError(f"STORAGE: the database does not answer: {fault}")
+    raise UserError(f"STORAGE: the database does not answer: {fault}; check its address")
 
 
 def _lock_from_start(engine: Engine) -> None:

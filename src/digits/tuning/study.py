@@ -13,7 +13,7 @@ from digits.tuning.records import Overrides, started_trials, to_json
 from digits.tuning.storage import requeue
 
 _RANDOM_TRIALS = 10  # trials drawn at random before the sampler learns from them
-_INITIAL_POINT = "the start"  # marks the trial in the queue; no name of a trial, because these have no blanks
+_INITIAL_POINT = "the start"  # marks the trial in the queue; names of trials have no spaces, so none is like it
 
 
 class FailedError(Exception):
@@ -26,7 +26,7 @@ class SearchPlan:
 
     kind: of model. enqueue: overrides by name, run before any trial is drawn. initial_point: values of dimensions of
     the space, for the first trial that is drawn. rungs: epochs of the rungs, ascending. reduction_factor: one trial in
-    so many is promoted to the next rung. n_trials: at most; None: any number.
+    this many is promoted to the next rung. n_trials: at most; None: any number.
     """
 
     kind: str
@@ -42,21 +42,21 @@ class SearchPlan:
 def open_study(storage: BaseStorage, name: str, plan: SearchPlan, shared: bool) -> optuna.Study:
     """The study of that name, created if it does not exist. shared: whether several machines work on it."""
     # The pruner compares a trial with all others of the same rung. Hyperband's brackets would start half of the trials
-    # on higher rungs, which costs more than it finds within an hour or two.
+    # on higher rungs, which costs more than it gains within an hour or two.
     pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=plan.reduction_factor)
     study = optuna.create_study(
         storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
     )
     _enqueue_first(study, plan)
     requeue_killed(study)
-    # from the same seed the sampler would draw what it has drawn before, or what another machine draws
+    # with the same seed the sampler would repeat its own earlier draws, or those of another machine
     offset = randbits(32) if shared else 0
     study.sampler = _sampler((plan.seed + len(started_trials(study)) + offset) % 2**32)
     return study
 
 
 def _enqueue_first(study: optuna.Study, plan: SearchPlan) -> None:
-    """Enqueue the first trials that are not in the queue yet: the command that began with it may have been killed.
+    """Enqueue those of the first trials that are missing: an earlier command may have been killed while it did so.
 
     Two machines may enqueue the same trial at the same time; `search` runs it once.
     """

@@ -20,8 +20,8 @@ RESOURCE = {"cnn": "epochs", "mlp": "max_iter"}  # the parameter with the number
 class Task:
     """What is fitted and evaluated.
 
-    model: parameters, with `kind`. fold: its valid part evaluates, the other folds train. rungs: epochs of each fit,
-    ascending.
+    model: parameters, with `kind`. fold: evaluated on its valid part, trained on the other folds. rungs: epochs of each
+    fit, ascending.
     """
 
     data_folder: Path
@@ -33,7 +33,7 @@ class Task:
 
 
 def rungs(max_epochs: int, reduction_factor: int) -> tuple[int, ...]:
-    """Epochs of the rungs, up to `max_epochs`: each has about `reduction_factor` times those of the one below it."""
+    """Epochs of the rungs, up to `max_epochs`: each has about `reduction_factor` times as many as the one below."""
     epochs = [max_epochs]
     while (lower := ceil(epochs[0] / reduction_factor)) < epochs[0]:
         epochs.insert(0, lower)
@@ -41,11 +41,11 @@ def rungs(max_epochs: int, reduction_factor: int) -> tuple[int, ...]:
 
 
 def evaluate(task: Task, report: Send) -> None:
-    """Fit and evaluate a task, in a subprocess; report(result) returns after each rung whether to go on to the next.
+    """Fit and evaluate a task, in a subprocess; report(result) returns after each rung whether to continue.
 
     result: epochs; accuracy and log_loss (nats) on the fold's valid part; seconds of fitting and predicting; history, a
-    dictionary per epoch. Each fit runs its learning-rate schedule to the end, so its accuracy is what a fit of so many
-    epochs is worth.
+    dictionary per epoch. Each fit runs its learning-rate schedule to the end, so its accuracy is that of a complete
+    fit of so many epochs.
     """
     data = load_dataset(task.data_folder)
     rows = data.valid_rows(task.fold)

@@ -1,4 +1,4 @@
-"""From the overrides of a trial to its fits: the model they describe, checked, and fitted within limits."""
+"""From the overrides of a trial to its fits: checks the model that they describe, and fits it within limits."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -42,9 +42,9 @@ class Evaluator:
     seconds: list[float] = field(default_factory=list)
 
     def evaluate(self, overrides: Overrides, seed: int, fold: int, report: Callable[[Result], bool]) -> None:
-        """Fit one trial; report(result) returns after each fit whether to go on to the next rung.
+        """Fit one trial; report(result) returns after each fit whether to continue with the next rung.
 
-        Raises ValueError if the overrides are no model, too large or too slow, ProcessDiedError if a fit dies.
+        Raises ValueError if the model is not valid, too large or too slow, ProcessDiedError if a fit fails.
         """
         results: list[Result] = []
 
@@ -58,11 +58,11 @@ class Evaluator:
         except ProcessTimeoutError:
             if results or first_timeout > self.timeout or self.seconds_left() <= 0:
                 raise
-            cause = f"a first fit of more than {first_timeout:.0f} s, {self.max_cost:g} times the default's"
+            cause = f"too slow: a first fit of over {first_timeout:.0f} s, {self.max_cost:g} times the default's"
             raise ValueError(cause) from None
 
     def fit_full(self, overrides: Overrides, seed: int, fold: int) -> Result:
-        """One fit of the highest rung. Raises what `evaluate` does."""
+        """One fit at the highest rung. Raises the same errors as `evaluate`."""
         results: list[Result] = []
         self._fit(overrides, seed, fold, self.rungs[-1:], results.append, inf)
         return results[0]
@@ -98,7 +98,7 @@ class Evaluator:
 
     @contextmanager
     def ending_all(self) -> Iterator[None]:
-        """End all fits where what is inside raises what does not just end a fit: Optuna would wait for the others."""
+        """End all fits if the block raises anything but ProcessDiedError: Optuna would wait for the others."""
         try:
             yield
         except ProcessDiedError:
@@ -108,7 +108,7 @@ class Evaluator:
             raise
 
     def _model(self, overrides: Overrides) -> tuple[dict[str, Any], str]:
-        """Parameters and normalisation. Raises ValueError if they are no model, or too large."""
+        """Parameters and normalisation. Raises ValueError if the model is not valid or too large."""
         model = overlay(self.default, {name: value for name, value in overrides.items() if name != "normalise"})
         normalise = overrides.get("normalise", self.normalise)
         if self.default["kind"] == "mlp":
@@ -120,5 +120,5 @@ class Evaluator:
             training_operations(each, self.data.image_shape, self.data.classes) for each in (layers, default_layers)
         )
         if size > self.max_cost * default_size:
-            raise ValueError(f"{size / default_size:.1f} times the multiplications of the default")
+            raise ValueError(f"too large: {size / default_size:.1f} times the multiplications of the default")
         return spec.model_dump(mode="json"), normalise

@@ -1,4 +1,4 @@
-"""Whether a tuned model is taken: the finalist that is picked on one fold is judged on the others."""
+"""Decides whether a tuned model is taken: the finalist that is picked on one fold is judged on the others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,7 +8,7 @@ from digits.evaluation.metrics import Gain, gain_of_folds
 
 DEFAULT = "default"  # name of the candidate without overrides
 SEARCH_FOLD = 0  # trials are evaluated on it, and the leader is picked on it; gains are computed from the others
-LEVEL = 0.05  # probability, at most, that a search among models as good as the default has a winner
+LEVEL = 0.05  # largest probability that a search has a winner if all models are as good as the default
 
 
 @dataclass(frozen=True, order=True)
@@ -37,11 +37,11 @@ class Verdict:
 
 
 def decide(accuracies: Accuracies, candidates: Sequence[str], folds: int) -> Verdict:
-    """The verdict over `candidates`, the default first: the leader wins if its gain lies above noise.
+    """The verdict over `candidates`, the default first: the leader wins if its gain is above noise.
 
     The leader is picked on the search fold, as the finalists are, and judged on the other folds by fits from other
     seeds. So neither the images nor the seeds that made it the leader count in its favour, however many finalists there
-    are. Where more candidates were judged, as after a search that went on, they share LEVEL (C. E. Bonferroni, 1936).
+    are. If several were judged, as after a search that was continued, they share LEVEL (C. E. Bonferroni, 1936).
     """
     judged = {fit.candidate for fit in accuracies if fit.fold != SEARCH_FOLD} - {DEFAULT}
     level = LEVEL / max(1, len(judged))
@@ -57,12 +57,12 @@ def decide(accuracies: Accuracies, candidates: Sequence[str], folds: int) -> Ver
 
 
 def leader(accuracies: Accuracies, candidates: Sequence[str]) -> str:
-    """The candidate with the best mean accuracy on the search fold; the default, which is the first, without others."""
+    """The candidate with the best mean accuracy on the search fold; the default, which is first, if it is alone."""
     return max(candidates[1:] or candidates, key=lambda name: mean_accuracy(accuracies, name, judged=False))
 
 
 def mean_accuracy(accuracies: Accuracies, candidate: str, judged: bool) -> float:
-    """Over the fits of a candidate on the folds that it is judged on, or on the search fold; 0 without any."""
+    """Mean accuracy of a candidate on the folds that it is judged on, or on the search fold; 0 without any fit."""
     fits = {fit: value for fit, value in accuracies.items() if fit.candidate == candidate}
     return mean([value for fit, value in fits.items() if (fit.fold != SEARCH_FOLD) == judged] or [0.0])
 
@@ -70,8 +70,8 @@ def mean_accuracy(accuracies: Accuracies, candidate: str, judged: bool) -> float
 def gain(accuracies: Accuracies, candidate: str, folds: int, level: float = LEVEL) -> Gain | None:
     """Gain in accuracy of a candidate over the default; None with fewer than two folds.
 
-    folds: number of all. level: as of digits.evaluation.metrics.gain_of_folds. A pair is two fits from the same seed on
-    the same fold. One whose default could not be fitted is no gain, and is left out.
+    folds: number of all folds. level: as in digits.evaluation.metrics.gain_of_folds. Fits are compared in pairs with
+    the same seed and fold. A pair whose default could not be fitted is left out.
     """
     pairs: dict[int, list[float]] = {}
     for fit, value in accuracies.items():

@@ -63,5 +63,5 @@ def test_convolutions_are_those_of_onednn_on_every_processor(new_process: tuple[
 
 def test_another_number_of_threads_in_the_same_process_is_refused(toy_spec: dict[str, Any]) -> None:
     fit_toy(toy_spec, epochs=1)
-    with pytest.raises(UserError, match=r"train\.threads = 5, but TensorFlow computes with another number"):
+    with pytest.raises(UserError, match=r"train\.threads = 5, but TensorFlow already computes with another number"):
         fit_toy(toy_spec, threads=5)

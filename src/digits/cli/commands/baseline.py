@@ -39,8 +39,8 @@ def run(context: Context) -> Outcome:
         context.console.say(NOTE)
     if work.failures:
         raise UserError(
-            f"{len(work.failures)} of {work.fits} fits failed; the others are kept. Run the same command again to repeat "
-            "the failed ones"
+            f"{len(work.failures)} of {work.fits} fits failed; the others are kept, and the same command repeats the "
+            "failed ones"
         )
     best = ranking.iloc[0]
     return Outcome(

@@ -19,7 +19,7 @@ def run(context: Context) -> Outcome:
     doomed = [item for item in items if item.name in named and (context.only or item.user == "")]
     size = f"{sum(item.size for item in doomed) / 1e6:,.1f} MB"
     if fault:
-        context.console.warn(f"it is unknown which commands use them: {fault}; make clean-runs ONLY=NAME removes one by name")
+        context.console.warn(f"it is unknown which commands use them: {fault}; ONLY=NAME removes one by name")
     if not doomed:
         return Outcome("nothing to remove: commands use everything in runs/", False)
     context.console.table(COLUMNS, [item.cells(time()) for item in doomed])

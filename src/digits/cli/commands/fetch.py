@@ -41,7 +41,7 @@ def _download(context: Context) -> None:
         partial.parent / ".lock",
         _LOCK_TIMEOUT,
         "another command is downloading the same archive; run the same command again later",
-        lambda: context.console.waiting("another command that is downloading the same archive"),
+        lambda: context.console.status("waiting for another command that is downloading the same archive"),
     ):
         if target.exists():
             return
@@ -56,5 +56,5 @@ def _download(context: Context) -> None:
             damaged = str(error)
         if damaged:
             downloaded.unlink()
-            raise UserError(f"Kaggle sent a damaged archive ({damaged}); run the same command again to download a new one")
+            raise UserError(f"Kaggle sent a damaged archive ({damaged}); run the same command again for a new one")
         downloaded.replace(target)

@@ -7,7 +7,7 @@ from digits.kaggle.ledger import best_scored
 def run(context: Context) -> Outcome:
     """Print the account's rank, the best teams, and the best submission of the ledger."""
     slug = context.params.competition.slug
-    with context.console.waiting("Kaggle"):
+    with context.console.status("waiting for Kaggle"):
         standing = context.kaggle.standing()
     context.console.table(
         ["rank", "team", "score"], [[str(n), team, score] for n, (team, score) in enumerate(standing.top, 1)]

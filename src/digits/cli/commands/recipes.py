@@ -36,9 +36,8 @@ def run(context: Context) -> Outcome:
     datasets = context.recipe_data
     if "fashion" not in datasets and any(recipe.data == "fashion" for recipe in chosen):
         context.console.warn(
-            "Fashion-MNIST is not prepared, so its recipes are left out. docs/competitions.md says how to get its files; "
-            "then type: "
-            f"make data PARAMS={FASHION} DATA=path/to/fashion-mnist.zip"
+            "Fashion-MNIST is not prepared, so its recipes are left out. docs/competitions.md says how to get its "
+            f"files; then type: make data PARAMS={FASHION} DATA=path/to/fashion-mnist.zip"
         )
     runs = context.paths.runs / "recipes"
     device = context.device

@@ -64,7 +64,7 @@ def _should_upload(context: Context) -> bool:
         raise UserError("practice data is never uploaded; give the competition's files: make submit DATA=path/to/files")
     if context.upload and not context.params.submit.upload:
         raise UserError(
-            f"submit.upload is false in the params, because Kaggle has no competition {context.params.competition.slug}; "
+            f"submit.upload is false in the params, as Kaggle has no competition {context.params.competition.slug}; "
             "make submit without UPLOAD writes the file only"
         )
     if context.upload:

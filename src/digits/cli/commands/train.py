@@ -60,7 +60,7 @@ def _plan_lines(context: Context, plan: Plan, ends: Sequence[float], gone: float
     for part, end in zip(plan.parts, ends, strict=True):
         schedule = plan.schedule(part, context.paths.runs, end - at)
         minutes = max((each.end for each in schedule), default=0.0) / 60
-        expected = f"one fit is about {part.accuracy:.4f} accurate" if part.accuracy else "accuracy not known yet"
+        expected = f"expected accuracy of one fit {part.accuracy:.4f}" if part.accuracy else "accuracy not known yet"
         lines.append(
             f"  {part.name}, {part.spec.model['layers']}: {_fits([each.fit for each in schedule])}; "
             f"about {minutes:.1f} minutes; {expected}"
@@ -82,11 +82,11 @@ def _fits(fits: Sequence[Fit]) -> str:
     refits = [fit for fit in fits if fit.fold is None]
     parts = []
     if folds:
-        parts.append(f"{_count(len(folds), 'fold')} ({folds[0].epochs} epochs)")
+        parts.append(f"{_count(len(folds), 'fold')} of {folds[0].epochs} epochs")
     if refits:
         epochs = sorted({fit.epochs for fit in refits})
         shown = str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
-        parts.append(f"{_count(len(refits), 'refit')} on all labelled images ({shown} epochs)")
+        parts.append(f"{_count(len(refits), 'refit')} of {shown} epochs on all labelled images")
     return ", then ".join(parts) or "nothing more"
 
 

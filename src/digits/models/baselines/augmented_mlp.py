@@ -1,4 +1,4 @@
-"""scikit-learn's MLPClassifier with data augmentation, anew in every epoch."""
+"""scikit-learn's MLPClassifier with new data augmentation in every epoch."""
 
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Self
@@ -18,7 +18,7 @@ from digits.models.baselines.pipelines import feature_steps, image_steps, save
 
 __all__ = ["AugmentedMLPClassifier", "build", "save"]
 
-_BATCHES_PER_CHUNK = 8  # augmented and learned from at one learning rate
+_BATCHES_PER_CHUNK = 8  # batches that are augmented together and share a learning rate
 
 
 @dataclass(eq=False, repr=False)
@@ -27,7 +27,7 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
     mlp: unfitted MLPClassifier with a stochastic solver; None: one with scikit-learn's defaults. features: transformer
     between the augmented images and mlp, fitted on the original ones; None: the pixels as they are. image_shape:
-    (height, width); None takes each example as one row of pixels. epochs: passes over the images, each augmented anew.
+    (height, width); None takes each example as one row of pixels. epochs: passes over the images, augmented afresh.
     final_learning_rate_fraction: share of mlp's learning_rate_init at the end of half a cosine (I. Loshchilov and F.
     Hutter, 2017, SGDR, arXiv:1608.03983, equation 5); 1: a constant rate. averaged_fraction: last share of the training
     whose weights are averaged (B. T. Polyak and A. B. Juditsky, 1992, SIAM J. Control Optim. 30, p. 838); 0: the last
@@ -96,7 +96,7 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = super().__getstate__()
-        return state | {"on_epoch": None}  # a callback is no part of the model, and may not be picklable
+        return state | {"on_epoch": None}  # a callback is not part of the model, and may not be picklable
 
     def _augment(self, X: NDArray[np.number], generator: np.random.Generator) -> NDArray[np.float32]:
         shape = self.image_shape or (1, X.shape[1])
@@ -141,7 +141,7 @@ class _MeanWeights:
             np.add(mean, (array - mean) / self._count, out=mean)
 
     def copy_to(self, mlp: MLPClassifier) -> None:
-        """Overwrite the weights by their mean, if any were added."""
+        """Overwrite the weights with their mean, if any were added."""
         for mean, array in zip(self._means, [*mlp.coefs_, *mlp.intercepts_], strict=bool(self._count)):
             array[...] = mean
 

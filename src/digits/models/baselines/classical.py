@@ -1,4 +1,4 @@
-"""scikit-learn's classical classifiers, each behind the same preprocessing steps."""
+"""scikit-learn's classical classifiers, each after the same preprocessing steps."""
 
 from collections.abc import Callable
 from typing import Any

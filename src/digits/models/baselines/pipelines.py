@@ -14,13 +14,13 @@ Step = tuple[str, Any]
 
 
 def pipeline(spec: dict[str, Any], task: TaskSpec, classifier: ClassifierMixin) -> Pipeline:
-    """An unfitted classifier behind the preprocessing steps of its spec."""
+    """An unfitted classifier after the preprocessing steps of its spec."""
     steps = [*image_steps(spec, task), *feature_steps(spec, task)]
     return Pipeline([*steps, ("classifier", classifier)])
 
 
 def image_steps(spec: dict[str, Any], task: TaskSpec) -> list[Step]:
-    """Steps from images to images: the deskewer, where `deskew` is true in the spec."""
+    """Steps from images to images: the deskewer, if `deskew` is true in the spec."""
     return [("deskew", Deskewer(task.image_shape))] if spec["deskew"] else []
 
 

@@ -24,8 +24,8 @@ def augment_rows(*arguments: Any) -> Any:
 
 @cache
 def _compiled() -> Any:
-    # A CPU gains by one compiled loop over the pixels. A GPU does not need it, and compiling for one takes parts of
-    # CUDA that pip does not install. GPUs are listed no earlier than here, because a process that has listed them
+    # One compiled loop over the pixels is faster on a CPU. A GPU does not need it, and compiling for a GPU takes parts
+    # of CUDA that pip does not install. GPUs are not listed before this point, because a process that has listed them
     # cannot be forked into one that uses them.
     return tf.function(_augment_rows, autograph=False, jit_compile=not tf.config.list_physical_devices("GPU"))
 
@@ -52,7 +52,7 @@ def _augment_rows(
     if field is not None:
         displacements = tf.reshape(tf.matmul(*field), (-1, 2, height * width))
         x, y = x + displacements[:, 0], y + displacements[:, 1]
-    # a point far outside has the value of one on the padding: 0
+    # a point far outside has the value of the padding: 0
     x, y = tf.clip_by_value(x + 1, 0, width + 1), tf.clip_by_value(y + 1, 0, height + 1)
     warped = _interpolate(tf.gather(padded, rows), x, y)
     return tf.reshape((warped - offset) * scale, (-1, height, width, 1))

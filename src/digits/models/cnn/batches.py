@@ -13,7 +13,7 @@ from digits.models.cnn.augmentation import augment_rows, pad_images
 from digits.models.cnn.libraries import tf
 from digits.models.preprocessing import Normaliser
 
-_CHUNK = 1024  # images augmented per call; with 128 each takes twice as long
+_CHUNK = 1024  # images augmented per call; with 128 each image takes twice as long
 _SAMPLE_STEP = 2**40  # seeds `sample` in place of a step's number; no fit has so many steps
 
 
@@ -37,11 +37,11 @@ class Batches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Full batches in an epoch; a partial one would be traced and compiled anew."""
+        """Full batches in an epoch; a partial one would be traced and compiled again."""
         return len(self.images) // self.batch_size
 
     def rows(self, epochs: int) -> NDArray[np.int64]:
-        """Rows of the images of each step, (steps, batch); every epoch is shuffled anew."""
+        """Rows of the images of each step, (steps, batch); every epoch is shuffled again."""
         generator = np.random.default_rng(self.seed)
         used = self.steps_per_epoch * self.batch_size
         order = [generator.permutation(len(self.images))[:used] for _ in range(epochs)]
@@ -51,20 +51,20 @@ class Batches:
         """All batches of `epochs` epochs in order: (batch, height, width, 1) float32, (batch, classes) float32.
 
         A chunk of them is augmented on all cores while training waits. In parallel with a training step on the same
-        cores it would cost twice its time: each operation of a step ends when its slowest thread does.
+        cores it would cost twice the time, because each operation of a step ends when its slowest thread does.
         """
         rows = self.rows(epochs)
         one_hot = np.eye(self.classes, dtype=np.float32)[self.labels]
         chunk = max(1, _CHUNK // self.batch_size)
         for first in range(0, len(rows), chunk):
             steps = range(first, min(first + chunk, len(rows)))
-            # the last chunk is filled up with its last step: one of another size would be compiled anew
+            # the last chunk is filled up with its last step, because another size would be compiled again
             filled = [*steps, *[steps[-1]] * (chunk - len(steps))]
             batches = tf.split(self._augment(rows[filled].ravel(), filled), chunk)
             yield from ((batch, one_hot[rows[step]]) for batch, step in zip(batches, steps, strict=False))
 
     def sample(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Up to `count` random training images, augmented as in no step of the training, and their labels."""
+        """Up to `count` random training images, with augmentation that no training step has, and their labels."""
         generator = np.random.default_rng((self.seed, _SAMPLE_STEP))
         rows = generator.permutation(len(self.images))[:count]
         return self._augment(rows, [_SAMPLE_STEP]).numpy(), np.asarray(self.labels)[rows]

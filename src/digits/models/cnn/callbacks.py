@@ -14,7 +14,7 @@ from digits.models.cnn.optimization import Course
 if TYPE_CHECKING:
     from digits.models.cnn.classifier import CnnClassifier
 
-_VALIDATIONS = 5  # per fit at most, where nothing depends on them: each costs a twentieth of an epoch
+_VALIDATIONS = 5  # per fit at most, if nothing depends on them: each costs a twentieth of an epoch
 
 
 def make_callbacks(
@@ -27,7 +27,7 @@ def make_callbacks(
     """Keras callbacks of one fit, in the order in which they must run.
 
     schedule: of `make_schedule`. Without validation images, `plateau` monitors the training loss. Raises ValueError
-    where early_stopping_patience or restore_best_weights need validation images and there are none.
+    if early_stopping_patience or restore_best_weights need validation images and there are none.
     """
     plateau = classifier.schedule["kind"] == "plateau"
     callbacks: list[keras.callbacks.Callback] = []
@@ -90,7 +90,7 @@ class _RecordHistory(keras.callbacks.Callback):  # type: ignore[misc]
         self.schedule = schedule
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Record the logs and the learning rate; end the fit, or pace its schedule to end, where on_epoch says so."""
+        """Record the logs and the learning rate; end the fit, or let its schedule end earlier, if on_epoch says so."""
         record = logs | {"learning_rate": float(self.model.optimizer.learning_rate)}
         self.classifier.history_.append(record)
         done = epoch + 1

@@ -22,7 +22,7 @@ from digits.models.cnn.network import LayerSettings, build_network
 from digits.models.cnn.optimization import make_optimizer, make_schedule
 from digits.models.preprocessing import Normaliser
 
-_CALIBRATION_IMAGES = 4000  # of the training set; augmented anew, they are as hard for the network as new images
+_CALIBRATION_IMAGES = 4000  # of the training set; with new augmentation they are as hard for the network as new images
 _WEIGHTS = "model.weights.h5"
 PREDICT_BATCH = 1000  # images; large enough to keep two cores busy, small enough for the caches
 
@@ -80,9 +80,9 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ) -> Self:
         """Train from new weights, or from those that `save` has written to the folder `start` for the same layers.
 
-        X_valid, y_valid: validation images, predicted after some epochs, and after each where
+        X_valid, y_valid: validation images, predicted after some epochs, and after each epoch if
         `early_stopping_patience`, `restore_best_weights` or the schedule `plateau` depend on it. Raises DivergedError
-        where the loss is not finite, ValueError where early stopping has no validation images.
+        if the loss is not finite, ValueError if early stopping has no validation images.
         """
         set_threads(self.threads)
         keras.backend.clear_session()  # frees the networks fitted before and restarts Keras' name counters
@@ -158,7 +158,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _predict(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities at temperature 1, (n, classes), of normalised images, (n, ...)."""
-        padded = np.zeros((PREDICT_BATCH, *self.image_shape, 1), np.float32)  # a partial batch would be traced anew
+        padded = np.zeros((PREDICT_BATCH, *self.image_shape, 1), np.float32)  # a partial batch would be traced again
         probabilities = []
         for first in range(0, len(normalised), PREDICT_BATCH):
             part = normalised[first : first + PREDICT_BATCH]

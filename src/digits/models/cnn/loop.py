@@ -31,8 +31,8 @@ def train(
     alone, without the first _CHECK_EVERY, which include the tracing. Raises DivergedError within _CHECK_EVERY steps
     after a loss that is not finite.
 
-    Keras' `fit` takes a tenth to a fifth longer for batches of 128, leaks four times as much memory, and most of what
-    it does besides is not needed here.
+    Keras' `fit` takes a tenth to a fifth longer for batches of 128, leaks four times as much memory, and most of its
+    other features are not needed here.
     """
     step = compiled_step(model, optimizer, label_smoothing)
     model.optimizer, model.stop_training = optimizer, False
@@ -107,7 +107,7 @@ def _run_steps(step: tf.function, timed: _TimedBatches, count: int) -> Iterator[
 def _raise_if_diverged(
     results: np.ndarray, steps_before: int, epoch: int, optimizer: keras.optimizers.Optimizer
 ) -> None:
-    """Raise DivergedError where a loss in `results`, (steps, 2), is not finite; epoch: counted from 0."""
+    """Raise DivergedError if a loss in `results`, (steps, 2), is not finite; epoch: counted from 0."""
     losses = results[:, 0]
     if not np.isfinite(losses).all():
         first = int(np.isfinite(losses).argmin())

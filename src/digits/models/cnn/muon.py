@@ -15,8 +15,8 @@ class Muon(keras.optimizers.Muon):  # type: ignore[misc]
 
     After K. Jordan et al. (2024), Muon: an optimizer for hidden layers in neural networks,
     kellerjordan.github.io/posts/muon, with the step length of J. Liu et al. (2025), arXiv:2502.16982, section 2.2. The
-    singular values of an update are about equal. Keras' own leaves all convolutions to AdamW. This one leaves to it
-    what is no hidden layer: biases, convolutions of a single channel, and the layer named OUTPUT.
+    singular values of an update are about equal. Keras' own Muon leaves all convolutions to AdamW. This one leaves to
+    AdamW only what is not a hidden layer: biases, convolutions of a single channel, and the layer named OUTPUT.
     """
 
     def __init__(self, learning_rate: Any, weight_decay: float = _WEIGHT_DECAY, **common: Any):

@@ -34,8 +34,8 @@ def build_network(
 ) -> keras.Sequential:
     """A network (batch, height, width, 1) float32 -> (batch, classes) float32 logits.
 
-    A max-pooling right behind a convolution is put before its activation, where that is monotonic: the activation of
-    the maximum is the maximum of the activations, for a quarter of the work.
+    A max-pooling right after a convolution is put before its activation if that is monotonic: the activation of the
+    maximum is the maximum of the activations, for a quarter of the work.
     """
     network: list[Any] = [keras.Input((*image_shape, 1))]
     activation: list[Any] = []  # of the last convolution, not yet in the network

@@ -64,7 +64,7 @@ def make_schedule(schedule: dict[str, Any], learning_rate: float, steps: int) ->
 
 
 class Course(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """A schedule over `steps` steps whose remaining course can be passed in fewer of them, while a fit runs."""
+    """A schedule over `steps` steps, the rest of which can be compressed into fewer steps while a fit runs."""
 
     def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, steps: int):
         self.schedule = schedule
@@ -80,7 +80,7 @@ class Course(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
         return self._reached + (tf.cast(step, tf.float32) - self._since) * self._pace
 
     def end_at(self, last: int, step: int) -> None:
-        """Pass all that is left of the course after `step` in the steps from there to `last`."""
+        """Compress the rest of the schedule after `step` into the steps from there to `last`."""
         self._reached.assign(self._position(step))
         self._since.assign(step)
         self._pace.assign((self.steps - self._reached) / (last - step))

@@ -14,14 +14,14 @@ from digits.models.cnn.network import LayerSettings, build_network
 
 NETWORK = "32C3 BN MP2 64C3 BN MP2 64C3 D0.3 128"  # has most kinds of layers and is traced in half a second
 _SECONDS = 0.15  # of a sample; a step may take longer
-_UNBROKEN = 0.02  # seconds of steps without a look at the clock, for which a GPU is waited for
+_UNBROKEN = 0.02  # seconds of steps between two looks at the clock, for which a GPU must finish
 
 
 def prepare(fits: int, threads: int, precision: str, batch_size: int) -> tuple[dict[str, Any], Callable[[], float]]:
     """What TensorFlow sees, and a function that trains for a while and returns images per second.
 
-    The first is gpus: their number, device: the name, memory: MB of this process. fits: that train at the same time.
-    Seconds of one alone on one thread are processor time, which is hardly more beside other programs.
+    The first has gpus, their number; device, the name; memory, MB of this process. fits: number that train at the same
+    time. One fit alone on one thread is measured in processor time, which other programs hardly change.
     """
     set_threads(threads)
     gpus = tf.config.list_physical_devices("GPU")

@@ -1,6 +1,7 @@
 """The machine, code and libraries that made the page, and the commands that reproduce it."""
 
 import platform
+
 from digits.common.code_version import library_version
 from digits.common.host import processor
 from digits.report.gather import Content
