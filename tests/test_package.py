@@ -60,6 +60,16 @@ def test_init_where_nothing_can_be_written(tmp_path: Path, capsys: pytest.Captur
     assert re.fullmatch(r"error: .*data/README.md: .*\n", capsys.readouterr().err)
 
 
+def test_a_folder_that_is_no_project_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["submit"]) == 2
+    assert capsys.readouterr().err.startswith("error: this folder has no params.yaml; type `digits init`")
+    assert main(["init"]) == 0
+    assert main(["submissions"]) == 0
+
+
 def test_make_in_that_folder_runs_the_installed_program(tmp_path: Path) -> None:
     main(["init", str(tmp_path / "mine")])
     (tmp_path / "digits").write_text('#!/bin/sh\necho "installed: $*"\n')

@@ -208,11 +208,13 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
 
 
 def _context(command: Command, values: dict[str, Any], console: Console) -> "Context":
-    """What the stages are given. Raises UserError where the params cannot be used."""
+    """What the stages are given. Raises UserError if the params cannot be used."""
     # imported here, so that the help and refused options wait for none of the rooms
     from digits.cli.context import Context  # noqa: PLC0415
     from digits.config import Paths, load_params  # noqa: PLC0415
 
+    if values["params"] == options.PARAMS_FILE and not values["params"].exists():
+        raise UserError("this folder has no params.yaml; type `digits init` to make it a project, or go to one by cd")
     return Context(
         params=load_params(values["params"], options.overrides(command.params, values)),
         paths=Paths(Path.cwd()),

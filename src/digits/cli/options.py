@@ -51,12 +51,13 @@ def _shell_words(_: click.Context, option: click.Parameter, texts: tuple[str, ..
         raise click.BadParameter(f"{' '.join(texts)!r} cannot be split into words: {error}", param=option) from None
 
 
+PARAMS_FILE = Path("params.yaml")
 PARAMS = (
     click.Option(
         ["--params"],
         metavar="FILE",
         type=click.Path(path_type=Path),
-        default="params.yaml",
+        default=PARAMS_FILE,
         show_default=True,
         help="Params file.",
     ),

@@ -13,7 +13,7 @@ from rich.console import Console as RichConsole
 from rich.markup import escape
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
-from rich.table import Table
+from rich.table import Column, Table
 
 _PLAIN_SECONDS = 10.0  # least time between two plain lines of a bar
 
@@ -91,8 +91,9 @@ class Console:
 
     def table(self, columns: list[str], rows: list[list[str]], title: str = "") -> None:
         """Print a table; cells are plain text."""
+        headers = [Column(column, overflow="fold") for column in columns]  # a long name is never cut
         table = Table(
-            *columns, title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False
+            *headers, title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False
         )
         for row in rows:
             table.add_row(*map(escape, row))

@@ -26,6 +26,7 @@ def run(context: Context) -> Outcome:
         f"{len(context.data.images):,} labelled and {len(context.data.test_images):,} test images of {height}x{width}; "
         f"{context.data.fold_count} folds, {len(context.data.holdout_rows):,} images held out",
         missing,
+        ("make submit   fits networks and writes a submission", "make baseline   fits scikit-learn models"),
     )
 
 

@@ -67,7 +67,7 @@ def _plan_lines(context: Context, plan: Plan, ends: Sequence[float], gone: float
         )
         at = max(at, end)
     parallel = _count(plan.device.parallel_fits, "fit")
-    return "\n".join([f"plan: {plan.minutes:g} minutes, {parallel} in parallel{_left_out(context)}", *lines])
+    return "\n".join([f"plan: {_count(plan.minutes, 'minute')}, {parallel} in parallel{_left_out(context)}", *lines])
 
 
 def _left_out(context: Context) -> str:
@@ -104,5 +104,5 @@ def _fitted(context: Context, part: Part, folder: RunFolder) -> str:
     )
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}" if number == 1 else f"{number} {word}s"
+def _count(number: float, word: str) -> str:
+    return f"{number:g} {word}" if number == 1 else f"{number:g} {word}s"
