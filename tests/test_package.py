@@ -106,7 +106,7 @@ def test_a_wheel_works_in_a_folder_of_its_own(tmp_path: Path) -> None:
     folder = tmp_path / "my digits"
     assert tree(folder) == {name: (ROOT / name).read_bytes() for name in FILES}
     write_toy_files(folder / "data" / "raw")
-    assert "submissions/toy-" in run(*digits_arguments("submit"), folder=folder)
+    assert "2 models, best" in run(*digits_arguments("baseline"), folder=folder)
     assert "index.html" in run(*digits_arguments("report"), folder=folder)
 
 

@@ -63,7 +63,7 @@ def test_a_report_needs_no_data_but_what_is_named_must_be_there(digits: Digits, 
     assert wrong.returncode == 2
     assert "typo.zip" in wrong.stderr
     assert digits("report", toy=False).returncode == 0
-    assert "No data is prepared" in (workspace / "reports" / "index.html").read_text()
+    assert "The images are not prepared yet" in (workspace / "reports" / "index.html").read_text()
 
 
 def test_from_files_to_a_checked_submission_and_then_nothing_to_do(toy: Path, digits: Digits) -> None:
@@ -193,7 +193,7 @@ def test_many_minutes_are_shared_by_networks_that_are_blended(toy: Path, digits:
     also = (other, "train.candidates=[default]", "train.extra=[other]", MINUTES)
     found = digits("submit", also=also)
     assert found.returncode == 0, found.stderr
-    planned = [line for line in found.stdout.splitlines() if "3 folds (" in line]
+    planned = [line for line in found.stdout.splitlines() if "3 folds of " in line]
     assert [line.split(",")[0].strip() for line in planned] == ["default", "other"]
     assert all("accuracy not known yet" in line for line in planned)
     runs = sorted((toy / "runs").glob("cnn-*"))
@@ -268,7 +268,7 @@ def test_a_fit_that_fails_is_named_and_the_others_go_on(toy: Path, digits: Digit
     assert 1 <= len(named) < 4
     for line in named:
         assert re.match(r"nearest, fold [1-4] failed: ValueError: Expected n_neighbors <= n_samples_fit", line)
-    assert f"error: {len(named)} of 8 fits failed, the others are kept" in failing.stderr
+    assert f"error: {len(named)} of 8 fits failed; the others are kept" in failing.stderr
     assert list(pd.read_csv(toy / "reports" / "baseline.csv")["name"]) == ["small"]
     [log_file] = (toy / "runs").glob("nearest-*/log.txt")
     assert "Traceback" in log_file.read_text()
@@ -341,7 +341,7 @@ def test_the_dashboard_is_opened_on_the_study_of_these_params(
     toy: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digits("data")
-    assert digits("tune-dashboard").stderr.strip().endswith("with these params and data; type: make tune")
+    assert digits("tune-dashboard").stderr.strip().endswith("with these params and data yet; type: make tune")
     program = toy / "optuna-dashboard"
     monkeypatch.setattr("digits.cli.commands.dashboard.PROGRAM", program)
     elsewhere = ("tune.storage=sqlite:///elsewhere.db",)
@@ -465,7 +465,7 @@ def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits
     made = digits("submit", "--params", "params.shapes.yaml", "--data", "files", toy=False)
     assert made.returncode == 0, made.stderr
     assert "north: 30" in made.stdout
-    assert "there is no sample_submission.csv" in made.stdout
+    assert "sample_submission.csv is missing" in made.stdout
     frame = pd.read_csv(submission(workspace))
     assert frame["key"].tolist() == list(range(30))
     assert list(frame.columns) == ["key", "kind"]

@@ -124,7 +124,7 @@ def test_from_download_to_score(
     assert estimate[1] in words(told)
     standing = words(connected("leaderboard").stdout)
     assert "team 0" in standing
-    assert "rank 56 of 1,234 teams; best from here: 0.99500" in standing
+    assert "rank 56 of 1,234 teams; best submission of this project: 0.99500" in standing
 
     texts = "".join(each.stdout + each.stderr for each in (shown, again, forced)) + told + standing
     assert TOKEN not in texts
@@ -231,7 +231,7 @@ def test_what_the_user_interrupts_is_not_sent(connected: Digits, server: KaggleS
         stopped = interrupted(workspace, connected, *arguments)
         assert stopped.returncode == 130
         assert "predictions, expected score" in words(stopped.stdout)
-        assert stopped.stdout.count("nothing was sent to Kaggle") == 1
+        assert stopped.stdout.count("nothing has been sent to Kaggle yet") == 1
         assert "uploads it" in stopped.stdout
         assert "StartSubmissionUpload" not in server.requests
     ledger = Ledger(workspace / "submissions" / "ledger.csv")

@@ -298,7 +298,7 @@ def test_three_cheap_recipes_run_on_the_practice_set(digits: Digits, workspace: 
     only = ("--data", "practice", "--only", "first-nn fashion-sgd mlp-1", "--seeds", "1")
     shown = digits("recipes", *only, toy=False)
     assert shown.returncode == 0, shown.stderr
-    assert "Fashion-MNIST is not prepared here" in shown.stdout
+    assert "Fashion-MNIST is not prepared" in shown.stdout
     report = (workspace / "reports" / "recipes.md").read_text()
     assert "**Practice images: these figures mean nothing.**" in report
     lines = (workspace / "reports" / "recipes.csv").read_text().splitlines()

@@ -110,7 +110,7 @@ def test_a_gpu_that_is_required_and_missing_stops_before_anything_is_fitted(work
     write_toy_files(workspace / "data" / "raw")
     shown = digits("train", "--require-gpu")
     assert shown.returncode == 2
-    assert "error: REQUIRE_GPU is set, but TensorFlow sees no GPU here" in shown.stderr
+    assert "error: REQUIRE_GPU is set, but TensorFlow finds no GPU" in shown.stderr
     assert not list((workspace / "runs").glob("cnn-*"))
     shown = digits("train")
     assert shown.returncode == 0

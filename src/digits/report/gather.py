@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ class Search:
 class Content:
     """Everything that the page shows; what does not exist is None or empty.
 
-    runs: most folds first, then by CV accuracy. blend: the one with most fits that is made of these runs. predictions:
+    runs: most accurate first, see `_ranked`. blend: the one with most fits that is made of these runs. predictions:
     its probabilities. recipes: reports/recipes.csv. uncertain: the blend's PNG. budget: the largest budget that was
     spent on networks so far, in minutes.
     """
@@ -153,8 +154,22 @@ def _runs(data: Dataset, folder: Path) -> tuple[Run, ...]:
                 minutes=(metrics["fit_seconds"] + metrics["predict_seconds"]) / 60 / len(units.folds),
             )
         )
-    # most folds first: a single fold may be an easy one
-    return tuple(sorted(runs, key=lambda run: (-run.metrics["folds"], -float(run.metrics["cv_accuracy"]))))
+    return tuple(_ranked(runs, np.asarray(data.labels)))
+
+
+def _ranked(runs: Sequence[Run], labels: NDArray[np.int64]) -> list[Run]:
+    """Most accurate first, on the images that all of them predict, because some folds are easier than others.
+
+    Where there are none, or the accuracies are equal, most folds first, then by CV accuracy.
+    """
+    shared = reduce(np.intersect1d, (run.rows for run in runs)) if runs else ()
+
+    def key(run: Run) -> tuple[float, ...]:
+        compared = np.isin(run.rows, shared)
+        right = run.oof[compared].argmax(axis=1) == labels[run.rows[compared]]
+        return -float(right.sum()), -run.metrics["folds"], -float(run.metrics["cv_accuracy"])
+
+    return sorted(runs, key=key)
 
 
 def _lines(path: Path) -> list[dict[str, float]]:

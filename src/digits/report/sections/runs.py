@@ -50,8 +50,10 @@ def section(content: Content) -> Section:
     result.sentences.append(
         f"{best.name} comes first with a CV accuracy of {best.metrics['cv_accuracy']:.4f}; {len(near)} of {len(rows)} "
         "runs, itself included, are within one standard error of it. CV accuracy is measured out of fold (OOF): each "
-        "image is predicted by a model that was not trained on its fold. sd: standard deviation over the folds. Log "
-        "loss: mean of -log(probability of the true class), lower is better. Refits: fits on all labelled images."
+        "image is predicted by a model that was not trained on its fold. Runs are ordered by their accuracy on the "
+        "images that all of them predict, because some folds are easier than others. sd: standard deviation over the "
+        "folds. Log loss: mean of -log(probability of the true class), lower is better. Refits: fits on all labelled "
+        "images."
     )
     result.tables.append(Table("Runs", _COLUMNS, rows))
     result.add_chart(accuracy_by_time_chart(content.runs))
