@@ -356,7 +356,7 @@ def test_a_database_that_is_none_is_refused_in_one_line(toy: Path, digits: Digit
     digits("data")
     for storage, message in (
         ("nonsense", "STORAGE: not a database address"),
-        ("nosuch://host/name", "sqlite:// and postgresql:// work here"),
+        ("nosuch://host/name", "use a postgresql:// address"),
         ("postgresql://digits@127.0.0.1:9/none", "STORAGE: the database does not answer"),
     ):
         refused = digits("tune", also=(f"tune.storage={storage}",))

@@ -1,5 +1,7 @@
 """A database that is away for a while."""
 
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +98,14 @@ def test_a_database_that_stays_away_is_a_line(study: optuna.Study, monkeypatch: 
     message = "^the study's database does not answer: the server closed the connection; retry later$"
     with pytest.raises(UserError, match=message):
         _ = study.trials
+
+
+@pytest.mark.parametrize(
+    ("url", "remedy"),
+    [("postgresql://host/name", "type: pip install 'digits[database]'"), ("nosuch://host/name", "use a postgresql://")],
+)
+def test_a_driver_that_is_not_installed_is_named(url: str, remedy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("psycopg", "psycopg2"):
+        monkeypatch.setitem(sys.modules, name, None)  # importing it fails, as where it is not installed
+    with pytest.raises(UserError, match=re.escape(remedy)):
+        open_storage(url)

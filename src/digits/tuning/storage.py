@@ -136,11 +136,11 @@ def open_storage(url: str) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("sqlalchemy").setLevel(logging.ERROR)
     try:
-        is_file = make_url(url).get_backend_name() == "sqlite"
+        backend = make_url(url).get_backend_name()
     except ArgumentError:
         raise UserError("STORAGE: not a database address, such as postgresql://user:password@host/name") from None
     # for a file: seconds that one writer waits for another
-    options = {"connect_args": {"timeout": 60}} if is_file else {"pool_pre_ping": True}
+    options = {"connect_args": {"timeout": 60}} if backend == "sqlite" else {"pool_pre_ping": True}
     for attempt in range(_ATTEMPTS):
         if attempt:
             sleep(_PAUSE)
@@ -153,11 +153,12 @@ def open_storage(url: str) -> BaseStorage:
                 heartbeat_stale_trial_callback=requeue,
             )
         except (ImportError, NoSuchModuleError) as error:
-            raise UserError(f"STORAGE: {_message(error)}; sqlite:// and postgresql:// work here") from None
+            known = "type: pip install 'digits[database]'" if backend == "postgresql" else "use a postgresql:// address"
+            raise UserError(f"STORAGE: {_message(error)}; {known}") from None
         except (DBAPIError, StorageInternalError) as error:  # also if two machines create the same tables
             fault = _message(error)
         else:
-            if is_file:
+            if backend == "sqlite":
                 _lock_from_start(storage.engine)
             return optuna.storages._CachedStorage(cast(RDBStorage, _Patient(storage)))
     raise UserError(f"STORAGE: the database does not answer: {fault}; check its address")
