@@ -34,7 +34,8 @@ PYTHON ?=
 EXTRAS ?=
 DEBUG ?=
 
-# The installed program, and nothing to set up. In a checkout tools/checkout.mk says otherwise.
+# The installed program, and nothing to set up. In a checkout tools/checkout.mk has its own of both, and the targets for
+# developers: make check, make test, make docs, make bench and others.
 DIGITS := digits
 SETUP = @:
 -include tools/checkout.mk

@@ -16,9 +16,10 @@ PYTEST := $(BIN)/python -m pytest
 check: lint ## style, types and the quick tests, for a change in progress: about a minute
 	@$(PYTEST) -n 2 --dist worksteal -m "not slow"
 
-test: ## all tests; they install Chromium where it is missing and can be installed
+test: ## all tests; installs Chromium and PostgreSQL for them where that is possible
 	$(SETUP) dev
 	@sh tools/browser.sh || true
+	@sh tools/postgres.sh || true
 	@$(PYTEST) -n 2 --dist worksteal
 
 docs: ## build/docs/index.html, the documentation as a site

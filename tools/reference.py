@@ -62,11 +62,10 @@ def _params_lines(values: dict[str, Any], comments: Comments) -> Iterator[str]:
         section = field.annotation
         if name == "networks":
             yield from _networks(values, comments)
-        elif name == "baseline":
-            yield from _table(section, values[name], comments, name)
-            yield from _baselines(values, comments)
         else:
             yield from _table(section, values[name], comments, name)
+        if name == "baseline":
+            yield from _baselines(values, comments)
         if name == "train":
             yield "### train.tta\n"
             yield f"{_doc(TtaView)} Each item of the list has some of these keys; the others are 0.\n"
