@@ -1,11 +1,14 @@
 """Every fault is found before any work and said in one line: the key, what is allowed, the nearest name."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
 from digits.common.errors import UserError
-from digits.config import load_params
+from digits.config import Params, load_params
+from digits.config.faults import _PATTERNS
 from toys import ROOT, params_faults
 
 
@@ -104,3 +107,12 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
         UserError, match=r"mine.yaml: ensemble.selection_rounds is missing; it must be a whole number from 1"
     ):
         load_params(tmp_path / "mine.yaml")
+
+
+def test_every_pattern_of_the_schema_has_words() -> None:
+    """So that no regular expression is shown to a person."""
+    schema = json.dumps(Params.model_json_schema())
+    patterns = {json.loads(found) for found in re.findall(r'"pattern": ("(?:[^"\\]|\\.)*")', schema)}
+    keys = {json.loads(found) for found in re.findall(r'"patternProperties": \{("(?:[^"\\]|\\.)*")', schema)}
+    assert len(patterns) > 1
+    assert patterns | keys == {*_PATTERNS}
