@@ -38,7 +38,7 @@ def member(name: str, seed: int, models: int = 3) -> Member:
 
 
 def selected(*members: Member) -> Selection:
-    return select_method({"": members}, methods(len(members), 20, 0.1), LABELS, FOLDS)
+    return select_method(members, methods(len(members), 20, 0.1), LABELS, FOLDS)
 
 
 def test_its_scores_are_those_of_its_probabilities() -> None:

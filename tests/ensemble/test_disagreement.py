@@ -46,7 +46,7 @@ def selected(toy_data: Dataset) -> Selected:
         holdout = np.stack([one_hot([*labels[toy_data.holdout_rows]])] * models)
         member = Member("some", rows, oof, holdout, test)
         folds = np.asarray(toy_data.folds)[rows]
-        selection = select_method({"": [member]}, {"alone": mean(PROBABILITIES)}, labels[rows], folds)
+        selection = select_method([member], {"alone": mean(PROBABILITIES)}, labels[rows], folds)
         return selection, BlendPredictions(rows, selection.oof, holdout.mean(axis=0), test.mean(axis=0))
 
     return make

@@ -13,7 +13,7 @@ from digits.training.budget import Part, Plan
 from digits.training.candidates import baseline_runs
 from digits.training.device import Device
 from digits.training.fitting import fit_fold_unit, fit_refit_unit
-from digits.training.runs import RunFolder, RunSpec, run_spec
+from digits.training.runs import RunSpec, run_spec
 from digits.training.schedule import Fit, Goal, Sizes, Timing
 from toys import ROOT, TOY
 
@@ -34,13 +34,9 @@ def specs(toy_params: Params, toy_data: Dataset) -> dict[str, RunSpec]:
 
 @pytest.fixture
 def networks(toy_data: Dataset) -> dict[str, RunSpec]:
-    """A network without TTA, and the same with it."""
-
-    def spec(*overrides: str) -> RunSpec:
-        model = load_params(ROOT / "params.yaml", [*TOY, *overrides]).train.spec
-        return run_spec("cnn", model.model_dump(mode="json"), "/255", 0, toy_data)
-
-    return {"plain": spec(), "tta": spec("train.tta=[{rotation: 20.0}]")}
+    """A network."""
+    model = load_params(ROOT / "params.yaml", TOY).train.spec
+    return {"plain": run_spec("cnn", model.model_dump(mode="json"), "/255", 0, toy_data)}
 
 
 def found(params: Params, specs: dict[str, RunSpec], names: str, data: Dataset, paths: Paths) -> Members:
@@ -70,23 +66,6 @@ def test_members_are_all_runs_that_have_the_folds_of_the_planned_one(
     assert blend_name(of_a_share, two.units) != blend_name(toy_params, two.units)
 
 
-def test_variants_differ_in_the_members_that_have_tta(
-    toy_params: Params, toy_data: Dataset, specs: dict[str, RunSpec], networks: dict[str, RunSpec], paths: Paths
-) -> None:
-    all_specs = {"some": specs["some"], "tta": networks["tta"]}
-    for spec in all_specs.values():
-        fit_fold_unit(toy_data, paths.runs, spec, 0)
-    assert [*Members((RunFolder(paths.runs, specs["some"]).units(3),), (0,)).variants(toy_data)] == [""]
-    variants = found(toy_params, all_specs, "some", toy_data, paths).variants(toy_data)
-    assert [*variants] == ["without TTA", "with TTA"]
-    for part in ("oof", "holdout", "test"):
-        same, other = (
-            np.array_equal(*(getattr(variant[place], part) for variant in variants.values())) for place in (0, 1)
-        )
-        assert same
-        assert not other
-
-
 def test_another_refit_is_another_blend(
     toy_params: Params, toy_data: Dataset, networks: dict[str, RunSpec], paths: Paths
 ) -> None:
@@ -95,7 +74,7 @@ def test_another_refit_is_another_blend(
     fit_refit_unit(toy_data, paths.runs, networks["plain"], Fit(None, 1, 5))
     chosen = found(toy_params, networks, "plain", toy_data, paths)
     assert blend_name(toy_params, chosen.units) != before
-    [member] = chosen.variants(toy_data)[""]
+    [member] = chosen.predictions(toy_data)
     assert (len(member.test), len(member.holdout)) == (2, 1)
 
 
@@ -118,12 +97,12 @@ def test_what_another_command_fits_meanwhile_is_not_put_under_the_name(
     toy_params: Params, toy_data: Dataset, networks: dict[str, RunSpec], paths: Paths
 ) -> None:
     for fold in (0, 1):
-        fit_fold_unit(toy_data, paths.runs, networks["tta"], fold)
-    chosen = found(toy_params, networks, "tta", toy_data, paths)
-    name, before = blend_name(toy_params, chosen.units), chosen.variants(toy_data)
-    fit_fold_unit(toy_data, paths.runs, networks["tta"], 2)
-    fit_refit_unit(toy_data, paths.runs, networks["tta"], Fit(None, 1, 5))
+        fit_fold_unit(toy_data, paths.runs, networks["plain"], fold)
+    chosen = found(toy_params, networks, "plain", toy_data, paths)
+    name, before = blend_name(toy_params, chosen.units), chosen.predictions(toy_data)
+    fit_fold_unit(toy_data, paths.runs, networks["plain"], 2)
+    fit_refit_unit(toy_data, paths.runs, networks["plain"], Fit(None, 1, 5))
     assert blend_name(toy_params, chosen.units) == name
-    for variant, [member] in chosen.variants(toy_data).items():
+    for member, as_before in zip(chosen.predictions(toy_data), before, strict=True):
         for part in ("rows", "oof", "holdout", "test"):
-            assert np.array_equal(getattr(member, part), getattr(before[variant][0], part)), (variant, part)
+            assert np.array_equal(getattr(member, part), getattr(as_before, part)), part

@@ -54,7 +54,7 @@ def folds() -> np.ndarray:
 
 def test_alike_members_are_simply_averaged(labels: np.ndarray, folds: np.ndarray) -> None:
     alike = [member(f"m{seed}", labels, 2.0, seed) for seed in range(3)]
-    found = select_method({"": alike}, methods(3, 20, 0.1), labels, folds)
+    found = select_method(alike, methods(3, 20, 0.1), labels, folds)
     assert found.method.startswith("mean")
     assert [candidate.name for candidate in found.candidates] == [*methods(3, 20, 0.1)]
     assert [contribution.weight for contribution in found.contributions] == pytest.approx([1 / 3] * 3)
@@ -63,9 +63,9 @@ def test_alike_members_are_simply_averaged(labels: np.ndarray, folds: np.ndarray
 
 def test_a_member_that_harms_is_left_out(labels: np.ndarray, folds: np.ndarray) -> None:
     mixed = [member("good", labels, 3.0, 1), member("bad", labels, -2.0, 2), member("worse", labels, -2.0, 3)]
-    found = select_method({"": mixed}, methods(3, 20, 0.1), labels, folds)
+    found = select_method(mixed, methods(3, 20, 0.1), labels, folds)
     assert not found.method.startswith("mean")
-    weighted = select_method({"": mixed}, {"weighted mean": methods(3, 20, 0.1)["weighted mean"]}, labels, folds)
+    weighted = select_method(mixed, {"weighted mean": methods(3, 20, 0.1)["weighted mean"]}, labels, folds)
     assert [contribution.weight for contribution in weighted.contributions] == [1, 0, 0]
     good, bad, _ = (contribution.gain for contribution in weighted.contributions)
     assert good
@@ -86,7 +86,7 @@ def test_a_candidate_is_judged_on_rows_that_it_was_not_fitted_on(labels: np.ndar
 
         return Remembers(np.array([0.5, 0.5]), LOGITS)
 
-    found = select_method({"": two}, {"mean": mean(LOGITS), "by heart": by_heart}, labels, folds)
+    found = select_method(two, {"mean": mean(LOGITS), "by heart": by_heart}, labels, folds)
     assert found.method == "mean"
     assert found.candidates[1].accuracy == pytest.approx(0.25, abs=0.02)
 
@@ -139,19 +139,8 @@ def test_equally_accurate_ones_are_ordered_by_log_loss(labels: np.ndarray) -> No
     assert most_accurate({"unsure": unsure, "sure": sure}, labels) == "sure"
 
 
-def test_tta_is_used_where_it_gains(labels: np.ndarray, folds: np.ndarray) -> None:
-    plain, better = [member("m", labels, 1.0, 1)], [member("m", labels, 3.0, 1)]
-    one = methods(1, 20, 0.1)
-    taken = select_method({"without TTA": better, "with TTA": plain}, one, labels, folds)
-    assert taken.method == "alone, without TTA"
-    taken = select_method({"without TTA": plain, "with TTA": better}, one, labels, folds)
-    assert taken.method == "alone, with TTA"
-    assert taken.members == tuple(better)
-    assert accuracy(taken.oof, labels) == accuracy(better[0].oof, labels)
-
-
 def test_a_member_alone_has_no_gain(labels: np.ndarray, folds: np.ndarray) -> None:
-    [only] = select_method({"": [member("m", labels, 1.0, 1)]}, methods(1, 20, 0.1), labels, folds).contributions
+    [only] = select_method([member("m", labels, 1.0, 1)], methods(1, 20, 0.1), labels, folds).contributions
     assert (only.weight, only.gain, only.error) == (1, None, None)
 
 
@@ -168,7 +157,7 @@ def test_the_best_of_many_equals_is_not_reported_as_better_than_they_are() -> No
         def one(number: int) -> Method:
             return lambda members, labels: WeightedMean(np.eye(12)[number][: len(members)], PROBABILITIES)
 
-        found = select_method({"": luck}, {f"{number}": one(number) for number in range(12)}, labels, folds)
+        found = select_method(luck, {f"{number}": one(number) for number in range(12)}, labels, folds)
         reported.append(accuracy(found.oof, labels).value)
         best.append(max(candidate.accuracy for candidate in found.candidates))
     assert np.mean(best) > 0.825

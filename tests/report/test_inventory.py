@@ -87,9 +87,9 @@ def test_a_blend_is_used_until_its_members_have_more_fits(toy_params: Params, da
     for fold in (0, 1):
         fit_fold_unit(data, paths.runs, nearest, fold)
     chosen = Members((RunFolder(paths.runs, nearest).units(3),), (0, 1))
-    variants = chosen.variants(data)
-    labels, rows = data.labels, variants[""][0].rows
-    selection = select_method(variants, methods(1, 20, 0.1), labels[rows], data.folds[rows])
+    used = chosen.predictions(data)
+    labels, rows = data.labels, used[0].rows
+    selection = select_method(used, methods(1, 20, 0.1), labels[rows], data.folds[rows])
     name = blend_name(toy_params, chosen.units)
     for each in (name, "blend-of-other-params"):
         blend, predictions = make_blend(each, selection, labels[rows], labels[data.holdout_rows], chosen.units)

@@ -112,9 +112,9 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Content:
             fit_fold_unit(data, paths.runs, spec, fold)
     fit_refit_unit(data, paths.runs, network, Fit(None, 2, 1))
     members = Members(tuple(RunFolder(paths.runs, spec).units(3) for spec in (network, small, nearest)), (0, 1))
-    variants, labels = members.variants(data), np.asarray(data.labels)
-    rows = variants[""][0].rows
-    selection = select_method(variants, methods(3, 20, 0.1), labels[rows], np.asarray(data.folds)[rows])
+    chosen, labels = members.predictions(data), np.asarray(data.labels)
+    rows = chosen[0].rows
+    selection = select_method(chosen, methods(3, 20, 0.1), labels[rows], np.asarray(data.folds)[rows])
     blend, predictions = make_blend("blend-toy", selection, labels[rows], labels[data.holdout_rows], members.units)
     save_blend(paths.runs, blend, predictions, draw_uncertain(data, "abc", selection, predictions))
     expected = {"expected": 0.9, "expected_low": 0.8, "expected_high": 0.95, "public_score": "0.5", "ref": "7"}

@@ -12,12 +12,14 @@ from digits.common.processes import ProcessDiedError, ProcessTimeoutError, Send
 from digits.common.rounds import choice
 from digits.training import probing
 from digits.training.allocation import Budget, Option, allocate, best_option
+from digits.training.learning_curves import LearningCurve
 from digits.training.probing import BATCH_SIZES, PRECISIONS, Candidate, layouts
 from digits.training.schedule import ScheduledFit, Sizes, Timing, simulate
 
 ENOUGH = probing._ENOUGH["parallel_fits"]
 # Of two fits of one thread on two cores with AVX2 (docs/experiments/unpadded-networks.md): images per second, epochs.
 NETWORKS = {"small": (2150, 16), "medium": (1090, 33)}
+CURVES = {"small": LearningCurve.of({8: 0.9944, 16: 0.9951}), "medium": LearningCurve.of({8: 0.9954, 26: 0.9967})}
 SIZES = Sizes(fold=30_240, refit=42_000, predicted=39_760)
 
 
@@ -39,11 +41,9 @@ def plan(cores: int, alone: float, minutes: float = 5) -> tuple[str, list[Schedu
     budget = Budget(0.94 * minutes * 60, fits, SIZES, folds=5, refits=60, seed=0)
     factor = 1 / speedup(threads, alone)
     options = [
-        [
-            Option(name, round(share * epochs), round(share * epochs), Timing(4, 1 / speed, 5e-4).slower(factor))
-            for share in (0.7, 0.8, 0.9, 1.0)
-        ]
+        Option(name, length, length, Timing(4, 1 / speed, 5e-4).slower(factor), CURVES[name])
         for name, (speed, epochs) in NETWORKS.items()
+        for length in (round(share * epochs) for share in (0.3, 0.5, 0.7, 0.8, 0.9, 1.0))
     ]
     best = best_option(options, budget)
     [share] = allocate([best], budget)

@@ -17,7 +17,7 @@ from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy, log_loss
 from digits.training.fitting import Work, end_in_time, fit_fold_unit, fit_in_parallel, fit_refit_unit, log_epochs
-from digits.training.runs import PROBABILITIES, WITHOUT_TTA, RunFolder, RunSpec, run_spec, unit_metrics
+from digits.training.runs import RunFolder, RunSpec, run_spec, unit_metrics
 from digits.training.schedule import Fit
 
 pytestmark = pytest.mark.slow
@@ -183,9 +183,7 @@ def test_a_refit_on_a_machine_that_becomes_slow_ends_in_time(
 def test_a_fit_on_all_images_predicts_the_test_images_alone(
     toy_data: Dataset, toy_params: Params, tmp_path: Path
 ) -> None:
-    model = toy_params.train.spec.model_dump(mode="json") | {
-        "tta": [{"rotation": 5.0, "zoom": 0, "shear": 0, "shift": [0, 0]}]
-    }
+    model = toy_params.train.spec.model_dump(mode="json")
     spec = run_spec("cnn", model, "/255", 0, toy_data)
     folder = RunFolder(tmp_path, spec)
     fit_fold_unit(toy_data, tmp_path, spec, 0)
@@ -194,17 +192,15 @@ def test_a_fit_on_all_images_predicts_the_test_images_alone(
     for fit in fits:
         fit_refit_unit(toy_data, tmp_path, spec, fit)
     assert list(folder.units(3).refits) == fits
-    for file in (PROBABILITIES, WITHOUT_TTA):
-        result = folder.units(3).result(toy_data, [0], file)
-        assert (result.test.shape, result.holdout.shape) == ((3, 30, 3), (1, 18, 3))
-        assert len({model.tobytes() for model in result.test}) == 3
+    result = folder.units(3).result(toy_data, [0])
+    assert (result.test.shape, result.holdout.shape) == ((3, 30, 3), (1, 18, 3))
+    assert len({model.tobytes() for model in result.test}) == 3
     assert np.array_equal(folder.units(3).result(toy_data, [0]).oof, alone.oof)
     fit_fold_unit(toy_data, tmp_path, spec, 2)
     more = folder.units(3).result(toy_data, [0])
     assert np.array_equal(more.oof, alone.oof)
     assert len(more.holdout) == 1
     assert len(more.test) == 4, "a fold that others do not have is worth as much for the test images"
-    assert not np.array_equal(folder.units(3).result(toy_data, [0], WITHOUT_TTA).oof, alone.oof)
     metrics = unit_metrics(folder.refit(fits[0]))
     assert "accuracy" not in metrics
     assert folder.units(3).seconds > 0

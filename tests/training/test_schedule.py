@@ -8,6 +8,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from digits.training.allocation import Budget, Option, allocate, best_option
+from digits.training.learning_curves import LearningCurve
 from digits.training.schedule import (
     Fit,
     Goal,
@@ -31,8 +32,11 @@ def budget(left: float, workers: int, folds: int = 5) -> Budget:
     return Budget(seconds=left, workers=workers, sizes=SIZES, folds=folds, refits=1000, seed=42)
 
 
-def option(name: str, epochs: int, timing: Timing = TIMING) -> Option:
-    return Option(name, epochs, epochs, timing)
+CURVE = LearningCurve.of({6: 0.9900, 13: 0.9940, 22: 0.9955, 33: 0.9960})
+
+
+def option(name: str, epochs: int, timing: Timing = TIMING, curve: LearningCurve = CURVE) -> Option:
+    return Option(name, epochs, epochs, timing, curve)
 
 
 ALL = [option(name, epochs) for name, epochs in NETWORKS.items()]
@@ -40,7 +44,7 @@ ALL = [option(name, epochs) for name, epochs in NETWORKS.items()]
 
 def chosen(options: list[Option], left: float, workers: int) -> tuple[str, Goal]:
     """The one network that is fitted, and the goal of its fits."""
-    best = best_option([[each] for each in options], budget(left, workers))
+    best = best_option(options, budget(left, workers))
     [share] = allocate([best], budget(left, workers))
     return best.network, share.goal
 
@@ -228,19 +232,27 @@ def test_longer_budgets_have_time_for_longer_fits(minutes: float, expected: str)
     assert goal.folds == 5 or minutes < 120
 
 
-def test_a_better_network_is_taken_though_a_plainer_one_takes_longer() -> None:
-    longer, shorter = (22, TIMING.slower(2)), (13, TIMING)
-    assert chosen([option("plain", *longer), option("good", *shorter)], 3600, 2)[0] == "good"
-    assert chosen([option("plain", *shorter), option("good", *longer)], 3600, 2)[0] == "good"
-    assert chosen([option("plain", *shorter), option("good", *longer)], 420, 2)[0] == "plain"
+def test_a_slow_network_is_taken_where_there_is_time_for_it() -> None:
+    """Whatever their order; without time for as many epochs, a quick one that has learned more is better."""
+    better = LearningCurve.of({5: 0.9880, 22: 0.9970})
+    quick = [option("quick", epochs) for epochs in (6, 13, 22, 33)]
+    slow = [option("slow", epochs, TIMING.slower(2), better) for epochs in (5, 13, 22)]
+    for options in (quick + slow, slow + quick):
+        assert chosen(options, 3600, 2)[0] == "slow"
+        assert chosen(options, 240, 2)[0] == "quick"
 
 
-def test_fits_are_as_long_as_can_be_without_leaving_workers_idle() -> None:
-    lengths = [option("any", epochs) for epochs in (23, 28, 33)]
+def test_fits_are_as_long_as_pays() -> None:
     fold = fit_seconds(Fit(0, 33, 0), TIMING, SIZES)
-    assert best_option([lengths], budget(10 * fold, 2)).epochs == 33
+
+    def length(minutes: float, curve: LearningCurve) -> int:
+        return best_option([option("any", each, curve=curve) for each in (23, 28, 33)], budget(minutes, 2)).epochs
+
+    learned = LearningCurve.of({23: 0.9960})
+    assert length(10 * fold, CURVE) == 33
     # in parallel with one long refit there is time for a fold, and for nothing after it unless it is shorter
-    assert best_option([lengths], budget(1.75 * fold, 2)).epochs == 28
+    assert length(1.75 * fold, CURVE) == 33
+    assert length(1.75 * fold, learned) < 33, "another member is worth more than epochs that gain nothing"
 
 
 def test_without_any_time_the_first_fold_is_fitted_all_the_same() -> None:

@@ -126,7 +126,7 @@ def test_a_timing_that_takes_too_long_is_an_error(
 ) -> None:
     monkeypatch.setattr(timing, "_TIMEOUT", 0.01)
     run = run_spec("cnn", one_thread, "/255", 0, toy_data)
-    with pytest.raises(UserError, match=r"train: the speed test of 4C3 MP2 8 took longer than 0 s; .*network=tiny"):
+    with pytest.raises(UserError, match=r"train: the speed test of 4C3 MP2 8 took longer than 0 s; .*network=default"):
         measured_timing(toy_data, run, DEVICE, tmp_path, CONSOLE)
     assert not list(tmp_path.glob("timing-*"))
 

@@ -65,9 +65,9 @@ def test_a_network_that_is_named_is_the_only_one(toy_data: Dataset, tmp_path: Pa
 @pytest.mark.parametrize(
     ("side", "candidates", "extra"),
     [
-        (28, ["tiny", "default", "small", "medium"], ["deep"]),
-        (16, ["tiny", "default"], ["deep"]),
-        (8, ["tiny", "default"], []),
+        (28, ["default", "tiny", "small", "medium", "large"], ["deep"]),
+        (16, ["default"], ["deep"]),
+        (8, ["default"], []),
     ],
 )
 def test_networks_that_the_images_are_too_small_for_are_left_out(
@@ -104,9 +104,14 @@ def test_the_tuned_network_takes_the_place_of_the_one_that_it_was_searched_from(
         assert all(network == params.network(name) for name, (network, _) in found.items() if name != "tuned")
         return [*found]
 
-    assert candidates() == ["tiny", "tuned", "small", "medium"]
+    assert candidates() == ["tuned", "tiny", "small", "medium", "large"]
     assert candidates("train.candidates=[tiny, small, default]") == ["tiny", "small", "tuned"]
-    assert candidates("networks.small.epochs=1") == ["tiny", "tuned", "medium"]  # another `small`, not measured
+    assert candidates("networks.small.epochs=1") == [
+        "tuned",
+        "tiny",
+        "medium",
+        "large",
+    ]  # another `small`
     assert candidates("train.candidates=[tiny, small]") == ["tuned"]  # the default's place is not known
     assert candidates("competition.slug=another") == ["tuned"]  # nothing is measured on its images
     assert candidates("train.network=small") == ["tuned"]  # a named network is the only one

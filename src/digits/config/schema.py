@@ -20,6 +20,9 @@ from digits.models.search_space import narrow_space
 DEFAULT = "default"  # name of the network that `train` describes by itself
 Normalise = Literal["/255", "/256", "standard", "minmax", "none"]
 
+Accuracy = Annotated[float, Field(ge=0, lt=1)]
+Epochs = Annotated[int, Field(ge=1)]
+
 
 class DataParams(Section):
     """How the labelled images are split, and how all images are normalised."""
@@ -65,7 +68,7 @@ class TrainParams(CnnSpec):
     network: Name | None
     candidates: Annotated[tuple[Name, ...], Field(strict=False, min_length=1)]
     extra: Annotated[tuple[Name, ...], Field(strict=False)]
-    measured_accuracy: dict[Name, dict[Name, Annotated[float, Field(ge=0, le=1)]]]
+    measured_accuracy: dict[Name, dict[Name, Accuracy | dict[Epochs, Accuracy]]]
     refits: Annotated[int, Field(ge=0, le=10_000)]
     seed: Seed
     use_tuned: bool

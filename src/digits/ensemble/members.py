@@ -9,7 +9,7 @@ from digits.data.dataset import Dataset
 from digits.ensemble.selection import Member
 from digits.training.budget import Plan
 from digits.training.candidates import baseline_runs
-from digits.training.runs import PROBABILITIES, WITHOUT_TTA, RunFolder, Units
+from digits.training.runs import RunFolder, Units
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,10 @@ class Members:
         """Names of the units, by the run's folder."""
         return {units.run.path.name: [path.name for path in units.paths] for units in self.runs}
 
-    def variants(self, data: Dataset) -> dict[str, list[Member]]:
-        """The runs' probabilities without and with TTA, in this order; {"": members} if no run has TTA."""
-        with_tta = [self._member(units, data, PROBABILITIES) for units in self.runs]
-        if not any(units.run.has_tta for units in self.runs):
-            return {"": with_tta}
-        without_tta = [
-            self._member(units, data, WITHOUT_TTA) if units.run.has_tta else member
-            for units, member in zip(self.runs, with_tta, strict=True)
-        ]
-        return {"without TTA": without_tta, "with TTA": with_tta}
-
-    def _member(self, units: Units, data: Dataset, file: str) -> Member:
-        result = units.result(data, self.folds, file)
-        return Member(units.run.path.name, result.rows, result.oof, result.holdout, result.test)
+    def predictions(self, data: Dataset) -> list[Member]:
+        """The runs' probabilities."""
+        results = ((units.run.path.name, units.result(data, self.folds)) for units in self.runs)
+        return [Member(name, each.rows, each.oof, each.holdout, each.test) for name, each in results]
 
 
 def members(params: Params, plan: Plan, data: Dataset, paths: Paths) -> Members:

@@ -27,7 +27,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A method of combining one variant of the members, with its scores on rows that it was not fitted on.
+    """A method of combining the members, with its scores on rows that it was not fitted on.
 
     gap, error: how much less accurate it is than the most accurate candidate, and the standard error of this gap.
     loss_gap, loss_error: the same in log loss (nats), after temperature scaling of both: poor calibration is easily
@@ -81,35 +81,27 @@ class Selection:
 
 
 def select_method(
-    variants: Mapping[str, Sequence[Member]],
+    members: Sequence[Member],
     methods: Mapping[str, Method],
     labels: NDArray[np.int64],
     folds: NDArray[np.int8],
 ) -> Selection:
-    """Cross-fit every method on every variant of the members, and select the simplest that is near the best.
+    """Cross-fit every method, and select the simplest that is near the best.
 
-    variants: the same members with different probabilities (without and with TTA), simplest first; {"": members} if
-    there is only one. methods: simplest first. labels, folds: (n,), of the members' rows. The holdout is not read.
+    methods: simplest first. labels, folds: (n,), of the members' rows. The holdout is not read.
     """
-    pairs = {
-        f"{method}, {variant}" if variant else method: (method, variant) for method in methods for variant in variants
-    }
-    oof = {
-        name: cross_fitted(methods[method], [member.oof for member in variants[variant]], labels, folds)
-        for name, (method, variant) in pairs.items()
-    }
+    predicted = [member.oof for member in members]
+    oof = {name: cross_fitted(method, predicted, labels, folds) for name, method in methods.items()}
     candidates = compare(oof, labels)
     selected = one_standard_error_rule(candidates).name
-    method, variant = pairs[selected]
-    members = tuple(variants[variant])
-    combination = methods[method]([member.oof for member in members], labels)
+    combination = methods[selected](predicted, labels)
     return Selection(
         method=selected,
-        members=members,
+        members=tuple(members),
         combination=combination,
         oof=_selected_by_others(oof, labels, folds),
         candidates=candidates,
-        contributions=_contributions(members, methods[method], combination, oof[selected], labels, folds),
+        contributions=_contributions(members, methods[selected], combination, oof[selected], labels, folds),
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,14 +41,6 @@ class Classifier(Protocol):
 
     def predict_proba(self, X: NDArray[np.uint8]) -> NDArray[np.floating]:
         """Probabilities, (n, classes)."""
-
-
-@runtime_checkable
-class SupportsTta(Protocol):
-    """A classifier with TTA (test-time augmentation): the mean probabilities of an image and transformed copies."""
-
-    def predict_with_and_without_tta(self, X: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Probabilities, (n, classes) float32 each: those of `predict_proba`, and those of the image alone."""
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor
 
+from digits.training.learning_curves import LearningCurve, blended
 from digits.training.schedule import Goal, Sizes, Timing, fit_seconds, simulate
 
 _SLACK = 1.15  # the fits that follow still have time if the first one takes this many times its expected duration
-_IDLE = 0.2  # share of the workers' time that may stay idle at the end because it is too short for another fit
-_WASTED = 0.1  # shorter fits are taken if longer ones leave this much more of the workers' time idle
 _ENOUGH_FOLDS = 5  # of each network, if there are several
 
 
@@ -40,12 +39,14 @@ class Option:
     """A candidate plan: a network with a length of its fits.
 
     length: epochs of a fold's fit, as in params. epochs: those that it will have, which are more for a small data set.
+    curve: the accuracy of its fits.
     """
 
     network: str
     length: int
     epochs: int
     timing: Timing
+    curve: LearningCurve
 
 
 @dataclass(frozen=True)
@@ -57,36 +58,29 @@ class Share:
     goal: Goal
 
 
-def best_option(networks: Sequence[Sequence[Option]], budget: Budget) -> Option:
-    """The best network that can be fitted in the time, with the longest fits that do not leave workers idle.
+def best_option(options: Sequence[Option], budget: Budget) -> Option:
+    """The candidate plan whose blend is expected to make the fewest errors.
 
-    networks: the options of each, from the shortest fits to the longest; the least accurate network first. A network
-    can be fitted in the time if a fold and a refit can end in time. Shorter fits are taken if the longest leave more
-    than _WASTED more of the workers' time idle. A network that leaves more than _IDLE unused is taken only if no other
-    can be fitted in the time. If none can, the option with the shortest fit of a fold is taken.
+    Only those are compared in which a fold and a refit can end in time. If there is none, it is the one with the
+    shortest fit of a fold.
     """
-    in_time = [timely for options in networks if (timely := [each for each in options if _has_time(each, budget)])]
-    found = [_longest_without_waste(options, budget) for options in in_time]
-    busy = [option for option in found if _idle_share(option, budget) <= _IDLE]
-    quickest = min((option for options in networks for option in options), key=lambda each: _fold_seconds(each, budget))
-    return (busy or found or [quickest])[-1]
+    if in_time := [option for option in options if _has_time(option, budget)]:
+        return min(in_time, key=lambda option: blended(expected_errors(allocate([option], budget)[0], budget)))
+    return min(options, key=lambda option: _fold_seconds(option, budget))
 
 
-def _longest_without_waste(options: Sequence[Option], budget: Budget) -> Option:
-    idle = [_idle_share(option, budget) for option in options]
-    return [option for option, share in zip(options, idle, strict=True) if share <= min(idle) + _WASTED][-1]
+def expected_errors(share: Share, budget: Budget) -> tuple[float, ...]:
+    """Expected error rates, 0 to 1, of the fits that a network's share of the budget has time for."""
+    option, sizes = share.option, budget.sizes
+    fits = simulate(share.goal, [], option.timing, sizes, share.seconds, budget.workers)
+    return tuple(
+        option.curve.error(each.fit.epochs, sizes.refit if each.fit.fold is None else sizes.fold) for each in fits
+    )
 
 
 def _has_time(option: Option, budget: Budget) -> bool:
     fold, refit = _fold_seconds(option, budget), _refit_seconds(option, budget)
     return _SLACK * max(fold, refit) <= budget.seconds and _SLACK * (fold + refit) <= budget.workers * budget.seconds
-
-
-def _idle_share(option: Option, budget: Budget) -> float:
-    """Share of the workers' time in which no fit would run if this network were fitted alone."""
-    [share] = allocate([option], budget)
-    fits = simulate(share.goal, [], option.timing, budget.sizes, budget.seconds, budget.workers)
-    return 1 - sum(each.end - each.start for each in fits) / (budget.workers * budget.seconds)
 
 
 def allocate(options: Sequence[Option], budget: Budget) -> list[Share]:

@@ -14,9 +14,10 @@ from digits.common.files import read_json
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
 from digits.models.architecture import parse_layers, training_operations
-from digits.training.allocation import Budget, Option, Share, allocate, best_option
-from digits.training.candidates import Networks, accuracies, networks
+from digits.training.allocation import Budget, Option, Share, allocate, best_option, expected_errors
+from digits.training.candidates import Networks, is_measured, learning_curves, networks
 from digits.training.device import Device
+from digits.training.learning_curves import LearningCurve, blended
 from digits.training.runs import RunFolder, RunSpec, Units, run_spec, unit_metrics
 from digits.training.schedule import Fit, Goal, ScheduledFit, Sizes, Timing, fit_seconds, simulate
 from digits.training.timing import measured_timing
@@ -28,8 +29,8 @@ _PLANNED, _AT_MOST = 0.94, 1.02
 USED_UP = "budget.json"  # in a run's folder: the largest budget, in minutes, that a command has used up
 _PRACTICE = 1.0  # minutes; enough for the practice set, whose scores mean nothing
 _OPTIMISM = 1.4  # a network not measured yet may be this many times faster than its multiplications suggest
-# Lengths of a fold's fit, as shares of a network's epochs; longer fits are more accurate.
-_LENGTHS = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
+# Lengths of a fold's fit to choose from, as shares of a network's epochs.
+_LENGTHS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Part:
     """What is planned for one network.
 
     name: of the network. spec: its run. goal, timing: as in training.schedule. seconds: its share of the budget, for
-    each worker. accuracy: of a single fit, 0 to 1; None if it was not measured.
+    each worker. errors: expected error rates of its fits, 0 to 1; None if it was not measured on the competition.
     """
 
     name: str
@@ -45,7 +46,7 @@ class Part:
     goal: Goal
     timing: Timing
     seconds: float
-    accuracy: float | None = None
+    errors: tuple[float, ...] | None = None
 
     def units(self, runs: Path) -> Units:
         """Its units that are finished now."""
@@ -73,6 +74,12 @@ class Plan:
     sizes: Sizes
     device: Device
     minutes: float
+
+    @property
+    def error(self) -> float | None:
+        """Expected error rate of the submission, 0 to 1; None if a network was not measured on this competition."""
+        expected = [part.errors for part in self.parts]
+        return None if None in expected else blended([error for errors in expected for error in errors or ()])
 
     def ends(self, runs: Path) -> tuple[list[float], float]:
         """Seconds from now until each part ends, and until no fit may run any longer.
@@ -139,16 +146,16 @@ def make_plan(params: Params, study: Study, data: Dataset, device: Device, paths
     def measured(name: str) -> Timing:
         return measured_timing(data, longest[name], device, paths.runs / "machines", console)
 
-    # the best network first: if it can be fitted in the time, no other needs to be measured
-    timings = {(best := [*candidates][-1]): measured(best)}
+    curves = learning_curves(params, candidates | extra)
+    # the last but one first: the best one takes a long budget or a fast machine
+    timings = {(first := [*candidates][-2:][0]): measured(first)}
     while True:
-        options = _options(runs, _estimated(timings, longest, data), budget)
+        options = _options(runs, _estimated(timings, longest, data), curves, budget)
         shares = _shares(options, [*candidates], [*extra], finished, budget)
         unknown = [share.option.network for share in shares if share.option.network not in timings]
         if not unknown:
             break
         timings[unknown[0]] = measured(unknown[0])
-    known = {} if data.practice else accuracies(params)
     parts = {
         (length := (share.option.network, share.option.length)): Part(
             share.option.network,
@@ -156,7 +163,7 @@ def make_plan(params: Params, study: Study, data: Dataset, device: Device, paths
             share.goal,
             share.option.timing,
             share.seconds,
-            known.get(share.option.network),
+            expected_errors(share, budget) if not data.practice and is_measured(params, share.option.network) else None,
         )
         for share in shares
     }
@@ -194,12 +201,17 @@ def _estimated(measured: Mapping[str, Timing], runs: Mapping[str, RunSpec], data
     return guessed | dict(measured)
 
 
-def _options(runs: Mapping[Length, RunSpec], timings: Mapping[str, Timing], budget: Budget) -> dict[str, list[Option]]:
+def _options(
+    runs: Mapping[Length, RunSpec],
+    timings: Mapping[str, Timing],
+    curves: Mapping[str, LearningCurve],
+    budget: Budget,
+) -> dict[str, list[Option]]:
     """The candidate plans of each network, from the shortest fits to the longest."""
     options: dict[str, list[Option]] = {}
     for (name, length), run in runs.items():
         epochs = _fold_epochs(run, budget.sizes)
-        options.setdefault(name, []).append(Option(name, length, epochs, timings[name]))
+        options.setdefault(name, []).append(Option(name, length, epochs, timings[name], curves[name]))
     return options
 
 
@@ -220,7 +232,7 @@ def _shares(
 
     finished: number of finished fits by network and length; each network continues with the length that has the most.
     """
-    best = best_option([options[name] for name in candidates], budget)
+    best = best_option([option for name in candidates for option in options[name]], budget)
     further = [options[name][-1] for name in extra if name != best.network]
 
     def with_most_fits(option: Option) -> Option:

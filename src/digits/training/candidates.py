@@ -7,8 +7,12 @@ from digits.config import CnnSpec, MlpSpec, Params, validate
 from digits.config.schema import DEFAULT
 from digits.config.section import overlay
 from digits.data.dataset import Dataset
+from digits.training.learning_curves import LearningCurve
 from digits.training.runs import RunSpec, run_spec
 from digits.training.tuned import TUNED, Study, study_of
+
+_UNKNOWN = 0.02  # error rate of a network before the first one of a list of which none was measured
+_BETTER = 0.95  # error rate of a network that was not measured, as a share of that of the one before it in the list
 
 Networks = dict[str, tuple[CnnSpec, str]]  # by name: the network, and how images are normalised for it
 
@@ -34,16 +38,35 @@ def networks(params: Params, study: Study) -> tuple[Networks, Networks]:
         overlaid = overlay(spec.model_dump(mode="json"), study.best)
         tuned = validate(CnnSpec, overlaid, str(study.folder / "best.yaml"))
         searched = named or DEFAULT
-        known = accuracies(params) if searched in found else {}
-        found = {name: network for name, network in found.items() if name == searched or name in known}
+        kept = [name for name in found if searched in found and (name == searched or is_measured(params, name))]
+        found = {name: found[name] for name in kept}
         found[searched] = (tuned, study.normalise or normalise)
         found = {TUNED if name == searched else name: network for name, network in found.items()}
     return found, extra
 
 
-def accuracies(params: Params) -> dict[str, float]:
-    """Measured accuracies of single fits on the competition's images, by network."""
-    return params.train.measured_accuracy.get(params.competition.slug, {})
+def is_measured(params: Params, name: str) -> bool:
+    """Whether the accuracy of a network's fits was measured on the competition's images."""
+    return name in params.train.measured_accuracy.get(params.competition.slug, {})
+
+
+def learning_curves(params: Params, found: Networks) -> dict[str, LearningCurve]:
+    """The learning curve of each network.
+
+    A competition without measured accuracies takes those of the first one in the params, for want of its own: more
+    epochs and larger networks pay there in a like order. A network that was not measured is taken to be as good as its
+    place in the list says: a little better, at its own epochs, than the one before. A tuned one is no worse than the
+    default that it replaces.
+    """
+    measured = params.train.measured_accuracy
+    known = measured.get(params.competition.slug) or next(iter(measured.values()), {})
+    curves: dict[str, LearningCurve] = {}
+    error = _UNKNOWN
+    for name, (network, _) in found.items():
+        accuracy = known.get(DEFAULT if name == TUNED else name, 1 - error * _BETTER)
+        curves[name] = LearningCurve.of(accuracy if isinstance(accuracy, dict) else {network.epochs: accuracy})
+        error = curves[name].measured_error(network.epochs)
+    return curves
 
 
 def baseline_runs(params: Params, data: Dataset, studies: Path) -> list[RunSpec]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.data.dataset import Dataset
-from digits.models import FAMILIES, KINDS_WITH_VALIDATION, Classifier, OnEpoch, SupportsTta, TaskSpec, build
+from digits.models import FAMILIES, KINDS_WITH_VALIDATION, Classifier, OnEpoch, TaskSpec, build
 
 _IMPORTED_BY_FITS = ("digits.training.crossval", "scipy.optimize", "scipy.stats", "sklearn.metrics")
 
@@ -37,13 +37,11 @@ class Predictions:
 class FoldFit:
     """A fitted model, and its predictions of images that it was not trained on.
 
-    predictions: as the model predicts. without_tta: those without TTA (test-time augmentation); None if it uses none.
     processor_seconds: of all threads together, for the fit and the predictions.
     """
 
     model: Classifier
     predictions: Predictions
-    without_tta: Predictions | None
     fit_seconds: float
     predict_seconds: float
     processor_seconds: float
@@ -96,13 +94,8 @@ def fit_fold(
     fitted = perf_counter()
     held = data.holdout_rows[: None if fold is not None else 0]
     parts = (data.images[data.valid_rows(fold)], data.images[held], data.test_images)
-    if isinstance(model, SupportsTta) and spec["tta"]:
-        found = [model.predict_with_and_without_tta(part) for part in parts]
-        predictions, without_tta = (Predictions(*each) for each in zip(*found, strict=True))
-    else:
-        predictions = Predictions(*(model.predict_proba(part).astype(np.float32) for part in parts))
-        without_tta = None
-    return FoldFit(model, predictions, without_tta, fitted - started, perf_counter() - fitted, process_time() - used)
+    predictions = Predictions(*(model.predict_proba(part).astype(np.float32) for part in parts))
+    return FoldFit(model, predictions, fitted - started, perf_counter() - fitted, process_time() - used)
 
 
 def rows_of(data: Dataset, folds: Iterable[int]) -> NDArray[np.int64]:

@@ -22,8 +22,7 @@ from digits.models import save
 from digits.training.crossval import FoldFit, assemble, rows_of
 from digits.training.schedule import Fit
 
-# a unit's probabilities, as its model predicts, and without TTA (test-time augmentation)
-PROBABILITIES, WITHOUT_TTA = "probabilities.npz", "probabilities_without_tta.npz"
+_PROBABILITIES = "probabilities.npz"  # of a unit
 
 
 @dataclass(frozen=True)
@@ -87,11 +86,6 @@ class RunFolder:
         """Folder of a refit: refit-<seed>-<epochs>, and -of-<planned epochs> if it was shortened."""
         return self.path / f"refit-{fit.seed}-{fit.epochs}{f'-of-{fit.planned}' if fit.planned else ''}"
 
-    @property
-    def has_tta(self) -> bool:
-        """Whether its models use TTA, so that there are probabilities without it too."""
-        return bool(self.spec.model.get("tta"))
-
     def has(self, fold: int) -> bool:
         """Whether the fit of a fold is finished."""
         return self.fold(fold).is_dir()
@@ -113,9 +107,7 @@ class RunFolder:
         with atomic_folder(unit) as folder:
             save(self.spec.model, fitted.model, folder)
             size = sum(file.stat().st_size for file in folder.iterdir())
-            np.savez(folder / PROBABILITIES, **asdict(fitted.predictions))
-            if fitted.without_tta:
-                np.savez(folder / WITHOUT_TTA, **asdict(fitted.without_tta))
+            np.savez(folder / _PROBABILITIES, **asdict(fitted.predictions))
             history = getattr(fitted.model, "history_", [])
             write_atomic(folder / "history.jsonl", "".join(json.dumps(epoch) + "\n" for epoch in history))
             metrics = {
@@ -155,11 +147,11 @@ class Units:
         """Seconds that their fits and predictions took, one after the other."""
         return sum(unit["fit_seconds"] + unit["predict_seconds"] for unit in map(unit_metrics, self.paths))
 
-    def result(self, data: Dataset, folds: Sequence[int], file: str = PROBABILITIES) -> Result:
-        """Probabilities by the models of these folds. file: PROBABILITIES, or WITHOUT_TTA for those without TTA."""
+    def result(self, data: Dataset, folds: Sequence[int]) -> Result:
+        """Probabilities by the models of these folds."""
         units = {}
         for unit in self.paths:
-            with np.load(unit / file) as arrays:
+            with np.load(unit / _PROBABILITIES) as arrays:
                 units[unit] = dict(arrays)
         of_folds = {fold: units[self.run.fold(fold)] for fold in folds}
         return Result(

@@ -29,6 +29,7 @@ _ENOUGH = 5.0  # most seconds of epochs after the first; on a slow machine two e
 _WITHIN = 0.1  # relative precision of the median epoch that is enough
 _PREDICTED = 1000  # images, one batch
 _PREDICTIONS = 3  # of which the median counts
+_UNSURE = 0.1  # share of the images that get TTA; a network that is not trained yet is unsure of all of them
 _TIMEOUT = 600.0  # seconds; a few are usual
 
 
@@ -77,7 +78,7 @@ def _measure_in_subprocess(task: _Task, stop: threading.Event) -> dict[str, floa
     except ProcessTimeoutError as error:
         raise UserError(
             f"train: the speed test of {task.model['layers']} {error}; close other programs and type the same command, "
-            'or choose a smaller network, as with SET="train.network=tiny"'
+            "or choose a smaller network, as with SET=\"train.network=default train.layers='16C3 MP2 32C3 MP2 64'\""
         ) from None
     except ProcessDiedError as error:
         raise UserError(f"train: {task.model['layers']} cannot be fitted here: {error}") from None
@@ -112,11 +113,12 @@ def _measure(task: _Task, send: Send) -> None:
     fitted = [now()]
     images = np.resize(np.asarray(data.test_images), (_PREDICTED, data.test_images.shape[1]))
     for _ in range(_PREDICTIONS):
-        model.predict_proba(images)
+        model.probabilities(images)
         fitted.append(now())
     epoch = median(map(_seconds, ends, ends[1:]))
     start = max(0.0, _seconds(started, fitted[0]) - epoch * len(ends))
-    send(asdict(Timing(start, epoch / used, median(map(_seconds, fitted, fitted[1:])) / _PREDICTED)))
+    alone = median(map(_seconds, fitted, fitted[1:])) / _PREDICTED
+    send(asdict(Timing(start, epoch / used, alone * (1 + _UNSURE * len(task.model["tta"])))))
 
 
 _Moment = tuple[float, ...]  # seconds on one clock or more

@@ -95,11 +95,25 @@ def test_tta_averages_over_the_image_and_its_transforms(toy_spec: dict[str, Any]
     model.temperature_ = 1.0
     single = [model.probabilities(IMAGES, [transform]) for transform in ({}, *tta)]
     assert np.allclose(model.predict_proba(IMAGES), np.mean(single, axis=0), atol=1e-6)
-    with_tta, without = model.predict_with_and_without_tta(IMAGES)
-    assert np.array_equal(with_tta, model.predict_proba(IMAGES))
-    assert np.array_equal(without, single[0])
+    assert (single[0].max(axis=1) < 0.99).all()
     # to the right by one pixel, done by hand
     shifted = np.roll(IMAGES.reshape(-1, 12, 12), 1, axis=2)
     shifted[:, :, 0] = 0
     assert np.allclose(single[1], model.probabilities(shifted.reshape(-1, 144)), atol=1e-6)
     assert not np.allclose(single[0], single[1], atol=1e-3)
+
+
+def test_tta_is_left_out_where_the_network_is_sure(toy_spec: dict[str, Any]) -> None:
+    """Then an image keeps its own probabilities; the others get the mean, whichever images are beside them."""
+    tta: list[dict[str, Any]] = [{"shift": (0.0, 1.0)}]
+    model = fit_toy(toy_spec, tta=tta)
+    model.temperature_ *= 0.25  # so that it is sure of many images, but not of all
+    with_tta, alone = model.predict_proba(IMAGES), model.probabilities(IMAGES)
+    averaged = model.probabilities(IMAGES, [{}, *tta])
+    sure, unsure = alone.max(axis=1) > 0.999, alone.max(axis=1) < 0.99
+    assert sure.any()
+    assert unsure.any()
+    assert np.array_equal(with_tta[sure], alone[sure])
+    assert np.allclose(with_tta[unsure], averaged[unsure], atol=1e-6)
+    assert np.allclose(model.predict_proba(IMAGES[unsure]), averaged[unsure], atol=1e-6)
+    assert model.predict_proba(IMAGES[:0]).shape == (0, 3)

@@ -47,10 +47,10 @@ def _composition(blend: Blend) -> str:
 def _blend(context: Context, chosen: Members, name: str) -> Blend:
     data, params = context.data, context.params.ensemble
     labels, folds = np.asarray(data.labels), np.asarray(data.folds)
-    variants = chosen.variants(data)
-    rows = next(iter(variants.values()))[0].rows
+    members = chosen.predictions(data)
+    rows = members[0].rows
     candidates = methods(len(chosen.runs), params.selection_rounds, params.stacking_c)
-    selection = select_method(variants, candidates, labels[rows], folds[rows])
+    selection = select_method(members, candidates, labels[rows], folds[rows])
     blend, predictions = make_blend(
         name, selection, labels[rows], labels[data.holdout_rows], chosen.units, context.params.competition.public_share
     )

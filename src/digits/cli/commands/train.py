@@ -1,6 +1,7 @@
 """Fit Keras networks within the user's minutes."""
 
 from collections.abc import Sequence
+from math import sqrt
 from time import monotonic
 
 from digits.cli.context import Context, Outcome
@@ -10,6 +11,8 @@ from digits.training.device import forget_speeds
 from digits.training.executor import execute
 from digits.training.runs import RunFolder
 from digits.training.schedule import Fit, drift
+
+_WITHIN = 1.96  # standard errors on either side of a 95 % interval
 
 
 def run(context: Context) -> Outcome:
@@ -55,19 +58,29 @@ def _execute(context: Context, plan: Plan, started: float) -> bool:
 
 
 def _plan_lines(context: Context, plan: Plan, ends: Sequence[float], gone: float) -> str:
-    """The plan, a line per network: its fits, their minutes, the expected accuracy of one fit."""
+    """The plan: the score that it promises, then a line per network with its fits and their minutes."""
     lines, at = [], gone
     for part, end in zip(plan.parts, ends, strict=True):
         schedule = plan.schedule(part, context.paths.runs, end - at)
         minutes = max((each.end for each in schedule), default=0.0) / 60
-        expected = f"expected accuracy of one fit {part.accuracy:.4f}" if part.accuracy else "accuracy not known yet"
         lines.append(
             f"  {part.name}, {part.spec.model['layers']}: {_fits([each.fit for each in schedule])}; "
-            f"about {minutes:.1f} minutes; {expected}"
+            f"about {minutes:.1f} minutes"
         )
         at = max(at, end)
     parallel = _count(plan.device.parallel_fits, "fit")
-    return "\n".join([f"plan: {_count(plan.minutes, 'minute')}, {parallel} in parallel{_left_out(context)}", *lines])
+    first = f"plan: {_count(plan.minutes, 'minute')}, {parallel} in parallel; {_expected(context, plan)}"
+    return "\n".join([first + _left_out(context), *lines])
+
+
+def _expected(context: Context, plan: Plan) -> str:
+    """The score that the plan's submission will have, as far as can be told before training."""
+    if plan.error is None:
+        return "accuracy not known yet"
+    data, folds = context.data, max(part.goal.folds for part in plan.parts)
+    judged = len(data.holdout_rows) + sum(len(data.valid_rows(fold)) for fold in range(folds))
+    within = _WITHIN * sqrt(plan.error * (1 - plan.error) * (1 / judged + 1 / len(data.test_images)))
+    return f"expected score about {1 - plan.error:.4f}, to within {within:.4f}"
 
 
 def _left_out(context: Context) -> str:
