@@ -30,7 +30,7 @@ USED_UP = "budget.json"  # in a run's folder: the largest budget, in minutes, th
 _PRACTICE = 1.0  # minutes; enough for the practice set, whose scores mean nothing
 _OPTIMISM = 1.4  # a network not measured yet may be this many times faster than its multiplications suggest
 # Lengths of a fold's fit to choose from, as shares of a network's epochs.
-_LENGTHS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0)
+_LENGTHS = tuple(count / 20 for count in range(4, 21))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from math import log
 _MEASURED_ON = 25_200  # images that the fits with a measured accuracy have learned from
 _MORE_IMAGES = 0.25  # errors fall with this power of the number of images, at the same epochs
 _SHORTER = 0.4  # errors rise with this power as the epochs fall below the fewest that were measured
-_BLENDED = 0.15  # share of the errors of a single fit that a blend of very many fits does not make
+_BLENDED = 0.19  # share of the errors of a single fit that a blend of very many fits does not make
 
 
 @dataclass(frozen=True)

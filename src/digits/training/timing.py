@@ -30,6 +30,8 @@ _WITHIN = 0.1  # relative precision of the median epoch that is enough
 _PREDICTED = 1000  # images, one batch
 _PREDICTIONS = 3  # of which the median counts
 _UNSURE = 0.1  # share of the images that get TTA; a network that is not trained yet is unsure of all of them
+# Parameters whose value does not change how long an image takes; networks that differ in them alone are measured once.
+_TAKE_NO_TIME = ("epochs", "min_steps", "tta", "augment", "learning_rate", "label_smoothing", "weight_decay")
 _TIMEOUT = 600.0  # seconds; a few are usual
 
 
@@ -51,7 +53,8 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
     model = run.model
     decisive = {
         "processor": processor(),
-        "model": {name: value for name, value in model.items() if name not in ("epochs", "min_steps", "tta")},
+        "model": {name: value for name, value in model.items() if name not in _TAKE_NO_TIME},
+        "elastic": bool(model["augment"]["elastic"]),
         "tta": len(model["tta"]),
         "image": [*data.image_shape, data.classes],
         "workers": device.parallel_fits,
