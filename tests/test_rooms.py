@@ -24,7 +24,7 @@ MODELS = (
     ("baselines", "cnn"),
 )
 TRAINING = (
-    ("schedule", "crossval"),
+    ("schedule", "crossval", "learning_curves"),
     ("allocation", "runs", "probing"),
     ("device", "tuned", "fitting"),
     ("timing", "candidates"),

@@ -107,6 +107,22 @@ def test_with_many_minutes_further_networks_are_fitted(toy_data: Dataset, tmp_pa
     )
 
 
+def test_the_score_is_expected_of_the_blend_where_all_its_networks_were_measured(
+    toy_data: Dataset, tmp_path: Path, steady: list[str]
+) -> None:
+    def plan(*given: str) -> Plan:
+        both = "train.candidates=[little]", "train.extra=[large]"
+        return plan_of(load_params(ROOT / "params.yaml", [*TOY, *NETWORKS, *both, *given]), toy_data, tmp_path)
+
+    accuracy = "train.measured_accuracy={toy: {little: {1: 0.9}, large: {5: 0.8, 10: 0.9}}}"
+    measured = plan("train.budget=10", accuracy)
+    assert [part.name for part in measured.parts] == ["little", "large"]
+    assert measured.error is not None
+    fits = [error for part in measured.parts for error in part.errors or ()]
+    assert measured.error < sum(fits) / len(fits), "a blend makes fewer errors than its fits"
+    assert plan("train.budget=10", accuracy.replace("large", "medium")).error is None
+
+
 def test_practice_takes_no_more_than_a_minute(toy_data: Dataset, tmp_path: Path, steady: list[str]) -> None:
     params = load_params(ROOT / "params.yaml", [*TOY, "train.budget=30"])
     practice = replace(toy_data, about=toy_data.about | {"provenance": "practice"})
@@ -126,8 +142,10 @@ def test_what_was_fitted_with_less_time_is_gone_on_with(toy_data: Dataset, tmp_p
         found = plan_of(load_params(ROOT / "params.yaml", given), toy_data, tmp_path)
         return found, only(found)
 
-    (_, short), (_, long) = plan(0.18), plan(60)
-    assert (short.goal.epochs, long.goal.epochs) == (8, 10)
+    (_, hasty), (_, short), (_, long) = plan(0.14), plan(0.18), plan(60)
+    assert (hasty.goal.epochs, short.goal.epochs, long.goal.epochs) == (6, 8, 10)
+    fit_fold_unit(toy_data, Paths(tmp_path).runs, hasty.spec, 0)
+    assert plan(60)[1].spec == long.spec, "six epochs are far too few for an hour"
     fit_fold_unit(toy_data, Paths(tmp_path).runs, short.spec, 0)
     plan_again, again = plan(60)
     assert again.spec == short.spec

@@ -25,7 +25,8 @@ DEVICE = Device("CPU", 0, "float32", 16, 1, 1.0, 2)
 
 def test_a_timing_is_measured_once(toy_data: Dataset, toy_params: Params, tmp_path: Path) -> None:
     model = DEVICE.resolve(toy_params.train.spec).model_dump(mode="json")
-    run, longer = (run_spec("cnn", model | {"epochs": epochs}, "/255", 0, toy_data) for epochs in (2, 9))
+    others = {"epochs": 9, "learning_rate": 0.1, "augment": model["augment"] | {"rotation": 1.0}}
+    run, longer = (run_spec("cnn", model | changed, "/255", 0, toy_data) for changed in ({}, others))
     found = measured_timing(toy_data, run, DEVICE, tmp_path / "m", CONSOLE)
     assert found.start > 0
     assert 0 < found.per_prediction < found.per_image < 0.1

@@ -31,6 +31,7 @@ _PRACTICE = 1.0  # minutes; enough for the practice set, whose scores mean nothi
 _OPTIMISM = 1.4  # a network not measured yet may be this many times faster than its multiplications suggest
 # Lengths of a fold's fit to choose from, as shares of a network's epochs.
 _LENGTHS = tuple(count / 20 for count in range(4, 21))
+_LONG_ENOUGH = 0.7  # share of the best length from which on a length is kept that has finished fits
 
 
 @dataclass(frozen=True)
@@ -123,11 +124,10 @@ Length = tuple[str, int]  # a network's name, and the epochs of a fold's fit, as
 
 
 def make_plan(params: Params, study: Study, data: Dataset, device: Device, paths: Paths, console: Console) -> Plan:
-    """Pick the best of the params' networks that can be fitted here in the time, and share the time out.
+    """Pick the network and length that are expected to give the best blend here in the time, and share the time out.
 
-    A network may get somewhat fewer epochs than the params say. If it has been fitted before, it gets as many as then,
-    so that those fits can be used. If the speed of a network in the plan is not known yet, it is measured, and the plan
-    is made again.
+    A network that was fitted before gets as many epochs as then, if they are not far too few, so that those fits can be
+    used. If the speed of a network in the plan is not known yet, it is measured, and the plan is made again.
     """
     minutes = min(params.train.budget, _PRACTICE) if data.practice else params.train.budget
     budget = Budget(
@@ -230,13 +230,14 @@ def _shares(
 ) -> list[Share]:
     """The budget, shared among the best candidate and as many of the extra networks as there is time for.
 
-    finished: number of finished fits by network and length; each network continues with the length that has the most.
+    finished: number of finished fits by network and length. Each network continues with the length that has the most,
+    of those that are long enough; the fits of the others may still join the blend.
     """
     best = best_option([option for name in candidates for option in options[name]], budget)
     further = [options[name][-1] for name in extra if name != best.network]
 
     def with_most_fits(option: Option) -> Option:
-        same = [option, *options[option.network]]
-        return max(same, key=lambda each: finished[each.network, each.length])
+        as_good = [each for each in options[option.network] if each.length >= _LONG_ENOUGH * option.length]
+        return max([option, *as_good], key=lambda each: finished[each.network, each.length])
 
     return allocate([*map(with_most_fits, [best, *further])], budget)
