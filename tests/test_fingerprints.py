@@ -61,7 +61,7 @@ DECIDE_NOTHING = {
     "replication.timing": "in which order recipes are fitted",
     "report": "made anew by each command",
     "training.allocation": "which fits are made; a fit is named after its fold or its seed and epochs",
-    "training.learning_curves": "the errors that a plan expects, by which it is chosen; no fit depends on them but as above",
+    "training.learning_curves": "the errors that a plan expects; it chooses which fits are made",
     "training.budget": "which fits are made; the blend is named after its members and their fits",
     "training.candidates": "which networks may be fitted; a run is named after its params",
     "training.device": "what it settles, as the precision and the batch size, is in the fingerprints themselves",
