@@ -1,6 +1,7 @@
 """What a layer of params says of `train` and of networks, and what becomes of accuracies measured before it."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,15 @@ def test_an_accuracy_holds_for_the_network_as_it_was_when_it_was_written() -> No
     assert kept(networks={"long": {"epochs": 17}, "other": {"epochs": 3}}) == {"default"}
     assert kept(networks={"long": {"epochs": 16}}) == both
     assert kept(train={"epochs": 7, "measured_accuracy": {"toy": {"default": 0.81}}}) == {"default"}
+
+    def moved(content: dict[str, Any]) -> dict[str, float]:
+        return dict(content["train"]["measured_accuracy"].get("changed-networks", {}))
+
+    once = lay_over(below, {"train": {"epochs": 7}, "networks": {"long": {"epochs": 16}}})
+    assert moved(once) == {"default": 0.8}, "plans still go by it"
+    twice = lay_over(once, {"networks": {"long": {"epochs": 17}}})
+    assert moved(twice) == {"default": 0.8, "long": 0.9}
+    assert moved(lay_over(below, {"train": {"refits": 3}})) == {}
 
 
 def test_set_replaces_a_section_in_every_network_too() -> None:

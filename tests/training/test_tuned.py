@@ -10,7 +10,7 @@ from digits.config import Params, load_params
 from digits.data.dataset import Dataset
 from digits.models.architecture import parse_layers
 from digits.models.cnn.network import LayerSettings, build_network
-from digits.training.candidates import baseline_runs, networks
+from digits.training.candidates import baseline_runs, learning_curves, networks
 from digits.training.tuned import study_of
 from toys import ROOT
 
@@ -82,6 +82,24 @@ def test_networks_that_the_images_are_too_small_for_are_left_out(
             build_network(parse_layers(params.network(name).layers), STYLE, (side, side), 10)
 
 
+def test_plans_go_by_what_was_measured_elsewhere_and_before(toy_data: Dataset, tmp_path: Path) -> None:
+    """On the competition's images if it can be, else on those of another one, or before a param was changed."""
+
+    def errors(*given: str) -> dict[str, float]:
+        params = load_params(ROOT / "params.yaml", given)
+        curves = learning_curves(params, networks(params, study_of(params, toy_data, tmp_path, "train"))[0])
+        return {name: curve.measured_error(14) for name, curve in curves.items()}
+
+    of_digits = errors()
+    assert of_digits["medium"] < of_digits["tiny"] < of_digits["default"]
+    assert errors("competition.slug=another") == errors("train.augment.rotation=3") == of_digits
+    own = errors("competition.slug=another", "train.measured_accuracy.another={small: {14: 0.9}}")
+    assert own == of_digits | {"small": pytest.approx(0.1)}
+    fresh = errors("networks.new={epochs: 14}", "train.candidates=[tiny, new, medium]")
+    assert fresh["medium"] == of_digits["medium"]
+    assert fresh["new"] < fresh["tiny"], "it is listed after it"
+
+
 def test_the_tuned_network_has_extra_ones_too(toy_params: Params, toy_data: Dataset, tmp_path: Path) -> None:
     params = changed(toy_params, "train", extra=("medium",))
     study = study_of(params, toy_data, tmp_path, "train")
@@ -106,12 +124,8 @@ def test_the_tuned_network_takes_the_place_of_the_one_that_it_was_searched_from(
 
     assert candidates() == ["tuned", "tiny", "small", "medium", "large"]
     assert candidates("train.candidates=[tiny, small, default]") == ["tiny", "small", "tuned"]
-    assert candidates("networks.small.epochs=1") == [
-        "tuned",
-        "tiny",
-        "medium",
-        "large",
-    ]  # another `small`
+    # another `small`
+    assert candidates("networks.small.epochs=1") == ["tuned", "tiny", "medium", "large"]
     assert candidates("train.candidates=[tiny, small]") == ["tuned"]  # the default's place is not known
     assert candidates("competition.slug=another") == ["tuned"]  # nothing is measured on its images
     assert candidates("train.network=small") == ["tuned"]  # a named network is the only one

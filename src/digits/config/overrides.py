@@ -7,6 +7,7 @@ from digits.common.matching import hint
 from digits.config.networks import CnnSpec
 from digits.config.section import Replacement, overlay
 
+CHANGED = "changed-networks"  # in place of a competition: accuracies of networks that have changed since
 Content = dict[str, Any]  # of a params file, sections by name; not validated yet
 
 
@@ -14,18 +15,23 @@ def lay_over(below: Content, layer: Content) -> Content:
     """`below`, changed by a further layer.
 
     The layer's `train` also changes each network of `below`; the layer's section of the network itself has precedence.
-    An accuracy in `below` is kept if its network is the same with and without the layer.
+    An accuracy in `below` is kept if its network is the same with and without the layer. Otherwise it is no longer that
+    of any competition: it moves to CHANGED, because it still tells whether the network is worth its time.
     """
     of_train, beneath = _network_keys(layer), below
     for name, network in section(below, "networks").items():
         if isinstance(network, dict):
             beneath = overlay(beneath, {"networks": {name: of_train}})
     content = overlay(beneath, layer)
-    kept = {
-        slug: Replacement({name: share for name, share in shares.items() if _same_network(name, below, content)})
-        for slug, shares in section(below, "train", "measured_accuracy").items()
-        if isinstance(shares, dict)
-    }
+    measured, changed = section(below, "train", "measured_accuracy"), Content()
+    kept = Content()
+    for slug, shares in measured.items():
+        if isinstance(shares, dict):
+            same = {name for name in shares if slug == CHANGED or _same_network(name, below, content)}
+            kept[slug] = Replacement({name: share for name, share in shares.items() if name in same})
+            changed |= {name: share for name, share in shares.items() if name not in same}
+    if changed:
+        kept[CHANGED] = Replacement(kept.get(CHANGED, {}) | changed)
     return overlay(overlay(beneath, {"train": {"measured_accuracy": kept}}), layer) if kept else content
 
 

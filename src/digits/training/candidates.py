@@ -53,13 +53,15 @@ def is_measured(params: Params, name: str) -> bool:
 def learning_curves(params: Params, found: Networks) -> dict[str, LearningCurve]:
     """The learning curve of each network.
 
-    A competition without measured accuracies takes those of the first one in the params, for want of its own: more
-    epochs and larger networks pay there in a like order. A network that was not measured is taken to be as good as its
+    A network that was not measured on this competition takes its curve from another one, or from before it was changed:
+    longer fits and larger networks pay in a like order there. One that was never measured is taken to be as good as its
     place in the list says: a little better, at its own epochs, than the one before. A tuned one is no worse than the
     default that it replaces.
     """
     measured = params.train.measured_accuracy
-    known = measured.get(params.competition.slug) or next(iter(measured.values()), {})
+    known: dict[str, float | dict[int, float]] = {}
+    for elsewhere in (*measured.values(), measured.get(params.competition.slug, {})):
+        known |= elsewhere
     curves: dict[str, LearningCurve] = {}
     error = _UNKNOWN
     for name, (network, _) in found.items():
