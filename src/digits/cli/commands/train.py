@@ -48,7 +48,8 @@ def _execute(context: Context, plan: Plan, started: float) -> bool:
             context.data, part, plan.sizes, runs, end - gone, deadline - gone, plan.device.workers, context.console
         ).interrupted:
             return False
-    if (factor := drift(plan.slowdowns(runs, known))) != 1:
+    # fits on practice images take seconds, most of them to start
+    if not context.data.practice and (factor := drift(plan.slowdowns(runs, known))) != 1:
         forget_speeds(runs / "machines")
         context.console.warn(
             f"these fits took {factor:.2g} times as long as planned; the next command that fits networks will measure "
