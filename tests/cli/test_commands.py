@@ -175,12 +175,13 @@ def test_what_a_spreadsheet_has_saved_stops_no_command(toy: Path, digits: Digits
 
 
 def test_more_minutes_go_on_from_what_less_have_left(toy: Path, digits: Digits) -> None:
-    one = "train.candidates=[default]"  # of the toy networks, all alike, any might be taken
-    assert digits("train", also=(one,)).returncode == 0
+    # of the toy networks, all alike, any might be taken; of one epoch, so that no fit is too short to go on from
+    one = ("train.candidates=[default]", "train.epochs=1")
+    assert digits("train", also=one).returncode == 0
     [run] = (toy / "runs").glob("cnn-*")
     before = tree(run)
-    assert "Nothing to do" in digits("train", also=(one, "train.budget=0.0005")).stdout
-    more = digits("train", also=(one, MINUTES, "train.refits=2"))
+    assert "Nothing to do" in digits("train", also=(*one, "train.budget=0.0005")).stdout
+    more = digits("train", also=(*one, MINUTES, "train.refits=2"))
     assert more.returncode == 0
     assert len([*run.glob("refit-*")]) == 2
     after = tree(run)
