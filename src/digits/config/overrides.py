@@ -23,13 +23,12 @@ def lay_over(below: Content, layer: Content) -> Content:
         if isinstance(network, dict):
             beneath = overlay(beneath, {"networks": {name: of_train}})
     content = overlay(beneath, layer)
-    measured, changed = section(below, "train", "measured_accuracy"), Content()
-    kept = Content()
-    for slug, shares in measured.items():
+    kept, changed = Content(), Content()
+    for slug, shares in section(below, "train", "measured_accuracy").items():
         if isinstance(shares, dict):
             same = {name for name in shares if slug == CHANGED or _same_network(name, below, content)}
-            kept[slug] = Replacement({name: share for name, share in shares.items() if name in same})
-            changed |= {name: share for name, share in shares.items() if name not in same}
+            kept[slug] = Replacement({name: shares[name] for name in shares if name in same})
+            changed |= {name: shares[name] for name in shares if name not in same}
     if changed:
         kept[CHANGED] = Replacement(kept.get(CHANGED, {}) | changed)
     return overlay(overlay(beneath, {"train": {"measured_accuracy": kept}}), layer) if kept else content

@@ -80,7 +80,8 @@ def _expected(context: Context, plan: Plan) -> str:
         return "accuracy not known yet"
     data, folds = context.data, max(part.goal.folds for part in plan.parts)
     judged = len(data.holdout_rows) + sum(len(data.valid_rows(fold)) for fold in range(folds))
-    within = _WITHIN * sqrt(plan.error * (1 - plan.error) * (1 / judged + 1 / len(data.test_images)))
+    scored = len(data.test_images) * context.params.competition.public_share
+    within = _WITHIN * sqrt(plan.error * (1 - plan.error) * (1 / judged + 1 / scored))
     return f"expected score about {1 - plan.error:.4f}, to within {within:.4f}"
 
 
