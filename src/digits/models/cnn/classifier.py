@@ -24,7 +24,7 @@ from digits.models.preprocessing import Normaliser
 
 _CALIBRATION_IMAGES = 4000  # of the training set; with new augmentation they are as hard for the network as new images
 _WEIGHTS = "model.weights.h5"
-# TTA is left out where a class has this probability. A twentieth of the digits are less sure. The errors are as few as
+# TTA is left out where a class has this probability. Three digits of a hundred are less sure. The errors are as few as
 # with TTA for all images, the log loss is lower (docs/experiments/test-time-augmentation.md).
 _SURE = 0.997
 PREDICT_BATCH = 1000  # images; large enough to keep two cores busy, small enough for the caches
