@@ -1,6 +1,6 @@
 """The files of a competition: names, columns and sizes."""
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -10,6 +10,7 @@ from digits.config.section import Name, Section
 Shape = Annotated[tuple[Annotated[int, Field(ge=4, le=512)], Annotated[int, Field(ge=4, le=512)]], Field(strict=False)]
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.csv$")]
 Rows = Annotated[int, Field(ge=1)] | None
+Metric = Literal["accuracy", "log-loss", "macro-f1"]
 
 
 class Competition(Section):
@@ -24,32 +25,40 @@ class Competition(Section):
     pixel_prefix: str
     first_pixel: Annotated[int, Field(ge=0)]
     submission_id: str
-    submission_label: str
+    submission_label: str | Annotated[tuple[str, ...], Field(strict=False)]
     first_id: Annotated[int, Field(ge=0)]
     image_shape: Shape
+    channels: Annotated[int, Field(ge=1, le=4)]
+    planar: bool
     classes: Annotated[int, Field(ge=2, le=256)]
     class_names: Annotated[tuple[str, ...], Field(strict=False)] | None
     train_rows: Rows
     test_rows: Rows
     public_share: Annotated[float, Field(gt=0, le=1)]
+    metric: Metric
 
     @field_validator("image_shape", mode="before")
     @classmethod
-    def _one_channel(cls, shape: Any) -> Any:
+    def _two_numbers(cls, shape: Any) -> Any:
         if isinstance(shape, list) and len(shape) == 3:
-            raise ValueError("colour images are not supported; give [height, width] of images with one value per pixel")
+            raise ValueError(f"give [height, width] here, and the values per pixel as channels: {shape[2]}")
         return shape
 
     @model_validator(mode="after")
     def _a_name_for_each_class(self) -> Self:
         if self.class_names is not None and len(self.class_names) != self.classes:
             raise ValueError(f"class_names has {len(self.class_names)} names for {self.classes} classes; correct one")
+        if isinstance(self.submission_label, tuple) and len(self.submission_label) != self.classes:
+            raise ValueError(
+                f"submission_label has {len(self.submission_label)} columns of probabilities for {self.classes} classes; "
+                "correct one"
+            )
         return self
 
     @property
     def pixels(self) -> int:
-        """Number of pixels of an image."""
-        return self.image_shape[0] * self.image_shape[1]
+        """Number of values of an image: pixels times channels."""
+        return self.image_shape[0] * self.image_shape[1] * self.channels
 
     @property
     def pixel_columns(self) -> list[str]:

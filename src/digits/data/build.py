@@ -46,6 +46,7 @@ def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str
         "source": source.label,
         "source_sha256": source.sha256,
         "image_shape": competition.image_shape,
+        "channels": competition.channels,
         "classes": competition.classes,
         "hash": _hash(arrays, competition),
         "class_counts": np.bincount(train.extra, minlength=competition.classes).tolist(),

@@ -20,8 +20,8 @@ class Dataset:
 
     images: uint8 (n, pixels), 0..255. labels: int64 (n,), 0..classes-1. folds: int8 (n,), 0.. or HOLDOUT.
     test_images: uint8 (m, pixels). test_ids: int64 (m,), in the order of the sample submission.
-    about: metadata, a JSON-like dictionary: slug, provenance, source, source_sha256, image_shape, classes, hash,
-    class_counts, repeated, shared_with_test, notices. `hash` covers all arrays, the image shape and the number of
+    about: metadata, a JSON-like dictionary: slug, provenance, source, source_sha256, image_shape, channels, classes,
+    hash, class_counts, repeated, shared_with_test, notices. `hash` covers all arrays, the image shape and the number of
     classes: equal hashes mean equal data in equal folds.
     """
 
@@ -48,6 +48,11 @@ class Dataset:
         """Height and width in pixels."""
         height, width = self.about["image_shape"]
         return height, width
+
+    @property
+    def channels(self) -> int:
+        """Values per pixel."""
+        return int(self.about["channels"])
 
     @property
     def practice(self) -> bool:
