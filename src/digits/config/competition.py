@@ -4,11 +4,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from digits.config.section import Name, Section
+from digits.config.section import Section
 
 # YAML has lists, not tuples, so the tuple is not strict; its elements are.
 Shape = Annotated[tuple[Annotated[int, Field(ge=4, le=512)], Annotated[int, Field(ge=4, le=512)]], Field(strict=False)]
-FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.csv$")]
+FileName = Annotated[str, Field(pattern=r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]*\.csv$", max_length=200)]
+Slug = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,60}$")]
+Columns = Annotated[tuple[str, ...], Field(strict=False, min_length=2)]  # one per class
+Number = Annotated[float, Field(strict=False, allow_inf_nan=False)]
 Rows = Annotated[int, Field(ge=1)] | None
 Metric = Literal["accuracy", "log-loss", "macro-f1"]
 
@@ -16,16 +19,19 @@ Metric = Literal["accuracy", "log-loss", "macro-f1"]
 class Competition(Section):
     """Names, columns and sizes of a competition's files; params.yaml explains each key."""
 
-    slug: Name
+    slug: Slug
     train_file: FileName
     test_file: FileName
-    sample_file: FileName
-    label_column: str
+    sample_file: FileName | None
+    labels_file: FileName | None
+    label_column: str | Columns
+    train_id_column: str | None
     test_id_column: str | None
     pixel_prefix: str
-    first_pixel: Annotated[int, Field(ge=0)]
+    first_pixel: Annotated[int, Field(ge=0)] | str
+    pixel_range: Annotated[tuple[Number, Number], Field(strict=False)] | None
     submission_id: str
-    submission_label: str | Annotated[tuple[str, ...], Field(strict=False)]
+    submission_label: str | Columns
     first_id: Annotated[int, Field(ge=0)]
     image_shape: Shape
     channels: Annotated[int, Field(ge=1, le=4)]
@@ -55,6 +61,25 @@ class Competition(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _ids_join_the_labels(self) -> Self:
+        if self.labels_file is not None and self.train_id_column is None:
+            raise ValueError("labels_file needs train_id_column, the column of the ids in both files; set it")
+        if self.pixel_range is not None and not self.pixel_range[0] < self.pixel_range[1]:
+            raise ValueError(f"pixel_range is {list(self.pixel_range)}, but it must begin with the smaller number")
+        return self
+
+    @property
+    def files(self) -> list[str]:
+        """Names of all files of the competition."""
+        names = (self.train_file, self.test_file, self.sample_file, self.labels_file)
+        return [name for name in names if name is not None]
+
+    @property
+    def needed_files(self) -> list[str]:
+        """Names of the files without which nothing works."""
+        return [name for name in self.files if name != self.sample_file]
+
     @property
     def pixels(self) -> int:
         """Number of values of an image: pixels times channels."""
@@ -62,5 +87,6 @@ class Competition(Section):
 
     @property
     def pixel_columns(self) -> list[str]:
-        """Header names of the pixels, row by row from the upper left."""
+        """Names of the pixels' columns, row by row from the upper left. first_pixel must be a number."""
+        assert isinstance(self.first_pixel, int)
         return [f"{self.pixel_prefix}{number}" for number in range(self.first_pixel, self.first_pixel + self.pixels)]

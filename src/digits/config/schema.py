@@ -133,11 +133,6 @@ class Params(Section):
         return True
 
     @property
-    def class_names(self) -> list[str]:
-        """Names of the competition's classes; their labels if they have no names."""
-        return [*(self.competition.class_names or map(str, range(self.competition.classes)))]
-
-    @property
     def too_large(self) -> tuple[str, ...]:
         """Names of the networks in `train.candidates` and `train.extra` that need larger images."""
         names = (*self.train.candidates, *self.train.extra)

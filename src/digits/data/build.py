@@ -1,4 +1,4 @@
-"""Turns the competition's files into the arrays of a dataset, and checks them against each other."""
+"""Makes the arrays of a dataset, and checks them against each other."""
 
 import hashlib
 from pathlib import Path
@@ -9,33 +9,49 @@ from numpy.typing import NDArray
 
 from digits.common.errors import UserError
 from digits.config import Competition, Params
-from digits.data.csv_reader import OnBytes, Table, read_sample_ids, read_test, read_train
+from digits.data.csv_header import read_header
+from digits.data.csv_reader import OnBytes, Table, Texts, read_sample, read_table, read_text
 from digits.data.duplicates import count_shared, duplicate_groups
 from digits.data.folds import assign_folds
+from digits.data.labels import Ids, Value, class_numbers, ids, largest_of
+from digits.data.pixels import pixel_range, to_bytes
 from digits.data.sources import Source
 
 
 def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """Arrays and `about`, as in `Dataset`. Raises UserError with every fault of a file, or if files do not match."""
+    """Arrays and `about`, as in `Dataset`. Raises UserError with every fault of a file, or if files do not match.
+
+    Raises MisfitError if the files have other names or columns than the params say.
+    """
     competition, split = params.competition, params.data
-    files = Path(source.folder)
     # the practice set has the competition's columns, but not its number of rows
     practice = source.provenance == "practice"
-    expected = (None, None) if practice else (competition.train_rows, competition.test_rows)
-    train = read_train(files / competition.train_file, competition, expected[0], on_bytes)
-    test = read_test(files / competition.test_file, competition, expected[1], on_bytes)
-    assert train.extra is not None
-    notices = [*train.notices, *test.notices]
-    ids = _ids(competition, source, test, notices)
-    groups = duplicate_groups(train.images)
+    rows = (None, None) if practice else (competition.train_rows, competition.test_rows)
+    train = _read(source, competition.train_file, competition, _train_columns(competition), rows[0], on_bytes)
+    labels, values = _labels(train, competition, Path(source.folder))
+    test = _read(source, competition.test_file, competition, _test_columns(source, competition), rows[1], on_bytes)
+    test_ids, order, id_notices = _test_ids(test, competition, source)
+    limits, range_notices = pixel_range(train, competition, competition.train_file)
+    images, _ = to_bytes(train.values, limits, competition)
+    test_images, outside = to_bytes(test.values, limits, competition)
+    if order is not None:
+        test_images = test_images[order]
+    groups = duplicate_groups(images)
+    folds, fold_notices = assign_folds(labels, groups, competition.classes, split.folds, split.holdout, split.seed)
     arrays: dict[str, NDArray[Any]] = {
-        "images": train.images,
-        "labels": train.extra,
-        "folds": assign_folds(train.extra, groups, competition.classes, split.folds, split.holdout, split.seed),
-        "test_images": test.images,
-        "test_ids": ids,
+        "images": images,
+        "labels": labels,
+        "folds": folds,
+        "test_images": test_images,
+        "test_ids": test_ids,
     }
-    repeated, shared = int((groups != np.arange(len(groups))).sum()), count_shared(train.images, test.images)
+    notices = [*train.notices, *test.notices, *range_notices, *id_notices, *fold_notices]
+    if outside:
+        notices.append(
+            f"WARNING: {competition.test_file}: {outside:,} pixels are outside {limits[0]:g} to {limits[1]:g}, the range "
+            f"in {competition.train_file}, and are moved there; are both files scaled in the same way?"
+        )
+    repeated, shared = int((groups != np.arange(len(groups))).sum()), count_shared(images, test_images)
     if repeated:
         notices.append(f"{competition.train_file}: {repeated:,} images are copies of others; copies share a fold")
     if shared:
@@ -48,39 +64,130 @@ def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str
         "image_shape": competition.image_shape,
         "channels": competition.channels,
         "classes": competition.classes,
+        "class_values": values,
+        "class_names": [*(competition.class_names or map(str, values))],
         "hash": _hash(arrays, competition),
-        "class_counts": np.bincount(train.extra, minlength=competition.classes).tolist(),
+        "class_counts": np.bincount(labels, minlength=competition.classes).tolist(),
         "repeated": repeated,
         "shared_with_test": shared,
+        "test_labels": _known_labels(test, competition, values, order, notices),
         "notices": notices,
     }
     return arrays, about
 
 
-def _ids(competition: Competition, source: Source, test: Table, notices: list[str]) -> NDArray[np.int64]:
-    """Ids of the test images, (m,): those of the sample submission, else of the test file, else first_id and up."""
-    counted = np.arange(competition.first_id, competition.first_id + len(test.images))
-    own = counted if test.extra is None else test.extra
+def _train_columns(competition: Competition) -> list[str]:
+    """Columns of the training file whose text is kept."""
+    if competition.labels_file:
+        return [str(competition.train_id_column)]
+    label = competition.label_column
+    return [label] if isinstance(label, str) else list(label)
+
+
+def _test_columns(source: Source, competition: Competition) -> list[str]:
+    """Columns of the test file whose text is kept: the ids, and labels if it has them."""
+    ids_column = [competition.test_id_column] if competition.test_id_column else []
+    label = competition.label_column
+    return [*ids_column, label] if isinstance(label, str) and _has_column(source, competition, label) else ids_column
+
+
+def _has_column(source: Source, competition: Competition, column: str) -> bool:
+    with (Path(source.folder) / competition.test_file).open("rb") as file:
+        return column in read_header(file, competition.test_file)[0]
+
+
+def _read(
+    source: Source, name: str, competition: Competition, kept: list[str], rows: int | None, on_bytes: OnBytes
+) -> Table:
+    key = "train_rows" if name == competition.train_file else "test_rows"
+    known = [column for column in (competition.train_id_column, competition.test_id_column) if column]
+    return read_table(Path(source.folder) / name, competition, kept, known, (key, rows), on_bytes)
+
+
+def _labels(train: Table, competition: Competition, folder: Path) -> tuple[NDArray[np.int64], list[Value]]:
+    """Class of each training image, (n,), and the label of each class as the files have it."""
+    if not isinstance(competition.label_column, str):
+        columns = competition.label_column
+        return largest_of([train.texts[column] for column in columns], columns, competition.train_file), [*columns]
+    if competition.labels_file is None:
+        texts = train.texts[competition.label_column]
+        return class_numbers(texts, competition, competition.train_file, train.first_row)
+    texts = _joined(train, competition, folder / competition.labels_file)
+    return class_numbers(texts, competition, competition.labels_file, 2)
+
+
+def _joined(train: Table, competition: Competition, path: Path) -> Texts:
+    """Labels of the training images, (n,), from a file of their own. Raises UserError if an image has none or two."""
+    frame, id_column = read_text(path), str(competition.train_id_column)
+    missing = [column for column in (id_column, competition.label_column) if column not in frame.columns]
+    if missing:
+        raise UserError(f"{path.name}, row 1: there is no column {missing[0]!r}; the columns are {[*frame.columns]}")
+    ids(np.array([cell.encode() for cell in frame[id_column]], dtype=np.bytes_), path.name)  # raises if one is repeated
+    label = dict(zip(frame[id_column], frame[competition.label_column], strict=True))
+    wanted = [cell.decode("utf-8", "replace") for cell in train.texts[id_column].tolist()]
+    absent = [each for each in wanted if each not in label]
+    if absent:
+        raise UserError(f"{path.name}: {len(absent):,} ids of {competition.train_file} are missing, the first is {absent[0]}")
+    return np.array([label[each].encode() for each in wanted], dtype=np.bytes_)
+
+
+def _test_ids(
+    test: Table, competition: Competition, source: Source
+) -> tuple[Ids, NDArray[np.int64] | None, tuple[str, ...]]:
+    """Ids of the test images in the order of the submission, that order of the test file's rows, and notices.
+
+    The ids are those of the sample submission, else of the test file, else first_id and up. Order: None for the file's.
+    """
+    own = ids(test.texts[competition.test_id_column], competition.test_file) if competition.test_id_column else None
+    count = len(test.values)
     if competition.sample_file not in source.sha256:
-        notices.append(f"{competition.sample_file} is missing; the test images have the ids {own[0]} to {own[-1]}")
-        return own
-    ids = read_sample_ids(Path(source.folder) / competition.sample_file, competition)
-    if len(ids) != len(test.images):
+        given = np.arange(competition.first_id, competition.first_id + count) if own is None else own
+        if competition.sample_file is None:
+            return given, None, ()
+        return given, None, (f"{competition.sample_file} is missing; the test images have the ids {given[0]} to {given[-1]}",)
+    assert competition.sample_file is not None
+    sample = ids(read_sample(Path(source.folder) / competition.sample_file, competition), competition.sample_file)
+    without = 'download all files again, or leave the sample out with SET="competition.sample_file=null"'
+    if len(sample) != count:
         raise UserError(
-            f"{competition.sample_file} has {len(ids):,} ids, {competition.test_file} has {len(test.images):,} images; "
-            "they come from different downloads: download all files again"
+            f"{competition.sample_file} has {len(sample):,} ids, {competition.test_file} has {count:,} images; {without}"
         )
-    if test.extra is not None and not np.array_equal(own, ids):
+    if own is None or (own.dtype == sample.dtype and np.array_equal(own, sample)):
+        return sample, None, ()
+    place = {str(value): row for row, value in enumerate(own.tolist())}
+    absent = [value for value in sample.tolist() if str(value) not in place]
+    if absent:
         raise UserError(
-            f"{competition.test_file}: its ids differ from those of {competition.sample_file}; download both again"
+            f"{competition.sample_file}: {len(absent):,} ids are not in {competition.test_file}, the first is {absent[0]}; "
+            f"{without}"
         )
-    return ids
+    order = np.array([place[str(value)] for value in sample.tolist()])
+    return sample, order, (f"{competition.test_file} is in another order than {competition.sample_file}: joined by id",)
+
+
+def _known_labels(
+    test: Table, competition: Competition, values: list[Value], order: NDArray[np.int64] | None, notices: list[str]
+) -> list[int] | None:
+    """Classes of the test images where the test file says them for all images; None otherwise."""
+    texts = test.texts.get(str(competition.label_column))
+    if texts is None:
+        return None
+    number = {str(value): index for index, value in enumerate(values)}
+    cells = [cell.decode("utf-8", "replace").strip() for cell in (texts if order is None else texts[order]).tolist()]
+    known = [number.get(cell, number.get(cell.partition(".")[0])) for cell in cells]
+    if None in known:
+        notices.append(f"{competition.test_file}: column {competition.label_column!r} is not used")
+        return None
+    notices.append(f"{competition.test_file} has labels: the accuracy on them is shown at the end, and nothing is chosen by it")
+    return [each for each in known if each is not None]
 
 
 def _hash(arrays: dict[str, NDArray[Any]], competition: Competition) -> str:
     """SHA-256, in hex, of the arrays' names, dtypes, shapes and content, the image shape and the number of classes."""
     digest = hashlib.sha256(f"{competition.image_shape} {competition.classes}".encode())
+    if competition.channels > 1:
+        digest.update(f"{competition.channels} channels".encode())
     for name, array in sorted(arrays.items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
+        digest.update(np.ascontiguousarray(array).data if array.dtype.kind != "U" else array.tobytes())
     return digest.hexdigest()

@@ -1,52 +1,58 @@
-"""Finds the columns of a competition's CSV in its header, or says what differs from the expected header."""
+"""Finds the columns of a competition's CSV in its header, or says what differs from the params."""
 
 import csv
-import math
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import IO
 
-import numpy as np
-from numpy.typing import NDArray
-
-from digits.common.errors import UserError
+from digits.common.errors import MisfitError, UserError
 from digits.config import Competition
+from digits.data.places import what_it_is
 
 LONGEST_HEADER = 2**23  # bytes; the column names of 512x512 pixels take 3 MB
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_SHOWN = 5  # columns named in a message
+_NUMBER = re.compile(r"-?\d+(\.\d*)?([eE]-?\d+)?")
 
 
 @dataclass(frozen=True)
 class Columns:
     """Positions of a file's columns.
 
-    names: of all columns, in the file's order. pixels: position of each pixel, in the order of
-    `Competition.pixel_columns`. extra: position of the label or id, None where the file has neither. limits: int64
-    (columns,), the largest value allowed, by position.
+    names: of all columns, in the file's order. pixels: position of each value of an image, in the order of the params;
+    a single one if one cell holds all of them. kept: positions of the columns whose text is kept (labels, ids). values:
+    number of values of an image.
     """
 
     names: list[str]
     pixels: list[int]
-    extra: int | None
-    limits: NDArray[np.int64]
+    kept: list[int]
+    values: int
+
+    @property
+    def one_cell(self) -> bool:
+        """Whether one cell holds all values of an image."""
+        return len(self.pixels) < self.values
+
+    @property
+    def width(self) -> int:
+        """Number of cells of a row, each value of an image in its own."""
+        return len(self.names) - len(self.pixels) + self.values
 
 
-def read_header(file: BinaryIO, name: str) -> list[str]:
-    """Column names of the first line; leaves `file` at the second. Raises UserError if it is not a CSV header.
+def read_header(file: IO[bytes], name: str) -> tuple[list[str], bool]:
+    """Column names of a file, and whether its first line has them; leaves `file` at the first row.
 
-    name: of the file, for messages.
+    A first line of numbers, some of which occur twice, is a row, because names differ; then the columns are called 0, 1,
+    2 and so on. name: of the file, for messages. Raises UserError if the file is no CSV.
     """
     line = file.readline(LONGEST_HEADER)
     if not line:
         raise UserError(f"{name}: the file is empty; download it again from the competition's page")
-    if line.startswith((b"PK\x03\x04", b"\x1f\x8b")):
-        raise UserError(f"{name}: the file is an archive, not a CSV; unpack it first")
-    if line.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in line:
-        raise UserError(f"{name}: the file is UTF-16 or binary, not UTF-8 text; save it again as `CSV UTF-8`")
-    if line.lstrip().lower().startswith((b"<!doctype", b"<html")):
-        raise UserError(f"{name}: the file is a web page, not a CSV; sign in to Kaggle and download it again")
+    if kind := what_it_is(line):
+        raise UserError(f"{name}: the file is {kind}")
     try:
         text = line.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -54,70 +60,62 @@ def read_header(file: BinaryIO, name: str) -> list[str]:
     for separator, plural in _SEPARATORS.items():
         if separator in text and "," not in text:
             raise UserError(f"{name}: the columns are separated by {plural}, not commas; save it again with commas")
+    cells = [cell.strip() for cell in next(csv.reader([text]))]
+    numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
+    if len(numbers) > len(cells) / 2 and len(set(numbers)) < len(numbers):
+        file.seek(0)
+        return [str(position) for position in range(len(cells))], False
     if not line.endswith(b"\n"):
         raise UserError(f"{name}: the file ends in its header: it is incomplete or has no rows; download it again")
-    return next(csv.reader([text]))
+    return cells, True
 
 
 def match_columns(
-    header: list[str], name: str, competition: Competition, extra_column: str | None, extra_limit: int
+    header: list[str], name: str, competition: Competition, kept: list[str], known: list[str]
 ) -> tuple[Columns, tuple[str, ...]]:
-    """Match the header with the competition's columns; returns Columns and notices. Raises UserError with every fault.
+    """Match the header with the competition's columns; returns Columns and notices.
 
-    extra_column: of the label or id, None where the file has neither. extra_limit: its largest value.
+    kept: names of the columns whose text is kept. known: names of other columns that are no surprise. Raises MisfitError
+    with every fault.
     """
-    wanted = competition.pixel_columns
     position = {column: index for index, column in enumerate(header)}
-    faults = []
-    if extra_column and extra_column not in position:
-        looks_swapped = extra_column == competition.label_column and set(wanted) <= set(header)
-        hint = "; it looks like the test file: are train and test swapped?" if looks_swapped else ""
-        faults.append(f"there is no column {extra_column!r}{hint}")
-    if extra_column != competition.label_column and competition.label_column in position:
-        faults.append(f"column {competition.label_column!r} belongs in the training file: are train and test swapped?")
+    faults = [f"there is no column {column!r}" for column in kept if column not in position]
     faults += [f"column {column!r} occurs {count} times" for column, count in Counter(header).items() if count > 1]
+    pixels = _pixels(header, competition)
+    if isinstance(pixels, str):
+        faults.append(pixels)
+    if isinstance(pixels, str) or faults:
+        raise MisfitError("\n".join(f"{name}, row 1: {fault}" for fault in faults))
+    used = {*pixels, *(position[column] for column in kept)}
+    unused = [column for index, column in enumerate(header) if index not in used and column not in known]
+    notices = []
+    if unused:
+        shown = ", ".join(map(repr, unused[:_SHOWN])) + (", ..." if len(unused) > _SHOWN else "")
+        notices.append(f"{name}: {len(unused):,} columns are not used: {shown}")
+    if pixels != sorted(pixels):
+        notices.append(f"{name}: pixel columns were not in order and have been put in order")
+    return Columns(header, pixels, [position[column] for column in kept], competition.pixels), tuple(notices)
+
+
+def _pixels(header: list[str], competition: Competition) -> list[int] | str:
+    """Positions of the pixels' columns, or what is wrong with them."""
+    shape = "x".join(map(str, (*competition.image_shape, *[competition.channels] * (competition.channels > 1))))
+    expected = f"images of {shape} need {competition.pixels:,}"
+    position = {column: index for index, column in enumerate(header)}
+    if isinstance(competition.first_pixel, str):
+        if competition.first_pixel not in position:
+            return f"there is no column {competition.first_pixel!r}, with which the pixels should begin"
+        first = position[competition.first_pixel]
+        rest = len(header) - first
+        if rest >= competition.pixels:
+            return list(range(first, first + competition.pixels))
+        return [first]  # one cell holds all of them, or the rows will say how many there are
+    wanted = competition.pixel_columns
     missing = [column for column in wanted if column not in position]
-    unknown = [column for column in header if column not in {*wanted, competition.label_column, extra_column}]
-    pixel_name = re.compile(re.escape(competition.pixel_prefix) + r"(\d+)")
-    numbers = [int(match[1]) for column in position if (match := pixel_name.fullmatch(column))]
-    if (missing or unknown) and (hint := _shape_hint(numbers, competition)):
-        faults.append(hint)
-        unknown = [column for column in unknown if not pixel_name.fullmatch(column)]
-    elif missing:
-        faults.append(f"{len(missing):,} of the {len(wanted):,} pixel columns are missing, the first is {missing[0]!r}")
-    if unknown:
-        shown = ", ".join(map(repr, unknown[:5])) + (", ..." if len(unknown) > 5 else "")
-        faults.append(f"{len(unknown):,} unknown columns ({shown}); remove them from the file")
-    if faults:
-        raise UserError("\n".join(f"{name}, row 1: {fault}" for fault in faults))
-    extra = position[extra_column] if extra_column else None
-    limits = np.full(len(header), 255)
-    if extra is not None:
-        limits[extra] = extra_limit
-    pixels = [position[column] for column in wanted]
-    notices = (
-        (f"{name}: pixel columns were not in order and have been put in order",) if pixels != sorted(pixels) else ()
-    )
-    return Columns(header, pixels, extra, limits), notices
-
-
-def _shape_hint(numbers: list[int], competition: Competition) -> str:
-    """The params to set if the pixel columns fit another image shape; empty if they fit none.
-
-    numbers: those in the names of the pixel columns.
-    """
-    if not numbers or sorted(numbers) != list(range(min(numbers), min(numbers) + len(numbers))):
-        return ""
-    count, first = len(numbers), min(numbers)
-    side, colour_side = math.isqrt(count), math.isqrt(count // 3)
-    height, width = competition.image_shape
-    if count == competition.pixels:
-        return f'pixel columns are numbered from {first}; add SET="competition.first_pixel={first}" to the command'
-    expected = f"{count:,} pixel columns, but {height}x{width} images have {competition.pixels:,}"
-    if count == 3 * competition.pixels or (count == 3 * colour_side**2 and side * side != count):
-        return f"{expected}; these look like colour images; only images with one value per pixel are supported"
-    if side * side == count and side >= 4:
-        shape = f"image_shape=[{side},{side}]"
-        also = f" competition.first_pixel={first}" if first != competition.first_pixel else ""
-        return f'{expected}; for {side}x{side} images, add SET="competition.{shape}{also}" to the command'
-    return f'{expected}; for images of another size, add SET="competition.image_shape=[height,width]"'
+    pattern = re.compile(re.escape(competition.pixel_prefix) + r"\d+")
+    count = sum(bool(pattern.fullmatch(column)) for column in header)
+    if count > competition.pixels:
+        return f"there are {count:,} pixel columns, but {expected}"
+    if missing:
+        return f"{len(missing):,} of the {len(wanted):,} pixel columns are missing, the first is {missing[0]!r}"
+    return [position[column] for column in wanted]

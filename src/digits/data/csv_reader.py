@@ -1,4 +1,4 @@
-"""Reads a competition's CSV files into arrays: images and labels, test images and ids, sample submission ids.
+"""Reads a competition's CSV files: numbers of the images, and text of the labels and ids.
 
 The large files are read in chunks of whole lines, which threads parse in parallel.
 """
@@ -14,16 +14,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from digits.common.errors import UserError
+from digits.common.errors import MisfitError, UserError
 from digits.config import Competition
 from digits.data.csv_header import match_columns, read_header
-from digits.data.csv_rows import Faults, parse_chunk
+from digits.data.csv_rows import Faults, Values, parse_chunk
 
 CHUNK_BYTES = 16 * 2**20  # about 9,000 rows of 784 pixels: little overhead per chunk in pandas, and little memory
 PARSERS = 2  # threads; pandas' parser releases the GIL for most of its time; more than two gain little
 
 Result = TypeVar("Result")
 OnBytes = Callable[[int], None]
+Texts = NDArray[np.bytes_]
 
 
 def _ignore(_: int) -> None:
@@ -34,73 +35,81 @@ def _ignore(_: int) -> None:
 class Table:
     """The content of a file.
 
-    images: uint8 (n, pixels), 0..255, columns in the order of `Competition.pixel_columns`.
-    extra: int64 (n,) labels or ids, or None where the file has only pixels.
-    notices: messages about what is unusual but harmless.
+    values: (n, values) of the images as they are in the file, uint8 if all of them are whole and at most 255, else
+    float32; columns in the order of the params. texts: cells of the kept columns by name, utf-8, (n,). first_row: number
+    of the first row, as a spreadsheet counts. notices: messages about what is unusual but harmless.
     """
 
-    images: NDArray[np.uint8]
-    extra: NDArray[np.int64] | None
+    values: Values
+    texts: dict[str, Texts]
+    first_row: int = 2
     notices: tuple[str, ...] = ()
 
 
-def read_train(path: Path, competition: Competition, expected_rows: int | None, on_bytes: OnBytes = _ignore) -> Table:
-    """Labelled images; `extra` holds the labels, 0..classes - 1. Raises UserError with row and column of every fault.
+def read_table(
+    path: Path,
+    competition: Competition,
+    kept: list[str],
+    known: list[str],
+    expected: tuple[str, int | None],
+    on_bytes: OnBytes = _ignore,
+) -> Table:
+    """Images of a CSV, and the text of some other columns. Raises UserError with the place of every fault.
 
-    expected_rows: None for any number. on_bytes: called with the size of each chunk that has been read.
+    kept: names of those columns. known: names of columns that are no surprise. expected: key of the params for the
+    number of rows, and that number, None for any. on_bytes: called with the size of each chunk that has been read.
+    Raises MisfitError if the columns are not those of the params.
     """
-    table = _read(path, competition, competition.label_column, competition.classes - 1, on_bytes)
-    _check_rows(path, len(table.images), expected_rows, "train_rows")
-    return table
-
-
-def read_test(path: Path, competition: Competition, expected_rows: int | None, on_bytes: OnBytes = _ignore) -> Table:
-    """Unlabelled images; `extra` holds the ids where the competition's test file has a column of them.
-
-    Arguments and errors are those of `read_train`.
-    """
-    table = _read(path, competition, competition.test_id_column, np.iinfo(np.int64).max, on_bytes)
-    _check_rows(path, len(table.images), expected_rows, "test_rows")
-    return table
-
-
-def read_sample_ids(path: Path, competition: Competition) -> NDArray[np.int64]:
-    """Ids of the sample submission, (m,), in its order. Raises UserError if it is not one, or an id occurs twice."""
-    expected = [competition.submission_id, competition.submission_label]
-    try:
-        frame = pd.read_csv(path, encoding="utf-8-sig", dtype={competition.submission_id: "int64"})
-    except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
-        raise UserError(f"{path.name}: not valid, download it again: {' '.join(str(error).split())}") from None
-    if list(frame.columns) != expected:
-        raise UserError(
-            f"{path.name}, row 1: the columns are {[*frame.columns]}, but {expected} are expected; set "
-            "competition.submission_id and competition.submission_label to the file's names"
-        )
-    ids = frame[competition.submission_id].to_numpy()
-    if len(np.unique(ids)) != len(ids):
-        repeated = frame[competition.submission_id][frame[competition.submission_id].duplicated()].iloc[0]
-        raise UserError(f"{path.name}: id {repeated} occurs more than once; download the file again")
-    return ids
-
-
-def _read(path: Path, competition: Competition, extra_column: str | None, extra_limit: int, on_bytes: OnBytes) -> Table:
     with path.open("rb") as file:
-        header = read_header(file, path.name)
-        columns, notices = match_columns(header, path.name, competition, extra_column, extra_limit)
+        header, named = read_header(file, path.name)
+        columns, notices = match_columns(header, path.name, competition, kept, known)
         rows = _count_lines(file)
         if not rows:
             raise UserError(f"{path.name}: the file has a header but no rows; download it again")
         # filled chunk by chunk, so that there is never a second copy of all rows
-        images, extra = np.empty((rows, competition.pixels), np.uint8), np.empty(rows, np.int64)
-        faults, done = Faults(), 0
-        for size, part in _in_threads(lambda row, chunk: parse_chunk(chunk, columns, row), _chunks(file)):
-            end = done + len(part.images)
-            images[done:end], extra[done:end] = part.images, part.extra
+        values: Values = np.empty((rows, competition.pixels), np.uint8)
+        texts: list[list[bytes]] = [[] for _ in kept]
+        faults, done, unfinished = Faults(), 0, False
+        chunks = _chunks(file, 2 if named else 1)
+        for size, part in _in_threads(lambda row, chunk: parse_chunk(chunk, columns, row), chunks):
+            if part.values.dtype != values.dtype:
+                values = values.astype(np.float32)
+            values[done : done + len(part.values)] = part.values
+            for column, cells in zip(texts, part.texts, strict=True):
+                column += cells
             faults.extend(part.faults)
-            done = end
+            done += len(part.values)
+            unfinished = unfinished or part.unfinished
             on_bytes(size)
     faults.raise_if_any(path.name)
-    return Table(images, extra if extra_column else None, notices)
+    _check_rows(path, rows, *expected)
+    notices += () if named else (f"{path.name}: the file has no header; its columns are called 0 to {len(header) - 1}",)
+    notices += (f"{path.name}: the last line has no line end, but all of its cells",) if unfinished else ()
+    cells_of = {name: np.array(cells, dtype=np.bytes_) for name, cells in zip(kept, texts, strict=True)}
+    return Table(values, cells_of, 2 if named else 1, notices)
+
+
+def read_sample(path: Path, competition: Competition) -> Texts:
+    """Ids of the sample submission, (m,), in its order. Raises MisfitError if it has other columns than in the params."""
+    labels = competition.submission_label
+    expected = [competition.submission_id, *([labels] if isinstance(labels, str) else labels)]
+    frame = read_text(path)
+    if list(frame.columns) != expected:
+        raise MisfitError(
+            f"{path.name}, row 1: the columns are {[*frame.columns]}, but {expected} are expected; set "
+            "competition.submission_id and competition.submission_label to the file's names"
+        )
+    return np.array([cell.encode() for cell in frame[competition.submission_id]], dtype=np.bytes_)
+
+
+def read_text(path: Path) -> pd.DataFrame:
+    """A small CSV as text, every cell as it is. Raises UserError if it is not one."""
+    with path.open("rb") as file:
+        read_header(file, path.name)  # says what the file is, if it is no CSV
+    try:
+        return pd.read_csv(path, encoding="utf-8-sig", dtype=str, na_filter=False)
+    except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise UserError(f"{path.name}: not valid, download it again: {' '.join(str(error).split())}") from None
 
 
 def _in_threads(function: Callable[..., Result], arguments: Iterable[tuple[Any, ...]]) -> Iterator[Result]:
@@ -126,9 +135,11 @@ def _count_lines(file: BinaryIO) -> int:
     return lines + (last != b"\n")
 
 
-def _chunks(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Yield (number of the first row as in a spreadsheet, whole lines); only the file's last line may be incomplete."""
-    row = 2
+def _chunks(file: BinaryIO, row: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (number of the first row, whole lines); only the file's last line may be incomplete.
+
+    row: number of the next line, as a spreadsheet counts.
+    """
     rest = b""
     while block := file.read(CHUNK_BYTES):
         cut = block.rfind(b"\n") + 1
@@ -140,7 +151,7 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
         yield row, rest
 
 
-def _check_rows(path: Path, rows: int, expected: int | None, key: str) -> None:
+def _check_rows(path: Path, rows: int, key: str, expected: int | None) -> None:
     if expected is not None and rows != expected:
         raise UserError(
             f"{path.name}: the file has {rows:,} rows, but {expected:,} are expected; download it again or, if it is "

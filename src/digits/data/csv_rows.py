@@ -1,13 +1,14 @@
-"""Parses lines of a competition's CSV into uint8 images and int64 labels or ids, or faults with row and column.
+"""Parses lines of a competition's CSV into numbers and kept text, or says what is wrong, with row and column.
 
-A chunk of lines goes through pandas' C parser if it has only digits, commas and line ends, and the right number of
-cells. Any other chunk is read cell by cell by a slow parser, which accepts equivalent cells (quoted numbers) and
-reports what is wrong with all others.
+The cells of the pixels go through pandas' C parser: as bytes if they have only digits, else as float32. A chunk that it
+refuses is read cell by cell, only to say what is wrong with it.
 """
 
+import csv
 import io
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,125 +17,177 @@ from numpy.typing import NDArray
 from digits.common.errors import UserError
 from digits.data.csv_header import Columns
 
-FAULTS_SHOWN = 20
+_DIGITS = b"0123456789,\n"
+_DECIMALS = b"0123456789.,+-eE \n"
+_NUMBER = re.compile(rb" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)? *")
+_QUOTED_NUMBER = re.compile(rb'(?<![^,\n])"([\d.]+)"(?![^,\n])')
 
-_BYTES = {str(value).encode(): value for value in range(256)}
-_MAX_DIGITS = 19  # of the largest int64; int() refuses numbers with thousands of digits
-_NUMBER = re.compile(rb"\d+")
-_QUOTED_NUMBER = re.compile(rb'(?<![^,\n])"(\d+)"(?![^,\n])')
+Values = NDArray[np.uint8] | NDArray[np.float32]
 
 
 @dataclass
 class Faults:
-    """Faults of a file or a chunk: their count, and messages for the first FAULTS_SHOWN."""
+    """What is wrong with a file or a chunk: for each cause how often, and where first."""
 
-    count: int = 0
-    lines: list[str] = field(default_factory=list)
+    causes: dict[str, tuple[int, str]] = field(default_factory=dict)
 
-    def add(self, row: int, message: str) -> None:
-        """Count a fault. row: as a spreadsheet counts."""
-        self.count += 1
-        if len(self.lines) < FAULTS_SHOWN:
-            self.lines.append(f"row {row:,}: {message}")
+    def add(self, cause: str, place: str, detail: str = "") -> None:
+        """Count a fault. cause: as in "cells are blank". place: row, and column. detail: what stands there."""
+        count, first = self.causes.get(cause, (0, f"{place}{f': {detail}' if detail else ''}"))
+        self.causes[cause] = count + 1, first
 
     def extend(self, later: "Faults") -> None:
         """Add the faults of a later chunk."""
-        self.count += later.count
-        self.lines += later.lines[: FAULTS_SHOWN - len(self.lines)]
+        for cause, (count, first) in later.causes.items():
+            before, earlier = self.causes.get(cause, (0, first))
+            self.causes[cause] = before + count, earlier
 
     def raise_if_any(self, file: str) -> None:
-        """If there are faults, raise UserError with the first ones and the number of the others."""
-        if not self.count:
-            return
-        rest = self.count - len(self.lines)
-        shown = [f"{file}, {line}" for line in self.lines]
-        more = [f"{file}: and {rest:,} more faults"] if rest else []
-        remedy = f"{file}: nothing was changed; correct these cells, or download the file again"
-        raise UserError("\n".join([*shown, *more, remedy]))
+        """If there are faults, raise UserError with a line for each cause."""
+        if self.causes:
+            lines = [f"{file}: {count:,} {cause}, the first in {first}" for cause, (count, first) in self.causes.items()]
+            remedy = f"{file}: nothing was changed; correct this in the file, or download it again"
+            raise UserError("\n".join([*lines, remedy]))
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Valid rows of a chunk: images uint8 (rows, pixels), extra int64 (rows,); and the faults of the others."""
+    """Valid rows of a chunk.
 
-    images: NDArray[np.uint8]
-    extra: NDArray[np.int64]
+    values: (rows, values) of the images. texts: for each kept column its cells, utf-8, (rows,). unfinished: whether the
+    last row had no line end. faults: of the other rows.
+    """
+
+    values: Values
+    texts: list[list[bytes]]
+    unfinished: bool
     faults: Faults
 
 
 def parse_chunk(chunk: bytes, columns: Columns, first_row: int) -> tuple[int, Rows]:
     """The chunk's size in bytes, and its rows. chunk: whole lines. first_row: row number of the first, for messages."""
-    size, faults = len(chunk), Faults()
+    size, unfinished, faults = len(chunk), not chunk.endswith(b"\n"), Faults()
+    if unfinished:
+        chunk += b"\n"
     if b"\r" in chunk:
         chunk = chunk.replace(b"\r\n", b"\n")
-    if b'"' in chunk:
+    if columns.one_cell:
+        chunk = chunk.replace(b'"', b"").replace(b" ", b",")
+    elif b'"' in chunk:
         chunk = _QUOTED_NUMBER.sub(rb"\1", chunk)
-    values = _parse_fast(chunk, columns)
+    parsed = _parse_contiguous(chunk, columns) if b'"' not in chunk else _parse_scattered(chunk, columns)
+    if parsed is None:
+        _find_faults(chunk, columns, first_row, unfinished, faults)
+        parsed = np.empty((0, columns.values), np.uint8), [[] for _ in columns.kept]
+    return size, Rows(*parsed, unfinished, faults)
+
+
+def _positions(columns: Columns) -> tuple[list[int], list[int]]:
+    """Positions of the pixels and of the kept columns in a row whose image has a cell for each value."""
+    if not columns.one_cell:
+        return columns.pixels, columns.kept
+    first, more = columns.pixels[0], columns.values - 1
+    return list(range(first, first + columns.values)), [each + more * (each > first) for each in columns.kept]
+
+
+def _parse_contiguous(chunk: bytes, columns: Columns) -> tuple[Values, list[list[bytes]]] | None:
+    """Values and kept cells of a chunk without quotes; None if a cell or row may be invalid."""
+    pixels, kept = _positions(columns)
+    first, last, width = min(pixels), max(pixels) + 1, columns.width
+    if last - first > len(pixels) or any(first <= each < last for each in kept):
+        return _parse_scattered(chunk, columns)
+    lines = chunk.split(b"\n")
+    lines.pop()
+    texts: dict[int, list[bytes]] = {}
+    if first:
+        cells = [line.split(b",", first) for line in lines]
+        if any(len(each) != first + 1 for each in cells):
+            return None
+        texts |= {each: [row[each] for row in cells] for each in kept if each < first}
+        lines = [row[first] for row in cells]
+    if last < width:
+        cells = [line.rsplit(b",", width - last) for line in lines]
+        if any(len(each) != width - last + 1 for each in cells):
+            return None
+        texts |= {each: [row[each - last + 1] for row in cells] for each in kept if each >= last}
+        lines = [row[0] for row in cells]
+    block = chunk if first == 0 and last == width else b"\n".join([*lines, b""])
+    if block.count(b",") != len(lines) * (last - first - 1) or block.translate(None, _DECIMALS):
+        return None
+    order = [each - first for each in pixels]
+    values = _numbers(block, last - first, len(lines), None if order == sorted(order) else order)
+    return None if values is None else (values, [texts[each] for each in kept])
+
+
+def _parse_scattered(chunk: bytes, columns: Columns) -> tuple[Values, list[list[bytes]]] | None:
+    """The same for a chunk with quotes, or with other columns among those of the pixels."""
+    pixels, kept = _positions(columns)
+    rows = chunk.count(b"\n")
+    if b'"' not in chunk:
+        whole = chunk.count(b",") == rows * (columns.width - 1)
+    else:
+        whole = all(len(row) == columns.width for row in csv.reader(io.StringIO(chunk.decode("utf-8", "replace"))))
+    # pandas drops the cells that a row has too many, and refuses rows with too few
+    values = _numbers(chunk, columns.width, rows, pixels) if whole else None
     if values is None:
-        values = _parse_slow(chunk, columns, first_row, faults)
-    in_order = columns.pixels == list(range(columns.pixels[0], columns.pixels[0] + len(columns.pixels)))
-    # a slice gives a view; a list of positions would make a slow copy
-    pixels = slice(columns.pixels[0], columns.pixels[-1] + 1) if in_order else columns.pixels
-    extra = values[:, columns.extra] if columns.extra is not None else np.zeros(len(values))
-    images = values[:, pixels].astype(np.uint8, order="C")
-    return size, Rows(images, extra.astype(np.int64), faults)
-
-
-def _parse_fast(chunk: bytes, columns: Columns) -> NDArray[np.integer] | None:
-    """All cells of a chunk, (rows, columns), parsed by pandas; None if a row or cell may be invalid."""
-    width, rows = len(columns.names), chunk.count(b"\n")
-    if chunk.translate(None, b"0123456789,\n") or chunk.count(b",") != rows * (width - 1) or chunk[-1:] != b"\n":
         return None
     try:
-        frame = pd.read_csv(
-            io.BytesIO(chunk),
-            header=None,
-            names=list(range(width)),
-            # one dtype for all columns is one block of memory; with large ids the block is briefly eight times as large
-            dtype="int64" if columns.limits.max() > 255 else "uint8",
-            index_col=False,
-            skip_blank_lines=False,
-            na_filter=False,
-        )
-    except (ValueError, OverflowError, pd.errors.ParserError):
+        text = pd.read_csv(io.BytesIO(chunk), dtype=str, usecols=kept, **_options(columns.width)) if kept else None
+    except (ValueError, pd.errors.ParserError):
         return None
-    values: NDArray[np.integer] = frame.to_numpy()
-    within = (values.max(axis=0, initial=0) <= columns.limits).all()
-    return values if within and len(values) == rows else None
+    return values, [[cell.encode() for cell in text[each]] for each in kept] if text is not None else []
 
 
-def _parse_slow(chunk: bytes, columns: Columns, first_row: int, faults: Faults) -> NDArray[np.int64]:
-    """Cells of the valid rows, int64 (rows, columns), one by one; every other row is added to `faults`."""
-    valid = []
-    limits = columns.limits.tolist()
-    *lines, unfinished = chunk.split(b"\n")
-    for row, line in enumerate([*lines, *([unfinished] if unfinished else [])], start=first_row):
+def _numbers(block: bytes, width: int, rows: int, used: list[int] | None) -> Values | None:
+    """Numbers of `block`, (rows, used): uint8 if all of them are, else float32; None if any is no finite number.
+
+    used: positions of the columns in the wanted order; None: all of them as they are.
+    """
+    kinds: tuple[Any, ...] = (np.uint8, np.float32) if not block.translate(None, _DIGITS + b'"') else (np.float32,)
+    for kind in (np.uint8, np.float32) if used is not None else kinds:
+        try:
+            frame = pd.read_csv(io.BytesIO(block), dtype=kind, usecols=used, **_options(width))
+        except (ValueError, OverflowError, pd.errors.ParserError):
+            continue
+        # pandas keeps the file's order of columns
+        values: Values = (frame if used is None or used == sorted(used) else frame[used]).to_numpy()
+        if len(values) == rows and (kind is np.uint8 or np.isfinite(values).all()):
+            return np.ascontiguousarray(values)
+    return None
+
+
+def _options(width: int) -> dict[str, Any]:
+    return {
+        "header": None,
+        "names": list(range(width)),
+        "index_col": False,
+        "skip_blank_lines": False,
+        "na_filter": False,
+    }
+
+
+def _find_faults(chunk: bytes, columns: Columns, first_row: int, unfinished: bool, faults: Faults) -> None:
+    """Add what is wrong with the rows of a chunk that pandas has refused."""
+    pixels, _ = _positions(columns)
+    single = not columns.one_cell
+    *lines, _ = chunk.split(b"\n")
+    for row, line in enumerate(lines, start=first_row):
         cells = line.split(b",")
-        if len(cells) != len(columns.names):
-            fault = "is blank" if not line.strip() else f"has {len(cells):,} cells instead of {len(columns.names):,}"
-            faults.add(row, f"the row {fault}")
-            continue
-        values = list(map(_BYTES.get, cells))  # fast, and enough for most rows
-        if None not in values and (columns.extra is None or values[columns.extra] <= limits[columns.extra]):
-            valid.append(values)
-            continue
-        reasons = [_cell_fault(cell, limit) for cell, limit in zip(cells, limits, strict=True)]
-        for column, reason in zip(columns.names, reasons, strict=True):
-            if reason:
-                faults.add(row, f"column {column}: {reason}")
-        if not any(reasons):
-            valid.append([int(cell) for cell in cells])
-    if unfinished:
-        row = first_row + len(lines)
-        faults.add(row, "the file ends in the middle of a line: it is incomplete, or its last line end was removed")
-    return np.array(valid, dtype=np.int64).reshape(len(valid), len(columns.names))
-
-
-def _cell_fault(cell: bytes, limit: int) -> str:
-    """What is wrong with a cell; empty if nothing is."""
-    if _NUMBER.fullmatch(cell) and len(cell.lstrip(b"0")) <= _MAX_DIGITS and int(cell) <= limit:
-        return ""
-    if not cell.strip():
-        return "the cell is blank"
-    text = cell if len(cell) <= 20 else cell[:20] + b"..."
-    return f"{text.decode('utf-8', 'backslashreplace')!r} is not a whole number from 0 to {limit:,}"
+        wrong = len(cells) != columns.width
+        if not line.strip():
+            faults.add("rows are blank", f"row {row:,}")
+        elif wrong:
+            faults.add(f"rows do not have {columns.width:,} cells", f"row {row:,}", f"it has {len(cells):,}")
+        for each in [] if wrong else pixels:
+            if _NUMBER.fullmatch(cells[each]):
+                continue
+            place = f"row {row:,}, column {columns.names[each] if single else columns.names[columns.pixels[0]]}"
+            if cells[each].strip():
+                text = cells[each] if len(cells[each]) <= 20 else cells[each][:20] + b"..."
+                faults.add("cells are not numbers", place, repr(text.decode("utf-8", "backslashreplace")))
+            else:
+                faults.add("cells are blank", place)
+        if unfinished and wrong and row == first_row + len(lines) - 1:
+            faults.add("line ends in the middle: the file is incomplete", f"row {row:,}")
+    if not faults.causes:
+        faults.add("chunk of rows cannot be read: too large a number, or a quote without an end", f"row {first_row:,} on")

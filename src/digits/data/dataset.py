@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from digits.common.errors import UserError
 from digits.common.files import atomic_folder, read_json, write_json
 
-HOLDOUT = -1  # in `folds`, in place of a fold's number
+HOLDOUT, LEARNED = -1, -2  # in `folds`, in place of a fold's number
 _ARRAYS = ("images", "labels", "folds", "test_images", "test_ids")
 
 
@@ -18,11 +18,12 @@ _ARRAYS = ("images", "labels", "folds", "test_images", "test_ids")
 class Dataset:
     """A competition's images, ready for fits.
 
-    images: uint8 (n, pixels), 0..255. labels: int64 (n,), 0..classes-1. folds: int8 (n,), 0.. or HOLDOUT.
-    test_images: uint8 (m, pixels). test_ids: int64 (m,), in the order of the sample submission.
+    images: uint8 (n, height * width * channels), 0..255, the values of a pixel side by side. labels: int64 (n,),
+    0..classes-1. folds: int8 (n,), 0.., HOLDOUT, or LEARNED: an image that every model learns, and none is judged on.
+    test_images: uint8 (m, height * width * channels). test_ids: int64 or text (m,), in the order of the sample submission.
     about: metadata, a JSON-like dictionary: slug, provenance, source, source_sha256, image_shape, channels, classes,
-    hash, class_counts, repeated, shared_with_test, notices. `hash` covers all arrays, the image shape and the number of
-    classes: equal hashes mean equal data in equal folds.
+    class_values, class_names, hash, class_counts, repeated, shared_with_test, test_labels, notices. `hash` covers all
+    arrays, the shape of an image and the number of classes: equal hashes mean equal data in equal folds.
     """
 
     folder: Path
@@ -55,6 +56,22 @@ class Dataset:
         return int(self.about["channels"])
 
     @property
+    def class_values(self) -> list[int | str]:
+        """Label of each class, as the files have it."""
+        return list(self.about["class_values"])
+
+    @property
+    def class_names(self) -> list[str]:
+        """Name of each class, for people: that of the params, else its label."""
+        return list(self.about["class_names"])
+
+    @property
+    def test_labels(self) -> NDArray[np.int64] | None:
+        """Classes of the test images, (m,), where the test file says them; no choice is made on them."""
+        known = self.about["test_labels"]
+        return None if known is None else np.array(known, dtype=np.int64)
+
+    @property
     def practice(self) -> bool:
         """Whether these are practice images, whose scores mean nothing on Kaggle."""
         return bool(self.about["provenance"] == "practice")
@@ -65,7 +82,7 @@ class Dataset:
         return int(self.folds.max()) + 1
 
     def train_rows(self, fold: int | None) -> NDArray[np.int64]:
-        """Rows that the model of `fold` is fitted on: all but that fold and the holdout. None, a refit: all rows."""
+        """Rows that the model of `fold` learns: all but that fold and the holdout. None, a refit: all rows."""
         if fold is None:
             return np.arange(len(self.folds))
         return np.flatnonzero((self.folds != fold) & (self.folds != HOLDOUT))
@@ -79,7 +96,7 @@ class Dataset:
     @property
     def working_rows(self) -> NDArray[np.int64]:
         """Rows of all folds: every choice is made on them."""
-        return np.flatnonzero(self.folds != HOLDOUT)
+        return np.flatnonzero(self.folds >= 0)
 
     @property
     def holdout_rows(self) -> NDArray[np.int64]:

@@ -5,27 +5,21 @@ every check, `accept` marks it, and later commands use it without DATA. No comma
 another command may be reading it.
 """
 
-import gzip
 import hashlib
 import os
-import shutil
-import stat
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 from digits.common.code_version import code_version
-from digits.common.errors import UserError
+from digits.common.errors import MisfitError, UserError
 from digits.common.files import atomic_folder, file_sha256, fingerprint, read_json, write_json
 from digits.config import Competition, Params, Paths
+from digits.data.places import Member, Place, find, place_of, tables
 
 PRACTICE = "practice"  # DATA=practice asks for the practice set by name
-LARGEST_FILE = 4 * 2**30  # bytes when unpacked: thirty times the largest file of the competitions that this is made for
 MARK = "accepted.json"  # in a copy that has passed every check: its label and provenance
-_FOREIGN = (".7z", ".bz2", ".rar", ".tar", ".tar.gz", ".tgz", ".xz")
 
 Provenance = Literal["kaggle", "local", "practice"]
 
@@ -68,15 +62,15 @@ def find_source(competition: Competition, paths: Paths, named: str | None) -> So
     if named == PRACTICE:
         return _practice(competition, paths)
     if named:
-        return _from_user(Path(named).expanduser(), competition, paths)
+        return _from_user(named, competition, paths)
     if place := _in_raw(competition, paths):
-        return _from_user(place, competition, paths)
+        return _from_user(str(place), competition, paths)
     if accepted := [
         _describe(folder=copy, competition=competition, **mark) for copy, mark in _accepted(competition, paths).items()
     ]:
         return _only(accepted, paths)
     if (archive := archive_of(competition, paths)).is_file():
-        return _from_user(archive, competition, paths, provenance="kaggle")
+        return _from_user(str(archive), competition, paths, provenance="kaggle")
     return _practice(competition, paths)
 
 
@@ -94,15 +88,21 @@ def archive_of(competition: Competition, paths: Paths) -> Path:
 
 def _in_raw(competition: Competition, paths: Paths) -> Path | None:
     """The archive or folder that the user has put into data/raw."""
-    places = (paths.raw / competition.slug, paths.raw / f"{competition.slug}.zip", paths.raw)
-    names = _spellings(competition.train_file)
-    return next((place for place in places if place.is_file() or any((place / name).is_file() for name in names)), None)
+    folder, archive = paths.raw / competition.slug, paths.raw / f"{competition.slug}.zip"
+    if folder.is_dir() or archive.is_file():
+        return folder if folder.is_dir() else archive
+    return paths.raw if paths.raw.is_dir() and find(tables(paths.raw, deep=False), competition.train_file) else None
 
 
 def _accepted(competition: Competition, paths: Paths) -> dict[Path, dict[str, Any]]:
     """The copies that have passed every check, each with its label and provenance."""
     marks = sorted(paths.copies.glob(f"*/{MARK}"))
-    return {path.parent: read_json(path) for path in marks if path.parent.name.rpartition("-")[0] == competition.slug}
+    return {
+        path.parent: read_json(path)
+        for path in marks
+        if path.parent.name.rpartition("-")[0] == competition.slug
+        and all((path.parent / name).is_file() for name in competition.needed_files)
+    }
 
 
 def _only(accepted: Sequence[Source], paths: Paths) -> Source:
@@ -124,28 +124,20 @@ def accept(source: Source, paths: Paths) -> None:
         write_json(mark, {"label": source.label, "provenance": source.provenance})
 
 
-def _spellings(name: str) -> tuple[str, str]:
-    return name, f"{name}.gz"
-
-
 def _describe(provenance: Provenance, label: str, folder: Path, competition: Competition) -> Source:
     """The Source of the plain files of `folder`; the sample submission may be missing."""
-    names = list(_parts(folder, competition))
+    names = list(_parts(competition, Place(folder, folder, tables(folder, deep=False))))
     return Source(provenance, label, str(folder.resolve()), {name: file_sha256(folder / name) for name in names})
 
 
-def _parts(folder: Path, competition: Competition, train: Path | None = None) -> dict[str, Path]:
-    """The competition's files in `folder`, plain or .gz, by name. train: the training file, if it is another one."""
-    found = {}
-    for name in (competition.train_file, competition.test_file, competition.sample_file):
-        if path := next((folder / each for each in _spellings(name) if (folder / each).is_file()), None):
-            found[name] = path
-    if train:
-        found[competition.train_file] = train
-    missing = [name for name in (competition.train_file, competition.test_file) if name not in found]
+def _parts(competition: Competition, place: Place) -> dict[str, Member]:
+    """The competition's files by the names that they have in the params. Raises MisfitError if one is missing."""
+    found = {name: member for name in competition.files if (member := find(place.members, name))}
+    found |= dict(zip((competition.train_file, competition.test_file), place.given, strict=False))
+    missing = [name for name in competition.needed_files if name not in found]
     if missing:
-        raise UserError(
-            f"{folder}: there is no {' and no '.join(missing)}; put the competition's files there, or use DATA=path"
+        raise MisfitError(
+            f"{place.path}: there is no {' and no '.join(missing)}; put the competition's files there, or use DATA=path"
         )
     return found
 
@@ -163,83 +155,20 @@ def _practice(competition: Competition, paths: Paths) -> Source:
     return _describe("practice", "practice set", target, competition)
 
 
-def _from_user(place: Path, competition: Competition, paths: Paths, provenance: Provenance = "local") -> Source:
+def _from_user(named: str, competition: Competition, paths: Paths, provenance: Provenance = "local") -> Source:
     """Files that the user named or put into data/raw; plain files in data/raw are used in place, others are copied."""
-    if place.name.endswith(_FOREIGN):
-        raise UserError(f"{place}: only zip and gz files can be opened; unpack it, then use DATA=folder")
-    if not place.exists():
-        raise UserError(
-            f"DATA={place}: no such file or folder; give a zip, a folder, or a training file next to a test file"
-        )
-    parts: dict[str, Path] = {}
-    if _is_zip(place):
-        content = file_sha256(place)
-    else:
-        parts = _parts(place, competition) if place.is_dir() else _parts(place.parent, competition, train=place)
-        inside = place.resolve().is_relative_to(paths.raw.resolve())
-        if inside and all(path.name == name for name, path in parts.items()):
-            label = paths.raw.relative_to(paths.root) / place.resolve().relative_to(paths.raw.resolve())
-            return _describe("local", str(label), place if place.is_dir() else place.parent, competition)
-        content = fingerprint({name: file_sha256(path) for name, path in parts.items()})
+    # the folders of data/raw itself hold copies, downloads and the practice set
+    place = place_of(named, deep=Path(named).expanduser().resolve() != paths.raw.resolve())
+    parts = _parts(competition, place)
+    raw, here = paths.raw.resolve(), place.folder
+    if here.resolve().is_relative_to(raw) and all(part.file == here / name for name, part in parts.items()):
+        label = paths.raw.relative_to(paths.root) / place.path.resolve().relative_to(raw)
+        return _describe("local", str(label), here, competition)
+    packed = {file: file_sha256(file) for file in {part.file for part in parts.values()}}
+    content = fingerprint({name: [packed[part.file], *part.inside] for name, part in parts.items()})
     target = paths.copies / f"{competition.slug}-{content[:12]}"
     if not target.is_dir():
-        with atomic_folder(target) as folder:
-            if _is_zip(place):
-                _unpack_zip(place, folder, competition)
+        with atomic_folder(target) as copy:
             for name, part in parts.items():
-                _unpack_part(part, folder / name)
-    return _describe(provenance, place.name, target, competition)
-
-
-def _is_zip(path: Path) -> bool:
-    return path.is_file() and (path.suffix.lower() == ".zip" or zipfile.is_zipfile(path))
-
-
-def _unpack_part(part: Path, target: Path) -> None:
-    """Copy a file; unpack it if its first bytes are those of gzip."""
-    with part.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    if not packed:
-        shutil.copyfile(part, target)
-        return
-    try:
-        with gzip.open(part) as opened, target.open("wb") as file:
-            while block := opened.read(2**20):
-                if file.tell() > LARGEST_FILE:
-                    raise UserError(f"{part}: unpacked, it exceeds the limit of 4 GiB; use other files with DATA=path")
-                file.write(block)
-    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise UserError(f"{part}: the file is damaged or cut short ({error}); download it again") from None
-
-
-def _unpack_zip(archive: Path, folder: Path, competition: Competition) -> None:
-    """Unpack the competition's files and no others, each to `folder` itself, whatever its path in the archive."""
-    try:
-        with zipfile.ZipFile(archive) as opened:
-            for name in (competition.train_file, competition.test_file, competition.sample_file):
-                matches = [each for each in opened.infolist() if PurePosixPath(each.filename).name == name]
-                if not matches and name == competition.sample_file:
-                    continue
-                if len(matches) != 1:
-                    count = "no" if not matches else "more than one"
-                    raise UserError(f"{archive}: it contains {count} {name}; use another archive with DATA=path")
-                _check_member(archive, matches[0])
-                with opened.open(matches[0]) as packed, (folder / name).open("wb") as file:
-                    shutil.copyfileobj(packed, file, length=2**20)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        with archive.open("rb") as file:
-            start = file.read(512).lstrip().lower()
-        kind = "a web page, saved as a zip" if start.startswith((b"<!doctype", b"<html")) else "damaged or cut short"
-        raise UserError(f"{archive}: the file is {kind} ({error}); download it again") from None
-
-
-def _check_member(archive: Path, member: zipfile.ZipInfo) -> None:
-    if stat.S_ISLNK(member.external_attr >> 16):
-        raise UserError(f"{archive}: {member.filename} is a link, not a file; download the archive again")
-    if member.flag_bits & 1:
-        raise UserError(f"{archive}: {member.filename} is encrypted; unpack the archive, then use DATA=folder")
-    if member.file_size > LARGEST_FILE:
-        raise UserError(
-            f"{archive}: {member.filename} takes {member.file_size / 2**30:.1f} GiB unpacked; the limit is 4 GiB; "
-            "use other files with DATA=path"
-        )
+                part.copy_to(copy / name)
+    return _describe(provenance, place.path.name, target, competition)

@@ -5,25 +5,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from digits.common.errors import UserError
+from digits.data.labels import Ids, Value
 
 _UNUSUAL = 5.0  # standard errors; a larger difference between a class's two shares is reported
 
 
 def make_frame(
-    ids: NDArray[np.int64], probabilities: NDArray[np.floating], id_column: str, label_column: str
+    ids: Ids, probabilities: NDArray[np.floating], values: list[Value], id_column: str, label_column: str
 ) -> pd.DataFrame:
-    """One row per test image: its id and its most probable class.
+    """One row per test image: its id and the label of its most probable class.
 
-    ids: (m,). probabilities: (m, classes). The columns have the given names.
+    ids: (m,). probabilities: (m, classes). values: label of each class as the files have it. The columns have the given
+    names.
     """
-    return pd.DataFrame({id_column: ids, label_column: probabilities.argmax(axis=1)})
+    labels = [values[number] for number in probabilities.argmax(axis=1)]
+    return pd.DataFrame({id_column: ids, label_column: labels})
 
 
-def check_frame(frame: pd.DataFrame, ids: NDArray[np.int64], classes: int, id_column: str, label_column: str) -> None:
+def check_frame(frame: pd.DataFrame, ids: Ids, values: list[Value], id_column: str, label_column: str) -> None:
     """Raise UserError unless Kaggle would accept the frame; its message counts rows as a spreadsheet does.
 
-    Kaggle accepts exactly these two columns, the sample's ids in the sample's order, and integer labels from 0 to
-    classes - 1.
+    Kaggle accepts exactly these two columns, the sample's ids in the sample's order, and labels that are among `values`.
     """
     if list(frame.columns) != [id_column, label_column]:
         raise UserError(f"submission: columns are {list(frame.columns)}, must be {[id_column, label_column]}")
@@ -35,12 +37,11 @@ def check_frame(frame: pd.DataFrame, ids: NDArray[np.int64], classes: int, id_co
         found = frame[id_column].iloc[row]
         raise UserError(f"submission, row {row + 2}: id is {found}, the sample submission has {ids[row]}")
     labels = frame[label_column]
-    if not pd.api.types.is_integer_dtype(labels):
-        raise UserError(f"submission: labels are {labels.dtype}, must be whole numbers")
-    wrong = np.flatnonzero(~labels.between(0, classes - 1).to_numpy())
+    wrong = np.flatnonzero(~labels.isin(values).to_numpy())
     if len(wrong):
         row = int(wrong[0])
-        raise UserError(f"submission, row {row + 2}: label {labels.iloc[row]} is not from 0 to {classes - 1}")
+        shown = f"from {values[0]} to {values[-1]}" if len(values) > 2 else f"{values[0]} or {values[-1]}"
+        raise UserError(f"submission, row {row + 2}: label {labels.iloc[row]!r} is not one of the {len(values)} {shown}")
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
@@ -69,7 +70,8 @@ def unusual_classes(
 
 def share_differing(some: pd.DataFrame, other: pd.DataFrame) -> float | None:
     """Share of rows, 0 to 1, in which the labels of two checked frames differ; None if their ids differ."""
-    (ids, labels), (other_ids, other_labels) = ((frame.iloc[:, 0], frame.iloc[:, 1]) for frame in (some, other))
+    columns = ((frame.iloc[:, 0].astype(str), frame.iloc[:, 1].astype(str)) for frame in (some, other))
+    (ids, labels), (other_ids, other_labels) = columns
     if not np.array_equal(ids, other_ids):
         return None
     return float((labels.to_numpy() != other_labels.to_numpy()).mean())

@@ -54,6 +54,6 @@ def _blend(context: Context, chosen: Members, name: str) -> Blend:
     blend, predictions = make_blend(
         name, selection, labels[rows], labels[data.holdout_rows], chosen.units, context.params.competition.public_share
     )
-    picture = draw_uncertain(data, context.params.class_names, selection, predictions)
+    picture = draw_uncertain(data, data.class_names, selection, predictions)
     save_blend(context.paths.runs, blend, predictions, picture)
     return blend

@@ -34,7 +34,7 @@ def _print_contents(context: Context, data: Dataset) -> None:
     """Print notices and warnings about the files, images per class and per fold, and the hash."""
     for notice in data.about["notices"]:
         context.console.warn(notice) if notice.startswith("WARNING") else context.console.say(notice)
-    counts = zip(context.params.class_names, data.about["class_counts"], strict=True)
+    counts = zip(data.class_names, data.about["class_counts"], strict=True)
     sizes = Counter(data.folds.tolist())
     folds = [f"{fold}: {sizes[fold]:,}" for fold in range(data.fold_count)]
     context.console.say("classes  " + "  ".join(f"{name}: {count:,}" for name, count in counts))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from digits.cli.context import Context, Outcome
 from digits.common.code_version import commit
@@ -30,8 +31,9 @@ def run(context: Context) -> Outcome:
     if blend is None:
         raise UserError("the finished runs are not blended yet; type: make ensemble")
     columns = competition.submission_id, competition.submission_label
-    frame = make_frame(data.test_ids, load_predictions(context.paths.runs, blend).test, *columns)
-    check_frame(frame, data.test_ids, data.classes, *columns)
+    probabilities = load_predictions(context.paths.runs, blend).test
+    frame = make_frame(data.test_ids, probabilities, data.class_values, *columns)
+    check_frame(frame, data.test_ids, data.class_values, *columns)
     content = csv_bytes(frame)
     prefix = "practice" if data.practice else competition.slug
     path = context.paths.submissions / f"{prefix}-{blend.name.removeprefix('blend-')}.csv"
@@ -41,7 +43,7 @@ def run(context: Context) -> Outcome:
     wanted = _should_upload(context)
     upload = wanted and not context.interrupted  # a day has few submissions, and the user has stopped this one
     line = _ledger_line(context, blend, path, content, again=context.force and upload)
-    _print_comparison(context, frame, line)
+    _print_comparison(context, frame, probabilities.argmax(axis=1), line)
     relative = path.relative_to(context.paths.root)
     uploads = upload and line["state"] not in ("uploaded", "scored")
     if uploads:
@@ -125,11 +127,16 @@ def _entry(context: Context, blend: Blend, path: Path, sha256: str, intent: str)
     }
 
 
-def _print_comparison(context: Context, frame: pd.DataFrame, line: Line) -> None:
-    """Print how much the file differs from the best one so far; warn about classes with unusual shares."""
-    predicted, labels = frame.iloc[:, 1].to_numpy(np.int64), np.asarray(context.data.labels, np.int64)
+def _print_comparison(context: Context, frame: pd.DataFrame, predicted: NDArray[np.int64], line: Line) -> None:
+    """Print how much the file differs from the best one so far; warn about classes with unusual shares.
+
+    predicted: classes, (m,). Where the test file has labels, print how many of them are right.
+    """
+    if (known := context.data.test_labels) is not None:
+        context.console.say(f"{(predicted == known).mean():.4f} of the labels in the test file are predicted; nothing was chosen by them")
+    labels = np.asarray(context.data.labels, np.int64)
     for number, ours, theirs in unusual_classes(predicted, labels, context.data.classes):
-        name = context.params.class_names[number]
+        name = context.data.class_names[number]
         context.console.warn(f"class {name} is {ours:.2%} of the predictions, but {theirs:.2%} of the training images")
     intents = context.ledger.intents(context.params.competition.slug).values()
     best = best_scored(other for other in intents if other["sha256"] != line["sha256"])
@@ -137,7 +144,7 @@ def _print_comparison(context: Context, frame: pd.DataFrame, line: Line) -> None
         return
     path = context.paths.submissions / best["file"]
     same = path.exists() and file_sha256(path) == best["sha256"]  # nobody has saved it in another form since
-    if same and (share := share_differing(frame, pd.read_csv(path))) is not None:
+    if same and (share := share_differing(frame, pd.read_csv(path, dtype=str, na_filter=False))) is not None:
         context.console.say(
             f"{share:.2%} of the predictions differ from those of the best submission so far, {best['file']} with "
             f"{best['public_score']}"

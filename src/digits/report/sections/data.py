@@ -22,9 +22,9 @@ def section(content: Content) -> Section:
         f"the labelled images are the holdout, on which nothing is chosen; the others form {data.fold_count} folds."
     )
     result.sentences += data.about.get("notices", [])
-    image, text = examples(data, content.params.class_names)
+    image, text = examples(data, data.class_names)
     result.add_image("The first images of each class", text, image)
-    result.add_chart(class_counts(data, content.params.class_names))
+    result.add_chart(class_counts(data, data.class_names))
     return result
 
 

@@ -20,7 +20,7 @@ def section(content: Content) -> Section:
     if content.predictions is None or content.data is None:
         result.missing = "There is no blend of the current runs; type make ensemble."
         return result
-    names, rows = content.params.class_names, content.predictions.rows
+    names, rows = content.data.class_names, content.predictions.rows
     labels, oof = np.asarray(content.data.labels, np.int64)[rows], content.predictions.oof
     predicted = oof.argmax(axis=1)
     wrong = int((predicted != labels).sum())

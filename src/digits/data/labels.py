@@ -1,0 +1,95 @@
+"""Labels and ids as the files have them: numbers or text."""
+
+import re
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.common.errors import UserError
+from digits.config import Competition
+from digits.data.csv_reader import Texts
+
+Value = int | str
+Ids = NDArray[np.int64] | NDArray[np.str_]
+
+_WHOLE = re.compile(rb"-?(0|[1-9]\d{0,17})(\.0*)?")
+_ID = re.compile(rb"0|[1-9]\d{0,17}")  # an int64 that text gives back unchanged
+_SHOWN = 5
+
+
+def class_numbers(
+    texts: Texts, competition: Competition, file: str, first_row: int
+) -> tuple[NDArray[np.int64], list[Value]]:
+    """Class of each image, 0 to classes - 1, (n,), and the label of each class as the files have it.
+
+    Labels that are whole numbers are in numerical order, all others in alphabetical order, or in that of
+    competition.class_names if those are the labels. first_row: number of the first row, for messages. Raises UserError
+    if there are not as many different labels as competition.classes says, or if a label is blank.
+    """
+    found, first, classes = np.unique(texts, return_index=True, return_inverse=True)
+    if not all(cell.strip() for cell in found.tolist()):
+        row = first_row + int(first[[not cell.strip() for cell in found.tolist()].index(True)])
+        raise UserError(f"{file}, row {row:,}: the label is blank; correct it in the file, or download the file again")
+    values = [_value(cell, found) for cell in found.tolist()]
+    names = list(competition.class_names or ())
+    order = names if set(names) == set(values) else sorted(set(values), key=lambda value: (str(type(value)), value))
+    if len(order) != competition.classes:
+        raise UserError(_other_number(values, order, np.bincount(classes), first + first_row, competition, file))
+    number = np.array([order.index(value) for value in values])
+    return number[classes].astype(np.int64), [*order]
+
+
+def largest_of(texts: list[Texts], columns: tuple[str, ...], file: str) -> NDArray[np.int64]:
+    """Class of each image by one-hot labels, (n,): the column with the largest number. texts: (n,) of each class.
+
+    Raises UserError if a cell is no number.
+    """
+    try:
+        numbers = np.stack([column.astype(np.float64) for column in texts], axis=1)
+    except ValueError as error:
+        raise UserError(f"{file}: columns {columns[0]} to {columns[-1]} must be numbers: {error}") from None
+    return numbers.argmax(axis=1)
+
+
+def ids(texts: Texts, file: str) -> Ids:
+    """Ids, (n,), as int64 if that gives them back unchanged, else as text. Raises UserError if one occurs twice."""
+    found, count = np.unique(texts, return_counts=True)
+    if count.max() > 1:
+        repeated = found[count > 1]
+        raise UserError(
+            f"{file}: id {repeated[0].decode('utf-8', 'replace')} occurs more than once, as {len(repeated) - 1:,} others "
+            "do; download the file again, or name another column as competition.test_id_column"
+        )
+    if all(_ID.fullmatch(cell) for cell in found.tolist()):
+        return texts.astype(np.int64)
+    return np.char.decode(texts, "utf-8")
+
+
+def _value(cell: bytes, found: Texts) -> Value:
+    """A label as a number if all labels are whole numbers, else as text."""
+    if all(_WHOLE.fullmatch(each.strip()) for each in found.tolist()):
+        return int(cell.strip().partition(b".")[0])
+    return cell.decode("utf-8", "replace").strip()
+
+
+def _other_number(
+    values: list[Value],
+    order: list[Any],
+    counts: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    competition: Competition,
+    file: str,
+) -> str:
+    """What to say of too many or too few labels. rows: where each of `values` is first."""
+    if len(order) > competition.classes:
+        rare = np.argsort(counts, kind="stable")[: min(_SHOWN, len(order) - competition.classes)]
+        some = ", ".join(f"{values[each]!r} {counts[each]:,} times, first in row {rows[each]:,}" for each in rare)
+        text = f"the rarest: {some}"
+    else:
+        text = f"from {order[0]!r} to {order[-1]!r}"
+    remedy = f'if these are the labels, add SET="competition.classes={len(order)}"' if len(order) > 1 else ""
+    return (
+        f"{file}: there are {len(order):,} different labels ({text}), but competition.classes = {competition.classes}; "
+        f"{remedy}"
+    )
