@@ -5,7 +5,7 @@
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory --no-builtin-rules
 
-## DATA=PATH            a zip or folder with the competition's files, or the word practice
+## DATA=PATH            a zip or folder with the competition's files, or the word practice; init: also kaggle:SLUG
 ## PARAMS=FILE          another params file instead of params.yaml
 ## SET="KEY=VALUE ..."  params that differ from the file, as in SET="train.epochs=3 train.seed=7"
 ## BUDGET=30            minutes for all fits of submit, train or ensemble (default 5), or of tune (default 30)
@@ -43,9 +43,10 @@ SETUP = @:
 # Which variable is an option of which target; an empty one is none. The values are environment variables to the shell,
 # where they need no quoting.
 export DATA PARAMS SET BUDGET ONLY SEEDS WORKERS STORAGE
-COMMANDS := data submit baseline tune train ensemble report runs clean-runs tune-dashboard recipes score submissions leaderboard
+COMMANDS := init data submit baseline tune train ensemble report runs clean-runs tune-dashboard recipes score submissions leaderboard
 yes = $(filter-out 0 n no No NO off Off OFF false False FALSE,$1)
 OPTIONS = $(if $(PARAMS),--params "$$PARAMS") $(if $(SET),--sets "$$SET")
+init: OPTIONS =
 $(filter-out score submissions leaderboard,$(COMMANDS)): OPTIONS += $(if $(DATA),--data "$$DATA")
 tune train ensemble submit: OPTIONS += $(if $(BUDGET),--budget "$$BUDGET")
 baseline recipes clean-runs: OPTIONS += $(if $(ONLY),--only "$$ONLY")
@@ -55,7 +56,7 @@ tune tune-dashboard: OPTIONS += $(if $(STORAGE),--storage "$$STORAGE")
 submit: OPTIONS += $(if $(UPLOAD),$(if $(call yes,$(UPLOAD)),--upload,--no-upload))
 submit clean-runs: OPTIONS += $(if $(call yes,$(FORCE)),--force)
 tune train ensemble submit recipes: OPTIONS += $(if $(call yes,$(REQUIRE_GPU)),--require-gpu)
-$(COMMANDS): OPTIONS += $(if $(call yes,$(DEBUG)),--debug)
+$(filter-out init,$(COMMANDS)): OPTIONS += $(if $(call yes,$(DEBUG)),--debug)
 
 # The packages that a command needs, by their file in requirements/.
 PACKAGES := base
@@ -78,6 +79,7 @@ help: ## this page
 setup: ## install what submit needs, and EXTRAS; each command installs what it needs by itself
 	$(SETUP) keras $(EXTRAS)
 
+init: ## look at the files of any competition of images in CSVs, DATA, and write the params that fit them
 data: ## find or download the competition's files, check them, split them into folds and a holdout
 submit: ## fit networks, blend them, write and check the submission; with credentials, send it and get its score
 

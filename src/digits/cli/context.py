@@ -1,12 +1,14 @@
 """What a stage gets, and what it returns."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digits.common.console import Console
-from digits.common.errors import UserError
+from digits.common.errors import MisfitError, UserError
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset, load_dataset
 from digits.data.sources import Source, find_source, folder_name, has_files
@@ -54,6 +56,16 @@ class Context:
     def source(self) -> Source:
         """The competition's files."""
         return find_source(self.params.competition, self.paths, self.data_path)
+
+    @contextmanager
+    def fitting_files(self) -> Iterator[None]:
+        """Turn a MisfitError into a UserError with the params that fit the files."""
+        try:
+            yield
+        except MisfitError as misfit:
+            from digits.data.understand import remedy  # noqa: PLC0415 - only where something is wrong
+
+            raise remedy(misfit, self.data_path or self.source.folder, self.params, self.paths) from None
 
     @cached_property
     def kaggle(self) -> CompetitionApi:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
 
@@ -19,14 +20,22 @@ FILES = (
 )
 
 
-@click.command("init", short_help="make a folder for a competition: params.yaml, Makefile, data/, submissions/")
+@click.command("init", short_help="look at a competition's files with DATA, and write the params that fit them")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
-def init(folder: Path) -> int:
+@click.option("--data", metavar="PATH", help="Zip or folder with the files of any competition of images in CSVs, "
+              "training and test file with a comma between, or kaggle:SLUG. params.<name>.yaml is written for them.")
+def init(folder: Path, data: str | None) -> int:
     """Make FOLDER, or the current one, ready for a competition.
 
-    It gets params.yaml, a Makefile, data/ and submissions/. Files that are there already are kept.
+    It gets params.yaml, a Makefile, data/ and submissions/. Files that are there already are kept. With --data it also
+    gets the params that fit these files.
     """
     written = [name for name in FILES if _write(folder / name, name)]
+    if data:
+        from digits.cli.describe import describe  # noqa: PLC0415 - the help need not wait for it
+
+        describe(folder, data, Console())
+        return 0
     for name in FILES:
         click.echo(f"{'wrote' if name in written else 'kept'}  {folder / name}")
     enter = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "

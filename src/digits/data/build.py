@@ -27,7 +27,7 @@ def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str
     # the practice set has the competition's columns, but not its number of rows
     practice = source.provenance == "practice"
     rows = (None, None) if practice else (competition.train_rows, competition.test_rows)
-    train = _read(source, competition.train_file, competition, _train_columns(competition), rows[0], on_bytes)
+    train = _read(source, competition.train_file, competition, train_columns(competition), rows[0], on_bytes)
     labels, values = _labels(train, competition, Path(source.folder))
     test = _read(source, competition.test_file, competition, _test_columns(source, competition), rows[1], on_bytes)
     test_ids, order, id_notices = _test_ids(test, competition, source)
@@ -76,7 +76,7 @@ def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str
     return arrays, about
 
 
-def _train_columns(competition: Competition) -> list[str]:
+def train_columns(competition: Competition) -> list[str]:
     """Columns of the training file whose text is kept."""
     if competition.labels_file:
         return [str(competition.train_id_column)]

@@ -45,8 +45,8 @@ class Columns:
 def read_header(file: IO[bytes], name: str) -> tuple[list[str], bool]:
     """Column names of a file, and whether its first line has them; leaves `file` at the first row.
 
-    A first line of numbers, some of which occur twice, is a row, because names differ; then the columns are called 0, 1,
-    2 and so on. name: of the file, for messages. Raises UserError if the file is no CSV.
+    A first line of numbers, some of which occur twice, is a row, because names differ; then the columns are called
+    column0, column1 and so on. name: of the file, for messages. Raises UserError if the file is no CSV.
     """
     line = file.readline(LONGEST_HEADER)
     if not line:
@@ -64,7 +64,7 @@ def read_header(file: IO[bytes], name: str) -> tuple[list[str], bool]:
     numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
     if len(numbers) > len(cells) / 2 and len(set(numbers)) < len(numbers):
         file.seek(0)
-        return [str(position) for position in range(len(cells))], False
+        return [f"column{position}" for position in range(len(cells))], False
     if not line.endswith(b"\n"):
         raise UserError(f"{name}: the file ends in its header: it is incomplete or has no rows; download it again")
     return cells, True

@@ -83,7 +83,7 @@ def read_table(
             on_bytes(size)
     faults.raise_if_any(path.name)
     _check_rows(path, rows, *expected)
-    notices += () if named else (f"{path.name}: the file has no header; its columns are called 0 to {len(header) - 1}",)
+    notices += () if named else (f"{path.name}: the file has no header; its columns are called column0 to column{len(header) - 1}",)
     notices += (f"{path.name}: the last line has no line end, but all of its cells",) if unfinished else ()
     cells_of = {name: np.array(cells, dtype=np.bytes_) for name, cells in zip(kept, texts, strict=True)}
     return Table(values, cells_of, 2 if named else 1, notices)

@@ -33,11 +33,17 @@ def class_numbers(
         raise UserError(f"{file}, row {row:,}: the label is blank; correct it in the file, or download the file again")
     values = [_value(cell, found) for cell in found.tolist()]
     names = list(competition.class_names or ())
-    order = names if set(names) == set(values) else sorted(set(values), key=lambda value: (str(type(value)), value))
+    order = names if set(names) == set(values) else different_labels(texts)
     if len(order) != competition.classes:
         raise UserError(_other_number(values, order, np.bincount(classes), first + first_row, competition, file))
     number = np.array([order.index(value) for value in values])
     return number[classes].astype(np.int64), [*order]
+
+
+def different_labels(texts: Texts) -> list[Value]:
+    """The different labels in `texts`, numbers in numerical and others in alphabetical order."""
+    found = np.unique(texts)
+    return sorted({_value(cell, found) for cell in found.tolist()}, key=lambda value: (str(type(value)), value))
 
 
 def largest_of(texts: list[Texts], columns: tuple[str, ...], file: str) -> NDArray[np.int64]:

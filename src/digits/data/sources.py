@@ -53,16 +53,18 @@ def folder_name(params: Params, source: Source) -> str:
     return f"{params.competition.slug}-{fingerprint(decisive)}"
 
 
-def find_source(competition: Competition, paths: Paths, named: str | None) -> Source:
+def find_source(
+    competition: Competition, paths: Paths, named: str | None, provenance: Provenance = "local"
+) -> Source:
     """The files to use: `named` by the user, else in data/raw, else an accepted copy, a download or the practice set.
 
-    named: a path, or PRACTICE. Raises UserError if files are missing, damaged or unsafe, and if accepted copies differ.
+    named: a path, or PRACTICE. provenance: of what is named. Raises UserError if files are missing, damaged or unsafe, and if accepted copies differ.
     No existing file is changed.
     """
     if named == PRACTICE:
         return _practice(competition, paths)
     if named:
-        return _from_user(named, competition, paths)
+        return _from_user(named, competition, paths, provenance)
     if place := _in_raw(competition, paths):
         return _from_user(str(place), competition, paths)
     if accepted := [

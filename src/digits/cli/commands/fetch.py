@@ -18,11 +18,16 @@ def run(context: Context) -> Outcome:
 
     Without files, download them if there are Kaggle credentials, and use practice images if there are none.
     """
+    with context.fitting_files():
+        return _run(context)
+
+
+def _run(context: Context) -> Outcome:
     copies = set(context.paths.copies.glob("*"))
     slug = context.params.competition.slug
     missing = not context.data_path and not has_files(context.params.competition, context.paths)
     if missing and context.params.submit.upload and context.kaggle.credentials:
-        _download(context)
+        download(context)
     if context.source.provenance == "practice":
         context.console.warn(
             "PRACTICE: these are small images from scikit-learn, not the competition's. "
@@ -33,7 +38,7 @@ def run(context: Context) -> Outcome:
     return Outcome(context.source.label, set(context.paths.copies.glob("*")) != copies)
 
 
-def _download(context: Context) -> None:
+def download(context: Context) -> None:
     """Download the archive to data/raw/kaggle; it gets its final name once it is complete and has been checked."""
     target = archive_of(context.params.competition, context.paths)
     partial = target.parent / ".partial"

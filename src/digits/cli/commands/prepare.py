@@ -14,7 +14,8 @@ def run(context: Context) -> Outcome:
     if missing:
         from digits.data.build import prepare  # noqa: PLC0415 - takes a second, wasted where the arrays exist
 
-        with context.console.bar("read", sum(context.source.sizes()) / 1e6, "MB") as bar:
+        size = sum(context.source.sizes()) / 1e6
+        with context.fitting_files(), context.console.bar("read", size, "MB") as bar:
             arrays, about = prepare(context.source, context.params, lambda count: bar.advance(count / 1e6))
         save_dataset(context.data_folder, arrays, about)
     accept(context.source, context.paths)

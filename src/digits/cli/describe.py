@@ -1,0 +1,134 @@
+"""`digits init --data FILES`: the params of a competition, from its files."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+from digits.cli.commands import fetch
+from digits.cli.context import Context
+from digits.common.console import Console
+from digits.common.errors import UserError
+from digits.common.files import write_atomic
+from digits.common.plots import as_png, draw_images, drawing
+from digits.config import Paths, load_params
+from digits.data.build import prepare
+from digits.data.dataset import Dataset, load_dataset, save_dataset
+from digits.data.sources import Provenance, accept, archive_of, folder_name
+from digits.data.understand import Understood, understand
+
+KAGGLE = "kaggle:"  # before a slug, in place of a path
+_GENERAL = {"archive", "data", "download", "downloads", "raw", "input", "files", "kaggle"}  # say nothing of a competition
+_COLUMNS, _ROWS = 10, 12  # of the picture
+_SHOWN = 40  # labels in a line
+
+
+def describe(folder: Path, named: str, console: Console) -> None:
+    """Write params.<slug>.yaml and a picture of the images for the files at `named`; say what was understood.
+
+    folder: with params.yaml. named: as DATA, or KAGGLE and a slug. Raises UserError if the files cannot be understood, or
+    if there is another params file of this name.
+    """
+    paths = Paths(folder)
+    slug = named.removeprefix(KAGGLE) if named.startswith(KAGGLE) else slug_of(named)
+    base = load_params(folder / "params.yaml", [f"competition.slug={json.dumps(slug)}"])
+    provenance: Provenance = "local"
+    if named.startswith(KAGGLE):
+        fetch.download(Context(base, paths, console))
+        named, provenance = str(archive_of(base.competition, paths)), "kaggle"
+    with console.status("reading the files"):
+        found = understand(named, base.competition, paths, lambda count: None, provenance)
+    file = folder / f"params.{slug}.yaml"
+    text = params_text(found, slug, upload=provenance == "kaggle")
+    if file.exists() and file.read_text() != text:
+        raise UserError(f"{file} is there already and differs; type `rm {shlex.quote(str(file))}`, then the same again")
+    write_atomic(file, text)
+    try:
+        data = _prepared(file, paths, found, console)
+    except UserError:
+        file.unlink()
+        raise
+    picture = paths.reports / f"{slug}.png"
+    write_atomic(picture, _picture(data))
+    _say(console, found, data, file, picture, folder)
+
+
+def slug_of(named: str) -> str:
+    """A short name for the files at a path, of small letters, digits and hyphens."""
+    path = Path(named.split(",")[0]).expanduser().resolve()
+    for part in (path, *path.parents):
+        stem = re.sub(r"\.(csv|zip|gz|parquet)\b.*|\s*\(\d+\)", "", part.name.lower())
+        slug = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40]
+        if slug and slug not in _GENERAL and slug not in ("train", "test"):
+            return slug
+    return "my-competition"
+
+
+def params_text(found: Understood, slug: str, upload: bool) -> str:
+    """A params file with the competition's section, each line with what it was inferred from."""
+    lines = [f"  slug: {slug}", *(_line(key, value, found.why.get(key, "")) for key, value in found.values.items())]
+    note = "" if upload else "  # true: send it to Kaggle, which must have a competition of this slug"
+    return (
+        "# What `make init` understood of the files; correct what is wrong.\n"
+        "extends: params.yaml              # this file contains only the values that differ\n\n"
+        "competition:\n" + "\n".join(lines) + f"\n\nsubmit:\n  upload: {json.dumps(upload)}{note}\n"
+    )
+
+
+def _line(key: str, value: Any, why: str) -> str:
+    return f"  {key}: {json.dumps(value, ensure_ascii=False)}".ljust(33) + f" # {why}" * bool(why)
+
+
+def _prepared(file: Path, paths: Paths, found: Understood, console: Console) -> Dataset:
+    """The arrays that the new params file makes of these files."""
+    params = load_params(file)
+    target = paths.processed / folder_name(params, found.source)
+    if not target.is_dir():
+        with console.status("splitting the images into folds"):
+            arrays, about = prepare(found.source, params, lambda count: None)
+        save_dataset(target, arrays, about)
+    accept(found.source, paths)
+    return load_dataset(target)
+
+
+def _picture(data: Dataset) -> bytes:
+    """Some images of each class under their labels, as PNG."""
+    labels = np.asarray(data.labels)
+    per_class = max(1, min(_COLUMNS, _COLUMNS * _ROWS // data.classes))
+    rows = np.concatenate([np.flatnonzero(labels == number)[:per_class] for number in range(data.classes)])
+    rows = rows[: _COLUMNS * _ROWS]
+    with drawing():
+        figure = plt.figure(figsize=(_COLUMNS, 1.25 * -(-len(rows) // _COLUMNS)), layout="constrained")
+        shape = (*data.image_shape, *[data.channels] * (data.channels > 1))
+        draw_images(figure, data.images[rows].reshape(-1, *shape), [data.class_names[labels[row]] for row in rows], _COLUMNS)
+        return as_png(figure, dpi=100)
+
+
+def _say(console: Console, found: Understood, data: Dataset, file: Path, picture: Path, folder: Path) -> None:
+    """Print what was understood, what may be otherwise, and what to type next."""
+    values, competition = found.values, found.competition
+    height, width = competition.image_shape
+    kind = {1: "grey", 3: "colour"}.get(competition.channels, f"{competition.channels} values per pixel")
+    low, high = values["pixel_range"]
+    console.say(
+        f"images   {len(data.images):,} labelled in {competition.train_file}, {len(data.test_images):,} to predict in "
+        f"{competition.test_file}; {height}x{width}, {kind}, pixels from {low:g} to {high:g}"
+    )
+    counts = [f"{name}: {count:,}" for name, count in zip(data.class_names, data.about["class_counts"], strict=True)]
+    more = f"  and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else ""
+    console.say(f"labels   {data.classes} in {values['label_column']!s:.60}: {'  '.join(counts[:_SHOWN])}{more}")
+    ids = data.test_ids
+    console.say(f"ids      {found.why['test_id_column']}; {ids[0]} to {ids[-1]}")
+    console.say(f"metric   {competition.metric}")
+    for notice in data.about["notices"]:
+        console.warn(notice) if notice.startswith("WARNING") else console.say(f"notice   {notice}")
+    for text in found.unsure:
+        console.say(f"unsure   {text}")
+    console.say(f"picture  {picture}: are the images upright, bright on dark, and under the right labels?")
+    console.say(f"wrote    {file}; every line says what it was inferred from")
+    enter = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
+    console.say(f"\nNext:\n  {enter}make submit PARAMS={file.name}")

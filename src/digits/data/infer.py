@@ -1,0 +1,399 @@
+"""Infers from a competition's files how its section of the params must be, and why.
+
+Names say most: those of files (train, test, sample), of columns (label, id) and of pixels (a prefix and a number, or row
+and column). Where they do not, the cells decide: which column has few different values, in which order the pixels make
+smooth images.
+"""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from digits.common.errors import UserError
+from digits.data.csv_header import read_header
+from digits.data.places import Member, Place
+
+_ROWS = 300  # looked at in each file
+_FEWEST = 16  # values of an image
+_SIDES = 4, 512  # pixels
+_COLOURS = (3, 4)
+_LABELS = ("label", "labels", "class", "target", "digit", "y", "category", "letter", "character", "emotion", "symbol")
+_IDS = ("id", "imageid", "image_id", "image id", "idx", "index", "row_id", "filename", "file", "name")
+_TEST = re.compile(r"test|t10k|predict|unlabel", re.IGNORECASE)
+_OTHER = re.compile(r"valid|extra|dig-mnist", re.IGNORECASE)
+_SAMPLE = re.compile(r"sample|submi", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Block:
+    """The columns of the pixels.
+
+    first: number in the name of the first one, after `prefix`, or its name. shape: height and width where the names say
+    them.
+    """
+
+    positions: tuple[int, ...]
+    count: int
+    prefix: str
+    first: int | str
+    why: str
+    shape: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Sniffed:
+    """The beginning of a table: names of its columns, and up to _ROWS rows of cells. block: None without images."""
+
+    member: Member
+    names: list[str]
+    rows: list[list[str]]
+    block: Block | None
+
+    @property
+    def others(self) -> list[str]:
+        """Names of the columns that are no pixels."""
+        pixels = set(self.block.positions) if self.block else set()
+        return [name for position, name in enumerate(self.names) if position not in pixels]
+
+    def cells(self, name: str) -> list[str]:
+        """The cells of a column."""
+        position = self.names.index(name)
+        return [row[position] for row in self.rows]
+
+
+@dataclass(frozen=True)
+class Inferred:
+    """A competition's section of the params, as far as the beginnings of its files show it.
+
+    values: by key. why: what a value was inferred from, by key. unsure: what may be otherwise, and what to set. members:
+    the competition's files by the names that they have in `values`.
+    """
+
+    values: dict[str, Any] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
+    unsure: tuple[str, ...] = ()
+    members: dict[str, Member] = field(default_factory=dict)
+
+
+def infer(place: Place) -> Inferred:
+    """What the files in `place` show. Raises UserError if there is no training file, no test file or no label."""
+    sniffed = [_sniff(member) for member in _different(place.members)]
+    images = [table for table in sniffed if table.block]
+    if not images:
+        seen = ", ".join(table.member.name for table in sniffed[:5]) or "no CSV at all"
+        raise UserError(f"{place.path}: no table has a column for each pixel of an image ({seen}); give other files")
+    size = max((table.block.count for table in images if table.block), key=lambda count: _occurs(images, count))
+    images = [table for table in images if table.block and table.block.count == size]
+    small = [table for table in sniffed if not table.block]
+    train, test = _train_and_test(images, small, place)
+    sample = next((table for table in small if _SAMPLE.search(table.member.name)), None)
+    found = _Notes()
+    found.set("train_file", _csv_name(train.member), "the labelled images")
+    found.set("test_file", _csv_name(test.member), "the images to predict")
+    found.members |= {_csv_name(train.member): train.member, _csv_name(test.member): test.member}
+    _labels(found, train, test, sample, small)
+    _ids(found, train, test, sample)
+    _shape(found, train)
+    return Inferred(found.values, found.why, tuple(found.unsure), found.members)
+
+
+@dataclass
+class _Notes:
+    """What is found, while it is found."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    why: dict[str, str] = field(default_factory=dict)
+    unsure: list[str] = field(default_factory=list)
+    members: dict[str, Member] = field(default_factory=dict)
+
+    def set(self, key: str, value: Any, why: str) -> None:
+        self.values[key], self.why[key] = value, why
+
+
+def _different(members: Sequence[Member]) -> list[Member]:
+    """The members without those that have the name of another one in fewer folders."""
+    outermost: dict[str, Member] = {}
+    for member in sorted(members, key=lambda member: member.depth):
+        outermost.setdefault(_csv_name(member).lower(), member)
+    return [*outermost.values()]
+
+
+def _csv_name(member: Member) -> str:
+    return f"{Path(member.name).stem}.csv"
+
+
+def _occurs(images: list[Sniffed], count: int) -> tuple[int, int]:
+    """How many tables have images of this size, and the size."""
+    return sum(table.block.count == count for table in images if table.block), count
+
+
+def _sniff(member: Member) -> Sniffed:
+    if member.name.lower().endswith(".parquet"):
+        import pandas as pd  # noqa: PLC0415 - half a second, wasted where the files are CSVs
+
+        with member.open() as stream:
+            text = pd.read_parquet(stream).head(_ROWS).to_csv(index=False)
+        return _sniff_stream(member, io.BytesIO(text.encode()))
+    with member.open() as stream:
+        return _sniff_stream(member, stream)
+
+
+def _sniff_stream(member: Member, stream: IO[bytes]) -> Sniffed:
+    names, named = read_header(stream, member.name)
+    lines = (stream.readline().decode("utf-8", "replace") for _ in range(_ROWS))
+    rows = [row for row in csv.reader(line for line in lines if line.strip()) if len(row) == len(names)]
+    return Sniffed(member, names, rows, _block(names, rows, named) if rows else None)
+
+
+def _block(names: list[str], rows: list[list[str]], named: bool) -> Block | None:
+    """The columns of the pixels; None if there are none."""
+    return (_numbered(names) or _gridded(names) if named else None) or _in_one_cell(names, rows) or _by_cells(names, rows)
+
+
+def _numbered(names: list[str]) -> Block | None:
+    """Columns with the same prefix and consecutive numbers."""
+    groups: dict[str, dict[int, int]] = {}
+    for position, name in enumerate(names):
+        if match := re.fullmatch(r"(.*?)(0|[1-9]\d*)", name):
+            groups.setdefault(match[1], {})[int(match[2])] = position
+    for prefix, numbers in sorted(groups.items(), key=lambda group: -len(group[1])):
+        first = min(numbers)
+        if len(numbers) >= _FEWEST and sorted(numbers) == list(range(first, first + len(numbers))):
+            positions = tuple(numbers[each] for each in sorted(numbers))
+            last = first + len(numbers) - 1
+            return Block(positions, len(numbers), prefix, first, f"columns {prefix}{first} to {prefix}{last}")
+    return None
+
+
+def _gridded(names: list[str]) -> Block | None:
+    """Columns named by row and column, such as 1x1 or pixel_0_27, in the order of the file."""
+    places = [re.fullmatch(r"\D*(\d+)\D+(\d+)\D*", name) for name in names]
+    found = [(position, int(place[1]), int(place[2])) for position, place in enumerate(places) if place]
+    height, width = (len({each[axis] for each in found}) for axis in (1, 2))
+    positions = tuple(each[0] for each in found)
+    if len(found) < _FEWEST or height * width != len(found) or not _contiguous(positions):
+        return None
+    first, last = names[positions[0]], names[positions[-1]]
+    return Block(positions, len(found), "pixel", first, f"columns {first} to {last}", (height, width))
+
+
+def _in_one_cell(names: list[str], rows: list[list[str]]) -> Block | None:
+    """One column whose cells hold all numbers of an image, with blanks between."""
+    for position, name in enumerate(names):
+        numbers = rows[0][position].split()
+        if len(numbers) >= _FEWEST and all(re.fullmatch(r"[\d.]+", number) for number in numbers):
+            return Block((position,), len(numbers), "pixel", name, f"each cell of {name} has {len(numbers)} numbers")
+    return None
+
+
+def _by_cells(names: list[str], rows: list[list[str]]) -> Block | None:
+    """The longest run of columns with numbers; a label or an id at either end is left out."""
+    numeric = [all(_is_number(row[position]) for row in rows) for position in range(len(names))]
+    runs = "".join("x" if each else " " for each in numeric).split(" ")
+    length = max(map(len, runs))
+    if length < _FEWEST:
+        return None
+    start = "".join("x" if each else " " for each in numeric).index("x" * length)
+    first = next((skip for skip in (0, 1, 2) if _is_image(length - skip)), None)
+    if first is None:
+        return None
+    last_is_other = first == 1 and _spread(rows, start + length - 1) > _spread(rows, start)
+    start, count = (start, length - 1) if last_is_other else (start + first, length - first)
+    prefix, number = re.fullmatch(r"(.*?)(\d*)", names[start]).groups()  # type: ignore[union-attr]
+    positions = tuple(range(start, start + count))
+    why = f"{count} columns of numbers, from {names[start]!r} on"
+    numbered = names[start : start + count] == [f"{prefix}{int(number or 0) + each}" for each in range(count)]
+    return Block(positions, count, prefix if numbered else "pixel", int(number) if numbered else names[start], why)
+
+
+def _spread(rows: list[list[str]], position: int) -> int:
+    """How many different values a column has; the border of images has few."""
+    return len({row[position] for row in rows})
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
+
+
+def _contiguous(positions: tuple[int, ...]) -> bool:
+    return positions == tuple(range(positions[0], positions[0] + len(positions)))
+
+
+def _is_image(count: int) -> bool:
+    return any(count % colours == 0 and math.isqrt(count // colours) ** 2 == count // colours for colours in (1, *_COLOURS))
+
+
+def _train_and_test(images: list[Sniffed], small: list[Sniffed], place: Place) -> tuple[Sniffed, Sniffed]:
+    """The tables of the labelled images and of those to predict. Raises UserError if one of them is missing."""
+    given = [table for each in place.given for table in images if table.member == each]
+    if len(given) == 2:  # noqa: PLR2004 - training file and test file
+        return given[0], given[1]
+    labels = {name for table in small if not _SAMPLE.search(table.member.name) for name in table.others}
+
+    def train_likeness(table: Sniffed) -> tuple[bool, bool, bool, int]:
+        name = table.member.name
+        labelled = any(other.lower() in _LABELS for other in table.others) or bool(labels & {*table.others})
+        return not _TEST.search(name) and not _OTHER.search(name), "train" in name.lower(), labelled, len(table.others)
+
+    train = given[0] if given else max(images, key=train_likeness)
+    rest = [table for table in images if table is not train and not _OTHER.search(table.member.name)]
+    tests = [table for table in rest if _TEST.search(table.member.name)] or [
+        table for table in rest if "train" not in table.member.name.lower()
+    ]
+    if not tests:
+        raise UserError(
+            f"{place.path}: {train.member.name} is the only table of images, and there is none to predict; put a test "
+            "file with the same columns next to it, or name both: DATA=training.csv,test.csv"
+        )
+    return train, tests[0]
+
+
+def _labels(
+    found: _Notes, train: Sniffed, test: Sniffed, sample: Sniffed | None, small: list[Sniffed]
+) -> None:
+    """Find the labels: a column of the training file, several of them, or a column of another file."""
+    wanted = sample.names[1].lower() if sample and len(sample.names) > 1 else ""
+    others = [name for name in train.others if name]
+    by_name = [name for name in others if name.lower() in _LABELS]
+    by_name.sort(key=lambda name: (name.lower() != wanted, _LABELS.index(name.lower())))
+    same = [name for name in others if name.lower() == wanted and name.lower() not in _IDS]
+    only = [name for name in others if name not in test.others and name.lower() not in _IDS]
+    if (label := next(iter(same or by_name), None)) is not None:
+        found.set("label_column", label, f"a column of {train.member.name}" + (" and of the sample" if same else ""))
+    elif len(only) > 1 and _one_hot(train, only):
+        found.set("label_column", only, f"in each row of {train.member.name} one of these columns is 1")
+    elif repeated := [name for name in only or others if _repeats(train, name) and name.lower() not in _IDS]:
+        found.set("label_column", repeated[0], f"the column of {train.member.name} with few different values")
+        if len(repeated) > 1:
+            found.unsure.append(f"the label may be another column: competition.label_column={repeated[1]}")
+    else:
+        _labels_elsewhere(found, train, [table for table in small if table is not sample])
+
+
+def _labels_elsewhere(found: _Notes, train: Sniffed, small: list[Sniffed]) -> None:
+    for table in small:
+        joins = [name for name in table.names if name in train.others]
+        labels = [name for name in table.names if name not in joins]
+        if joins and labels:
+            name = _csv_name(table.member)
+            found.set("labels_file", name, f"{train.member.name} has no labels, and this file has its ids")
+            found.set("label_column", labels[0], f"a column of {table.member.name}")
+            found.set("train_id_column", joins[0], f"a column of {train.member.name} and of {table.member.name}")
+            found.members[name] = table.member
+            return
+    raise UserError(
+        f"{train.member.name}: no column looks like a label; its columns besides the pixels are "
+        f"{train.others or 'none'}; set competition.label_column in a params file"
+    )
+
+
+def _one_hot(table: Sniffed, names: list[str]) -> bool:
+    cells = [table.cells(name) for name in names]
+    return all(_is_number(cell) for column in cells for cell in column) and all(
+        sorted(map(float, row))[-2:] == [0.0, 1.0] for row in zip(*cells, strict=True)
+    )
+
+
+def _repeats(table: Sniffed, name: str) -> bool:
+    cells = table.cells(name)
+    return 1 < len({*cells}) <= len(cells) / 2
+
+
+def _ids(found: _Notes, train: Sniffed, test: Sniffed, sample: Sniffed | None) -> None:
+    """Find the ids of the test images and the columns of a submission."""
+    others = [name for name in test.others if name]
+    wanted = sample.names[0] if sample else ""
+    matching = [name for name in others if name == wanted] or [name for name in others if name.lower() in _IDS]
+    if not matching and sample:
+        known = {*sample.cells(wanted)}
+        matching = [name for name in others if known >= {*test.cells(name)} and name not in train.others]
+    id_column = matching[0] if matching else None
+    why = f"a column of {test.member.name}" if id_column else f"{test.member.name} has no column of ids"
+    found.set("test_id_column", id_column, why)
+    if sample is None:
+        found.set("sample_file", None, "there is none")
+        label = found.values["label_column"]
+        found.set("submission_id", id_column or "ImageId", "assumed, because there is no sample submission")
+        found.set("submission_label", label if isinstance(label, str) else "Label", "assumed in the same way")
+        found.unsure.append(
+            "there is no sample submission: set competition.submission_id, submission_label and, if the first id is not "
+            "1, first_id as Kaggle's page says"
+        )
+        return
+    name = _csv_name(sample.member)
+    found.members[name] = sample.member
+    found.set("sample_file", name, "the sample submission")
+    found.set("submission_id", sample.names[0], f"first column of {sample.member.name}")
+    if len(sample.names) <= 2:  # noqa: PLR2004 - id and label
+        found.set("submission_label", sample.names[-1], f"second column of {sample.member.name}")
+        found.unsure.append("submissions are taken to be scored by accuracy: set competition.metric=macro-f1 if not")
+    else:
+        found.set("submission_label", sample.names[1:], f"{sample.member.name} has a column for each class")
+        found.set("metric", "log-loss", "probabilities are asked for")
+        found.unsure.append("a column per class is taken for probabilities that are scored by log loss")
+
+
+def _shape(found: _Notes, train: Sniffed) -> None:
+    """Find the names of the pixels, and height, width and channels of the images."""
+    block = train.block
+    assert block is not None
+    found.set("pixel_prefix", block.prefix, block.why)
+    found.set("first_pixel", block.first, block.why)
+    cells = [train.rows[row][block.positions[0]].split() for row in range(len(train.rows))]
+    if len(block.positions) == block.count:
+        cells = [[row[position] for position in block.positions] for row in train.rows]
+    images = np.array([row for row in cells if len(row) == block.count], dtype=np.float32)
+    choices = _shapes(block)
+    if not choices:
+        raise UserError(
+            f"{train.member.name}: {block.count:,} values are no image with sides of {_SIDES[0]} to {_SIDES[1]} pixels"
+        )
+    ranked = sorted(choices, key=lambda choice: _roughness(images, choice))
+    height, width, channels, planar = ranked[0]
+    square = len({choice[:3] for choice in choices}) == 1
+    text = f"{block.count:,} values" if square else f"of all sizes with {block.count:,} values this one is smoothest"
+    found.set("image_shape", [height, width], block.shape and block.why or text)
+    found.set("channels", channels, f"{block.count:,} = {height} x {width} x {channels}")
+    if channels > 1:
+        found.set("planar", planar, "so neighbouring pixels are most alike")
+    if not square and block.shape is None:
+        found.unsure.append("height and width may be others: set competition.image_shape if the pictures look sheared")
+
+
+def _shapes(block: Block) -> list[tuple[int, int, int, bool]]:
+    """Heights, widths, channels and orders (planar or not) that images of so many values may have; squares if any fit."""
+    if block.shape:
+        return [(*block.shape, 1, False)]
+    least, most = _SIDES
+    for channels in (1, *_COLOURS):
+        side = math.isqrt(block.count // channels)
+        if side * side * channels == block.count and least <= side <= most:
+            return [(side, side, channels, planar) for planar in ((False, True) if channels > 1 else (False,))]
+    return [
+        (height, block.count // channels // height, channels, planar)
+        for channels in (1, 3)
+        for height in range(least, most + 1)
+        for planar in ((False, True) if channels > 1 else (False,))
+        if block.count % (channels * height) == 0 and least <= block.count // channels // height <= most
+    ]
+
+
+def _roughness(images: NDArray[np.float32], shape: tuple[int, int, int, bool]) -> float:
+    """Mean difference of a value and those to its right and below it, in the same channel."""
+    height, width, channels, planar = shape
+    if planar:
+        pixels = images.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
+    else:
+        pixels = images.reshape(-1, height, width, channels)
+    return float(np.abs(np.diff(pixels, axis=1)).mean() + np.abs(np.diff(pixels, axis=2)).mean())

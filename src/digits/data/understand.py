@@ -1,0 +1,137 @@
+"""The params that fit a competition's files: inferred from their beginnings, completed from their whole content."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digits.common.errors import MisfitError, UserError
+from digits.config import Competition, Params, Paths
+from digits.data.build import prepare, train_columns
+from digits.data.csv_reader import OnBytes, Table, read_table, read_text
+from digits.data.infer import Inferred, infer
+from digits.data.labels import Value, different_labels
+from digits.data.places import place_of
+from digits.data.sources import Provenance, Source, find_source
+
+# of the section, what a competition has unless its files show something else
+_USUAL: dict[str, Any] = {
+    "labels_file": None,
+    "train_id_column": None,
+    "pixel_range": None,
+    "planar": False,
+    "class_names": None,
+    "train_rows": None,
+    "test_rows": None,
+    "metric": "accuracy",
+}
+_BYTE = 255
+_DARK = 128  # as in data.pixels
+_SHOWN = 5  # keys in a remedy; more are better written to a file
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What is understood of a competition's files.
+
+    values, why, unsure: as in `Inferred`, complete. competition: the section of the params. source: a copy of the files.
+    """
+
+    values: dict[str, Any]
+    why: dict[str, str]
+    unsure: tuple[str, ...]
+    competition: Competition
+    source: Source
+
+
+def understand(named: str, base: Competition, paths: Paths, on_bytes: OnBytes, provenance: Provenance) -> Understood:
+    """What the files at `named` are, with the slug of `base`. Raises UserError if they cannot be understood."""
+    inferred = infer(place_of(named))
+    competition = base.model_copy(update=_USUAL | _frozen(inferred.values))
+    source = find_source(competition, paths, named, provenance)
+    values, why = dict(inferred.values), dict(inferred.why)
+    train = _read(source, competition.train_file, competition, train_columns(competition), on_bytes)
+    test = _read(source, competition.test_file, competition, [], on_bytes)
+    for key, table, name in (("train_rows", train, "train_file"), ("test_rows", test, "test_file")):
+        values[key], why[key] = len(table.values), f"rows of {values[name]}"
+    labels = _labels(train, competition, source)
+    values["classes"], why["classes"] = len(labels), f"different labels, from {labels[0]} to {labels[-1]}"
+    values["pixel_range"], why["pixel_range"] = _range(train)
+    if not isinstance(competition.submission_label, str):
+        values["submission_label"] = _in_order(list(competition.submission_label), labels)
+    return Understood(
+        values,
+        why,
+        inferred.unsure,
+        Competition.model_validate(base.model_dump() | _USUAL | values),
+        source,
+    )
+
+
+def remedy(misfit: MisfitError, named: str, params: Params, paths: Paths) -> UserError:
+    """An error that says how the params must differ from those in force, tried on these files.
+
+    named: path of the files. The misfit itself, if the files cannot be understood.
+    """
+    try:
+        found = understand(named, params.competition, paths, lambda count: None, "local")
+        prepare(found.source, params.model_copy(update={"competition": found.competition}), lambda count: None)
+    except UserError as error:
+        return UserError("\n".join([*str(misfit).splitlines()[:3], *str(error).splitlines()[:2]]))
+    before, after = params.competition.model_dump(), found.competition.model_dump()
+    differing = {key: found.values[key] for key in found.values if before[key] != after[key] and key != "pixel_range"}
+    if before["pixel_range"] and before["pixel_range"] != after["pixel_range"]:
+        differing["pixel_range"] = found.values["pixel_range"]
+    lines = str(misfit).splitlines()[:3]
+    words = [f"competition.{key}={_word(value)}" for key, value in differing.items()]
+    if len(words) <= _SHOWN and not any(re.search(r"[\s\"']", word) for word in words):
+        lines.append(f'with these files, add SET="{" ".join(words)}"')
+    lines.append(f"make init DATA={named} writes a params file that fits these files")
+    return UserError("\n".join(lines))
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{','.join(map(str, value))}]"
+    return "null" if value is None else str(value)
+
+
+def _frozen(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _read(source: Source, name: str, competition: Competition, kept: list[str], on_bytes: OnBytes) -> Table:
+    return read_table(Path(source.folder) / name, competition, kept, [], ("", None), on_bytes)
+
+
+def _labels(train: Table, competition: Competition, source: Source) -> list[Value]:
+    """The label of each class."""
+    if not isinstance(competition.label_column, str):
+        return [*competition.label_column]
+    if competition.labels_file is None:
+        return different_labels(train.texts[competition.label_column])
+    cells = read_text(Path(source.folder) / competition.labels_file)[competition.label_column]
+    return different_labels(np.array([cell.encode() for cell in cells], dtype=np.bytes_))
+
+
+def _range(train: Table) -> tuple[list[float], str]:
+    """The range of the pixels, and what it was inferred from."""
+    low, high = float(train.values.min()), float(train.values.max())
+    whole = train.values.dtype == np.uint8 or bool((train.values == np.rint(train.values)).all())
+    seen = f"the training images have {'whole numbers' if whole else 'decimals'} from {low:g} to {high:g}"
+    if low >= 0 and high <= 1:
+        return [0, 1], seen
+    if low >= 0 and _DARK <= high <= _BYTE:
+        return [0, _BYTE], seen
+    if low >= 0 and whole and high > _BYTE:
+        return [0, 2 ** int(np.ceil(np.log2(high + 1))) - 1], seen
+    limits = [min(low, 0), high]
+    return [int(limit) if limit == int(limit) else limit for limit in limits], seen
+
+
+def _in_order(columns: list[str], labels: list[Value]) -> list[str]:
+    """The columns of probabilities in the order of the labels, if their names end in them; else as they are."""
+    ends = [[column for column in columns if re.fullmatch(rf"(.*\D)?{re.escape(str(label))}", column)] for label in labels]
+    return [end[0] for end in ends] if all(len(end) == 1 for end in ends) else columns
