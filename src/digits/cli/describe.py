@@ -1,12 +1,14 @@
 """`digits init --data FILES`: the params of a competition, from its files."""
 
 import json
+import math
 import re
 import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from matplotlib import pyplot as plt
 
 from digits.cli.commands import fetch
@@ -80,7 +82,8 @@ def params_text(found: Understood, slug: str, upload: bool) -> str:
 
 
 def _line(key: str, value: Any, why: str) -> str:
-    return f"  {key}: {json.dumps(value, ensure_ascii=False)}".ljust(33) + f" # {why}" * bool(why)
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf).splitlines()[0]
+    return f"  {key}: {text}".ljust(32) + f"  # {why}" * bool(why)
 
 
 def _prepared(file: Path, paths: Paths, found: Understood, console: Console) -> Dataset:
@@ -116,13 +119,14 @@ def _say(console: Console, found: Understood, data: Dataset, file: Path, picture
     low, high = values["pixel_range"]
     console.say(
         f"images   {len(data.images):,} labelled in {competition.train_file}, {len(data.test_images):,} to predict in "
-        f"{competition.test_file}; {height}x{width}, {kind}, pixels from {low:g} to {high:g}"
+        f"{competition.test_file or competition.train_file}; {height}x{width}, {kind}, pixels from {low:g} to {high:g}"
     )
     counts = [f"{name}: {count:,}" for name, count in zip(data.class_names, data.about["class_counts"], strict=True)]
     more = f"  and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else ""
     console.say(f"labels   {data.classes} in {values['label_column']!s:.60}: {'  '.join(counts[:_SHOWN])}{more}")
     ids = data.test_ids
-    console.say(f"ids      {found.why['test_id_column']}; {ids[0]} to {ids[-1]}")
+    where = found.why["test_id_column"] if competition.sample_file is None else f"those of {competition.sample_file}"
+    console.say(f"ids      {ids[0]} to {ids[-1]}; {where}")
     console.say(f"metric   {competition.metric}")
     for notice in data.about["notices"]:
         console.warn(notice) if notice.startswith("WARNING") else console.say(f"notice   {notice}")

@@ -21,7 +21,7 @@ class Competition(Section):
 
     slug: Slug
     train_file: FileName
-    test_file: FileName
+    test_file: FileName | None
     sample_file: FileName | None
     labels_file: FileName | None
     label_column: str | Columns
@@ -74,6 +74,11 @@ class Competition(Section):
         """Names of all files of the competition."""
         names = (self.train_file, self.test_file, self.sample_file, self.labels_file)
         return [name for name in names if name is not None]
+
+    @property
+    def test_name(self) -> str:
+        """Name of the file with the images to predict."""
+        return self.test_file or self.train_file
 
     @property
     def needed_files(self) -> list[str]:

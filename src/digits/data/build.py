@@ -1,21 +1,25 @@
 """Makes the arrays of a dataset, and checks them against each other."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
 
 from digits.common.errors import UserError
 from digits.config import Competition, Params
-from digits.data.csv_header import read_header
+from digits.data.csv_header import match_columns, read_header
 from digits.data.csv_reader import OnBytes, Table, Texts, read_sample, read_table, read_text
 from digits.data.duplicates import count_shared, duplicate_groups
 from digits.data.folds import assign_folds
 from digits.data.labels import Ids, Value, class_numbers, ids, largest_of
 from digits.data.pixels import pixel_range, to_bytes
 from digits.data.sources import Source
+
+_APART = 0.2  # share of the labelled images that play the test images where there are none
 
 
 def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
@@ -29,7 +33,10 @@ def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str
     rows = (None, None) if practice else (competition.train_rows, competition.test_rows)
     train = _read(source, competition.train_file, competition, train_columns(competition), rows[0], on_bytes)
     labels, values = _labels(train, competition, Path(source.folder))
-    test = _read(source, competition.test_file, competition, _test_columns(source, competition), rows[1], on_bytes)
+    if competition.test_file is None:
+        train, test, labels = _set_apart(train, labels, competition, split.seed)
+    else:
+        test = _read(source, competition.test_file, competition, _test_columns(source, competition), rows[1], on_bytes)
     test_ids, order, id_notices = _test_ids(test, competition, source)
     limits, range_notices = pixel_range(train, competition, competition.train_file)
     images, _ = to_bytes(train.values, limits, competition)
@@ -48,14 +55,14 @@ def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str
     notices = [*train.notices, *test.notices, *range_notices, *id_notices, *fold_notices]
     if outside:
         notices.append(
-            f"WARNING: {competition.test_file}: {outside:,} pixels are outside {limits[0]:g} to {limits[1]:g}, the range "
+            f"WARNING: {competition.test_name}: {outside:,} pixels are outside {limits[0]:g} to {limits[1]:g}, the range "
             f"in {competition.train_file}, and are moved there; are both files scaled in the same way?"
         )
     repeated, shared = int((groups != np.arange(len(groups))).sum()), count_shared(images, test_images)
     if repeated:
         notices.append(f"{competition.train_file}: {repeated:,} images are copies of others; copies share a fold")
     if shared:
-        notices.append(f"WARNING: {shared:,} images of {competition.test_file} are also in {competition.train_file}")
+        notices.append(f"WARNING: {shared:,} images of {competition.test_name} are also in {competition.train_file}")
     about = {
         "slug": competition.slug,
         "provenance": source.provenance,
@@ -76,6 +83,21 @@ def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str
     return arrays, about
 
 
+def _set_apart(
+    train: Table, labels: NDArray[np.int64], competition: Competition, seed: int
+) -> tuple[Table, Table, NDArray[np.int64]]:
+    """Training images, test images with their labels, and the labels of the former, where there is no test file."""
+    rows, by_class = np.arange(len(labels)), labels if np.bincount(labels).min() > 1 else None
+    kept, apart = (np.sort(part) for part in train_test_split(rows, test_size=_APART, random_state=seed, stratify=by_class))
+    notice = (
+        f"there is no test file: {len(apart):,} images of {competition.train_file}, a fifth, are set apart to play the "
+        "test images; nothing is learned from them"
+    )
+    texts = {name: column[apart] for name, column in train.texts.items()}
+    test = Table(train.values[apart], texts, train.first_row, (notice,))
+    return replace(train, values=train.values[kept], texts={}), test, labels[kept]
+
+
 def train_columns(competition: Competition) -> list[str]:
     """Columns of the training file whose text is kept."""
     if competition.labels_file:
@@ -87,13 +109,18 @@ def train_columns(competition: Competition) -> list[str]:
 def _test_columns(source: Source, competition: Competition) -> list[str]:
     """Columns of the test file whose text is kept: the ids, and labels if it has them."""
     ids_column = [competition.test_id_column] if competition.test_id_column else []
+    return [*ids_column, str(competition.label_column)] if _has_labels(source, competition) else ids_column
+
+
+def _has_labels(source: Source, competition: Competition) -> bool:
+    """Whether the test file has the column of the labels."""
+    with (Path(source.folder) / competition.test_name).open("rb") as file:
+        header, _ = read_header(file, competition.test_name)
     label = competition.label_column
-    return [*ids_column, label] if isinstance(label, str) and _has_column(source, competition, label) else ids_column
-
-
-def _has_column(source: Source, competition: Competition, column: str) -> bool:
-    with (Path(source.folder) / competition.test_file).open("rb") as file:
-        return column in read_header(file, competition.test_file)[0]
+    if not isinstance(label, str) or label not in header:
+        return False
+    columns, _ = match_columns(header, competition.test_name, competition, [], [])
+    return header.index(label) not in columns.pixels
 
 
 def _read(
@@ -138,7 +165,7 @@ def _test_ids(
 
     The ids are those of the sample submission, else of the test file, else first_id and up. Order: None for the file's.
     """
-    own = ids(test.texts[competition.test_id_column], competition.test_file) if competition.test_id_column else None
+    own = ids(test.texts[competition.test_id_column], competition.test_name) if competition.test_id_column else None
     count = len(test.values)
     if competition.sample_file not in source.sha256:
         given = np.arange(competition.first_id, competition.first_id + count) if own is None else own
@@ -150,7 +177,7 @@ def _test_ids(
     without = 'download all files again, or leave the sample out with SET="competition.sample_file=null"'
     if len(sample) != count:
         raise UserError(
-            f"{competition.sample_file} has {len(sample):,} ids, {competition.test_file} has {count:,} images; {without}"
+            f"{competition.sample_file} has {len(sample):,} ids, {competition.test_name} has {count:,} images; {without}"
         )
     if own is None or (own.dtype == sample.dtype and np.array_equal(own, sample)):
         return sample, None, ()
@@ -158,11 +185,11 @@ def _test_ids(
     absent = [value for value in sample.tolist() if str(value) not in place]
     if absent:
         raise UserError(
-            f"{competition.sample_file}: {len(absent):,} ids are not in {competition.test_file}, the first is {absent[0]}; "
+            f"{competition.sample_file}: {len(absent):,} ids are not in {competition.test_name}, the first is {absent[0]}; "
             f"{without}"
         )
     order = np.array([place[str(value)] for value in sample.tolist()])
-    return sample, order, (f"{competition.test_file} is in another order than {competition.sample_file}: joined by id",)
+    return sample, order, (f"{competition.test_name} is in another order than {competition.sample_file}: joined by id",)
 
 
 def _known_labels(
@@ -176,9 +203,9 @@ def _known_labels(
     cells = [cell.decode("utf-8", "replace").strip() for cell in (texts if order is None else texts[order]).tolist()]
     known = [number.get(cell, number.get(cell.partition(".")[0])) for cell in cells]
     if None in known:
-        notices.append(f"{competition.test_file}: column {competition.label_column!r} is not used")
+        notices.append(f"{competition.test_name}: column {competition.label_column!r} is not used")
         return None
-    notices.append(f"{competition.test_file} has labels: the accuracy on them is shown at the end, and nothing is chosen by it")
+    notices.append(f"{competition.test_name} has labels: the accuracy on them is shown at the end, and nothing is chosen by it")
     return [each for each in known if each is not None]
 
 

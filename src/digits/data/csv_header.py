@@ -13,6 +13,7 @@ from digits.data.places import what_it_is
 LONGEST_HEADER = 2**23  # bytes; the column names of 512x512 pixels take 3 MB
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_COLUMN = "column"  # and its position: the name of a column of a file without a header
 _SHOWN = 5  # columns named in a message
 _NUMBER = re.compile(r"-?\d+(\.\d*)?([eE]-?\d+)?")
 
@@ -64,7 +65,7 @@ def read_header(file: IO[bytes], name: str) -> tuple[list[str], bool]:
     numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
     if len(numbers) > len(cells) / 2 and len(set(numbers)) < len(numbers):
         file.seek(0)
-        return [f"column{position}" for position in range(len(cells))], False
+        return [f"{_COLUMN}{position}" for position in range(len(cells))], False
     if not line.endswith(b"\n"):
         raise UserError(f"{name}: the file ends in its header: it is incomplete or has no rows; download it again")
     return cells, True
@@ -81,7 +82,7 @@ def match_columns(
     position = {column: index for index, column in enumerate(header)}
     faults = [f"there is no column {column!r}" for column in kept if column not in position]
     faults += [f"column {column!r} occurs {count} times" for column, count in Counter(header).items() if count > 1]
-    pixels = _pixels(header, competition)
+    pixels = _pixels(header, competition, {*kept, *known})
     if isinstance(pixels, str):
         faults.append(pixels)
     if isinstance(pixels, str) or faults:
@@ -91,14 +92,16 @@ def match_columns(
     notices = []
     if unused:
         shown = ", ".join(map(repr, unused[:_SHOWN])) + (", ..." if len(unused) > _SHOWN else "")
-        notices.append(f"{name}: {len(unused):,} columns are not used: {shown}")
+        notices.append(f"{name}: columns that are not used: {len(unused):,} ({shown})")
     if pixels != sorted(pixels):
         notices.append(f"{name}: pixel columns were not in order and have been put in order")
     return Columns(header, pixels, [position[column] for column in kept], competition.pixels), tuple(notices)
 
 
-def _pixels(header: list[str], competition: Competition) -> list[int] | str:
-    """Positions of the pixels' columns, or what is wrong with them."""
+def _pixels(header: list[str], competition: Competition, others: set[str]) -> list[int] | str:
+    """Positions of the pixels' columns, or what is wrong with them. others: names of columns that are no pixels."""
+    if header == [f"{_COLUMN}{position}" for position in range(competition.pixels)]:
+        return list(range(competition.pixels))  # a file without a header and without labels
     shape = "x".join(map(str, (*competition.image_shape, *[competition.channels] * (competition.channels > 1))))
     expected = f"images of {shape} need {competition.pixels:,}"
     position = {column: index for index, column in enumerate(header)}
@@ -113,7 +116,7 @@ def _pixels(header: list[str], competition: Competition) -> list[int] | str:
     wanted = competition.pixel_columns
     missing = [column for column in wanted if column not in position]
     pattern = re.compile(re.escape(competition.pixel_prefix) + r"\d+")
-    count = sum(bool(pattern.fullmatch(column)) for column in header)
+    count = sum(bool(pattern.fullmatch(column)) for column in header if column not in others)
     if count > competition.pixels:
         return f"there are {count:,} pixel columns, but {expected}"
     if missing:

@@ -29,6 +29,7 @@ _LABELS = ("label", "labels", "class", "target", "digit", "y", "category", "lett
 _IDS = ("id", "imageid", "image_id", "image id", "idx", "index", "row_id", "filename", "file", "name")
 _TEST = re.compile(r"test|t10k|predict|unlabel", re.IGNORECASE)
 _OTHER = re.compile(r"valid|extra|dig-mnist", re.IGNORECASE)
+_NO_TEST = "there is none: a fifth of the labelled images are set apart to play the images to predict"
 _SAMPLE = re.compile(r"sample|submi", re.IGNORECASE)
 
 
@@ -73,18 +74,20 @@ class Sniffed:
 class Inferred:
     """A competition's section of the params, as far as the beginnings of its files show it.
 
-    values: by key. why: what a value was inferred from, by key. unsure: what may be otherwise, and what to set. members:
-    the competition's files by the names that they have in `values`.
+    values: by key. why: what a value was inferred from, by key. unsure: what may be otherwise, and what to set.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     why: dict[str, str] = field(default_factory=dict)
-    unsure: tuple[str, ...] = ()
-    members: dict[str, Member] = field(default_factory=dict)
+    unsure: list[str] = field(default_factory=list)
+
+    def set(self, key: str, value: Any, why: str) -> None:
+        """Note a value, and what it was inferred from."""
+        self.values[key], self.why[key] = value, why
 
 
 def infer(place: Place) -> Inferred:
-    """What the files in `place` show. Raises UserError if there is no training file, no test file or no label."""
+    """What the files in `place` show. Raises UserError if there is no training file or no label."""
     sniffed = [_sniff(member) for member in _different(place.members)]
     images = [table for table in sniffed if table.block]
     if not images:
@@ -95,27 +98,13 @@ def infer(place: Place) -> Inferred:
     small = [table for table in sniffed if not table.block]
     train, test = _train_and_test(images, small, place)
     sample = next((table for table in small if _SAMPLE.search(table.member.name)), None)
-    found = _Notes()
+    found = Inferred()
     found.set("train_file", _csv_name(train.member), "the labelled images")
-    found.set("test_file", _csv_name(test.member), "the images to predict")
-    found.members |= {_csv_name(train.member): train.member, _csv_name(test.member): test.member}
+    found.set("test_file", _csv_name(test.member) if test else None, "the images to predict" if test else _NO_TEST)
     _labels(found, train, test, sample, small)
-    _ids(found, train, test, sample)
+    _ids(found, test, sample)
     _shape(found, train)
-    return Inferred(found.values, found.why, tuple(found.unsure), found.members)
-
-
-@dataclass
-class _Notes:
-    """What is found, while it is found."""
-
-    values: dict[str, Any] = field(default_factory=dict)
-    why: dict[str, str] = field(default_factory=dict)
-    unsure: list[str] = field(default_factory=list)
-    members: dict[str, Member] = field(default_factory=dict)
-
-    def set(self, key: str, value: Any, why: str) -> None:
-        self.values[key], self.why[key] = value, why
+    return found
 
 
 def _different(members: Sequence[Member]) -> list[Member]:
@@ -155,7 +144,10 @@ def _sniff_stream(member: Member, stream: IO[bytes]) -> Sniffed:
 
 def _block(names: list[str], rows: list[list[str]], named: bool) -> Block | None:
     """The columns of the pixels; None if there are none."""
-    return (_numbered(names) or _gridded(names) if named else None) or _in_one_cell(names, rows) or _by_cells(names, rows)
+    by_name = [block for block in (_gridded(names), _numbered(names)) if block] if named else []
+    if by_name:
+        return max(by_name, key=lambda block: block.count)
+    return _in_one_cell(names, rows) or _by_cells(names, rows)
 
 
 def _numbered(names: list[str]) -> Block | None:
@@ -234,8 +226,8 @@ def _is_image(count: int) -> bool:
     return any(count % colours == 0 and math.isqrt(count // colours) ** 2 == count // colours for colours in (1, *_COLOURS))
 
 
-def _train_and_test(images: list[Sniffed], small: list[Sniffed], place: Place) -> tuple[Sniffed, Sniffed]:
-    """The tables of the labelled images and of those to predict. Raises UserError if one of them is missing."""
+def _train_and_test(images: list[Sniffed], small: list[Sniffed], place: Place) -> tuple[Sniffed, Sniffed | None]:
+    """The tables of the labelled images and of those to predict; None where there is no such table."""
     given = [table for each in place.given for table in images if table.member == each]
     if len(given) == 2:  # noqa: PLR2004 - training file and test file
         return given[0], given[1]
@@ -251,16 +243,11 @@ def _train_and_test(images: list[Sniffed], small: list[Sniffed], place: Place) -
     tests = [table for table in rest if _TEST.search(table.member.name)] or [
         table for table in rest if "train" not in table.member.name.lower()
     ]
-    if not tests:
-        raise UserError(
-            f"{place.path}: {train.member.name} is the only table of images, and there is none to predict; put a test "
-            "file with the same columns next to it, or name both: DATA=training.csv,test.csv"
-        )
-    return train, tests[0]
+    return train, tests[0] if tests else None
 
 
 def _labels(
-    found: _Notes, train: Sniffed, test: Sniffed, sample: Sniffed | None, small: list[Sniffed]
+    found: Inferred, train: Sniffed, test: Sniffed | None, sample: Sniffed | None, small: list[Sniffed]
 ) -> None:
     """Find the labels: a column of the training file, several of them, or a column of another file."""
     wanted = sample.names[1].lower() if sample and len(sample.names) > 1 else ""
@@ -268,7 +255,7 @@ def _labels(
     by_name = [name for name in others if name.lower() in _LABELS]
     by_name.sort(key=lambda name: (name.lower() != wanted, _LABELS.index(name.lower())))
     same = [name for name in others if name.lower() == wanted and name.lower() not in _IDS]
-    only = [name for name in others if name not in test.others and name.lower() not in _IDS]
+    only = [name for name in others if not (test and name in test.others) and name.lower() not in _IDS]
     if (label := next(iter(same or by_name), None)) is not None:
         found.set("label_column", label, f"a column of {train.member.name}" + (" and of the sample" if same else ""))
     elif len(only) > 1 and _one_hot(train, only):
@@ -281,7 +268,7 @@ def _labels(
         _labels_elsewhere(found, train, [table for table in small if table is not sample])
 
 
-def _labels_elsewhere(found: _Notes, train: Sniffed, small: list[Sniffed]) -> None:
+def _labels_elsewhere(found: Inferred, train: Sniffed, small: list[Sniffed]) -> None:
     for table in small:
         joins = [name for name in table.names if name in train.others]
         labels = [name for name in table.names if name not in joins]
@@ -290,7 +277,6 @@ def _labels_elsewhere(found: _Notes, train: Sniffed, small: list[Sniffed]) -> No
             found.set("labels_file", name, f"{train.member.name} has no labels, and this file has its ids")
             found.set("label_column", labels[0], f"a column of {table.member.name}")
             found.set("train_id_column", joins[0], f"a column of {train.member.name} and of {table.member.name}")
-            found.members[name] = table.member
             return
     raise UserError(
         f"{train.member.name}: no column looks like a label; its columns besides the pixels are "
@@ -310,16 +296,16 @@ def _repeats(table: Sniffed, name: str) -> bool:
     return 1 < len({*cells}) <= len(cells) / 2
 
 
-def _ids(found: _Notes, train: Sniffed, test: Sniffed, sample: Sniffed | None) -> None:
+def _ids(found: Inferred, test: Sniffed | None, sample: Sniffed | None) -> None:
     """Find the ids of the test images and the columns of a submission."""
-    others = [name for name in test.others if name]
+    others = [name for name in test.others if name] if test else []
     wanted = sample.names[0] if sample else ""
     matching = [name for name in others if name == wanted] or [name for name in others if name.lower() in _IDS]
-    if not matching and sample:
+    if test and sample and not matching:
         known = {*sample.cells(wanted)}
-        matching = [name for name in others if known >= {*test.cells(name)} and name not in train.others]
+        matching = [name for name in others if known >= {*test.cells(name)} and name != found.values["label_column"]]
     id_column = matching[0] if matching else None
-    why = f"a column of {test.member.name}" if id_column else f"{test.member.name} has no column of ids"
+    why = f"a column of {test and test.member.name}" if id_column else "no file has a column of ids"
     found.set("test_id_column", id_column, why)
     if sample is None:
         found.set("sample_file", None, "there is none")
@@ -332,7 +318,6 @@ def _ids(found: _Notes, train: Sniffed, test: Sniffed, sample: Sniffed | None) -
         )
         return
     name = _csv_name(sample.member)
-    found.members[name] = sample.member
     found.set("sample_file", name, "the sample submission")
     found.set("submission_id", sample.names[0], f"first column of {sample.member.name}")
     if len(sample.names) <= 2:  # noqa: PLR2004 - id and label
@@ -344,7 +329,7 @@ def _ids(found: _Notes, train: Sniffed, test: Sniffed, sample: Sniffed | None) -
         found.unsure.append("a column per class is taken for probabilities that are scored by log loss")
 
 
-def _shape(found: _Notes, train: Sniffed) -> None:
+def _shape(found: Inferred, train: Sniffed) -> None:
     """Find the names of the pixels, and height, width and channels of the images."""
     block = train.block
     assert block is not None

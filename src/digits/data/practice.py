@@ -19,14 +19,15 @@ def practice_files(competition: Competition) -> dict[str, bytes]:
     """Content of the three CSVs, by file name, in the competition's columns and image shape.
 
     The images are enlarged by the largest whole factor that fits the competition's image shape, without interpolation,
-    and centred. Raises UserError if the competition has more than ten classes or images smaller than 8x8.
+    and centred. Raises UserError if the competition's images or
+    columns are of another kind.
     """
-    digits = load_digits(n_class=min(competition.classes, 10))
-    if competition.classes > 10 or min(competition.image_shape) < 8:
+    if not _can_replace(competition):
         raise UserError(
-            "the practice set has ten classes of 8x8 images and cannot replace this competition's files; "
-            "give those with DATA=path"
+            "the practice set has ten classes of grey 8x8 images, a column for each pixel and one for the labels, and "
+            "cannot replace this competition's files; give those with DATA=path"
         )
+    digits = load_digits(n_class=competition.classes)
     images = _enlarge((digits.images * (255 / 16)).round().astype(np.uint8), competition.image_shape)
     train, test, labels, _ = train_test_split(
         images, digits.target, test_size=TEST_SHARE, random_state=SEED, stratify=digits.target
@@ -37,12 +38,25 @@ def practice_files(competition: Competition) -> dict[str, bytes]:
     test_frame = pd.DataFrame(test, columns=competition.pixel_columns)
     if competition.test_id_column:
         test_frame.insert(0, competition.test_id_column, ids)
-    sample_frame = pd.DataFrame({competition.submission_id: ids, competition.submission_label: 0})
+    label = competition.submission_label
+    sample_frame = pd.DataFrame({competition.submission_id: ids} | dict.fromkeys([label] if isinstance(label, str) else label, 0))
     return {
         competition.train_file: _csv(train_frame),
-        competition.test_file: _csv(test_frame),
-        competition.sample_file: _csv(sample_frame),
-    }
+        competition.test_name: _csv(test_frame),
+    } | ({competition.sample_file: _csv(sample_frame)} if competition.sample_file else {})
+
+
+def _can_replace(competition: Competition) -> bool:
+    return (
+        competition.classes <= 10
+        and min(competition.image_shape) >= 8
+        and competition.channels == 1
+        and isinstance(competition.first_pixel, int)
+        and isinstance(competition.label_column, str)
+        and competition.labels_file is None
+        and competition.test_file is not None
+        and competition.pixel_range in (None, (0, 255))
+    )
 
 
 def _enlarge(images: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

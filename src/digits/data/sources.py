@@ -135,7 +135,8 @@ def _describe(provenance: Provenance, label: str, folder: Path, competition: Com
 def _parts(competition: Competition, place: Place) -> dict[str, Member]:
     """The competition's files by the names that they have in the params. Raises MisfitError if one is missing."""
     found = {name: member for name in competition.files if (member := find(place.members, name))}
-    found |= dict(zip((competition.train_file, competition.test_file), place.given, strict=False))
+    roles = [name for name in (competition.train_file, competition.test_file) if name]
+    found |= dict(zip(roles, place.given, strict=False))
     missing = [name for name in competition.needed_files if name not in found]
     if missing:
         raise MisfitError(

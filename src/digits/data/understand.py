@@ -41,7 +41,7 @@ class Understood:
 
     values: dict[str, Any]
     why: dict[str, str]
-    unsure: tuple[str, ...]
+    unsure: list[str]
     competition: Competition
     source: Source
 
@@ -53,9 +53,10 @@ def understand(named: str, base: Competition, paths: Paths, on_bytes: OnBytes, p
     source = find_source(competition, paths, named, provenance)
     values, why = dict(inferred.values), dict(inferred.why)
     train = _read(source, competition.train_file, competition, train_columns(competition), on_bytes)
-    test = _read(source, competition.test_file, competition, [], on_bytes)
-    for key, table, name in (("train_rows", train, "train_file"), ("test_rows", test, "test_file")):
-        values[key], why[key] = len(table.values), f"rows of {values[name]}"
+    values["train_rows"], why["train_rows"] = len(train.values), f"rows of {competition.train_file}"
+    if competition.test_file is not None:
+        test = _read(source, competition.test_file, competition, [], on_bytes)
+        values["test_rows"], why["test_rows"] = len(test.values), f"rows of {competition.test_file}"
     labels = _labels(train, competition, source)
     values["classes"], why["classes"] = len(labels), f"different labels, from {labels[0]} to {labels[-1]}"
     values["pixel_range"], why["pixel_range"] = _range(train)

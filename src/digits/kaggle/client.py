@@ -168,7 +168,10 @@ def _of_system(error: OSError) -> Problem:
     if file or error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
         # redacted, because the client first tries to open a file that is named like the token
         return Problem(Failure.LOCAL_FILE, _redacted(f"{file}{error.strerror}"))
-    return Problem(Failure.CONNECTION, _cause(error))
+    cause = _cause(error)
+    if "ProxyError" in f"{type(error).__name__} {error}":
+        return Problem(Failure.PROXY, cause)
+    return Problem(Failure.CERTIFICATE if "certificate" in cause else Failure.CONNECTION, cause)
 
 
 def _cause(error: BaseException) -> str:
@@ -176,7 +179,7 @@ def _cause(error: BaseException) -> str:
     texts = re.findall(
         r"(Connection refused|Name or service not known|timed out|Network is unreachable|No route to host"
         r"|Connection aborted|Connection reset by peer|Temporary failure in name resolution"
-        r"|certificate verify failed|Remote end closed connection)",
+        r"|certificate verify failed|Proxy Authentication Required|Remote end closed connection)",
         str(error),
     )
     return texts[-1].lower() if texts else type(error).__name__

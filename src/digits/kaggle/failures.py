@@ -37,6 +37,18 @@ class Failure(Enum):
     RATE_LIMIT = (True, True, "too many requests to Kaggle{detail}; run the same command again in a few minutes")
     SERVER_ERROR = (True, False, "Kaggle has an internal error{detail}; run the same command again in a few minutes")
     CONNECTION = (True, False, "no connection to Kaggle{detail}; check the network, then run the same command again")
+    PROXY = (
+        False,
+        True,
+        "the proxy that HTTPS_PROXY names does not let the request through{detail}; if it asks for a name and a password, "
+        "set HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT, then run the same command again",
+    )
+    CERTIFICATE = (
+        False,
+        True,
+        "the certificate that answers for Kaggle is not trusted{detail}; in a company's network set "
+        "REQUESTS_CA_BUNDLE=FILE, the company's certificates, then run the same command again",
+    )
     TIMEOUT = (True, False, "Kaggle takes too long{detail}; run the same command again later")
     INVALID_RESPONSE = (
         True,
