@@ -1,8 +1,10 @@
 """scikit-learn's classical classifiers, each after the same preprocessing steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import ExtraTreesClassifier
@@ -32,8 +34,32 @@ def _svm(params: dict[str, Any], seed: int) -> CalibratedClassifierCV:
     SVC's own probabilities would cost five more fits. Temperature scaling (C. Guo et al., 2017, On calibration of
     modern neural networks, ICML, section 4.2) leaves the predicted classes as they are.
     """
-    split = StratifiedShuffleSplit(n_splits=1, test_size=params.pop("calibration_fraction"), random_state=seed)
+    split = _CalibrationSplit(params.pop("calibration_fraction"), seed)
     return CalibratedClassifierCV(SVC(**params, random_state=seed), method="temperature", cv=split)
+
+
+class _CalibrationSplit:
+    """One stratified split with the share `calibration_fraction` for the calibration, and at least one image per class.
+
+    A class with a single image is learned, and not calibrated.
+    """
+
+    def __init__(self, calibration_fraction: float, seed: int):
+        self.calibration_fraction = calibration_fraction
+        self.seed = seed
+
+    def get_n_splits(self, X: Any = None, y: Any = None, groups: Any = None) -> int:
+        """As scikit-learn's splitters have it."""
+        return 1
+
+    def split(self, X: Any, y: Any, groups: Any = None) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Rows to learn from and rows to calibrate on."""
+        _, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)
+        common, single = (np.flatnonzero(rows) for rows in (counts[inverse] > 1, counts[inverse] == 1))
+        size = max(int(np.ceil(self.calibration_fraction * len(common))), int((counts > 1).sum()))
+        shuffle = StratifiedShuffleSplit(n_splits=1, test_size=size, random_state=self.seed)
+        learned, calibrated = next(shuffle.split(common, inverse[common]))
+        yield np.concatenate([common[learned], single]), common[calibrated]
 
 
 def _extra_trees(params: dict[str, Any], seed: int) -> ExtraTreesClassifier:
