@@ -108,7 +108,16 @@ def prepare_toy(folder: Path) -> Dataset:
         "test_images": toy_images(30, generator)[0],
         "test_ids": np.arange(1, 31),
     }
-    about = {"provenance": "local", "image_shape": [12, 12], "classes": 3, "hash": "toy"}
+    about = {
+        "provenance": "local",
+        "image_shape": [12, 12],
+        "channels": 1,
+        "classes": 3,
+        "class_values": [0, 1, 2],
+        "class_names": ["0", "1", "2"],
+        "test_labels": None,
+        "hash": "toy",
+    }
     save_dataset(folder, arrays, about)
     return load_dataset(folder)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digits.common.errors import UserError
+from digits.common.errors import MisfitError, UserError
 from digits.config import Competition, Params
-from digits.data.csv_reader import Table, read_sample_ids, read_test, read_train
+from digits.data.csv_reader import Table, read_sample, read_table
 from toys import write_toy_files
 
 
@@ -31,17 +31,17 @@ def read(tmp_path: Path, competition: Competition) -> Read:
     def from_text(content: str | bytes) -> Table:
         path = tmp_path / "train.csv"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return read_train(path, competition, None)
+        return read_table(path, competition, ["label"], [], ("train_rows", None))
 
     return from_text
 
 
 def test_images_and_labels(read: Read) -> None:
     table = read(HEADER + ROWS)
-    assert table.images.dtype == np.uint8
-    assert table.images.tolist() == [[0, 255, 7, 8], [1, 2, 3, 4], [9, 9, 9, 9]]
-    assert table.extra is not None
-    assert table.extra.tolist() == [0, 1, 2]
+    assert table.values.dtype == np.uint8
+    assert table.values.tolist() == [[0, 255, 7, 8], [1, 2, 3, 4], [9, 9, 9, 9]]
+    assert table.texts["label"].tolist() == [b"0", b"1", b"2"]
+    assert table.notices == ()
 
 
 @pytest.mark.parametrize(
@@ -51,19 +51,74 @@ def test_images_and_labels(read: Read) -> None:
         "\ufeff" + HEADER + ROWS,
         (HEADER + ROWS).replace("255", '"255"').replace("label", '"label"'),
         HEADER + ROWS.replace("255", "0255"),
+        HEADER + ROWS.replace("255", "255.0"),
+        HEADER + ROWS.replace("255", "2.55e2"),
+        HEADER + ROWS.replace("255", " 255"),
+        HEADER + ROWS.rstrip("\n"),
+        (HEADER + ROWS)
+        .replace("label,", "name,label,")
+        .replace("\n", '\n"a, b",')[: -len('"a, b",')]
+        .replace('"a, b",0', "x,0"),
     ],
-    ids=["crlf", "bom", "quotes", "leading zero"],
+    ids=["crlf", "bom", "quotes", "leading zero", "decimals", "exponent", "blank", "no last line end", "text"],
 )
 def test_harmless_variants_give_the_same_arrays(read: Read, content: str) -> None:
     plain, variant = read(HEADER + ROWS), read(content)
-    assert np.array_equal(plain.images, variant.images)
-    assert np.array_equal(plain.extra, variant.extra)  # type: ignore[arg-type]
+    assert np.array_equal(plain.values, variant.values)
+    assert np.array_equal(plain.texts["label"], variant.texts["label"])
 
 
 def test_shuffled_pixel_columns_are_put_in_order_with_a_notice(read: Read) -> None:
     table = read("pixel3,pixel0,label,pixel2,pixel1\n8,0,0,7,255\n")
-    assert table.images.tolist() == [[0, 255, 7, 8]]
+    assert table.values.tolist() == [[0, 255, 7, 8]]
+    assert table.texts["label"].tolist() == [b"0"]
     assert "put in order" in table.notices[0]
+
+
+def test_text_is_kept_as_it_is_wherever_it_stands(read: Read) -> None:
+    table = read('pixel0,pixel1,pixel2,pixel3,label,note\n1,2,3,4,007,\n5,6,7,8,"a, b",c\n')
+    assert table.values.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert table.texts["label"].tolist() == [b"007", b"a, b"]
+    assert table.notices == ("train.csv: columns that are not used: 1 ('note')",)
+
+
+def test_decimals_large_and_negative_numbers_are_read_as_they_are(read: Read) -> None:
+    table = read(HEADER + "0,0.5,65535,-1,1e2\n" + ROWS)
+    assert table.values.dtype == np.float32
+    assert table.values.tolist() == [[0.5, 65535, -1, 100], [0, 255, 7, 8], [1, 2, 3, 4], [9, 9, 9, 9]]
+
+
+def test_a_file_without_a_header(tmp_path: Path, competition: Competition) -> None:
+    """Names differ; so a first line of numbers with repetitions is a row."""
+    path = tmp_path / "train.csv"
+    path.write_text("5,0,0,7,8\n1,2,3,4,5\n")
+    plain = competition.model_copy(update={"pixel_prefix": "column", "first_pixel": 1})
+    table = read_table(path, plain, ["column0"], [], ("train_rows", 2))
+    assert table.values.tolist() == [[0, 0, 7, 8], [2, 3, 4, 5]]
+    assert table.texts["column0"].tolist() == [b"5", b"1"]
+    assert table.first_row == 1
+    path.write_text("0,0,7,8\n2,3,4,5\n")  # without labels, and so with another first pixel
+    assert read_table(path, plain, [], [], ("test_rows", 2)).values.tolist() == [[0, 0, 7, 8], [2, 3, 4, 5]]
+
+
+@pytest.mark.parametrize("first", ["1x1", "a"])
+def test_pixels_by_position(tmp_path: Path, competition: Competition, first: str) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text(f"{first},b,c,d,label\n1,2,3,4,5\n")
+    table = read_table(path, competition.model_copy(update={"first_pixel": first}), ["label"], [], ("train_rows", 1))
+    assert table.values.tolist() == [[1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize("content", ["emotion,pixels,Usage\n5,1 2 3 4,Training\n", 'pixels,emotion\n"1 2 3 4",5\n'])
+def test_all_pixels_in_one_cell(tmp_path: Path, competition: Competition, content: str) -> None:
+    path = tmp_path / "train.csv"
+    path.write_text(content)
+    table = read_table(path, competition.model_copy(update={"first_pixel": "pixels"}), ["emotion"], [], ("", None))
+    assert table.values.tolist() == [[1, 2, 3, 4]]
+    assert table.texts["emotion"].tolist() == [b"5"]
+    path.write_text(content + content.splitlines()[1].replace("1 2 3 4", "1 2 3") + "\n")
+    with pytest.raises(UserError, match="1 rows do not have"):
+        read_table(path, competition.model_copy(update={"first_pixel": "pixels"}), ["emotion"], [], ("", None))
 
 
 @pytest.mark.parametrize(
@@ -78,39 +133,24 @@ def test_shuffled_pixel_columns_are_put_in_order_with_a_notice(read: Read) -> No
         (HEADER.replace("label", "l\u00e4bel").encode("latin-1") + ROWS.encode(), ["not UTF-8"]),
         ((HEADER + ROWS).replace(",", ";"), ["separated by semicolons"]),
         ((HEADER + ROWS).replace(",", "\t"), ["separated by tabs"]),
-        (HEADER.replace("label,", "") + "1,2,3,4\n", ["no column 'label'", "are train and test swapped?"]),
+        ("version https://git-lfs.github.com/spec/v1\n", ["a pointer of Git LFS"]),
+        (HEADER.replace("label,", "") + "1,2,3,4\n", ["no column 'label'"]),
         (HEADER.replace("pixel1", "pixel0") + ROWS, ["'pixel0' occurs 2 times", "the first is 'pixel1'"]),
-        (HEADER.replace("\n", ",hue\n") + "0,1,2,3,4,5\n", ["1 unknown columns ('hue')"]),
-        ("label,pixel0,pixel1\n0,1,2\n", ["2 pixel columns, but 2x2 images have 4", "image_shape"]),
+        ("label,pixel0,pixel1\n0,1,2\n", ["2 of the 4 pixel columns are missing"]),
         ("label,pixel0,pixel2,pixel3\n0,1,2,3\n", ["1 of the 4 pixel columns are missing, the first is 'pixel1'"]),
-        (
-            "label," + ",".join(f"pixel{number}" for number in range(25)) + "\n",
-            ['25 pixel columns, but 2x2 images have 4; for 5x5 images, add SET="competition.image_shape=[5,5]"'],
-        ),
-        (
-            "label," + ",".join(f"pixel{number}" for number in range(1, 26)) + "\n",
-            ['SET="competition.image_shape=[5,5] competition.first_pixel=1"'],
-        ),
-        (HEADER.replace("pixel0", "pixel4"), ['numbered from 1; add SET="competition.first_pixel=1"']),
-        ("label," + ",".join(f"pixel{number}" for number in range(12)) + "\n", ["colour images"]),
-        (HEADER + "0," + "1" * 5000 + ",2,3,4\n", ["'11111111111111111111...'"]),
-        (HEADER + ROWS + "0,1,2,3,4,5\n", ["row 5: the row has 6 cells instead of 5"]),
-        (HEADER + "0,1,2,3,4,5\n1,1,2,3,4,5\n", ["row 2: the row has 6 cells", "row 3: the row has 6 cells"]),
-        (HEADER + ROWS + "0,1,2\n", ["row 5: the row has 3 cells"]),
-        (HEADER + "0,1,2,3\n0,1,2,3,4,5\n", ["row 2: the row has 4 cells", "row 3: the row has 6 cells"]),
-        (HEADER + ROWS + "\n" + ROWS, ["row 5: the row is blank"]),
-        (HEADER + "0,1,,3,4\n", ["row 2: column pixel1: the cell is blank"]),
-        (HEADER + "0,1,NaN,3,4\n", ["column pixel1: 'NaN' is not a whole number from 0 to 255"]),
-        (HEADER + "0,1,2e2,3,4\n", ["'2e2'"]),
-        (HEADER + "0,1,1.5,3,4\n", ["'1.5'"]),
+        (HEADER.replace("\n", ",pixel4\n"), ["there are 5 pixel columns, but images of 2x2 need 4"]),
+        (HEADER + "0," + "1" * 5000 + ",2,3,4\n", ["too large a number"]),
+        (HEADER + ROWS + "0,1,2,3,4,5\n", ["1 rows do not have 5 cells, the first in row 5: it has 6"]),
+        (HEADER + "0,1,2,3,4,5\n1,1,2,3,4,5\n", ["2 rows do not have 5 cells, the first in row 2"]),
+        (HEADER + "0,1,2,3\n0,1,2,3,4,5\n", ["2 rows do not have 5 cells, the first in row 2: it has 4"]),
+        (HEADER + '"a,b",1,2,3\n', ["are not numbers"]),
+        (HEADER + ROWS + "\n" + ROWS, ["1 rows are blank, the first in row 5"]),
+        (HEADER + "0,1,,3,4\n", ["1 cells are blank, the first in row 2, column pixel1"]),
+        (HEADER + "0,1,NaN,3,4\n", ["1 cells are not numbers, the first in row 2, column pixel1: 'NaN'"]),
         (HEADER + "0,1,True,3,4\n", ["'True'"]),
-        (HEADER + "0,1,-1,3,4\n", ["'-1'"]),
-        (HEADER + "0,1,256,3,4\n", ["'256'"]),
-        (HEADER + "0,1,99999999999999999999,3,4\n", ["'99999999999999999999'"]),
-        (HEADER + "3,1,2,3,4\n", ["row 2: column label: '3' is not a whole number from 0 to 2"]),
         (HEADER + "0,1,2\x00,3,4\n", ["column pixel1"]),
-        (HEADER + ROWS.rstrip("\n"), ["row 4: the file ends in the middle of a line"]),
-        (HEADER + ROWS + "1,2", ["row 5: the row has 2 cells", "row 5: the file ends in the middle of a line"]),
+        (HEADER + "0,1,inf,3,4\n", ["'inf'"]),
+        (HEADER + ROWS + "1,2", ["1 rows do not have 5 cells, the first in row 5", "ends in the middle"]),
     ],
 )
 def test_faults_are_named_with_their_place(read: Read, content: str | bytes, complaints: list[str]) -> None:
@@ -126,77 +166,63 @@ def test_rows_are_counted_across_chunks(read: Read, monkeypatch: pytest.MonkeyPa
     with pytest.raises(UserError) as caught:
         read(HEADER + "0,1,2,3,4\n" * 100 + "0,1,x,3,4\n" + "0,1,2,3,4\n" * 100 + "0,1\n")
     lines = str(caught.value).splitlines()
-    assert lines[0].startswith("train.csv, row 102: column pixel1")
-    assert lines[1].startswith("train.csv, row 203: the row has 2 cells")
+    assert lines[0].startswith("train.csv: 1 cells are not numbers, the first in row 102, column pixel1")
+    assert lines[1].startswith("train.csv: 1 rows do not have 5 cells, the first in row 203")
 
 
-def test_the_first_twenty_faults_are_shown_and_all_are_counted(read: Read) -> None:
+def test_a_fault_that_repeats_down_a_column_is_one_line_with_its_count(read: Read) -> None:
     with pytest.raises(UserError) as caught:
         read(HEADER + "0,1,x,3,4\n" * 50)
     lines = str(caught.value).splitlines()
-    assert len(lines) == 22
-    assert "row 21:" in lines[19]
-    assert "and 30 more faults" in lines[20]
+    assert lines[0] == "train.csv: 50 cells are not numbers, the first in row 2, column pixel1: 'x'"
+    assert len(lines) == 2
 
 
 def test_row_counts_are_held_against_what_is_expected(tmp_path: Path, toy_params: Params) -> None:
     write_toy_files(tmp_path, train_rows=30)
     with pytest.raises(UserError, match=r'30 rows, but 180 are expected.*SET="competition.train_rows=30"'):
-        read_train(tmp_path / "train.csv", toy_params.competition, 180)
-
-
-def test_a_training_file_in_place_of_the_test_file_is_recognised(tmp_path: Path, toy_params: Params) -> None:
-    write_toy_files(tmp_path)
-    with pytest.raises(UserError, match="swapped"):
-        read_test(tmp_path / "train.csv", toy_params.competition, None)
+        read_table(tmp_path / "train.csv", toy_params.competition, ["label"], [], ("train_rows", 180))
 
 
 def test_chunks_join_without_a_seam(tmp_path: Path, toy_params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     write_toy_files(tmp_path)
-    whole = read_train(tmp_path / "train.csv", toy_params.competition, 180)
+    arguments = tmp_path / "train.csv", toy_params.competition, ["label"], [], ("train_rows", 180)
+    whole = read_table(*arguments)  # type: ignore[arg-type]
     monkeypatch.setattr("digits.data.csv_reader.CHUNK_BYTES", 1000)
-    chunks = read_train(tmp_path / "train.csv", toy_params.competition, 180)
-    assert np.array_equal(whole.images, chunks.images)
-    assert np.array_equal(whole.extra, chunks.extra)  # type: ignore[arg-type]
+    chunks = read_table(*arguments)  # type: ignore[arg-type]
+    assert np.array_equal(whole.values, chunks.values)
+    assert np.array_equal(whole.texts["label"], chunks.texts["label"])
 
 
-def test_ids_of_the_test_file(tmp_path: Path, competition: Competition) -> None:
-    path = tmp_path / "test.csv"
-    path.write_text("id,pixel0,pixel1,pixel2,pixel3\n70000,1,2,3,255\n70001,5,6,7,8\n")
-    table = read_test(path, competition.model_copy(update={"test_id_column": "id"}), 2)
-    assert table.extra is not None
-    assert table.extra.tolist() == [70000, 70001]
-    assert table.images.tolist() == [[1, 2, 3, 255], [5, 6, 7, 8]]
+def test_a_later_chunk_with_decimals_keeps_the_earlier_ones(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("digits.data.csv_reader.CHUNK_BYTES", 64)
+    table = read(HEADER + "0,1,2,3,4\n" * 100 + "0,1,2,3,4.5\n")
+    assert table.values[[0, 99, 100]].tolist() == [[1, 2, 3, 4], [1, 2, 3, 4], [1, 2, 3, 4.5]]
 
 
-def test_sample_ids(tmp_path: Path, competition: Competition) -> None:
+def test_sample(tmp_path: Path, competition: Competition) -> None:
     path = tmp_path / "sample_submission.csv"
-    path.write_text("ImageId,Label\r\n3,0\r\n1,0\r\n")
-    assert read_sample_ids(path, competition).tolist() == [3, 1]
-    path.write_text("ImageId,Label\n3,0\n3,0\n")
-    with pytest.raises(UserError, match="id 3 occurs more than once"):
-        read_sample_ids(path, competition)
+    path.write_text("ImageId,Label\r\n007,0\r\n1,0\r\n")
+    assert read_sample(path, competition).tolist() == [b"007", b"1"]
     path.write_text("id,Label\n3,0\n")
-    with pytest.raises(UserError, match="ImageId"):
-        read_sample_ids(path, competition)
+    with pytest.raises(MisfitError, match="ImageId"):
+        read_sample(path, competition)
 
 
-def reference(content: bytes) -> list[list[int]] | None:
-    """The obvious way to read the 2x2 toy file: cells of each row, or None where it must be refused."""
-    if not content.endswith(b"\n"):
-        return None
-    lines = content.replace(b"\r\n", b"\n").split(b"\n")[:-1]
+def reference(content: bytes) -> list[list[float]] | None:
+    """The obvious way to read the 2x2 toy file: labels and numbers of each row, or None where it must be refused."""
+    lines = content.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")
     if lines[0] + b"\n" != HEADER.encode() or len(lines) < 2:
         return None
     rows = []
     for line in lines[1:]:
-        cells = [re.fullmatch(rb'(")?(\d+)(?(1)")', cell) for cell in line.split(b",")]
-        if len(cells) != 5 or any(cell is None for cell in cells):
+        cells = [re.sub(rb'^"([^"]*)"$', rb"\1", cell).strip(b" ") for cell in line.split(b",")]
+        number = re.compile(rb"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+        if len(cells) != 5 or not all(number.fullmatch(cell) for cell in cells[1:]):
             return None
-        values = [int(cell[2]) for cell in cells if cell]
-        if values[0] > 2 or max(values[1:]) > 255:
+        rows.append([float(cell) for cell in cells[1:]])
+        if max(map(abs, rows[-1])) > np.finfo(np.float32).max:
             return None
-        rows.append(values)
     return rows
 
 
@@ -224,10 +250,12 @@ def test_mutated_files_are_read_as_by_the_obvious_parser(
     path = tmp_path_factory.mktemp("mutated") / "train.csv"
     path.write_bytes(content)
     expected = reference(content)
+    quotes = content.replace(b'"3"', b"", content.count(b',"3",') + content.count(b',"3"\n')).count(b'"')
+    if quotes:
+        return  # a quote inside a cell, or without an end: what it means is anybody's guess
     if expected is None:
         with pytest.raises(UserError):
-            read_train(path, competition, None)
+            read_table(path, competition, ["label"], [], ("train_rows", None))
     else:
-        table = read_train(path, competition, None)
-        assert table.extra is not None
-        assert np.column_stack([table.extra, table.images]).tolist() == expected
+        table = read_table(path, competition, ["label"], [], ("train_rows", None))
+        assert table.values.tolist() == np.array(expected, dtype=np.float32).tolist()

@@ -6,8 +6,10 @@ import shutil
 import stat
 import zipfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from digits.common.errors import UserError
@@ -219,12 +221,13 @@ def damaged(kind: str, folder: Path, archive: Path) -> Path:
         archive.write_bytes(b"<!DOCTYPE html><html>sign in</html>")
     elif kind == "twice":
         with zipfile.ZipFile(archive, "a") as opened:
-            opened.write(folder / "train.csv", "again/train.csv")
+            opened.write(folder / "test.csv", "Train.csv")
     elif kind == "link":
         link = zipfile.ZipInfo("train.csv")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         with zipfile.ZipFile(archive, "w") as opened:
             opened.writestr(link, "/etc/passwd")
+            opened.write(folder / "test.csv", "test.csv")
     elif kind == "other":
         with zipfile.ZipFile(archive, "w") as opened:
             opened.writestr("readme.txt", "hello")
@@ -236,10 +239,10 @@ def damaged(kind: str, folder: Path, archive: Path) -> Path:
     [
         ("cut", "damaged or cut short"),
         ("flipped", "damaged or cut short"),
-        ("page", "a web page, saved as a zip"),
+        ("page", "a web page"),
         ("twice", "more than one train.csv"),
         ("link", "is a link"),
-        ("other", "contains no train.csv"),
+        ("other", "no train.csv"),
     ],
 )
 def test_bad_archives_change_nothing(
@@ -255,6 +258,59 @@ def test_bad_archives_change_nothing(
 def test_a_member_that_unpacks_to_too_much_is_refused(
     toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("digits.data.sources.LARGEST_FILE", 1000)
+    monkeypatch.setattr("digits.data.places.LARGEST_FILE", 1000)
     with pytest.raises(UserError, match="the limit is"):
         find_source(toy_params.competition, paths, str(pack(toy_files, tmp_path / "bomb.zip")))
+
+
+@pytest.mark.parametrize("how", ["zip each", "gz each", "folders", "zip of zips", "deep", "twice the same", "capitals"])
+def test_files_are_found_whatever_they_are_packed_in(
+    toy_params: Params, paths: Paths, toy_files: Path, tmp_path: Path, how: str
+) -> None:
+    place = tmp_path / "my place (1)"
+    place.mkdir()
+    for name in NAMES:
+        content = (toy_files / name).read_bytes()
+        if how in ("zip each", "zip of zips"):
+            with zipfile.ZipFile(place / f"{name}.zip", "w") as opened:
+                opened.writestr(name, content)
+        elif how == "gz each":
+            (place / f"{name}.gz").write_bytes(gzip.compress(content))
+        else:
+            folder = {"folders": name, "deep": "a/b", "capitals": ".", "twice the same": "a"}[how]
+            (place / folder).mkdir(parents=True, exist_ok=True)
+            (place / folder / (name.upper() if how == "capitals" else name)).write_bytes(content)
+    (place / "__MACOSX").mkdir()
+    (place / "__MACOSX" / "._train.csv").write_bytes(b"\0\5\26\7")
+    named = place
+    if how == "zip of zips":
+        named = tmp_path / "outer.zip"
+        with zipfile.ZipFile(named, "w") as opened:
+            for path in place.glob("*.zip"):
+                opened.write(path, f"inner/{path.name}")
+    if how == "twice the same":
+        shutil.copytree(place / "a", place / "b")
+    assert contents(find_source(toy_params.competition, paths, str(named))) == tree(toy_files)
+
+
+def test_two_files_are_named_with_a_comma(toy_params: Params, paths: Paths, toy_files: Path) -> None:
+    before = tree(toy_files)
+    (toy_files / "train.csv").rename(toy_files / "learn me.csv")
+    (toy_files / "test.csv").rename(toy_files / "predict me.csv")
+    source = find_source(toy_params.competition, paths, f"{toy_files}/learn me.csv,{toy_files}/predict me.csv")
+    assert contents(source) == {name: before[name] for name in ("train.csv", "test.csv")}
+
+
+def test_parquet_is_read_as_the_same_table(
+    toy_params: Params, paths: Paths, toy_files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pandas reads parquet with pyarrow, which is not one of our packages: here it reads a frame that is given to it."""
+    frame = pd.read_csv(toy_files / "train.csv")
+    expected = contents(find_source(toy_params.competition, paths, str(toy_files)))
+    (toy_files / "train.csv").unlink()
+    (toy_files / "train.parquet").write_bytes(b"PAR1")
+    if find_spec("pyarrow") is None:
+        with pytest.raises(UserError, match="pyarrow reads parquet files"):
+            find_source(toy_params.competition, paths, str(toy_files))
+    monkeypatch.setattr(pd, "read_parquet", lambda stream: frame)
+    assert contents(find_source(toy_params.competition, paths, str(toy_files))) == expected

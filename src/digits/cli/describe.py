@@ -24,7 +24,16 @@ from digits.data.sources import Provenance, accept, archive_of, folder_name
 from digits.data.understand import Understood, understand
 
 KAGGLE = "kaggle:"  # before a slug, in place of a path
-_GENERAL = {"archive", "data", "download", "downloads", "raw", "input", "files", "kaggle"}  # say nothing of a competition
+_GENERAL = {
+    "archive",
+    "data",
+    "download",
+    "downloads",
+    "raw",
+    "input",
+    "files",
+    "kaggle",
+}  # say nothing of a competition
 _COLUMNS, _ROWS = 10, 12  # of the picture
 _SHOWN = 40  # labels in a line
 
@@ -61,7 +70,7 @@ def describe(folder: Path, named: str, console: Console) -> None:
 
 def slug_of(named: str) -> str:
     """A short name for the files at a path, of small letters, digits and hyphens."""
-    path = Path(named.split(",")[0]).expanduser().resolve()
+    path = Path(named.split(",", maxsplit=1)[0]).expanduser().resolve()
     for part in (path, *path.parents):
         stem = re.sub(r"\.(csv|zip|gz|parquet)\b.*|\s*\(\d+\)", "", part.name.lower())
         slug = re.sub(r"[^a-z0-9]+", "-", stem).strip("-")[:40]
@@ -107,7 +116,9 @@ def _picture(data: Dataset) -> bytes:
     with drawing():
         figure = plt.figure(figsize=(_COLUMNS, 1.25 * -(-len(rows) // _COLUMNS)), layout="constrained")
         shape = (*data.image_shape, *[data.channels] * (data.channels > 1))
-        draw_images(figure, data.images[rows].reshape(-1, *shape), [data.class_names[labels[row]] for row in rows], _COLUMNS)
+        draw_images(
+            figure, data.images[rows].reshape(-1, *shape), [data.class_names[labels[row]] for row in rows], _COLUMNS
+        )
         return as_png(figure, dpi=100)
 
 

@@ -22,8 +22,12 @@ FILES = (
 
 @click.command("init", short_help="look at a competition's files with DATA, and write the params that fit them")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
-@click.option("--data", metavar="PATH", help="Zip or folder with the files of any competition of images in CSVs, "
-              "training and test file with a comma between, or kaggle:SLUG. params.<name>.yaml is written for them.")
+@click.option(
+    "--data",
+    metavar="PATH",
+    help="Zip or folder with the files of any competition of images in CSVs, "
+    "training and test file with a comma between, or kaggle:SLUG. params.<name>.yaml is written for them.",
+)
 def init(folder: Path, data: str | None) -> int:
     """Make FOLDER, or the current one, ready for a competition.
 

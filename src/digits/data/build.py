@@ -88,7 +88,9 @@ def _set_apart(
 ) -> tuple[Table, Table, NDArray[np.int64]]:
     """Training images, test images with their labels, and the labels of the former, where there is no test file."""
     rows, by_class = np.arange(len(labels)), labels if np.bincount(labels).min() > 1 else None
-    kept, apart = (np.sort(part) for part in train_test_split(rows, test_size=_APART, random_state=seed, stratify=by_class))
+    kept, apart = (
+        np.sort(part) for part in train_test_split(rows, test_size=_APART, random_state=seed, stratify=by_class)
+    )
     notice = (
         f"there is no test file: {len(apart):,} images of {competition.train_file}, a fifth, are set apart to play the "
         "test images; nothing is learned from them"
@@ -154,7 +156,9 @@ def _joined(train: Table, competition: Competition, path: Path) -> Texts:
     wanted = [cell.decode("utf-8", "replace") for cell in train.texts[id_column].tolist()]
     absent = [each for each in wanted if each not in label]
     if absent:
-        raise UserError(f"{path.name}: {len(absent):,} ids of {competition.train_file} are missing, the first is {absent[0]}")
+        raise UserError(
+            f"{path.name}: {len(absent):,} ids of {competition.train_file} are missing, the first is {absent[0]}"
+        )
     return np.array([label[each].encode() for each in wanted], dtype=np.bytes_)
 
 
@@ -171,7 +175,11 @@ def _test_ids(
         given = np.arange(competition.first_id, competition.first_id + count) if own is None else own
         if competition.sample_file is None:
             return given, None, ()
-        return given, None, (f"{competition.sample_file} is missing; the test images have the ids {given[0]} to {given[-1]}",)
+        return (
+            given,
+            None,
+            (f"{competition.sample_file} is missing; the test images have the ids {given[0]} to {given[-1]}",),
+        )
     assert competition.sample_file is not None
     sample = ids(read_sample(Path(source.folder) / competition.sample_file, competition), competition.sample_file)
     without = 'download all files again, or leave the sample out with SET="competition.sample_file=null"'
@@ -205,7 +213,9 @@ def _known_labels(
     if None in known:
         notices.append(f"{competition.test_name}: column {competition.label_column!r} is not used")
         return None
-    notices.append(f"{competition.test_name} has labels: the accuracy on them is shown at the end, and nothing is chosen by it")
+    notices.append(
+        f"{competition.test_name} has labels: the accuracy on them is shown at the end, and nothing is chosen by it"
+    )
     return [each for each in known if each is not None]
 
 

@@ -83,7 +83,11 @@ def read_table(
             on_bytes(size)
     faults.raise_if_any(path.name)
     _check_rows(path, rows, *expected)
-    notices += () if named else (f"{path.name}: the file has no header; its columns are called column0 to column{len(header) - 1}",)
+    notices += (
+        ()
+        if named
+        else (f"{path.name}: the file has no header; its columns are called column0 to column{len(header) - 1}",)
+    )
     notices += (f"{path.name}: the last line has no line end, but all of its cells",) if unfinished else ()
     cells_of = {name: np.array(cells, dtype=np.bytes_) for name, cells in zip(kept, texts, strict=True)}
     return Table(values, cells_of, 2 if named else 1, notices)
@@ -94,7 +98,7 @@ def read_sample(path: Path, competition: Competition) -> Texts:
     labels = competition.submission_label
     expected = [competition.submission_id, *([labels] if isinstance(labels, str) else labels)]
     frame = read_text(path)
-    if list(frame.columns) != expected:
+    if frame.columns[0] != expected[0] or sorted(frame.columns) != sorted(expected):
         raise MisfitError(
             f"{path.name}, row 1: the columns are {[*frame.columns]}, but {expected} are expected; set "
             "competition.submission_id and competition.submission_label to the file's names"

@@ -223,13 +223,15 @@ def _contiguous(positions: tuple[int, ...]) -> bool:
 
 
 def _is_image(count: int) -> bool:
-    return any(count % colours == 0 and math.isqrt(count // colours) ** 2 == count // colours for colours in (1, *_COLOURS))
+    return any(
+        count % colours == 0 and math.isqrt(count // colours) ** 2 == count // colours for colours in (1, *_COLOURS)
+    )
 
 
 def _train_and_test(images: list[Sniffed], small: list[Sniffed], place: Place) -> tuple[Sniffed, Sniffed | None]:
     """The tables of the labelled images and of those to predict; None where there is no such table."""
     given = [table for each in place.given for table in images if table.member == each]
-    if len(given) == 2:  # noqa: PLR2004 - training file and test file
+    if len(given) == 2:
         return given[0], given[1]
     labels = {name for table in small if not _SAMPLE.search(table.member.name) for name in table.others}
 
@@ -320,7 +322,7 @@ def _ids(found: Inferred, test: Sniffed | None, sample: Sniffed | None) -> None:
     name = _csv_name(sample.member)
     found.set("sample_file", name, "the sample submission")
     found.set("submission_id", sample.names[0], f"first column of {sample.member.name}")
-    if len(sample.names) <= 2:  # noqa: PLR2004 - id and label
+    if len(sample.names) <= 2:
         found.set("submission_label", sample.names[-1], f"second column of {sample.member.name}")
         found.unsure.append("submissions are taken to be scored by accuracy: set competition.metric=macro-f1 if not")
     else:
@@ -348,7 +350,7 @@ def _shape(found: Inferred, train: Sniffed) -> None:
     height, width, channels, planar = ranked[0]
     square = len({choice[:3] for choice in choices}) == 1
     text = f"{block.count:,} values" if square else f"of all sizes with {block.count:,} values this one is smoothest"
-    found.set("image_shape", [height, width], block.shape and block.why or text)
+    found.set("image_shape", [height, width], (block.shape and block.why) or text)
     found.set("channels", channels, f"{block.count:,} = {height} x {width} x {channels}")
     if channels > 1:
         found.set("planar", planar, "so neighbouring pixels are most alike")

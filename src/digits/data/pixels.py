@@ -69,7 +69,9 @@ def _refuse(table: Table, wrong: NDArray[np.bool_], competition: Competition, fi
     if not count:
         return
     row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
-    name = competition.pixel_columns[column] if isinstance(competition.first_pixel, int) else f"{column + 1} of the pixels"
+    name = (
+        competition.pixel_columns[column] if isinstance(competition.first_pixel, int) else f"{column + 1} of the pixels"
+    )
     low, high = (float(limit) for limit in (min(table.values.min(), 0), table.values.max()))
     raise UserError(
         f"{file}: {count:,} cells are {kind}, the first in row {row + table.first_row:,}, column {name}: "

@@ -39,7 +39,9 @@ def practice_files(competition: Competition) -> dict[str, bytes]:
     if competition.test_id_column:
         test_frame.insert(0, competition.test_id_column, ids)
     label = competition.submission_label
-    sample_frame = pd.DataFrame({competition.submission_id: ids} | dict.fromkeys([label] if isinstance(label, str) else label, 0))
+    sample_frame = pd.DataFrame(
+        {competition.submission_id: ids} | dict.fromkeys([label] if isinstance(label, str) else label, 0)
+    )
     return {
         competition.train_file: _csv(train_frame),
         competition.test_name: _csv(test_frame),

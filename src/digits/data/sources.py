@@ -53,9 +53,7 @@ def folder_name(params: Params, source: Source) -> str:
     return f"{params.competition.slug}-{fingerprint(decisive)}"
 
 
-def find_source(
-    competition: Competition, paths: Paths, named: str | None, provenance: Provenance = "local"
-) -> Source:
+def find_source(competition: Competition, paths: Paths, named: str | None, provenance: Provenance = "local") -> Source:
     """The files to use: `named` by the user, else in data/raw, else an accepted copy, a download or the practice set.
 
     named: a path, or PRACTICE. provenance: of what is named. Raises UserError if files are missing, damaged or unsafe, and if accepted copies differ.

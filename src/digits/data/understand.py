@@ -11,7 +11,7 @@ from digits.common.errors import MisfitError, UserError
 from digits.config import Competition, Params, Paths
 from digits.data.build import prepare, train_columns
 from digits.data.csv_reader import OnBytes, Table, read_table, read_text
-from digits.data.infer import Inferred, infer
+from digits.data.infer import infer
 from digits.data.labels import Value, different_labels
 from digits.data.places import place_of
 from digits.data.sources import Provenance, Source, find_source
@@ -134,5 +134,7 @@ def _range(train: Table) -> tuple[list[float], str]:
 
 def _in_order(columns: list[str], labels: list[Value]) -> list[str]:
     """The columns of probabilities in the order of the labels, if their names end in them; else as they are."""
-    ends = [[column for column in columns if re.fullmatch(rf"(.*\D)?{re.escape(str(label))}", column)] for label in labels]
+    ends = [
+        [column for column in columns if re.fullmatch(rf"(.*\D)?{re.escape(str(label))}", column)] for label in labels
+    ]
     return [end[0] for end in ends] if all(len(end) == 1 for end in ends) else columns

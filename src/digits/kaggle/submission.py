@@ -41,7 +41,9 @@ def check_frame(frame: pd.DataFrame, ids: Ids, values: list[Value], id_column: s
     if len(wrong):
         row = int(wrong[0])
         shown = f"from {values[0]} to {values[-1]}" if len(values) > 2 else f"{values[0]} or {values[-1]}"
-        raise UserError(f"submission, row {row + 2}: label {labels.iloc[row]!r} is not one of the {len(values)} {shown}")
+        raise UserError(
+            f"submission, row {row + 2}: label {labels.iloc[row]!r} is not one of the {len(values)} {shown}"
+        )
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:

@@ -133,7 +133,9 @@ def _print_comparison(context: Context, frame: pd.DataFrame, predicted: NDArray[
     predicted: classes, (m,). Where the test file has labels, print how many of them are right.
     """
     if (known := context.data.test_labels) is not None:
-        context.console.say(f"{(predicted == known).mean():.4f} of the labels in the test file are predicted; nothing was chosen by them")
+        context.console.say(
+            f"{(predicted == known).mean():.4f} of the labels in the test file are predicted; nothing was chosen by them"
+        )
     labels = np.asarray(context.data.labels, np.int64)
     for number, ours, theirs in unusual_classes(predicted, labels, context.data.classes):
         name = context.data.class_names[number]
