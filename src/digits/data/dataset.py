@@ -18,8 +18,9 @@ _ARRAYS = ("images", "labels", "folds", "test_images", "test_ids")
 class Dataset:
     """A competition's images, ready for fits.
 
-    images: uint8 (n, pixels), 0..255. labels: int64 (n,), 0..classes-1. folds: int8 (n,), 0.. or HOLDOUT.
-    test_images: uint8 (m, pixels). test_ids: int64 (m,), in the order of the sample submission.
+    images: uint8 (n, height * width * channels), 0..255, row by row, the channels of a pixel together. labels: int64
+    (n,), 0..classes-1. folds: int8 (n,), 0.. or HOLDOUT. test_images: uint8 (m, height * width * channels). test_ids:
+    int64 (m,), in the order of the sample submission.
     about: metadata, a JSON-like dictionary: slug, provenance, source, source_sha256, image_shape, channels, classes,
     hash, class_counts, repeated, shared_with_test, notices. `hash` covers all arrays, the image shape and the number of
     classes: equal hashes mean equal data in equal folds.
@@ -53,6 +54,15 @@ class Dataset:
     def channels(self) -> int:
         """Values per pixel."""
         return int(self.about["channels"])
+
+    @property
+    def size(self) -> str:
+        """Height and width in words, as in 28x28; with the values per pixel if there are several, as in 28x28x3."""
+        return "x".join(map(str, [*self.image_shape, *[self.channels] * (self.channels > 1)]))
+
+    def shaped(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Some of the images, (n, height * width * channels), as (n, height, width, channels)."""
+        return np.asarray(images).reshape(-1, *self.image_shape, self.channels)
 
     @property
     def practice(self) -> bool:
