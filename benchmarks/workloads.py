@@ -29,6 +29,7 @@ def ours(spec: CnnSpec, images: int) -> Workload:
         labels=y,
         normaliser=Normaliser("/255").fit(X),
         image_shape=_SHAPE,
+        channels=1,
         classes=_CLASSES,
         augment=spec.augment.model_dump(),
         shift_only=spec.shift_only,

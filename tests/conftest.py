@@ -85,6 +85,12 @@ def toy_data(tmp_path: Path) -> Dataset:
     return prepare_toy(tmp_path / "prepared")
 
 
+@pytest.fixture
+def coloured_data(tmp_path: Path) -> Dataset:
+    """As toy_data, with images of three channels."""
+    return prepare_toy(tmp_path / "coloured", coloured=True)
+
+
 @pytest.fixture(scope="session")
 def probed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
     """A folder with a device and the timing of the toy network on it, one for all processes of the tests.

@@ -33,11 +33,11 @@ def augmentation(data: Dataset, params: Params, target: Path) -> None:
     """One image of each of five classes, and copies of it as the network `medium` sees them."""
     labels = np.asarray(data.labels)
     rows = [int(np.flatnonzero(labels == label)[0]) for label in range(5)]
-    images = np.asarray(data.images)[rows].reshape(-1, *data.image_shape)
+    images = data.shaped(data.images[rows])
     generator = np.random.default_rng(SEED)
     augment = params.network("medium").augment.model_dump()
     copies = [augment_images(generator, images, **augment) for _ in range(COPIES)]
-    shown = np.stack([images, *copies], axis=1).reshape(-1, *data.image_shape).clip(0, 255).astype(np.uint8)
+    shown = data.shaped(np.stack([images, *copies], axis=1).clip(0, 255).astype(np.uint8))
     titles = (["image"] + ["augmented"] * COPIES) + [""] * (len(shown) - COPIES - 1)
     with drawing():
         figure = plt.figure(figsize=(8, 4.2), layout="constrained")

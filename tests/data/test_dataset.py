@@ -33,3 +33,13 @@ def test_arrays_are_mapped_not_copied(toy_data: Dataset) -> None:
 def test_a_folder_without_arrays_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="make data"):
         load_dataset(tmp_path / "none")
+
+
+def test_a_size_has_the_values_per_pixel_where_they_are_several(toy_data: Dataset, coloured_data: Dataset) -> None:
+    assert (toy_data.size, coloured_data.size) == ("12x12", "12x12x3")
+
+
+def test_channels_of_a_pixel_are_stored_together(coloured_data: Dataset) -> None:
+    shaped = coloured_data.shaped(coloured_data.images[4:6])
+    assert shaped.shape == (2, 12, 12, 3)
+    assert np.array_equal(shaped[1, 2, 3], coloured_data.images[5, (2 * 12 + 3) * 3 :][:3])

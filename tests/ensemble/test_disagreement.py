@@ -72,3 +72,12 @@ def test_the_picture_has_the_titles_of_the_classes(toy_data: Dataset, selected: 
     other = matplotlib_image.imread(io.BytesIO(draw_uncertain(toy_data, "xyz", *selected(2))), format="png")
     assert drawn.shape == other.shape
     assert not np.array_equal(drawn, other)
+
+
+def test_coloured_images_are_drawn_in_their_colours(
+    toy_data: Dataset, coloured_data: Dataset, selected: Selected
+) -> None:
+    """The toy images of both have the same labels and folds."""
+    for data, coloured in ((toy_data, False), (coloured_data, True)):
+        drawn = matplotlib_image.imread(io.BytesIO(draw_uncertain(data, "abc", *selected(2))), format="png")
+        assert (np.ptp(drawn[..., :3], axis=2).max() > 0.3) == coloured

@@ -78,3 +78,11 @@ def test_operations_are_counted_by_the_book(layers: str, forward: list[int]) -> 
     """Two per multiplication; forward, for the weights and for the input, but for the images' own gradient."""
     multiplications = 3 * sum(forward) - forward[0]
     assert training_operations(parse_layers(layers), (28, 28), 10) == 2 * multiplications
+
+
+@pytest.mark.parametrize("layers", ["", "300", "8C3 MP2 16C3 64"])
+def test_colours_are_more_work_for_the_first_layer_alone(layers: str) -> None:
+    """Whose images need no gradient: twice its multiplications, for the output and for the weights."""
+    grey, coloured = (training_operations(parse_layers(layers), (28, 28), 10, channels) for channels in (1, 3))
+    units = {"": 10, "300": 300, "8C3 MP2 16C3 64": 9 * 8}[layers]
+    assert coloured - grey == 2 * 2 * 784 * units * (3 - 1)

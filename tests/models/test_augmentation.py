@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from digits.models.augmentation import affine_maps, elastic_fields, integer_shift_maps
+from digits.models.augmentation import (
+    affine_maps,
+    augment_images,
+    elastic_fields,
+    integer_shift_maps,
+    transform_images,
+)
 from digits.models.warping import warp
 
 NO_AUGMENTATION = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0}
@@ -52,6 +58,18 @@ def test_integer_shifts_move_every_image_and_blur_none() -> None:
     found = [next(shift for shift, at in rolled.items() if np.array_equal(at, each)) for each in moved]
     assert set(found) == set(rolled)
     assert np.array_equal(integer_shift_maps(generator, 2, 0.9), np.tile([1, 0, 0, 0, 1, 0, 0, 0], (2, 1)))
+
+
+def test_all_channels_of_an_image_are_augmented_alike() -> None:
+    strengths = {"rotation": 10.0, "zoom": 0.1, "shear": 5.0, "shift": 2.0}
+    images = np.random.default_rng(0).integers(0, 256, (20, 28, 20, 3)).astype(np.uint8)
+    augmented = augment_images(np.random.default_rng(1), images, elastic=1.0, **strengths)
+    turned = transform_images(images, rotation=10.0, shift=(0.0, 1.0))
+    for channel in range(3):
+        grey = images[..., channel]
+        alone = augment_images(np.random.default_rng(1), grey, elastic=1.0, **strengths)
+        assert np.array_equal(augmented[..., channel], alone)
+        assert np.array_equal(turned[..., channel], transform_images(grey, rotation=10.0, shift=(0.0, 1.0)))
 
 
 def test_shear_keeps_areas_and_slants() -> None:

@@ -81,3 +81,21 @@ def test_deskewing_one_image_is_deskewing_many() -> None:
     many = np.random.default_rng(0).integers(0, 256, (20, 784)).astype(np.uint8)
     fitted = Deskewer((28, 28)).fit(many)
     assert np.allclose(fitted.transform(many), [fitted.transform(image[None])[0] for image in many], atol=0.05)
+
+
+def test_the_channels_of_an_image_are_deskewed_alike() -> None:
+    """By the ink of all of them: what lies in two channels is moved as if it lay in one."""
+    leaning = sheared(0.3, (2.5, -3.0))
+    upright = Deskewer((28, 28)).fit_transform(leaning).reshape(28, 28)
+    upper = np.where(np.arange(784) < 392, leaning, 0)
+    split, equal = (
+        Deskewer((28, 28), 3).fit_transform(np.dstack(channels).reshape(1, -1)).reshape(28, 28, 3)
+        for channels in ((upper, 0 * upper, leaning - upper), (leaning, leaning, leaning))
+    )
+    assert np.allclose(split.sum(axis=2), upright, atol=0.05)
+    assert not split[..., 1].any()
+    assert split[:12, :, 0].any()
+    assert not split[:12, :, 2].any()
+    assert (equal == equal[..., :1]).all()
+    assert np.allclose(equal[..., 0], upright, atol=0.05)
+    assert Deskewer(channels=3).fit_transform(equal.reshape(1, -1)).shape == (1, 784 * 3)

@@ -55,6 +55,17 @@ def test_tensorflow_warps_alike(images: np.ndarray, maps: np.ndarray) -> None:
     assert np.abs(warp(images, maps) - theirs.numpy()[..., 0]).max() < 0.02
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_every_channel_is_warped_as_an_image_of_its_own(maps: np.ndarray, channels: int) -> None:
+    """To the same bits."""
+    images = np.random.default_rng(3).integers(0, 256, (150, *SHAPE, channels)).astype(np.uint8)
+    fields = elastic_fields(np.random.default_rng(2), 150, SHAPE, 3.0)
+    for displacements in (None, fields):
+        together = warp(images, maps, displacements)
+        alone = [warp(images[..., channel], maps, displacements) for channel in range(channels)]
+        assert np.array_equal(together, np.stack(alone, axis=3))
+
+
 def test_far_outside_is_empty(images: np.ndarray) -> None:
     for x, y in ((1000, 0), (-1000, 0), (0, 1000), (0, -1000), (23, 0), (0, 17), (-23, 0)):
         away = IDENTITY + np.array([0, 0, x, 0, 0, y, 0, 0], np.float32)

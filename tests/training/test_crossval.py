@@ -61,6 +61,15 @@ def test_a_fold_is_fitted_and_predicted(toy_data: Dataset, toy_params: Params) -
     assert fitted.fit_seconds > 0
 
 
+@pytest.mark.slow
+def test_a_fold_of_colours_is_fitted_and_predicted(coloured_data: Dataset, toy_params: Params) -> None:
+    """Where the label is told by nothing but colour, by a network and a baseline."""
+    network = toy_params.train.spec.model_dump(mode="json") | {"epochs": 8, "learning_rate": 0.02}
+    for spec in (network, toy_params.baseline.models["nearest"].model_dump(mode="json")):
+        valid = fit_fold(coloured_data, 1, spec, "/255", 0).predictions.valid
+        assert (valid.argmax(axis=1) == coloured_data.labels[coloured_data.valid_rows(1)]).mean() > 0.9
+
+
 def test_an_iteration_budget_that_is_used_up_is_no_warning(
     toy_data: Dataset, toy_params: Params, recwarn: pytest.WarningsRecorder
 ) -> None:

@@ -60,6 +60,16 @@ def test_a_timing_is_measured_where_the_fits_will_be(
     assert sorted(map(str, asked)) == ["0", "0", "1", "1"]
 
 
+def test_colours_have_a_timing_of_their_own(
+    toy_data: Dataset, coloured_data: Dataset, toy_params: Params, tmp_path: Path
+) -> None:
+    model = DEVICE.resolve(toy_params.train.spec).model_dump(mode="json")
+    for data in (toy_data, coloured_data):
+        run = run_spec("cnn", model, "/255", 0, data)
+        assert measured_timing(data, run, DEVICE, tmp_path / "m", CONSOLE).per_image > 0
+    assert len([*(tmp_path / "m").glob("*.json")]) == 2
+
+
 class Machine:
     """Its clocks go on by a share of a second from one epoch to the next, and by other programs' share of the time."""
 

@@ -115,22 +115,18 @@ def _picture(data: Dataset) -> bytes:
     rows = rows[: _COLUMNS * _ROWS]
     with drawing():
         figure = plt.figure(figsize=(_COLUMNS, 1.25 * -(-len(rows) // _COLUMNS)), layout="constrained")
-        shape = (*data.image_shape, *[data.channels] * (data.channels > 1))
-        draw_images(
-            figure, data.images[rows].reshape(-1, *shape), [data.class_names[labels[row]] for row in rows], _COLUMNS
-        )
+        draw_images(figure, data.shaped(data.images[rows]), [data.class_names[labels[row]] for row in rows], _COLUMNS)
         return as_png(figure, dpi=100)
 
 
 def _say(console: Console, found: Understood, data: Dataset, file: Path, picture: Path, folder: Path) -> None:
     """Print what was understood, what may be otherwise, and what to type next."""
     values, competition = found.values, found.competition
-    height, width = competition.image_shape
     kind = {1: "grey", 3: "colour"}.get(competition.channels, f"{competition.channels} values per pixel")
     low, high = values["pixel_range"]
     console.say(
         f"images   {len(data.images):,} labelled in {competition.train_file}, {len(data.test_images):,} to predict in "
-        f"{competition.test_file or competition.train_file}; {height}x{width}, {kind}, pixels from {low:g} to {high:g}"
+        f"{competition.test_file or competition.train_file}; {data.size}, {kind}, pixels from {low:g} to {high:g}"
     )
     counts = [f"{name}: {count:,}" for name, count in zip(data.class_names, data.about["class_counts"], strict=True)]
     more = f"  and {len(counts) - _SHOWN} more" if len(counts) > _SHOWN else ""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from cycler import cycler
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from numpy.typing import NDArray
 
@@ -48,13 +49,22 @@ def drawing(style: Mapping[str, Any] | None = None) -> Iterator[None]:
 
 
 def draw_images(figure: FigureBase, images: NDArray[np.uint8], titles: Sequence[str], columns: int) -> None:
-    """A grid of images, dark on light, each under its title; images: (n, height, width), 0 to 255."""
+    """A grid of images, each under its title; images: (n, height, width, channels), as `draw_image` takes them."""
     axes = figure.subplots(max(1, -(-len(images) // columns)), columns, squeeze=False)
     for part in axes.flat:
         part.set_axis_off()
     for part, image, title in zip(axes.flat, images, titles, strict=False):
-        part.imshow(image, cmap="gray_r", vmin=0, vmax=255)
+        draw_image(part, image)
         part.set_title(title, fontsize=7)
+
+
+def draw_image(axes: Axes, image: NDArray[np.uint8]) -> None:
+    """Draw an image, (height, width, channels), 0 to 255.
+
+    Three channels as RGB, four as RGBA; one dark on light, two as their mean.
+    """
+    shown = image if image.shape[2] > 2 else image.mean(axis=2).astype(np.uint8)
+    axes.imshow(shown, cmap="gray_r", vmin=0, vmax=255)
 
 
 def as_png(figure: Figure, dpi: int) -> bytes:

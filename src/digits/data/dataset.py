@@ -18,9 +18,9 @@ _ARRAYS = ("images", "labels", "folds", "test_images", "test_ids")
 class Dataset:
     """A competition's images, ready for fits.
 
-    images: uint8 (n, height * width * channels), 0..255, the values of a pixel side by side. labels: int64 (n,),
+    images: uint8 (n, height * width * channels), 0..255, the channels of a pixel together. labels: int64 (n,),
     0..classes-1. folds: int8 (n,), 0.., HOLDOUT, or LEARNED: an image that every model learns, and none is judged on.
-    test_images: uint8 (m, height * width * channels). test_ids: int64 or text (m,), in the order of the sample submission.
+    test_images: uint8 (m, height * width * channels). test_ids: int64 or text (m,), in the order of the sample.
     about: metadata, a JSON-like dictionary: slug, provenance, source, source_sha256, image_shape, channels, classes,
     class_values, class_names, hash, class_counts, repeated, shared_with_test, test_labels, notices. `hash` covers all
     arrays, the shape of an image and the number of classes: equal hashes mean equal data in equal folds.
@@ -70,6 +70,15 @@ class Dataset:
         """Classes of the test images, (m,), where the test file says them; no choice is made on them."""
         known = self.about["test_labels"]
         return None if known is None else np.array(known, dtype=np.int64)
+
+    @property
+    def size(self) -> str:
+        """Height and width in words, as in 28x28; with the values per pixel if there are several, as in 28x28x3."""
+        return "x".join(map(str, [*self.image_shape, *[self.channels] * (self.channels > 1)]))
+
+    def shaped(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Some of the images, (n, height * width * channels), as (n, height, width, channels)."""
+        return np.asarray(images).reshape(-1, *self.image_shape, self.channels)
 
     @property
     def practice(self) -> bool:

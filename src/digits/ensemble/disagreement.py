@@ -94,6 +94,6 @@ def draw_uncertain(data: Dataset, names: Sequence[str], selection: Selection, pr
         figure = plt.figure(figsize=(1.35 * _COLUMNS, 1.6 * sum(heights) + 1.2), layout="constrained")
         halves = figure.subfigures(2, 1, squeeze=False, height_ratios=[height + 0.45 for height in heights]).flat
         for half, (title, images, titles) in zip(halves, parts, strict=True):
-            draw_images(half, images.reshape(-1, *data.image_shape), titles, _COLUMNS)
+            draw_images(half, data.shaped(images), titles, _COLUMNS)
             half.suptitle(title)
         return as_png(figure, dpi=90)

@@ -34,7 +34,10 @@ OnEpoch = Callable[[int, int, dict[str, float]], int | None]
 
 
 class Classifier(Protocol):
-    """What cross-validation needs from a model. Images are uint8 (n, pixels), labels int64 (n,)."""
+    """What cross-validation needs from a model.
+
+    Images are uint8 (n, height * width * channels), channels last; labels are int64 (n,).
+    """
 
     def fit(self, X: NDArray[np.uint8], y: NDArray[np.int64]) -> Any:
         """Learn from images and their labels."""
@@ -47,12 +50,14 @@ class Classifier(Protocol):
 class TaskSpec:
     """What a model must know about the competition.
 
-    image_shape: (height, width), pixels. normalise: kind of `digits.models.preprocessing.Normaliser`.
+    image_shape: (height, width), pixels. normalise: kind of `digits.models.preprocessing.Normaliser`. channels: values
+    per pixel.
     """
 
     image_shape: tuple[int, int]
     classes: int
     normalise: str
+    channels: int = 1
 
 
 def family(kind: str) -> Any:

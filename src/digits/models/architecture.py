@@ -122,13 +122,15 @@ def _side_after(layer: Layer, side: int) -> int:
     return side
 
 
-def training_operations(layers: tuple[Layer, ...], image_shape: tuple[int, int], classes: int) -> int:
+def training_operations(
+    layers: tuple[Layer, ...], image_shape: tuple[int, int], classes: int, channels: int = 1
+) -> int:
     """Floating-point operations of convolutions and dense layers per training image, two per multiplication.
 
     The count has the forward pass and the gradients of weights and inputs, except the gradient of the image itself,
-    which is not needed. It leaves out biases, activations, normalisation and the optimizer.
+    which is not needed. It leaves out biases, activations, normalisation and the optimizer. channels: of the images.
     """
-    (height, width), channels, flat, forward = image_shape, 1, 0, []
+    (height, width), flat, forward = image_shape, 0, []
     for layer in layers:
         height, width = (_side_after(layer, side) for side in (height, width))
         match layer:

@@ -15,9 +15,10 @@ _MIN_SINGULAR_VALUE = 0.03  # share of the filter's largest; the basis leaves ou
 def augment_images(
     generator: np.random.Generator, images: NDArray[np.number], *, elastic: float, **affine: float
 ) -> NDArray[np.float32]:
-    """Augmented copies of images, (n, height, width) of any number type, as float32; 0 outside the frame.
+    """Augmented copies of images, of any number type, as float32; 0 outside the frame.
 
-    elastic: strength of `elastic_fields`. affine: strengths of `affine_maps`.
+    images: (n, height, width) or (n, height, width, channels). elastic: strength of `elastic_fields`. affine: strengths
+    of `affine_maps`.
     """
     shape = (images.shape[1], images.shape[2])
     maps = affine_maps(generator, len(images), shape, **affine)
@@ -66,7 +67,7 @@ def transform_images(
     shear: float = 0.0,
     shift: tuple[float, float] = (0.0, 0.0),
 ) -> NDArray[np.float32]:
-    """All images, (n, height, width), after the same affine transform, float32; 0 outside the frame.
+    """All images, (n, height, width, ...), after the same affine transform, float32; 0 outside the frame.
 
     rotation and shear in degrees, zoom as a share of the size, shift in pixels down and right.
     """

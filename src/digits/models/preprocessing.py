@@ -20,11 +20,13 @@ class Deskewer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     The slant is the slope of column on row by least squares, weighted by ink, from second moments as in Y. LeCun et al.
     (1998), Gradient-based learning applied to document recognition, Proc. IEEE 86, section III-A. Only the number of
-    pixels is fitted. image_shape: (height, width); None takes each example as one row.
+    pixels is fitted. image_shape: (height, width); None takes each example as one row. channels: values per pixel, in
+    sum its ink; all of them are moved alike.
     """
 
-    def __init__(self, image_shape: tuple[int, int] | None = None):
+    def __init__(self, image_shape: tuple[int, int] | None = None, channels: int = 1):
         self.image_shape = image_shape
+        self.channels = channels
 
     def fit(self, X: ArrayLike, y: Any = None) -> Self:
         """Check X, (n, pixels), and remember the number of pixels."""
@@ -35,7 +37,8 @@ class Deskewer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """X, (n, pixels), deskewed and centred, in the same units, float32."""
         check_is_fitted(self)
         ink = validate_data(self, X, reset=False)
-        images = ink.reshape(-1, *(self.image_shape or (1, ink.shape[1])))
+        shape = self.image_shape or (1, ink.shape[1] // self.channels)
+        images = ink.reshape(-1, *shape, self.channels)
         return warp(images, deskew_maps(images)).reshape(ink.shape)
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -46,12 +49,15 @@ class Deskewer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def deskew_maps(images: NDArray[np.number]) -> NDArray[np.float32]:
-    """Maps as `warp` takes them, (n, 8), that centre and deskew images, (n, height, width); empty ones stay."""
-    count, height, width = images.shape
+    """Maps as `warp` takes them, (n, 8), that centre and deskew images; empty ones stay.
+
+    images: (n, height, width, channels).
+    """
+    count, height, width, channels = images.shape
     ink = np.clip(images.reshape(count, -1), 0, None).astype(np.float32)
     mass = ink.sum(axis=1)
     ink /= np.where(mass > 0, mass, 1)[:, None]
-    row, column = np.mgrid[:height, :width].reshape(2, -1).astype(np.float32)
+    row, column, _ = np.mgrid[:height, :width, :channels].reshape(3, -1).astype(np.float32)
     middle_row, middle_column = (height - 1) / 2, (width - 1) / 2
     mean_row, mean_column = ink @ row, ink @ column
     row_variance = ink @ row**2 - mean_row**2

@@ -106,7 +106,7 @@ def _seconds(unit: Unit) -> float:
     """Expected duration of a fit."""
     data = load_dataset(unit.data)
     images = min(unit.recipe.images or len(data.images), round((1 - unit.recipe.test_size) * len(data.images)))
-    return expected_seconds(unit.model, images, data.image_shape, data.classes)
+    return expected_seconds(unit.model, images, data.image_shape, data.classes, data.channels)
 
 
 def _fit_in_subprocess(modules: Sequence[str], chain: Chain, stop: threading.Event) -> str:

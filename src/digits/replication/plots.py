@@ -10,7 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from digits.common.plots import Picture, write_pictures
+from digits.common.plots import Picture, draw_image, write_pictures
 from digits.data.dataset import Dataset
 from digits.replication.findings import Rows, ranks
 from digits.replication.table import Row, table
@@ -172,9 +172,9 @@ def _one_image(rows: Rows, data: Dataset) -> str | None:
     test = split(row.recipe, len(data.images))[1]
     drawn = int(np.random.default_rng(_SEED).integers(len(test)))
     probabilities = np.load(row.units[0].folder / "test.npy")[drawn].astype(float)
-    image, label = np.asarray(data.images[test[drawn]]).reshape(data.image_shape), data.labels[test[drawn]]
+    image, label = data.shaped(data.images[test[drawn]])[0], data.labels[test[drawn]]
     _, (left, right) = plt.subplots(1, 2, figsize=(8, 3.5))
-    left.imshow(image, cmap="gray_r")
+    draw_image(left, image)
     left.set_axis_off()
     right.bar(range(len(probabilities)), probabilities)
     right.set(xlabel="class", ylabel="probability", xticks=range(len(probabilities)), ylim=(0, 1))

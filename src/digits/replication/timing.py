@@ -14,7 +14,9 @@ _MLP_BATCH = 200  # images; scikit-learn's default
 _STEP, _START = 1e-3, 3.0  # seconds of a step and of a fit, in addition to their operations
 
 
-def expected_seconds(model: dict[str, Any], images: int, image_shape: tuple[int, int], classes: int) -> float:
+def expected_seconds(
+    model: dict[str, Any], images: int, image_shape: tuple[int, int], classes: int, channels: int
+) -> float:
     """Expected duration of one fit. model: parameters as in params.yaml, with a value for every `auto`."""
     if model["kind"] == "cnn":
         layers, epochs = parse_layers(model["layers"]), model["epochs"]
@@ -22,5 +24,5 @@ def expected_seconds(model: dict[str, Any], images: int, image_shape: tuple[int,
     else:
         layers, epochs = parse_layers(" ".join(map(str, model["hidden_layer_sizes"]))), _MLP_EPOCHS
         batch, speed = _MLP_BATCH, _MLP_SPEED
-    operations = training_operations(layers, image_shape, classes) * images * epochs
+    operations = training_operations(layers, image_shape, classes, channels) * images * epochs
     return float(_START + _STEP * epochs * ceil(images / batch) + operations / speed)

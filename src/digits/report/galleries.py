@@ -43,5 +43,5 @@ def examples(data: Dataset, names: Sequence[str]) -> tuple[str, str]:
 def _grid(data: Dataset, rows: NDArray[np.int64], titles: Sequence[str], columns: int = _COLUMNS) -> str:
     with drawing():
         figure = plt.figure(figsize=(0.95 * columns, 1.25 * -(-len(rows) // columns)), layout="constrained")
-        draw_images(figure, data.images[rows].reshape(-1, *data.image_shape), titles, columns)
+        draw_images(figure, data.shaped(data.images[rows]), titles, columns)
         return embedded(as_png(figure, dpi=100))

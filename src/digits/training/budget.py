@@ -192,10 +192,8 @@ def _estimated(measured: Mapping[str, Timing], runs: Mapping[str, RunSpec], data
 
     The estimates are optimistic (_OPTIMISM), so that no network is ruled out before it is measured.
     """
-    cost = {
-        name: float(training_operations(parse_layers(run.model["layers"]), data.image_shape, data.classes))
-        for name, run in runs.items()
-    }
+    images = data.image_shape, data.classes, data.channels
+    cost = {name: float(training_operations(parse_layers(run.model["layers"]), *images)) for name, run in runs.items()}
     last = [*measured][-1]
     guessed = {name: measured[last].slower(cost[name] / cost[last] / _OPTIMISM) for name in runs}
     return guessed | dict(measured)

@@ -74,7 +74,7 @@ def fit_on(
     """
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - commands that fit nothing need not wait
 
-    model = build(spec, TaskSpec(data.image_shape, data.classes, normalise), seed, on_epoch)
+    model = build(spec, TaskSpec(data.image_shape, data.classes, normalise, data.channels), seed, on_epoch)
     watched: dict[str, Any] = {}
     if spec["kind"] in KINDS_WITH_VALIDATION and len(valid):
         watched = {"X_valid": data.images[valid], "y_valid": data.labels[valid], "start": start}

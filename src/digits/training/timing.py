@@ -56,7 +56,7 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
         "model": {name: value for name, value in model.items() if name not in _TAKE_NO_TIME},
         "elastic": bool(model["augment"]["elastic"]),
         "tta": len(model["tta"]),
-        "image": [*data.image_shape, data.classes],
+        "image": [*data.image_shape, data.channels, data.classes],
         "workers": device.parallel_fits,
         "device": device.name,
         "code": code_version("timing"),
@@ -110,7 +110,8 @@ def _measure(task: _Task, send: Send) -> None:
         low, high = interval(seconds or [1.0])
         model.model_.stop_training = high - low <= _WITHIN * low or ends[-1][0] - ends[0][0] > _ENOUGH
 
-    model: Any = build(task.model, TaskSpec(data.image_shape, data.classes, task.normalise), 0, on_epoch)
+    competition = TaskSpec(data.image_shape, data.classes, task.normalise, data.channels)
+    model: Any = build(task.model, competition, 0, on_epoch)
     started = now()
     model.fit(data.images[rows], data.labels[rows])
     fitted = [now()]

@@ -116,9 +116,8 @@ class Evaluator:
         spec = CnnSpec.model_validate(model)
         layers, default_layers = parse_layers(spec.layers), parse_layers(self.default["layers"])
         output_size(layers, self.data.image_shape)
-        size, default_size = (
-            training_operations(each, self.data.image_shape, self.data.classes) for each in (layers, default_layers)
-        )
+        images = self.data.image_shape, self.data.classes, self.data.channels
+        size, default_size = (training_operations(each, *images) for each in (layers, default_layers))
         if size > self.max_cost * default_size:
             raise ValueError(f"too large: {size / default_size:.1f} times the multiplications of the default")
         return spec.model_dump(mode="json"), normalise

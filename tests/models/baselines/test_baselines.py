@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from digits.config import load_params
 from digits.data.practice import practice_files
 from digits.models import TaskSpec, build, save
-from toys import ROOT
+from toys import ROOT, coloured_images
 
 TREES = "{kind: extra-trees, deskew: true, n_components: null, n_estimators: 20, min_samples_leaf: 1}"
 PARAMS = load_params(ROOT / "params.yaml", [f"baseline.models.trees={TREES}"])
@@ -60,6 +60,15 @@ def test_every_baseline_learns_and_is_saved(name: str, practice: tuple[np.ndarra
     again = joblib.load(tmp_path / "model.joblib")
     assert isinstance(again, Pipeline)
     assert np.array_equal(again.predict_proba(images[900:]), probabilities)
+
+
+@pytest.mark.parametrize("deskew", [False, True])
+@pytest.mark.parametrize("name", ["svm", "mlp-64", "augmented-mlp"])
+def test_colours_are_learned(name: str, deskew: bool) -> None:
+    images, labels = coloured_images(300, np.random.default_rng(0))
+    spec = shortened(name, SHORT | {"deskew": deskew})
+    model = build(spec, TaskSpec((12, 12), 3, "/255", 3), 0).fit(images[:240], labels[:240])
+    assert (model.predict_proba(images[240:]).argmax(axis=1) == labels[240:]).mean() > 0.9
 
 
 def test_probabilities_of_the_svm_leave_its_classes_as_they_are(practice: tuple[np.ndarray, np.ndarray]) -> None:

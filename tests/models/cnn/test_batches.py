@@ -11,6 +11,7 @@ from digits.models.augmentation import augment_images
 from digits.models.cnn.batches import Batches
 from digits.models.preprocessing import Normaliser
 from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, fit_toy
+from toys import coloured_images
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +22,7 @@ def batches(normalise: str = "/255", images: np.ndarray = IMAGES[:60], **changes
         labels=LABELS[:60],
         normaliser=Normaliser(normalise).fit(IMAGES),
         image_shape=(12, 12),
+        channels=1,
         classes=3,
         augment=NO_AUGMENTATION,
         shift_only=0.0,
@@ -43,6 +45,17 @@ def test_training_and_prediction_normalise_alike(toy_spec: dict[str, Any], kind:
         assert labels.sum() == 20
     scores = fit_toy(toy_spec, task=TaskSpec((12, 12), 3, kind), epochs=6, learning_rate=0.02).predict_proba(IMAGES)
     assert (scores.argmax(axis=1) == LABELS).mean() > 0.6
+
+
+@pytest.mark.parametrize("kind", ["/255", "standard", "minmax"])
+def test_colours_are_normalised_value_by_value(kind: str) -> None:
+    """Without augmentation, each channel of each pixel is what the fitted normaliser makes of it."""
+    images, labels = coloured_images(60, np.random.default_rng(0))
+    normaliser = Normaliser(kind).fit(images)
+    source = batches(images=images, labels=labels, channels=3, normaliser=normaliser)
+    for (found, _), rows in zip(source.stream(1), source.rows(1), strict=True):
+        expected = normaliser.transform(images[rows]).reshape(20, 12, 12, 3)
+        assert np.allclose(found.numpy(), expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_an_epoch_takes_every_image_once_shuffled_anew() -> None:
@@ -92,14 +105,16 @@ def test_a_batch_depends_on_seed_and_step_alone(monkeypatch: pytest.MonkeyPatch)
     assert not np.allclose(once[0], replace(source, seed=1)._augment(source.rows(1)[0], [0]), atol=0.1)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("elastic", [0.0, 3.0])
-def test_tensorflow_augments_as_numpy_does(elastic: float) -> None:
+def test_tensorflow_augments_as_numpy_does(elastic: float, channels: int) -> None:
     """Odd sizes, images partly outside the frame, other rows than the first; to 0.02 of 255."""
-    images = np.random.default_rng(0).integers(0, 256, (40, 11 * 17), dtype=np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (40, 11 * 17 * channels), dtype=np.uint8)
     augment = {"rotation": 40.0, "zoom": 0.4, "shear": 20.0, "shift": 9.0, "elastic": elastic}
-    source = batches(images=images, image_shape=(11, 17), augment=augment, normaliser=Normaliser("none").fit(images))
+    normaliser = Normaliser("none").fit(images)
+    source = batches(images=images, image_shape=(11, 17), channels=channels, augment=augment, normaliser=normaliser)
     rows = np.arange(39, 9, -1)
     found = source._augment(rows, [4])
-    expected = augment_images(np.random.default_rng((0, 4)), images[rows].reshape(-1, 11, 17), **augment)
-    assert np.abs(found.numpy()[..., 0] - expected).max() < 0.02
+    expected = augment_images(np.random.default_rng((0, 4)), images[rows].reshape(-1, 11, 17, channels), **augment)
+    assert np.abs(found.numpy() - expected).max() < 0.02
     assert (expected == 0).mean() > 0.1

@@ -2,6 +2,7 @@
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from digits.models import build, save
 from digits.models.architecture import parse_layers
 from digits.models.cnn.network import build_network
-from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, SETTINGS, TASK, fit_and_predict, fit_toy
+from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, SETTINGS, TASK, build_toy, fit_and_predict, fit_toy
+from toys import coloured_images
 
 pytestmark = pytest.mark.slow
 
@@ -117,3 +119,27 @@ def test_tta_is_left_out_where_the_network_is_sure(toy_spec: dict[str, Any]) -> 
     assert np.allclose(with_tta[unsure], averaged[unsure], atol=1e-6)
     assert np.allclose(model.predict_proba(IMAGES[unsure]), averaged[unsure], atol=1e-6)
     assert model.predict_proba(IMAGES[:0]).shape == (0, 3)
+
+
+COLOURS = replace(TASK, channels=3)
+
+
+@pytest.mark.parametrize(("optimizer", "normalise"), [("adam", "/255"), ("muon", "minmax")])
+def test_it_learns_colours(toy_spec: dict[str, Any], optimizer: str, normalise: str) -> None:
+    images, labels = coloured_images(240, np.random.default_rng(0))
+    toy_spec |= {"epochs": 8, "learning_rate": 0.02, "optimizer": {"name": optimizer}, "tta": [{"rotation": 5.0}]}
+    model = build_toy(toy_spec, task=replace(COLOURS, normalise=normalise)).fit(images[:180], labels[:180])
+    assert (model.predict_proba(images[180:]).argmax(axis=1) == labels[180:]).mean() > 0.9
+
+
+def test_tta_moves_all_channels_of_a_pixel(toy_spec: dict[str, Any]) -> None:
+    """To the right by one pixel, and by hand; a network that has hardly learned anything is unsure of all images."""
+    images, labels = coloured_images(60, np.random.default_rng(0))
+    toy_spec |= {"epochs": 1, "learning_rate": 0.001, "tta": [{"shift": (0.0, 1.0)}]}
+    model = build_toy(toy_spec, task=COLOURS).fit(images, labels)
+    model.temperature_ = 1.0
+    shifted = np.roll(images.reshape(-1, 12, 12, 3), 1, axis=2)
+    shifted[:, :, 0] = 0
+    alone, moved = (model.probabilities(each) for each in (images, shifted.reshape(60, -1)))
+    assert np.allclose(model.predict_proba(images), (alone + moved) / 2, atol=1e-6)
+    assert not np.allclose(alone, moved, atol=1e-3)

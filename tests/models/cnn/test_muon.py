@@ -48,8 +48,9 @@ def test_the_update_is_that_of_keras_for_the_kernel_as_a_matrix(shape: tuple[int
     assert np.abs(ours - kernel).max() > 1e-3
 
 
-def test_adamw_updates_what_is_no_hidden_layer() -> None:
-    network = build_network(parse_layers("4C3 MP2 8C3 16"), SETTINGS, (12, 12), 3)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_adamw_updates_what_is_no_hidden_layer(channels: int) -> None:
+    network = build_network(parse_layers("4C3 MP2 8C3 16"), SETTINGS, (12, 12), 3, channels)
     muon = Muon(0.1)
     by_adamw = [bool(muon._should_use_adamw(variable)) for variable in network.trainable_variables]
     kernel, bias, hidden = True, True, False

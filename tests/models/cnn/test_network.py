@@ -29,6 +29,14 @@ def test_the_layers_are_those_of_the_notation() -> None:
     assert {layer.activation.__name__ for layer in network.layers if hasattr(layer, "activation")} == {"linear", "tanh"}
 
 
+@pytest.mark.parametrize("layers", ["6C3 MP2 4C3", "MP2 10", ""])
+def test_colours_have_more_weights_in_the_first_layer_alone(layers: str) -> None:
+    grey, coloured = (build_network(parse_layers(layers), SETTINGS, (12, 10), 4, channels) for channels in (1, 3))
+    assert coloured.input_shape == (None, 12, 10, 3)
+    weights = {"6C3 MP2 4C3": 9 * 6, "MP2 10": 6 * 5 * 10, "": 12 * 10 * 4}[layers]
+    assert coloured.count_params() - grey.count_params() == 2 * weights
+
+
 @pytest.mark.parametrize("activation", get_args(Activation))
 def test_pooling_first_gives_what_keras_gives_in_the_order_written(activation: str) -> None:
     """Outputs and gradients of convolution, activation, pooling as Keras' own layers compute them."""

@@ -22,10 +22,10 @@ def run(context: Context) -> Outcome:
     _print_contents(context, context.data)
     if missing:
         context.console.say(f"memory   {peak_memory():,.0f} MB at most")
-    height, width = context.data.image_shape
+    data = context.data
     return Outcome(
-        f"{len(context.data.images):,} labelled and {len(context.data.test_images):,} test images of {height}x{width}; "
-        f"{context.data.fold_count} folds, {len(context.data.holdout_rows):,} images held out",
+        f"{len(data.images):,} labelled and {len(data.test_images):,} test images of {data.size}; "
+        f"{data.fold_count} folds, {len(data.holdout_rows):,} images held out",
         missing,
         ("make submit   fits networks and writes a submission", "make baseline   fits scikit-learn models"),
     )

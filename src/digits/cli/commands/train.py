@@ -88,8 +88,7 @@ def _expected(context: Context, plan: Plan) -> str:
 def _left_out(context: Context) -> str:
     if not (names := context.params.too_large):
         return ""
-    height, width = context.data.image_shape
-    return f"; images of {height}x{width} pixels are too small for {', '.join(names)}"
+    return f"; images of {context.data.size} are too small for {', '.join(names)}"
 
 
 def _fits(fits: Sequence[Fit]) -> str:

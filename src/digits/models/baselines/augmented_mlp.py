@@ -27,7 +27,8 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
     mlp: unfitted MLPClassifier with a stochastic solver; None: one with scikit-learn's defaults. features: transformer
     between the augmented images and mlp, fitted on the original ones; None: the pixels as they are. image_shape:
-    (height, width); None takes each example as one row of pixels. epochs: passes over the images, augmented afresh.
+    (height, width); None takes each example as one row of pixels. channels: values per pixel. epochs: passes over the
+    images, augmented afresh.
     final_learning_rate_fraction: share of mlp's learning_rate_init at the end of half a cosine (I. Loshchilov and F.
     Hutter, 2017, SGDR, arXiv:1608.03983, equation 5); 1: a constant rate. averaged_fraction: last share of the training
     whose weights are averaged (B. T. Polyak and A. B. Juditsky, 1992, SIAM J. Control Optim. 30, p. 838); 0: the last
@@ -40,6 +41,7 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
     features: TransformerMixin | None = None
     _: KW_ONLY
     image_shape: tuple[int, int] | None = None
+    channels: int = 1
     epochs: int = 50
     final_learning_rate_fraction: float = 0.0
     averaged_fraction: float = 0.0
@@ -99,10 +101,10 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         return state | {"on_epoch": None}  # a callback is not part of the model, and may not be picklable
 
     def _augment(self, X: NDArray[np.number], generator: np.random.Generator) -> NDArray[np.float32]:
-        shape = self.image_shape or (1, X.shape[1])
+        shape = self.image_shape or (1, X.shape[1] // self.channels)
         augmented = augment_images(
             generator,
-            X.reshape(-1, *shape),
+            X.reshape(-1, *shape, self.channels),
             rotation=self.rotation,
             zoom=self.zoom,
             shear=self.shear,
@@ -163,6 +165,7 @@ def build(spec: dict[str, Any], task: TaskSpec, seed: int, on_epoch: OnEpoch | N
         MLPClassifier(**{name: spec[name] for name in network}),
         Pipeline(feature_steps(spec, task)),
         image_shape=task.image_shape,
+        channels=task.channels,
         epochs=spec["epochs"],
         final_learning_rate_fraction=spec["final_learning_rate_fraction"],
         averaged_fraction=spec["averaged_fraction"],

@@ -21,7 +21,7 @@ def pipeline(spec: dict[str, Any], task: TaskSpec, classifier: ClassifierMixin) 
 
 def image_steps(spec: dict[str, Any], task: TaskSpec) -> list[Step]:
     """Steps from images to images: the deskewer, if `deskew` is true in the spec."""
-    return [("deskew", Deskewer(task.image_shape))] if spec["deskew"] else []
+    return [("deskew", Deskewer(task.image_shape, task.channels))] if spec["deskew"] else []
 
 
 def feature_steps(spec: dict[str, Any], task: TaskSpec) -> list[Step]:

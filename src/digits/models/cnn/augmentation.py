@@ -10,11 +10,12 @@ from digits.models.cnn.libraries import tf
 
 
 def pad_images(images: NDArray[np.uint8]) -> tf.Tensor:
-    """Images, (n, height, width), padded by one row and column of zeros before and two after, for `augment_rows`.
+    """Images padded by one row and column of zeros before and two after, for `augment_rows`.
 
-    Done once per fit: the compiled loop takes three times as long with the padding in it.
+    images: (n, height, width, channels). Done once per fit: the compiled loop takes three times as long with the
+    padding in it.
     """
-    return tf.constant(np.pad(images, ((0, 0), (1, 2), (1, 2))))
+    return tf.constant(np.pad(images, ((0, 0), (1, 2), (1, 2), (0, 0))))
 
 
 def augment_rows(*arguments: Any) -> Any:
@@ -42,9 +43,10 @@ def _augment_rows(
 
     padded: uint8, of `pad_images`. rows: (k,). maps: (k, 8), of augmentation.affine_maps. field: coefficients,
     (2 k, basis vectors), and basis, (basis vectors, height * width), of augmentation.elastic_fields; None: no elastic
-    field. offset, scale: of preprocessing.Normaliser. Returns (k, height, width, 1) float32.
+    field. offset, scale: of preprocessing.Normaliser, (1,) or (height * width * channels,). Returns (k, height, width,
+    channels) float32.
     """
-    height, width = padded.shape[1] - 3, padded.shape[2] - 3
+    height, width, channels = padded.shape[1] - 3, padded.shape[2] - 3, padded.shape[3]
     column = tf.tile(tf.range(width, dtype=tf.float32), [height])
     row = tf.repeat(tf.range(height, dtype=tf.float32), width)
     a, b, c, d, e, f = (maps[:, number, None] for number in range(6))
@@ -54,16 +56,16 @@ def _augment_rows(
         x, y = x + displacements[:, 0], y + displacements[:, 1]
     # a point far outside has the value of the padding: 0
     x, y = tf.clip_by_value(x + 1, 0, width + 1), tf.clip_by_value(y + 1, 0, height + 1)
-    warped = _interpolate(tf.gather(padded, rows), x, y)
-    return tf.reshape((warped - offset) * scale, (-1, height, width, 1))
+    warped = tf.reshape(_interpolate(tf.gather(padded, rows), x, y), (-1, height * width * channels))
+    return tf.reshape((warped - offset) * scale, (-1, height, width, channels))
 
 
 def _interpolate(images: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    """Bilinear interpolation at (x, y), (k, points) each, which must lie within the images."""
-    columns = images.shape[2]
-    pixels = tf.reshape(images, (-1, images.shape[1] * columns))
+    """Bilinear interpolation at (x, y), (k, points) each, which must lie within the images; (k, points, channels)."""
+    _, rows, columns, channels = images.shape
+    pixels = tf.reshape(images, (-1, rows * columns, channels))
     left, top = tf.cast(x, tf.int32), tf.cast(y, tf.int32)
-    x, y = x - tf.cast(left, tf.float32), y - tf.cast(top, tf.float32)
+    x, y = (x - tf.cast(left, tf.float32))[..., None], (y - tf.cast(top, tf.float32))[..., None]
 
     def value(below: int, right: int) -> tf.Tensor:
         index = (top + below) * columns + left + right

@@ -21,14 +21,15 @@ _SAMPLE_STEP = 2**40  # seeds `sample` in place of a step's number; no fit has s
 class Batches:
     """Batches of a fit; their order and augmentation depend on the seed and the step's number alone.
 
-    images: uint8 (n, pixels). labels: (n,), 0 to classes - 1. augment: strengths as in models.augmentation. shift_only:
-    share of each batch that is shifted by integer pixels alone.
+    images: uint8 (n, height * width * channels). labels: (n,), 0 to classes - 1. augment: strengths as in
+    models.augmentation. shift_only: share of each batch that is shifted by integer pixels alone.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     normaliser: Normaliser
     image_shape: tuple[int, int]
+    channels: int
     classes: int
     augment: dict[str, float]
     shift_only: float
@@ -48,7 +49,7 @@ class Batches:
         return np.concatenate(order).reshape(-1, self.batch_size)
 
     def stream(self, epochs: int) -> Iterator[tuple[Any, NDArray[np.float32]]]:
-        """All batches of `epochs` epochs in order: (batch, height, width, 1) float32, (batch, classes) float32.
+        """All batches of `epochs` epochs in order: (batch, height, width, channels) and (batch, classes) float32.
 
         A chunk of them is augmented on all cores while training waits. In parallel with a training step on the same
         cores it would cost twice the time, because each operation of a step ends when its slowest thread does.
@@ -71,7 +72,7 @@ class Batches:
 
     @cached_property
     def _padded(self) -> tf.Tensor:
-        return pad_images(np.asarray(self.images).reshape(-1, *self.image_shape))
+        return pad_images(np.asarray(self.images).reshape(-1, *self.image_shape, self.channels))
 
     def _augment(self, rows: NDArray[np.int64], steps: list[int]) -> Any:
         """The images of `rows`, augmented and normalised; each step seeds the same number of them."""

@@ -34,9 +34,9 @@ PREDICT_BATCH = 1000  # images; large enough to keep two cores busy, small enoug
 class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A network of `layers` (see digits.models.architecture) as a scikit-learn classifier.
 
-    Images are uint8 (n, pixels) with `image_shape` rows and columns, labels are integers from 0 to classes - 1. The
-    parameters are those of params.yaml's `train`. The same parameters, data and random_state give the same bits on the
-    same machine, whatever was fitted before in the process.
+    Images are uint8 (n, height * width * channels), channels last; image_shape: (height, width). Labels are integers
+    from 0 to classes - 1. The other parameters are those of params.yaml's `train`. The same parameters, data and
+    random_state give the same bits on the same machine, whatever was fitted before in the process.
 
     Fitted: model_ (keras.Model), normaliser_, history_ (one dictionary per epoch: loss, accuracy, learning_rate, and
     valid_loss, valid_accuracy after epochs with validation), temperature_ (of evaluation.calibration, fitted on
@@ -68,6 +68,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     precision: str
     threads: int
     image_shape: tuple[int, int]
+    channels: int
     classes: int
     normalise: str
     random_state: int
@@ -100,6 +101,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             labels=np.asarray(y),
             normaliser=self.normaliser_,
             image_shape=self.image_shape,
+            channels=self.channels,
             classes=self.classes,
             augment=self.augment,
             shift_only=self.shift_only,
@@ -110,7 +112,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         settings = LayerSettings(
             self.activation, self.kernel_initializer, self.l1, self.l2, self.activity_l1, self.precision
         )
-        self.model_ = build_network(parse_layers(self.layers), settings, self.image_shape, self.classes)
+        self.model_ = build_network(parse_layers(self.layers), settings, self.image_shape, self.classes, self.channels)
         if start is not None:
             self.model_.load_weights(start / _WEIGHTS)
         self.model_.summary(line_length=100, print_fn=lambda table: log.info("the network:\n%s", table))
@@ -155,7 +157,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Probabilities at temperature 1, (transforms, n, classes)."""
         probabilities = np.empty((len(transforms), len(X), self.classes), np.float32)
         for first in range(0, len(X), PREDICT_BATCH):
-            images = np.asarray(X[first : first + PREDICT_BATCH]).reshape(-1, *self.image_shape)
+            images = np.asarray(X[first : first + PREDICT_BATCH]).reshape(-1, *self.image_shape, self.channels)
             for number, transform in enumerate(transforms):
                 transformed = transform_images(images, **transform) if transform else images
                 normalised = self.normaliser_.transform(transformed.reshape(len(images), -1))
@@ -164,11 +166,12 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _predict(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities at temperature 1, (n, classes), of normalised images, (n, ...)."""
-        padded = np.zeros((PREDICT_BATCH, *self.image_shape, 1), np.float32)  # a partial batch would be traced again
+        shape = (*self.image_shape, self.channels)
+        padded = np.zeros((PREDICT_BATCH, *shape), np.float32)  # a partial batch would be traced again
         probabilities = []
         for first in range(0, len(normalised), PREDICT_BATCH):
             part = normalised[first : first + PREDICT_BATCH]
-            padded[: len(part)] = part.reshape(-1, *self.image_shape, 1)
+            padded[: len(part)] = part.reshape(-1, *shape)
             probabilities.append(tf.nn.softmax(self.model_.predict_on_batch(padded)[: len(part)]).numpy())
         return np.concatenate(probabilities)
 
@@ -178,6 +181,7 @@ def build(spec: dict[str, Any], task: TaskSpec, seed: int, on_epoch: OnEpoch | N
     return CnnClassifier(
         **{name: value for name, value in spec.items() if name != "kind"},
         image_shape=task.image_shape,
+        channels=task.channels,
         classes=task.classes,
         normalise=task.normalise,
         random_state=seed,

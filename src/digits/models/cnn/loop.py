@@ -26,10 +26,10 @@ def train(
 ) -> float:
     """Take a step for each of `batches`, until they end or a callback sets model.stop_training.
 
-    batches: images (batch, height, width, 1) float32 and labels (batch, classes) float32. callbacks: called at the end
-    of each epoch with the mean loss (with penalties) and the accuracy over its steps. Returns the seconds of the steps
-    alone, without the first _CHECK_EVERY, which include the tracing. Raises DivergedError within _CHECK_EVERY steps
-    after a loss that is not finite.
+    batches: images (batch, height, width, channels) float32 and labels (batch, classes) float32. callbacks: called at
+    the end of each epoch with the mean loss (with penalties) and the accuracy over its steps. Returns the seconds of
+    the steps alone, without the first _CHECK_EVERY, which include the tracing. Raises DivergedError within _CHECK_EVERY
+    steps after a loss that is not finite.
 
     Keras' `fit` takes a tenth to a fifth longer for batches of 128, leaks four times as much memory, and most of its
     other features are not needed here.

@@ -5,7 +5,7 @@ from typing import Any
 
 from digits.models.cnn.libraries import keras, tf
 
-OUTPUT = "logits"  # name of the final layer, which AdamW updates
+INPUT, OUTPUT = "input_conv2d", "logits"  # names of the first convolution and of the final layer; AdamW updates them
 _NS_STEPS = 3  # Newton-Schulz iterations; faster than Keras' five, whose effect was not measured separately
 _WEIGHT_DECAY = 0.004  # of Muon's and AdamW's updates; Keras' default
 
@@ -16,7 +16,8 @@ class Muon(keras.optimizers.Muon):  # type: ignore[misc]
     After K. Jordan et al. (2024), Muon: an optimizer for hidden layers in neural networks,
     kellerjordan.github.io/posts/muon, with the step length of J. Liu et al. (2025), arXiv:2502.16982, section 2.2. The
     singular values of an update are about equal. Keras' own Muon leaves all convolutions to AdamW. This one leaves to
-    AdamW only what is not a hidden layer: biases, convolutions of a single channel, and the layer named OUTPUT.
+    AdamW only what is not a hidden layer: biases, convolutions of a single channel, and the layers named INPUT and
+    OUTPUT.
     """
 
     def __init__(self, learning_rate: Any, weight_decay: float = _WEIGHT_DECAY, **common: Any):
@@ -25,7 +26,7 @@ class Muon(keras.optimizers.Muon):  # type: ignore[misc]
 
     def _should_use_adamw(self, variable: Any) -> bool:
         if len(variable.shape) == 4:
-            return bool(variable.shape[2] == 1)
+            return bool(variable.shape[2] == 1 or INPUT in variable.path)
         return bool(super()._should_use_adamw(variable))
 
     def _muon_update_step(self, gradient: Any, variable: Any, lr: Any, m: Any) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from digits.models.architecture import BatchNorm, Conv, Dense, Dropout, FinalRelu, GlobalPool, Layer, Pool
 from digits.models.cnn.libraries import keras, tf
-from digits.models.cnn.muon import OUTPUT
+from digits.models.cnn.muon import INPUT, OUTPUT
 
 # The running statistics are those of the last 20 steps or so. With Keras' 0.99 they lag behind a network trained for an
 # epoch or two, and predictions after the short fits of a search would be useless.
@@ -30,20 +30,21 @@ class LayerSettings:
 
 
 def build_network(
-    layers: tuple[Layer, ...], settings: LayerSettings, image_shape: tuple[int, int], classes: int
+    layers: tuple[Layer, ...], settings: LayerSettings, image_shape: tuple[int, int], classes: int, channels: int = 1
 ) -> keras.Sequential:
-    """A network (batch, height, width, 1) float32 -> (batch, classes) float32 logits.
+    """A network (batch, height, width, channels) float32 -> (batch, classes) float32 logits.
 
     A max-pooling right after a convolution is put before its activation if that is monotonic: the activation of the
     maximum is the maximum of the activations, for a quarter of the work.
     """
-    network: list[Any] = [keras.Input((*image_shape, 1))]
+    network: list[Any] = [keras.Input((*image_shape, channels))]
     activation: list[Any] = []  # of the last convolution, not yet in the network
     flat = False
     hidden = [layer for layer in layers if not isinstance(layer, FinalRelu)]
+    first = next((layer for layer in hidden if isinstance(layer, Conv)), None)
     for layer in hidden:
         pool_first = isinstance(layer, Pool) and layer.kind == "max" and settings.activation in _MONOTONIC
-        added = [_keras_layer(layer, settings)]
+        added = [_keras_layer(layer, settings, INPUT if layer is first else None)]
         if isinstance(layer, Dense) and not flat:
             added.insert(0, keras.layers.Flatten())
         flat = flat or isinstance(layer, Dense | GlobalPool)
@@ -61,12 +62,13 @@ def build_network(
 
 
 def _keras_layer(
-    layer: Conv | Pool | GlobalPool | BatchNorm | Dropout | Dense, settings: LayerSettings
+    layer: Conv | Pool | GlobalPool | BatchNorm | Dropout | Dense, settings: LayerSettings, name: str | None
 ) -> keras.layers.Layer:
+    """The layer of Keras; name: of a convolution, None for Keras' own."""
     common = {"dtype": settings.precision, **_kernel_options(settings)}
     match layer:
         case Conv(filters, kernel, stride, padding):
-            made = keras.layers.Conv2D(filters, kernel, strides=stride, padding=padding, **common)
+            made = keras.layers.Conv2D(filters, kernel, strides=stride, padding=padding, name=name, **common)
         case Pool(size, "max"):
             made = keras.layers.MaxPooling2D(size, dtype=settings.precision)
         case Pool(size, _):
