@@ -101,7 +101,7 @@ def test_a_blank_label_is_named_by_its_row(make: Make) -> None:
 
 
 def test_one_hot_labels(make: Make) -> None:
-    columns = {name: (number == LABELS).astype(int) for number, name in enumerate("xyz")}
+    columns = {name: np.equal(LABELS, number).astype(int) for number, name in enumerate("xyz")}
     data = make(columns, label_column=("x", "y", "z"))
     assert data.labels.tolist() == LABELS.tolist()
     assert data.class_values == ["x", "y", "z"]

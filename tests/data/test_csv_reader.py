@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -186,10 +187,10 @@ def test_row_counts_are_held_against_what_is_expected(tmp_path: Path, toy_params
 
 def test_chunks_join_without_a_seam(tmp_path: Path, toy_params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
     write_toy_files(tmp_path)
-    arguments = tmp_path / "train.csv", toy_params.competition, ["label"], [], ("train_rows", 180)
-    whole = read_table(*arguments)  # type: ignore[arg-type]
+    arguments: Any = tmp_path / "train.csv", toy_params.competition, ["label"], [], ("train_rows", 180)
+    whole = read_table(*arguments)
     monkeypatch.setattr("digits.data.csv_reader.CHUNK_BYTES", 1000)
-    chunks = read_table(*arguments)  # type: ignore[arg-type]
+    chunks = read_table(*arguments)
     assert np.array_equal(whole.values, chunks.values)
     assert np.array_equal(whole.texts["label"], chunks.texts["label"])
 

@@ -156,7 +156,7 @@ def test_labels_of_their_own_file(folder: Path, understand: Understand) -> None:
 
 
 def test_one_hot(folder: Path, understand: Understand) -> None:
-    columns = {f"is_{name}": (number == LABELS).astype(int) for number, name in enumerate("abcd")}
+    columns = {f"is_{name}": np.equal(LABELS, number).astype(int) for number, name in enumerate("abcd")}
     write(folder, table(TRAIN, numbered("pixel"), **columns), table(TEST, numbered("pixel")), None)
     data, section, _ = understand(str(folder))
     check(data)
@@ -188,7 +188,7 @@ def test_images_that_are_not_square(folder: Path, understand: Understand) -> Non
     train, test = blobs(COUNT, 6, 10, 18), blobs(TESTS, 7, 10, 18)
     names = numbered("pixel", count=180)
     write(folder, table(train, names, label=LABELS), table(test, names), None)
-    data, section, said = understand(str(folder))
+    _, section, said = understand(str(folder))
     assert section["image_shape"] == [10, 18]
     assert "unsure   height and width may be others" in said
 

@@ -304,7 +304,7 @@ def test_two_files_are_named_with_a_comma(toy_params: Params, paths: Paths, toy_
 def test_parquet_is_read_as_the_same_table(
     toy_params: Params, paths: Paths, toy_files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """pandas reads parquet with pyarrow, which is not one of our packages: here it reads a frame that is given to it."""
+    """pandas reads parquet with pyarrow, which is not one of our packages: here it is given the frame."""
     frame = pd.read_csv(toy_files / "train.csv")
     expected = contents(find_source(toy_params.competition, paths, str(toy_files)))
     (toy_files / "train.csv").unlink()

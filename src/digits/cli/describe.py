@@ -41,8 +41,8 @@ _SHOWN = 40  # labels in a line
 def describe(folder: Path, named: str, console: Console) -> None:
     """Write params.<slug>.yaml and a picture of the images for the files at `named`; say what was understood.
 
-    folder: with params.yaml. named: as DATA, or KAGGLE and a slug. Raises UserError if the files cannot be understood, or
-    if there is another params file of this name.
+    folder: with params.yaml. named: as DATA, or KAGGLE and a slug. Raises UserError if the files cannot be understood,
+    or if there is another params file of this name.
     """
     paths = Paths(folder)
     slug = named.removeprefix(KAGGLE) if named.startswith(KAGGLE) else slug_of(named)

@@ -55,8 +55,8 @@ def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str
     notices = [*train.notices, *test.notices, *range_notices, *id_notices, *fold_notices]
     if outside:
         notices.append(
-            f"WARNING: {competition.test_name}: {outside:,} pixels are outside {limits[0]:g} to {limits[1]:g}, the range "
-            f"in {competition.train_file}, and are moved there; are both files scaled in the same way?"
+            f"WARNING: {competition.test_name}: {outside:,} pixels are outside {limits[0]:g} to {limits[1]:g}, the "
+            f"range in {competition.train_file}, and are moved there; are both files scaled in the same way?"
         )
     repeated, shared = int((groups != np.arange(len(groups))).sum()), count_shared(images, test_images)
     if repeated:
@@ -185,7 +185,8 @@ def _test_ids(
     without = 'download all files again, or leave the sample out with SET="competition.sample_file=null"'
     if len(sample) != count:
         raise UserError(
-            f"{competition.sample_file} has {len(sample):,} ids, {competition.test_name} has {count:,} images; {without}"
+            f"{competition.sample_file} has {len(sample):,} ids, {competition.test_name} has {count:,} images; "
+            f"{without}"
         )
     if own is None or (own.dtype == sample.dtype and np.array_equal(own, sample)):
         return sample, None, ()
@@ -193,8 +194,8 @@ def _test_ids(
     absent = [value for value in sample.tolist() if str(value) not in place]
     if absent:
         raise UserError(
-            f"{competition.sample_file}: {len(absent):,} ids are not in {competition.test_name}, the first is {absent[0]}; "
-            f"{without}"
+            f"{competition.sample_file}: {len(absent):,} ids are not in {competition.test_name}, the first is "
+            f"{absent[0]}; {without}"
         )
     order = np.array([place[str(value)] for value in sample.tolist()])
     return sample, order, (f"{competition.test_name} is in another order than {competition.sample_file}: joined by id",)

@@ -76,8 +76,8 @@ def match_columns(
 ) -> tuple[Columns, tuple[str, ...]]:
     """Match the header with the competition's columns; returns Columns and notices.
 
-    kept: names of the columns whose text is kept. known: names of other columns that are no surprise. Raises MisfitError
-    with every fault.
+    kept: names of the columns whose text is kept. known: names of other columns that are no surprise. Raises
+    MisfitError with every fault.
     """
     position = {column: index for index, column in enumerate(header)}
     faults = [f"there is no column {column!r}" for column in kept if column not in position]
@@ -100,25 +100,22 @@ def match_columns(
 
 def _pixels(header: list[str], competition: Competition, others: set[str]) -> list[int] | str:
     """Positions of the pixels' columns, or what is wrong with them. others: names of columns that are no pixels."""
-    if header == [f"{_COLUMN}{position}" for position in range(competition.pixels)]:
-        return list(range(competition.pixels))  # a file without a header and without labels
-    shape = "x".join(map(str, (*competition.image_shape, *[competition.channels] * (competition.channels > 1))))
-    expected = f"images of {shape} need {competition.pixels:,}"
     position = {column: index for index, column in enumerate(header)}
+    if header == [f"{_COLUMN}{index}" for index in range(competition.pixels)]:
+        return list(range(competition.pixels))  # a file without a header and without labels
     if isinstance(competition.first_pixel, str):
-        if competition.first_pixel not in position:
+        first = position.get(competition.first_pixel)
+        if first is None:
             return f"there is no column {competition.first_pixel!r}, with which the pixels should begin"
-        first = position[competition.first_pixel]
-        rest = len(header) - first
-        if rest >= competition.pixels:
-            return list(range(first, first + competition.pixels))
-        return [first]  # one cell holds all of them, or the rows will say how many there are
+        # with fewer columns one cell holds all values, or the rows will say how many there are
+        return list(range(first, first + competition.pixels)) if len(header) - first >= competition.pixels else [first]
     wanted = competition.pixel_columns
     missing = [column for column in wanted if column not in position]
     pattern = re.compile(re.escape(competition.pixel_prefix) + r"\d+")
     count = sum(bool(pattern.fullmatch(column)) for column in header if column not in others)
     if count > competition.pixels:
-        return f"there are {count:,} pixel columns, but {expected}"
+        shape = "x".join(map(str, (*competition.image_shape, *[competition.channels] * (competition.channels > 1))))
+        return f"there are {count:,} pixel columns, but images of {shape} need {competition.pixels:,}"
     if missing:
         return f"{len(missing):,} of the {len(wanted):,} pixel columns are missing, the first is {missing[0]!r}"
     return [position[column] for column in wanted]

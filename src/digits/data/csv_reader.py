@@ -36,8 +36,8 @@ class Table:
     """The content of a file.
 
     values: (n, values) of the images as they are in the file, uint8 if all of them are whole and at most 255, else
-    float32; columns in the order of the params. texts: cells of the kept columns by name, utf-8, (n,). first_row: number
-    of the first row, as a spreadsheet counts. notices: messages about what is unusual but harmless.
+    float32; columns in the order of the params. texts: cells of the kept columns by name, utf-8, (n,). first_row:
+    number of the first row, as a spreadsheet counts. notices: messages about what is unusual but harmless.
     """
 
     values: Values
@@ -76,7 +76,7 @@ def read_table(
                 values = values.astype(np.float32)
             values[done : done + len(part.values)] = part.values
             for column, cells in zip(texts, part.texts, strict=True):
-                column += cells
+                column.extend(cells)
             faults.extend(part.faults)
             done += len(part.values)
             unfinished = unfinished or part.unfinished
@@ -94,7 +94,7 @@ def read_table(
 
 
 def read_sample(path: Path, competition: Competition) -> Texts:
-    """Ids of the sample submission, (m,), in its order. Raises MisfitError if it has other columns than in the params."""
+    """Ids of the sample submission, (m,), in its order. Raises MisfitError if it has other columns than the params."""
     labels = competition.submission_label
     expected = [competition.submission_id, *([labels] if isinstance(labels, str) else labels)]
     frame = read_text(path)

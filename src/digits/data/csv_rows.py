@@ -9,7 +9,7 @@ import io
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -172,7 +172,7 @@ def _numbers(block: bytes, width: int, rows: int, used: list[int] | None) -> Val
         # pandas keeps the file's order of columns
         values: Values = (frame if used is None or used == sorted(used) else frame[used]).to_numpy()
         if len(values) == rows and (kind is np.uint8 or np.isfinite(values).all()):
-            return np.ascontiguousarray(values)
+            return cast(Values, np.ascontiguousarray(values))
     return None
 
 

@@ -17,8 +17,8 @@ def assign_folds(
 
     labels, groups: (n,). groups: for each image the row of the first image that equals it; equal images get the same
     fold. holdout: share of the images. Folds and holdout are stratified by class, and the holdout has an image of each
-    class. A class that is too small for that is learned first: its images are spread over the folds, and a single one is
-    in no fold, so that every model learns from it. Raises UserError if all classes are too small.
+    class. A class that is too small for that is learned first: its images are spread over the folds, and a single one
+    is in no fold, so that every model learns from it. Raises UserError if all classes are too small.
     """
     leaders = np.flatnonzero(groups == np.arange(len(groups)))
     counts = np.bincount(labels[leaders], minlength=classes)
@@ -29,8 +29,8 @@ def assign_folds(
     if len(common) <= len(leaders) / 2:
         largest = int(counts.max() * (1 - holdout))
         raise UserError(
-            f"half of the images belong to classes that are too small for {folds} folds and a holdout of {holdout:.0%}: "
-            f"the smallest has {counts[counts > 0].min()} different images; "
+            f"half of the images belong to classes that are too small for {folds} folds and a holdout of {holdout:.0%}"
+            f": the smallest has {counts[counts > 0].min()} different images; "
             + ('use fewer folds: SET="data.folds=2"' if folds > 2 <= largest else "every class needs three or more")
         )
     assigned = np.full(len(labels), _UNASSIGNED, dtype=np.int8)

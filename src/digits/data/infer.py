@@ -1,8 +1,8 @@
 """Infers from a competition's files how its section of the params must be, and why.
 
-Names say most: those of files (train, test, sample), of columns (label, id) and of pixels (a prefix and a number, or row
-and column). Where they do not, the cells decide: which column has few different values, in which order the pixels make
-smooth images.
+Names say most: those of files (train, test, sample), of columns (label, id) and of pixels (a prefix and a number, or
+row and column). Where they do not, the cells decide: which column has few different values, in which order the pixels
+make smooth images.
 """
 
 import csv
@@ -315,8 +315,8 @@ def _ids(found: Inferred, test: Sniffed | None, sample: Sniffed | None) -> None:
         found.set("submission_id", id_column or "ImageId", "assumed, because there is no sample submission")
         found.set("submission_label", label if isinstance(label, str) else "Label", "assumed in the same way")
         found.unsure.append(
-            "there is no sample submission: set competition.submission_id, submission_label and, if the first id is not "
-            "1, first_id as Kaggle's page says"
+            "there is no sample submission: set competition.submission_id, submission_label and, if the first id is "
+            "not 1, first_id as Kaggle's page says"
         )
         return
     name = _csv_name(sample.member)
@@ -359,7 +359,7 @@ def _shape(found: Inferred, train: Sniffed) -> None:
 
 
 def _shapes(block: Block) -> list[tuple[int, int, int, bool]]:
-    """Heights, widths, channels and orders (planar or not) that images of so many values may have; squares if any fit."""
+    """Heights, widths, channels, and whether planar, of images with so many values; squares alone if any fit."""
     if block.shape:
         return [(*block.shape, 1, False)]
     least, most = _SIDES

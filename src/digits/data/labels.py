@@ -33,11 +33,11 @@ def class_numbers(
         raise UserError(f"{file}, row {row:,}: the label is blank; correct it in the file, or download the file again")
     values = [_value(cell, found) for cell in found.tolist()]
     names = list(competition.class_names or ())
-    order = names if set(names) == set(values) else different_labels(texts)
+    order: list[Value] = [*names] if set(names) == set(values) else different_labels(texts)
     if len(order) != competition.classes:
         raise UserError(_other_number(values, order, np.bincount(classes), first + first_row, competition, file))
     number = np.array([order.index(value) for value in values])
-    return number[classes].astype(np.int64), [*order]
+    return number[classes].astype(np.int64), order
 
 
 def different_labels(texts: Texts) -> list[Value]:
@@ -55,7 +55,7 @@ def largest_of(texts: list[Texts], columns: tuple[str, ...], file: str) -> NDArr
         numbers = np.stack([column.astype(np.float64) for column in texts], axis=1)
     except ValueError as error:
         raise UserError(f"{file}: columns {columns[0]} to {columns[-1]} must be numbers: {error}") from None
-    return numbers.argmax(axis=1)
+    return np.asarray(numbers.argmax(axis=1), dtype=np.int64)
 
 
 def ids(texts: Texts, file: str) -> Ids:
@@ -64,8 +64,8 @@ def ids(texts: Texts, file: str) -> Ids:
     if count.max() > 1:
         repeated = found[count > 1]
         raise UserError(
-            f"{file}: id {repeated[0].decode('utf-8', 'replace')} occurs more than once, as {len(repeated) - 1:,} others "
-            "do; download the file again, or name another column as competition.test_id_column"
+            f"{file}: id {repeated[0].decode('utf-8', 'replace')} occurs more than once, as {len(repeated) - 1:,} "
+            "others do; download the file again, or name another column as competition.test_id_column"
         )
     if all(_ID.fullmatch(cell) for cell in found.tolist()):
         return texts.astype(np.int64)

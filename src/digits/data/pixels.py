@@ -48,7 +48,11 @@ def to_bytes(values: Values, limits: Range, competition: Competition) -> tuple[N
     low, high = limits
     outside = int(((values < low) | (values > high)).sum())
     if limits == (0, _BYTE):
-        pixels = values if values.dtype == np.uint8 else np.rint(values.clip(low, high)).astype(np.uint8)
+        pixels = (
+            np.rint(values.clip(low, high)).astype(np.uint8)
+            if values.dtype != np.uint8
+            else values.astype(np.uint8, copy=False)
+        )
     elif values.dtype == np.uint8:
         table = np.rint((np.arange(256).clip(low, high) - low) * (_BYTE / (high - low)))
         pixels = table.astype(np.uint8)[values]

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from digits.common.errors import UserError
 
@@ -54,12 +54,15 @@ class Member:
                 archive = stack.enter_context(zipfile.ZipFile(stream))
                 _check_member(self.file, archive.getinfo(part))
                 stream = stack.enter_context(archive.open(part))
-            yield stack.enter_context(gzip.GzipFile(fileobj=stream)) if _is_gzip(stream) else stream
+            if _is_gzip(stream):
+                stream = cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=stream)))
+            yield stream
 
     def copy_to(self, target: Path) -> None:
         """Write the table to `target`, unpacked, and as a CSV. Raises UserError as `open` does."""
         if self.name.lower().endswith(".parquet"):
-            return _parquet_to_csv(self, target)
+            _parquet_to_csv(self, target)
+            return
         with self.open() as stream, target.open("wb") as file:
             while block := stream.read(2**20):
                 if file.tell() > LARGEST_FILE:

@@ -56,8 +56,8 @@ def folder_name(params: Params, source: Source) -> str:
 def find_source(competition: Competition, paths: Paths, named: str | None, provenance: Provenance = "local") -> Source:
     """The files to use: `named` by the user, else in data/raw, else an accepted copy, a download or the practice set.
 
-    named: a path, or PRACTICE. provenance: of what is named. Raises UserError if files are missing, damaged or unsafe, and if accepted copies differ.
-    No existing file is changed.
+    named: a path, or PRACTICE. provenance: of what is named. Raises UserError if files are missing, damaged or unsafe,
+    and if accepted copies differ. No existing file is changed.
     """
     if named == PRACTICE:
         return _practice(competition, paths)

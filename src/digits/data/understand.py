@@ -36,7 +36,7 @@ _SHOWN = 5  # keys in a remedy; more are better written to a file
 class Understood:
     """What is understood of a competition's files.
 
-    values, why, unsure: as in `Inferred`, complete. competition: the section of the params. source: a copy of the files.
+    values, why, unsure: as in `Inferred`, complete. competition: the section of the params. source: a copy of them.
     """
 
     values: dict[str, Any]

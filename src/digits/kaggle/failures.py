@@ -40,8 +40,8 @@ class Failure(Enum):
     PROXY = (
         False,
         True,
-        "the proxy that HTTPS_PROXY names does not let the request through{detail}; if it asks for a name and a password, "
-        "set HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT, then run the same command again",
+        "the proxy that HTTPS_PROXY names does not let the request through{detail}; if it asks for a name and a "
+        "password, set HTTPS_PROXY=http://NAME:PASSWORD@HOST:PORT, then run the same command again",
     )
     CERTIFICATE = (
         False,

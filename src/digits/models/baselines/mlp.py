@@ -12,7 +12,7 @@ from digits.models.baselines.pipelines import classifier_params, pipeline, save
 __all__ = ["build", "save"]
 
 
-class SmallSampleMLP(MLPClassifier):
+class SmallSampleMLP(MLPClassifier):  # type: ignore[misc]  # scikit-learn has no types
     """An MLPClassifier that also learns from few images.
 
     A batch is at most as large as the images that it learns from, and there is no early stopping where a class has a
