@@ -79,7 +79,7 @@ help: ## this page
 setup: ## install what submit needs, and EXTRAS; each command installs what it needs by itself
 	$(SETUP) keras $(EXTRAS)
 
-init: ## look at the files of any competition of images in CSVs, DATA, and write the params that fit them
+init: ## look at the files of any competition, DATA, and write the params that fit them
 data: ## find or download the competition's files, check them, split them into folds and a holdout
 submit: ## fit networks, blend them, write and check the submission; with credentials, send it and get its score
 

@@ -88,7 +88,7 @@ from toys import ROOT, params_faults
         ),
         (
             "competition.slug=../x",
-            "params.yaml: competition.slug = '../x', but it must be a name of lower-case letters, digits and hyphens",
+            "params.yaml: competition.slug = '../x', but it must be a name of letters, digits and hyphens",
         ),
     ],
 )

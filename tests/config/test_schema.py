@@ -20,8 +20,13 @@ def test_what_excludes_each_other_is_refused() -> None:
     assert fault == "params.yaml: train: clipnorm and clipvalue exclude each other; set one of them to null"
 
 
-def test_colour_and_unnamed_classes_are_refused() -> None:
-    assert "colour images are not supported" in params_faults("competition.image_shape=[28,28,3]")[0]
+def test_what_contradicts_itself_is_refused() -> None:
+    assert (
+        "give [height, width] here, and the values per pixel as channels: 3"
+        in params_faults("competition.image_shape=[28,28,3]")[0]
+    )
+    assert "labels_file needs train_id_column" in params_faults("competition.labels_file=labels.csv")[0]
+    assert "begin with the smaller number" in params_faults("competition.pixel_range=[1,0]")[0]
     assert params_faults("competition.class_names=[a,b]") == [
         "params.yaml: competition: class_names has 2 names for 10 classes; correct one"
     ]

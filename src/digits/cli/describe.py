@@ -41,22 +41,21 @@ _SHOWN = 40  # labels in a line
 def describe(folder: Path, named: str, console: Console) -> None:
     """Write params.<slug>.yaml and a picture of the images for the files at `named`; say what was understood.
 
-    folder: with params.yaml. named: as DATA, or KAGGLE and a slug. Raises UserError if the files cannot be understood,
-    or if there is another params file of this name.
+    folder: with params.yaml. named: as DATA, or KAGGLE and a slug. A params file of the same name that differs is kept.
+    Raises UserError if the files cannot be understood.
     """
     paths = Paths(folder)
     slug = named.removeprefix(KAGGLE) if named.startswith(KAGGLE) else slug_of(named)
-    base = load_params(folder / "params.yaml", [f"competition.slug={json.dumps(slug)}"])
+    usual = load_params(folder / "params.yaml")
+    base = usual.model_copy(update={"competition": usual.competition.model_copy(update={"slug": slug})})
     provenance: Provenance = "local"
     if named.startswith(KAGGLE):
         fetch.download(Context(base, paths, console))
         named, provenance = str(archive_of(base.competition, paths)), "kaggle"
     with console.status("reading the files"):
         found = understand(named, base.competition, paths, lambda count: None, provenance)
-    file = folder / f"params.{slug}.yaml"
-    text = params_text(found, slug, upload=provenance == "kaggle")
-    if file.exists() and file.read_text() != text:
-        raise UserError(f"{file} is there already and differs; type `rm {shlex.quote(str(file))}`, then the same again")
+    text = params_text(found, slug, upload=provenance == "kaggle" or slug == usual.competition.slug)
+    file = _free(folder / f"params.{slug}.yaml", text)
     write_atomic(file, text)
     try:
         data = _prepared(file, paths, found, console)
@@ -66,6 +65,12 @@ def describe(folder: Path, named: str, console: Console) -> None:
     picture = paths.reports / f"{slug}.png"
     write_atomic(picture, _picture(data))
     _say(console, found, data, file, picture, folder)
+
+
+def _free(file: Path, text: str) -> Path:
+    """`file`, or one with a number in its name where that exists with another content."""
+    names = [file, *(file.with_suffix(f".{number}.yaml") for number in range(2, 1000))]
+    return next(name for name in names if not name.exists() or name.read_text() == text)
 
 
 def slug_of(named: str) -> str:
@@ -139,7 +144,9 @@ def _say(console: Console, found: Understood, data: Dataset, file: Path, picture
         console.warn(notice) if notice.startswith("WARNING") else console.say(f"notice   {notice}")
     for text in found.unsure:
         console.say(f"unsure   {text}")
-    console.say(f"picture  {picture}: are the images upright, bright on dark, and under the right labels?")
+    console.say(
+        f"picture  {picture}: are the images upright, dark on white if they are grey, and under the right labels?"
+    )
     console.say(f"wrote    {file}; every line says what it was inferred from")
     enter = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
     console.say(f"\nNext:\n  {enter}make submit PARAMS={file.name}")

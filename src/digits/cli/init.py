@@ -20,7 +20,7 @@ FILES = (
 )
 
 
-@click.command("init", short_help="look at a competition's files with DATA, and write the params that fit them")
+@click.command("init", short_help="look at the files of any competition, DATA, and write the params that fit them")
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
 @click.option(
     "--data",

@@ -83,6 +83,8 @@ COMPUTATIONS = {
             "data.dataset",
             "data.duplicates",
             "data.folds",
+            "data.labels",
+            "data.pixels",
         ),
         (*_SKLEARN, "pandas"),
     ),

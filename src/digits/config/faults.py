@@ -13,7 +13,8 @@ Model = TypeVar("Model", bound=BaseModel)
 # what a text must be, by the regular expression in the schema; a test looks for patterns that are missing here
 _PATTERNS = {
     r"^[a-z0-9][a-z0-9-]{0,60}$": "a name of lower-case letters, digits and hyphens",
-    r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.csv$": "the name of a .csv file, without folder or spaces",
+    r"^[A-Za-z0-9][A-Za-z0-9-]{0,60}$": "a name of letters, digits and hyphens",
+    r"^[^/\\\x00-\x1f.][^/\\\x00-\x1f]*\.csv$": "the name of a .csv file, without a folder",
 }
 
 

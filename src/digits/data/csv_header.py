@@ -8,7 +8,6 @@ from typing import IO
 
 from digits.common.errors import MisfitError, UserError
 from digits.config import Competition
-from digits.data.places import what_it_is
 
 LONGEST_HEADER = 2**23  # bytes; the column names of 512x512 pixels take 3 MB
 
@@ -69,6 +68,20 @@ def read_header(file: IO[bytes], name: str) -> tuple[list[str], bool]:
     if not line.endswith(b"\n"):
         raise UserError(f"{name}: the file ends in its header: it is incomplete or has no rows; download it again")
     return cells, True
+
+
+def what_it_is(head: bytes) -> str:
+    """What a file is by its first bytes, if it is no table; otherwise empty."""
+    start = head.lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html")):
+        return "a web page, not a CSV; sign in to Kaggle and download it again"
+    if start.startswith(b"version https://git-lfs"):
+        return "a pointer of Git LFS, not the data itself; type `git lfs pull` where it comes from"
+    if head.startswith((b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ")):
+        return "an archive, not a CSV; unpack it first"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head:
+        return "UTF-16 or binary, not UTF-8 text; save it again as `CSV UTF-8`"
+    return ""
 
 
 def match_columns(

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from digits.common.errors import UserError
+from digits.data.csv_header import what_it_is
 
 LARGEST_FILE = 4 * 2**30  # bytes when unpacked: thirty times the largest file of the competitions that this is made for
 _TABLES = (".csv", ".parquet")
@@ -142,20 +143,6 @@ def find(members: Sequence[Member], name: str) -> Member | None:
             "DATA=folder with the folder that has the right one"
         )
     return outermost[0] if outermost else None
-
-
-def what_it_is(head: bytes) -> str:
-    """What a file is by its first bytes, if it is no table; otherwise empty."""
-    start = head.lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html")):
-        return "a web page, not a CSV; sign in to Kaggle and download it again"
-    if start.startswith(b"version https://git-lfs"):
-        return "a pointer of Git LFS, not the data itself; type `git lfs pull` where it comes from"
-    if head.startswith((b"PK\x03\x04", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"BZh", b"\xfd7zXZ")):
-        return "an archive, not a CSV; unpack it first"
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in head:
-        return "UTF-16 or binary, not UTF-8 text; save it again as `CSV UTF-8`"
-    return ""
 
 
 def _visible(path: Path, place: Path) -> bool:
