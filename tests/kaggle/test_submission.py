@@ -1,5 +1,7 @@
 """Only what Kaggle would accept passes; what is unusual about it is reported."""
 
+import io
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,6 +10,7 @@ from digits.common.errors import UserError
 from digits.kaggle.submission import check_frame, csv_bytes, make_frame, share_differing, unusual_classes
 
 IDS = np.array([3, 1, 2])
+COLUMNS = ("p0", "p1", "p2", "p3")
 
 
 def good() -> pd.DataFrame:
@@ -57,3 +60,57 @@ def test_two_submissions_are_compared_row_by_row() -> None:
     assert share_differing(good(), good().assign(Label=[2, 1, 1])) == pytest.approx(2 / 3)
     assert share_differing(good(), good().assign(ImageId=[3, 1, 4])) is None
     assert share_differing(good(), good().iloc[:2]) is None
+
+
+def shares() -> pd.DataFrame:
+    """A submission of probabilities: a sure image, an unsure one, one whose classes but one are impossible."""
+    probabilities = np.array([[1, 1e-9, 1e-20, 0], [0.1, 0.2, 0.3, 0.4], [0, 0, 1, 0]], np.float32)
+    return make_frame(IDS, probabilities, "ImageId", COLUMNS)
+
+
+def test_probabilities_come_back_from_the_file_and_are_never_0() -> None:
+    frame = shares()
+    check_frame(frame, IDS, 4, "ImageId", COLUMNS)
+    back = pd.read_csv(io.BytesIO(csv_bytes(frame)))
+    assert np.allclose(back, frame, rtol=1e-12, atol=0)
+    assert back["ImageId"].tolist() == [3, 1, 2]
+    values = back[[*COLUMNS]].to_numpy()
+    assert (values > 0).all()
+    assert values.sum(axis=1) == pytest.approx(np.ones(3), abs=1e-6)
+    assert values[1] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert values[2].min() == 1e-15
+
+
+def test_many_classes_still_sum_to_1() -> None:
+    probabilities = np.random.default_rng(0).dirichlet(np.full(256, 0.1), 50)
+    names = tuple(f"p{number}" for number in range(256))
+    frame = make_frame(np.arange(50), probabilities, "id", names)
+    check_frame(frame, np.arange(50), 256, "id", names)
+    assert np.allclose(frame[[*names]], np.maximum(probabilities, 1e-15), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("frame", "complaint"),
+    [
+        (shares().rename(columns={"p1": "p9"}), "columns"),
+        (shares()[["ImageId", "p1", "p0", "p2", "p3"]], "columns"),
+        (shares().assign(p3=[0.1, 0.4, 0.1]), "row 2: probabilities .* are not all above 0 with sum 1"),
+        (shares().assign(p0=[0.9, 0.1, 0.1]), "row 2: .* sum 1"),
+        (shares().assign(p3=[0.0, 0.4, 0.1]), "row 2: .* above 0"),
+        (shares().assign(p0=[1.0, -0.1, 0.1], p3=[1e-9, 0.6, 1e-9]), "row 3: .* above 0"),
+        (shares().assign(p3=[np.nan, 0.4, 0.1]), "row 2: .* sum 1"),
+        (shares().assign(p0=["1", "a", "b"]), "must be fractions"),
+        (shares().assign(p0=[1, 0, 0]), "must be fractions"),
+        (shares().iloc[[1, 0, 2]], "row 2: id is 1"),
+    ],
+)
+def test_what_are_no_probabilities_is_refused(frame: pd.DataFrame, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        check_frame(frame, IDS, 4, "ImageId", COLUMNS)
+
+
+def test_submissions_of_probabilities_are_compared_by_their_classes() -> None:
+    other = shares().assign(p0=[0.1, 0.5, 1e-9])
+    assert share_differing(shares(), shares()) == 0
+    assert share_differing(shares(), other) == pytest.approx(1 / 3)
+    assert share_differing(shares(), good()) is None

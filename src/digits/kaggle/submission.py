@@ -1,32 +1,55 @@
 """The submission file: made from probabilities, checked, compared with other submissions and with the labels."""
 
+import io
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from digits.common.errors import UserError
 
+_LEAST = 1e-15  # smallest probability that is submitted; Kaggle counts smaller ones as this
+_SUM_WITHIN = 1e-5  # of 1; rounded probabilities miss it by less
 _UNUSUAL = 5.0  # standard errors; a larger difference between a class's two shares is reported
 
 
 def make_frame(
-    ids: NDArray[np.int64], probabilities: NDArray[np.floating], id_column: str, label_column: str
+    ids: NDArray[np.int64],
+    probabilities: NDArray[np.floating],
+    id_column: str,
+    label_column: str | tuple[str, ...],
 ) -> pd.DataFrame:
-    """One row per test image: its id and its most probable class.
+    """One row per test image: its id and its most probable class, or the probabilities if there are columns for them.
 
     ids: (m,). probabilities: (m, classes). The columns have the given names.
     """
+    if not isinstance(label_column, str):
+        return pd.concat([pd.Series(ids, name=id_column), _submitted(probabilities, label_column)], axis=1)
     return pd.DataFrame({id_column: ids, label_column: probabilities.argmax(axis=1)})
 
 
-def check_frame(frame: pd.DataFrame, ids: NDArray[np.int64], classes: int, id_column: str, label_column: str) -> None:
+def _submitted(probabilities: NDArray[np.floating], columns: tuple[str, ...]) -> pd.DataFrame:
+    """Probabilities above 0 with six significant digits; rows sum to 1, but for rounding."""
+    positive = np.maximum(probabilities.astype(np.float64), _LEAST)
+    shares = pd.DataFrame(positive / positive.sum(axis=1, keepdims=True), columns=list(columns))
+    return shares.map(lambda share: float(f"{share:.6g}"))
+
+
+def check_frame(
+    frame: pd.DataFrame,
+    ids: NDArray[np.int64],
+    classes: int,
+    id_column: str,
+    label_column: str | tuple[str, ...],
+) -> None:
     """Raise UserError unless Kaggle would accept the frame; its message counts rows as a spreadsheet does.
 
-    Kaggle accepts exactly these two columns, the sample's ids in the sample's order, and integer labels from 0 to
-    classes - 1.
+    Kaggle accepts exactly these columns, the sample's ids in the sample's order, and integer labels from 0 to
+    classes - 1, or probabilities above 0 that sum to 1. Probabilities are read back from the file's text first.
     """
-    if list(frame.columns) != [id_column, label_column]:
-        raise UserError(f"submission: columns are {list(frame.columns)}, must be {[id_column, label_column]}")
+    columns = [id_column, *([label_column] if isinstance(label_column, str) else label_column)]
+    if list(frame.columns) != columns:
+        raise UserError(f"submission: columns are {list(frame.columns)}, must be {columns}")
     if len(frame) != len(ids):
         raise UserError(f"submission: has {len(frame):,} rows, the sample submission has {len(ids):,}")
     wrong = np.flatnonzero(frame[id_column].to_numpy() != ids)
@@ -34,6 +57,9 @@ def check_frame(frame: pd.DataFrame, ids: NDArray[np.int64], classes: int, id_co
         row = int(wrong[0])
         found = frame[id_column].iloc[row]
         raise UserError(f"submission, row {row + 2}: id is {found}, the sample submission has {ids[row]}")
+    if not isinstance(label_column, str):
+        _check_probabilities(pd.read_csv(io.BytesIO(csv_bytes(frame[columns[1:]]))))
+        return
     labels = frame[label_column]
     if not pd.api.types.is_integer_dtype(labels):
         raise UserError(f"submission: labels are {labels.dtype}, must be whole numbers")
@@ -41,6 +67,19 @@ def check_frame(frame: pd.DataFrame, ids: NDArray[np.int64], classes: int, id_co
     if len(wrong):
         row = int(wrong[0])
         raise UserError(f"submission, row {row + 2}: label {labels.iloc[row]} is not from 0 to {classes - 1}")
+
+
+def _check_probabilities(frame: pd.DataFrame) -> None:
+    """Raise UserError unless every row consists of probabilities above 0 that sum to 1."""
+    if not all(map(pd.api.types.is_float_dtype, frame.dtypes)):
+        raise UserError(f"submission: probabilities are {[*map(str, frame.dtypes)]}, must be fractions")
+    values = frame.to_numpy()
+    wrong = ~((values > 0) & (values <= 1)).all(axis=1) | ~(abs(values.sum(axis=1) - 1) <= _SUM_WITHIN)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise UserError(
+            f"submission, row {row + 2}: probabilities {[*map(float, values[row])]} are not all above 0 with sum 1"
+        )
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
@@ -68,8 +107,15 @@ def unusual_classes(
 
 
 def share_differing(some: pd.DataFrame, other: pd.DataFrame) -> float | None:
-    """Share of rows, 0 to 1, in which the labels of two checked frames differ; None if their ids differ."""
-    (ids, labels), (other_ids, other_labels) = ((frame.iloc[:, 0], frame.iloc[:, 1]) for frame in (some, other))
+    """Share of rows, 0 to 1, in which the classes of two checked frames differ; None if their ids or columns do."""
+    if list(some.columns) != list(other.columns):
+        return None
+    (ids, labels), (other_ids, other_labels) = ((frame.iloc[:, 0], _classes(frame)) for frame in (some, other))
     if not np.array_equal(ids, other_ids):
         return None
     return float((labels.to_numpy() != other_labels.to_numpy()).mean())
+
+
+def _classes(frame: pd.DataFrame) -> pd.Series:
+    """The submitted labels, or the column with the largest probability."""
+    return frame.iloc[:, 1] if frame.shape[1] == 2 else frame.iloc[:, 1:].idxmax(axis=1)
