@@ -214,4 +214,5 @@ def test_where_probabilities_count_poor_calibration_does(labels: np.ndarray) -> 
     assert one_standard_error_rule(compare(judged, labels, ACCURACY)).name == "simple"
     assert one_standard_error_rule(compare(judged, labels, LOG_LOSS)).name == "better"
     simple, _ = compare(judged, labels, LOG_LOSS)
+    assert (simple.loss_gap, simple.loss_error) == (simple.gap, simple.error)  # nothing is calibrated first
     assert simple.gap == pytest.approx(log_loss(judged["simple"], labels) - log_loss(better, labels))

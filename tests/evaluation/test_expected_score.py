@@ -192,3 +192,13 @@ def test_a_holdout_that_is_easier_has_a_z_score_above_0(metric: Metric) -> None:
     assert found.holdout_z > 3
     assert abs(expected_value(metric, oof, held, labels, held_labels, 1.0, 1000).holdout_z) < 3
     assert found.gain == pytest.approx(0)
+
+
+@OTHERS
+def test_nothing_wrong_is_no_certainty_by_another_metric(metric: Metric) -> None:
+    labels = np.arange(120) % 4
+    found = expected_value(metric, np.eye(4)[labels], np.eye(4)[labels[:20]][None], labels, labels[:20], 1.0, 1000)
+    assert 0 < metric.loss(found.value) < 0.01
+    assert abs(found.high - found.low) > 0.01
+    score = metric.score(np.eye(4)[labels], labels)
+    assert score.high > score.low

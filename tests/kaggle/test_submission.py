@@ -76,7 +76,7 @@ def test_probabilities_come_back_from_the_file_and_are_never_0() -> None:
     assert back["ImageId"].tolist() == [3, 1, 2]
     values = back[[*COLUMNS]].to_numpy()
     assert (values > 0).all()
-    assert values.sum(axis=1) == pytest.approx(np.ones(3), abs=1e-6)
+    assert values.sum(axis=1) == pytest.approx(np.ones(3), abs=1e-8)
     assert values[1] == pytest.approx([0.1, 0.2, 0.3, 0.4])
     assert values[2].min() == 1e-15
 
@@ -86,7 +86,7 @@ def test_many_classes_still_sum_to_1() -> None:
     names = tuple(f"p{number}" for number in range(256))
     frame = make_frame(np.arange(50), probabilities, "id", names)
     check_frame(frame, np.arange(50), 256, "id", names)
-    assert np.allclose(frame[[*names]], np.maximum(probabilities, 1e-15), rtol=1e-5)
+    assert np.allclose(frame[[*names]], np.maximum(probabilities, 1e-15), rtol=1e-8)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,10 @@ class _LogLoss(Metric):
         losses: NDArray[np.float64] = -(truth * np.log(np.clip(shares, _LEAST, 1 - _LEAST))).sum(axis=1)
         return losses
 
+    def spread(self, each: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+        """At least that of half an image's loss of 1 nat: no loss yet proves little."""
+        return max(super().spread(each, labels), 0.5 / (len(each) + 1))
+
 
 class _MacroF1(Metric):
     """Mean over the classes of F1, the harmonic mean of precision and recall.

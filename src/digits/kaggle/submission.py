@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from digits.common.errors import UserError
 
 _LEAST = 1e-15  # smallest probability that is submitted; Kaggle counts smaller ones as this
-_SUM_WITHIN = 1e-5  # of 1; rounded probabilities miss it by less
+_SUM_WITHIN = 1e-6  # of 1; rounded probabilities miss it by less
 _UNUSUAL = 5.0  # standard errors; a larger difference between a class's two shares is reported
 
 
@@ -29,10 +29,10 @@ def make_frame(
 
 
 def _submitted(probabilities: NDArray[np.floating], columns: tuple[str, ...]) -> pd.DataFrame:
-    """Probabilities above 0 with six significant digits; rows sum to 1, but for rounding."""
+    """Probabilities above 0 with nine significant digits; rows sum to 1, but for rounding."""
     positive = np.maximum(probabilities.astype(np.float64), _LEAST)
     shares = pd.DataFrame(positive / positive.sum(axis=1, keepdims=True), columns=list(columns))
-    return shares.map(lambda share: float(f"{share:.6g}"))
+    return shares.map(lambda share: float(f"{share:.9g}"))
 
 
 def check_frame(
