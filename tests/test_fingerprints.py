@@ -368,6 +368,7 @@ def test_another_constant_computes_anew_what_uses_it(
         "evaluation.calibration",
         "evaluation.expected_score",
         "evaluation.metrics",
+        "evaluation.scoring",
         "training.crossval",  # how they are put together from folds
         "training.runs",  # how they are read
     ],

@@ -475,6 +475,35 @@ def test_another_competition_is_a_change_of_params_alone(workspace: Path, digits
     assert float(entry["cv_accuracy"]) > 0.8
 
 
+def test_probabilities_are_submitted_where_the_competition_counts_them(toy: Path, digits: Digits) -> None:
+    """Every command says which metric it means; accuracies are in no column of another name."""
+    (toy / "data" / "raw" / "sample_submission.csv").unlink()
+    also = ("competition.metric=log-loss", "competition.submission_label=[up,mid,low]")
+    assert "best " in (ranked := digits("baseline", also=also).stdout)
+    assert re.search(r"best \w+: CV log loss \d\.\d{4}", ranked)
+    made = digits("submit", also=also)
+    assert made.returncode == 0, made.stderr
+    shown = " ".join(made.stdout.split())
+    assert "log loss not known yet" in shown
+    assert "CV accuracy" not in shown
+    frame = pd.read_csv(submission(toy))
+    assert list(frame.columns) == ["ImageId", "up", "mid", "low"]
+    assert np.allclose(frame[["up", "mid", "low"]].sum(axis=1), 1, atol=1e-5)
+    assert (frame > 0).all(axis=None)
+    [entry] = Ledger(toy / "submissions" / "ledger.csv").lines()
+    assert re.search(r"expected \d\.\d{4} \(\d\.\d{4} to \d\.\d{4}\) log loss", entry["message"])
+    assert (entry["cv_accuracy"], entry["holdout_accuracy"]) == ("", "")
+    assert float(entry["expected_low"]) < float(entry["expected"]) < float(entry["expected_high"])
+    assert "Nothing to do" in digits("submit", also=also).stdout
+    assert digits("report", also=also).returncode == 0
+    page = (toy / "reports" / "index.html").read_text()
+    assert "log loss (lower is better)" in page
+    assert "CV accuracy" not in page
+    board = pd.read_csv(toy / "reports" / "baseline.csv")
+    assert board["score"].is_monotonic_increasing
+    assert np.allclose(board["score"], board["log_loss"])
+
+
 @pytest.mark.skipif(not REAL_FASHION.exists(), reason="Fashion-MNIST's files are not beside the checkout")
 def test_fashion_mnist_is_a_params_file(workspace: Path, digits: Digits) -> None:
     shutil.copy(ROOT / "params.fashion-mnist.yaml", workspace)

@@ -78,3 +78,24 @@ def test_faults_in_networks_are_named(overrides: tuple[str, ...], expected: str)
 )
 def test_the_published_recipes_can_be_written(overrides: tuple[str, ...]) -> None:
     load_params(ROOT / "params.yaml", [f"train.{override}" for override in overrides])
+
+
+LETTERS = "competition.submission_label=[a,b,c,d,e,f,g,h,i,j]"
+
+
+def test_probabilities_are_submitted_where_they_count() -> None:
+    assert load_params(ROOT / "params.yaml", ["competition.metric=macro-f1"]).competition.submission_columns == [
+        "ImageId",
+        "Label",
+    ]
+    both = load_params(ROOT / "params.yaml", ["competition.metric=log-loss", LETTERS]).competition
+    assert both.submission_columns == ["ImageId", *"abcdefghij"]
+    assert params_faults("competition.metric=log-loss") == [
+        "params.yaml: competition: the metric log-loss counts probabilities: set submission_label to a list of 10 "
+        "columns, one for each class"
+    ]
+    for also in ((), ("competition.metric=macro-f1",)):
+        [fault] = params_faults(LETTERS, *also)
+        assert "set submission_label to one column, or metric to log-loss" in fault
+    [fault] = params_faults("competition.metric=log-loss", "competition.submission_label=[a,b]")
+    assert "2 columns of probabilities for 10 classes" in fault

@@ -12,6 +12,7 @@ from digits.ensemble.combine import methods
 from digits.ensemble.selection import Member, Selection, select_method
 from digits.evaluation.expected_score import gain_of_averaging
 from digits.evaluation.metrics import accuracy
+from digits.evaluation.scoring import LOG_LOSS, MACRO_F1, Metric
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 LABELS = np.random.default_rng(0).permutation(np.arange(600) % 3)
@@ -110,3 +111,29 @@ def test_its_page_shows_every_method_and_every_member() -> None:
     assert "nan" not in page.lower()
     alone = markdown(make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT, UNITS)[0])
     assert alone.startswith("# One member alone\n")
+
+
+@pytest.mark.parametrize("metric", [LOG_LOSS, MACRO_F1], ids=lambda metric: metric.name)
+def test_another_metric_estimates_and_names_all_scores(metric: Metric, tmp_path: Path) -> None:
+    members = member("a", 1, models=9), member("b", 2, models=9)
+    selection = select_method(members, methods(2, 20, 0.1), LABELS, FOLDS, metric)
+    blend, predictions = make_blend("blend-x", selection, LABELS, HOLDOUT, UNITS, metric=metric)
+    assert blend.metric == metric.name
+    assert blend.cv == metric.score(selection.oof, LABELS)
+    assert blend.holdout == metric.score(predictions.holdout, HOLDOUT)
+    assert blend.expected.low < blend.expected.value < blend.expected.high
+    if metric is LOG_LOSS:  # these test images are all of one class, about which F1 says little
+        assert blend.expected.gain < 0
+    assert metric.sign * (blend.expected.value - blend.cv.value) > -0.1
+    assert np.allclose(predictions.test.sum(axis=1), 1)
+    raw = selection.combination([each.test.mean(axis=0) for each in members])
+    assert np.array_equal(predictions.test.argmax(axis=1), raw.argmax(axis=1))
+    save_blend(tmp_path, blend, predictions, b"a picture")
+    assert load_blend(tmp_path, "blend-x") == blend
+    page = markdown(blend)
+    assert f"{blend.expected} {metric.title}" in page
+    assert page.count("lower is better") == (metric is LOG_LOSS)
+    assert f"CV {metric.title} alone" in page
+    assert "CV accuracy" not in page
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    assert all(line.count("|") == rows[0].count("|") for line in rows[: 2 + len(blend.candidates)])

@@ -16,13 +16,14 @@ from digits.ensemble.combine import (
 )
 from digits.ensemble.selection import (
     Member,
+    best_candidate,
     compare,
-    most_accurate,
     one_standard_error_rule,
     select_method,
 )
 from digits.evaluation.calibration import at_temperature
-from digits.evaluation.metrics import accuracy
+from digits.evaluation.metrics import accuracy, log_loss
+from digits.evaluation.scoring import ACCURACY, LOG_LOSS, MACRO_F1, METRICS, Metric
 
 pytestmark = pytest.mark.usefixtures("one_blas_thread")
 COUNT = 2000
@@ -114,7 +115,7 @@ def test_the_simplest_within_one_standard_error(labels: np.ndarray) -> None:
     worse, _ = compare(judged, labels)
     assert (worse.gap, worse.error) == (2 / COUNT, np.sqrt(20) / COUNT)
     assert 0 < worse.loss_gap < worse.loss_error
-    assert most_accurate(judged, labels) == "better"
+    assert best_candidate(judged, labels) == "better"
     assert simplest(judged, labels) == "simple"
     assert simplest({"simple": clearly, "better": better}, labels) == "better"
     assert simplest({"better": better, "simple": clearly}, labels) == "better"
@@ -136,7 +137,7 @@ def test_the_simplest_is_not_taken_where_its_log_loss_is_clearly_higher(labels: 
 def test_equally_accurate_ones_are_ordered_by_log_loss(labels: np.ndarray) -> None:
     unsure = np.eye(4)[labels] * 0.5 + 0.125
     sure = np.eye(4)[labels] * 0.9 + 0.025
-    assert most_accurate({"unsure": unsure, "sure": sure}, labels) == "sure"
+    assert best_candidate({"unsure": unsure, "sure": sure}, labels) == "sure"
 
 
 def test_a_member_alone_has_no_gain(labels: np.ndarray, folds: np.ndarray) -> None:
@@ -162,3 +163,56 @@ def test_the_best_of_many_equals_is_not_reported_as_better_than_they_are() -> No
         best.append(max(candidate.accuracy for candidate in found.candidates))
     assert np.mean(best) > 0.825
     assert abs(np.mean(reported) - 0.8) < 3 * np.std(reported) / np.sqrt(12)
+
+
+def rivals(labels: np.ndarray) -> dict[str, np.ndarray]:
+    """One is right more often, one is less sure of its errors, one knows the rare class 3."""
+    generator, truth = np.random.default_rng(3), np.eye(4)[labels]
+    wrong = np.roll(truth, 1, axis=1)
+    some, more = generator.random(len(labels)) < 0.05, generator.random(len(labels)) < 0.08
+    often = np.where((some | (labels == 3))[:, None], wrong, truth)
+    unsure = np.where(more[:, None], 0.5 * wrong + 0.45 * truth, 0.9 * truth)
+    rare = np.where((more & (labels != 3))[:, None], wrong, truth)
+    return {
+        name: shares / shares.sum(axis=1, keepdims=True)
+        for name, shares in (("often", often + 1e-3), ("unsure", unsure + 1e-3), ("rare", rare + 1e-6))
+    }
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"), [(ACCURACY, "often"), (LOG_LOSS, "unsure"), (MACRO_F1, "rare")], ids=str
+)
+def test_each_metric_takes_the_candidate_that_is_best_by_it(metric: Metric, expected: str) -> None:
+    labels = np.random.default_rng(0).choice(4, COUNT, p=[0.5, 0.3, 0.19, 0.01])
+    judged = rivals(labels)
+    assert best_candidate(judged, labels, metric) == expected
+    candidates = {candidate.name: candidate for candidate in compare(judged, labels, metric)}
+    assert (candidates[expected].gap, candidates[expected].error) == (0, 0)
+    for name, candidate in candidates.items():
+        assert candidate.score == metric.value(judged[name], labels)
+        assert candidate.gap >= 0
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=lambda metric: metric.name)
+def test_a_blend_by_any_metric_is_no_worse_than_its_best_member(
+    metric: Metric, labels: np.ndarray, folds: np.ndarray
+) -> None:
+    mixed = [member("good", labels, 3.0, 1), member("also", labels, 2.5, 2), member("bad", labels, -1.0, 3)]
+    found = select_method(mixed, methods(3, 20, 0.1), labels, folds, metric)
+    scores = [metric.sign * metric.value(each.oof, labels) for each in mixed]
+    assert metric.sign * metric.value(found.oof, labels) >= max(scores)
+    assert [contribution.score for contribution in found.contributions] == [metric.sign * score for score in scores]
+    good, *_, bad = (contribution.gain for contribution in found.contributions)
+    assert good is not None
+    assert bad is not None
+    assert good > max(bad, 0)  # also where a lower score is better
+
+
+def test_where_probabilities_count_poor_calibration_does(labels: np.ndarray) -> None:
+    better, slightly = nearly_alike(labels)
+    judged = {"simple": at_temperature(slightly, 2.0), "better": better}
+    assert one_standard_error_rule(compare(judged, labels, ACCURACY)).name == "simple"
+    assert one_standard_error_rule(compare(judged, labels, LOG_LOSS)).name == "better"
+    simple, _ = compare(judged, labels, LOG_LOSS)
+    assert (simple.loss_gap, simple.loss_error) == (simple.gap, simple.error)  # nothing is calibrated first
+    assert simple.gap == pytest.approx(log_loss(judged["simple"], labels) - log_loss(better, labels))

@@ -5,7 +5,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from digits.evaluation.expected_score import Estimate, expected_score, gain_of_averaging
+from digits.evaluation.expected_score import (
+    Estimate,
+    expected_score,
+    expected_value,
+    gain_of_averaging,
+    loss_left,
+    sharpened,
+)
+from digits.evaluation.scoring import LOG_LOSS, MACRO_F1, Metric
 
 HOLDOUT, TEST = 4_200, 28_000  # images
 
@@ -116,3 +124,81 @@ def test_the_expected_score_lies_in_its_interval_however_few_images_there_are(
 ) -> None:
     found = expected_score(np.array(oof), np.array(held).T, gain, 30)
     assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+SHARES = np.array([0.5, 0.3, 0.15, 0.05])  # of the classes
+OTHERS = pytest.mark.parametrize("metric", [LOG_LOSS, MACRO_F1], ids=lambda metric: metric.name)
+
+
+def labelled(generator: np.random.Generator, images: int, models: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, and calibrated probabilities, (models, images, 4), of models that differ by noise of their own."""
+    labels = generator.choice(4, images, p=SHARES)
+    seen = 2.5 * np.eye(4)[labels] + 0.8 * generator.normal(size=(images, 4))
+    seen = seen + 0.35 * generator.normal(size=(models, images, 4))
+    logits = 2.5 * seen / (0.8**2 + 0.35**2) + np.log(SHARES)
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return labels, powers / powers.sum(axis=-1, keepdims=True)
+
+
+def estimated(
+    generator: np.random.Generator, metric: Metric, images: int, models: int, test_models: int, scored: int = 4000
+) -> tuple[Estimate, float]:
+    """The estimate and the score, as `draw`, by another metric."""
+    (labels, [oof]), (held_labels, held) = labelled(generator, images, 1), labelled(generator, images // 8, models)
+    test_labels, test = labelled(generator, 4000, test_models)
+    blend = sharpened(metric, test.mean(axis=0), test[:models], metric.value(oof, labels))
+    left = loss_left(metric, blend, test[:models])
+    estimate = expected_value(metric, oof, held, labels, held_labels, left, scored)
+    return estimate, metric.value(blend[:scored], test_labels[:scored])
+
+
+@OTHERS
+@pytest.mark.parametrize(("images", "models", "test_models"), [(3000, 1, 1), (3000, 1, 3), (8000, 3, 6)])
+def test_the_interval_covers_the_score_by_another_metric(
+    metric: Metric, images: int, models: int, test_models: int
+) -> None:
+    generator = np.random.default_rng(images + models)
+    drawn = [estimated(generator, metric, images, models, test_models) for _ in range(60)]
+    assert np.mean([estimate.low <= score <= estimate.high for estimate, score in drawn]) >= 0.9
+    values, scores = (np.array(each) for each in zip(*((one.value, score) for one, score in drawn), strict=True))
+    assert abs(np.mean(values - scores)) < 0.3 * np.mean([estimate.high - estimate.low for estimate, _ in drawn])
+    assert np.mean([estimate.gain for estimate, _ in drawn]) * metric.sign >= -1e-9
+
+
+@OTHERS
+def test_a_score_of_fewer_test_images_has_a_wider_interval_by_another_metric(metric: Metric) -> None:
+    whole, part = (estimated(np.random.default_rng(6), metric, 3000, 1, 3, scored)[0] for scored in (4000, 400))
+    assert part.value == whole.value
+    assert part.low < whole.low < whole.value < whole.high < part.high
+
+
+def test_a_sharpened_blend_loses_less() -> None:
+    """A mean of models that know how sure they are is too unsure, which the loss of single models tells."""
+    generator = np.random.default_rng(7)
+    (labels, [oof]), (test_labels, test) = labelled(generator, 4000, 1), labelled(generator, 4000, 6)
+    blend, measured = test.mean(axis=0), LOG_LOSS.value(oof, labels)
+    sharp = sharpened(LOG_LOSS, blend, test, measured)
+    assert LOG_LOSS.value(sharp, test_labels) < 0.95 * LOG_LOSS.value(blend, test_labels)
+    assert np.array_equal(sharp.argmax(axis=1), blend.argmax(axis=1))
+    single = sharpened(LOG_LOSS, test[0], test[:1], measured)
+    assert LOG_LOSS.value(single, test_labels) == pytest.approx(LOG_LOSS.value(test[0], test_labels), rel=0.02)
+
+
+@OTHERS
+def test_a_holdout_that_is_easier_has_a_z_score_above_0(metric: Metric) -> None:
+    (labels, [oof]), (held_labels, held) = (labelled(np.random.default_rng(seed), 2000, 1) for seed in (8, 9))
+    easy = 0.2 * held + 0.8 * np.eye(4)[held_labels]
+    found = expected_value(metric, oof, easy, labels, held_labels, 1.0, 1000)
+    assert found.holdout_z > 3
+    assert abs(expected_value(metric, oof, held, labels, held_labels, 1.0, 1000).holdout_z) < 3
+    assert found.gain == pytest.approx(0)
+
+
+@OTHERS
+def test_nothing_wrong_is_no_certainty_by_another_metric(metric: Metric) -> None:
+    labels = np.arange(120) % 4
+    found = expected_value(metric, np.eye(4)[labels], np.eye(4)[labels[:20]][None], labels, labels[:20], 1.0, 1000)
+    assert 0 < metric.loss(found.value) < 0.01
+    assert abs(found.high - found.low) > 0.01
+    score = metric.score(np.eye(4)[labels], labels)
+    assert score.high > score.low

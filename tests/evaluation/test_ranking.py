@@ -3,7 +3,8 @@
 import numpy as np
 
 from digits.evaluation.metrics import accuracy
-from digits.evaluation.ranking import TITLES, Entry, cells, rank_runs
+from digits.evaluation.ranking import TITLES, Entry, cells, rank_runs, titles
+from digits.evaluation.scoring import ACCURACY, LOG_LOSS, MACRO_F1
 
 LABELS = np.random.default_rng(0).integers(0, 3, 4000)
 
@@ -40,3 +41,20 @@ def test_its_cells_have_the_digits_that_mean_something() -> None:
     assert second[0] == "worse"
     assert first[1:] == ["0.9750 (0.9697 to 0.9794)", "0.0010", "0.1000", "0.5000", "12.3", "0.5", "1.2 MB"]
     assert len(first) == len(TITLES)
+    assert titles(ACCURACY) == [*TITLES]
+
+
+def test_another_metric_orders_the_runs_and_is_shown_first() -> None:
+    sure, unsure = entry("sure", slice(0, 100)), entry("unsure", slice(0, 110))
+    unsure = Entry("unsure", unsure.metrics, 0.9 * unsure.oof + 0.1 / 3)
+    assert list(rank_runs([unsure, sure], LABELS)["name"]) == ["sure", "unsure"]
+    assert list(rank_runs([unsure, sure], LABELS, MACRO_F1)["name"]) == ["sure", "unsure"]
+    ranking = rank_runs([sure, unsure], LABELS, LOG_LOSS)
+    assert list(ranking["name"]) == ["unsure", "sure"]
+    assert ranking["near_best"].tolist() == [1, 0]
+    assert ranking["score"][0] == LOG_LOSS.value(unsure.oof, LABELS)
+    assert "score" not in rank_runs([sure], LABELS)
+    first, header = cells(ranking)[0], titles(LOG_LOSS)
+    assert header[1] == "CV log loss (95 %) (lower is better)"
+    assert first[1] == str(LOG_LOSS.score(unsure.oof, LABELS))
+    assert len(first) == len(header)

@@ -233,3 +233,9 @@ def test_only_one_process_submits_at_a_time_and_the_other_says_that_it_waits(led
 def test_a_score_is_held_against_its_interval(score: str, where: str) -> None:
     line = dict.fromkeys(COLUMNS, "") | {"state": "scored", "expected_low": "0.99400", "expected_high": "0.99600"}
     assert verdict(line | {"public_score": score}) == f"; public score {score}, {where} the expected interval"
+
+
+def test_the_best_score_is_the_lowest_where_lower_is_better() -> None:
+    lines = [{"state": "scored", "public_score": score} for score in ("0.2", "0.031", "0.9")]
+    found = [best_scored(lines), best_scored(lines, -1)]
+    assert [line["public_score"] for line in found if line] == ["0.9", "0.031"]

@@ -1,9 +1,12 @@
 """What the page reads: runs in an order that does not depend on which folds they had time for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from digits.report.gather import Run, _ranked
+from digits.evaluation.scoring import LOG_LOSS
+from digits.report.gather import Run, _ranked, near_best
 from digits.training.runs import RunSpec
 
 LABELS = np.zeros(30, np.int64)
@@ -34,3 +37,12 @@ def test_without_images_in_common_most_folds_come_first() -> None:
     runs = [run("fold 0", (0,), 0), run("others", (1, 2), 5)]
     assert [each.name for each in _ranked(runs, LABELS)] == ["others", "fold 0"]
     assert _ranked([], LABELS) == []
+
+
+def test_runs_are_ordered_by_the_competitions_metric() -> None:
+    sure, unsure = run("sure", (0, 1), 1), run("unsure", (0, 1), 2)
+    unsure = replace(unsure, oof=0.8 * unsure.oof + 0.1)
+    assert [each.name for each in _ranked([unsure, sure], LABELS)] == ["sure", "unsure"]
+    ranked = _ranked([sure, unsure], LABELS, LOG_LOSS)
+    assert [each.name for each in ranked] == ["unsure", "sure"]
+    assert near_best(ranked, LABELS, LOG_LOSS) == {"unsure"}

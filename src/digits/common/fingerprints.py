@@ -99,7 +99,7 @@ COMPUTATIONS = {
     "toy examples": Computation(("replication.toy_examples", "models.cnn"), _CNN, _KERAS),
     "blend": Computation(
         ("ensemble.members", "ensemble.selection", "ensemble.combine", "ensemble.blend", "ensemble.disagreement"),
-        (*_RUN, "evaluation.calibration", "evaluation.expected_score"),
+        (*_RUN, "evaluation.calibration", "evaluation.expected_score", "evaluation.scoring"),
         _SKLEARN,
     ),
     "device probe": Computation(

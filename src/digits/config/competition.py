@@ -56,8 +56,8 @@ class Competition(Section):
             raise ValueError(f"class_names has {len(self.class_names)} names for {self.classes} classes; correct one")
         if isinstance(self.submission_label, tuple) and len(self.submission_label) != self.classes:
             raise ValueError(
-                f"submission_label has {len(self.submission_label)} columns of probabilities for {self.classes} classes; "
-                "correct one"
+                f"submission_label has {len(self.submission_label)} columns of probabilities for {self.classes} "
+                "classes; correct one"
             )
         return self
 
@@ -67,6 +67,20 @@ class Competition(Section):
             raise ValueError("labels_file needs train_id_column, the column of the ids in both files; set it")
         if self.pixel_range is not None and not self.pixel_range[0] < self.pixel_range[1]:
             raise ValueError(f"pixel_range is {list(self.pixel_range)}, but it must begin with the smaller number")
+        return self
+
+    @model_validator(mode="after")
+    def _probabilities_where_they_count(self) -> Self:
+        if self.metric == "log-loss" and isinstance(self.submission_label, str):
+            raise ValueError(
+                f"the metric log-loss counts probabilities: set submission_label to a list of {self.classes} columns, "
+                "one for each class"
+            )
+        if self.metric != "log-loss" and not isinstance(self.submission_label, str):
+            raise ValueError(
+                f"submission_label lists columns of probabilities, but the metric {self.metric} counts labels: set "
+                "submission_label to one column, or metric to log-loss"
+            )
         return self
 
     @property
@@ -84,6 +98,12 @@ class Competition(Section):
     def needed_files(self) -> list[str]:
         """Names of the files without which nothing works."""
         return [name for name in self.files if name != self.sample_file]
+
+    @property
+    def submission_columns(self) -> list[str]:
+        """Header names of the submission: the id, then the label or a probability per class."""
+        predicted = self.submission_label
+        return [self.submission_id, *([predicted] if isinstance(predicted, str) else predicted)]
 
     @property
     def pixels(self) -> int:

@@ -11,25 +11,34 @@ from digits.common.files import atomic_folder, read_json, write_json
 from digits.common.markdown import table
 from digits.ensemble.combine import Probabilities
 from digits.ensemble.selection import Candidate, Contribution, Selection
-from digits.evaluation.expected_score import Estimate, expected_score, gain_of_averaging
-from digits.evaluation.metrics import Accuracy, accuracy
+from digits.evaluation.expected_score import (
+    Estimate,
+    expected_score,
+    expected_value,
+    gain_of_averaging,
+    loss_left,
+    sharpened,
+)
+from digits.evaluation.scoring import ACCURACY, LOG_LOSS, METRICS, Metric, Score
 
 PICTURE = "uncertain.png"
 
 
 @dataclass(frozen=True)
 class Blend:
-    """How runs are combined, and how accurate the result is.
+    """How runs are combined, and how good the result is.
 
-    name: of its folder. method: of combining. cv: accuracy of the cross-fitted out-of-fold predictions. holdout:
-    accuracy on images that nothing was chosen on. expected: score on the test images. candidates: the methods that were
-    compared. contributions: one per member. units: names of the units that it is made of, by the member's folder.
+    name: of its folder. method: of combining. metric: name of the competition's. cv: score of the cross-fitted
+    out-of-fold predictions. holdout: score on images that nothing was chosen on. expected: score on the test images.
+    candidates: the methods that were compared. contributions: one per member. units: names of the units that it is made
+    of, by the member's folder.
     """
 
     name: str
     method: str
-    cv: Accuracy
-    holdout: Accuracy
+    metric: str
+    cv: Score
+    holdout: Score
     expected: Estimate
     candidates: list[Candidate]
     contributions: list[Contribution]
@@ -58,6 +67,7 @@ def make_blend(
     holdout_labels: NDArray[np.int64],
     units: dict[str, list[str]],
     public_share: float = 1.0,
+    metric: Metric = ACCURACY,
 ) -> tuple[Blend, BlendPredictions]:
     """The blend of a selection; labels: (n,), of the members' rows; holdout_labels: (h,); units: see `Members`.
 
@@ -72,24 +82,26 @@ def make_blend(
 
     holdout, test = combined(member.holdout for member in members), combined(member.test for member in members)
     folds = range(len(members[0].holdout))  # their models come first in `test`, too
-    single_right = [
-        selection.combination([member.holdout[fold] for member in members]).argmax(axis=1) == holdout_labels
-        for fold in folds
-    ]
-    gains = [
-        gain_of_averaging(test, selection.combination([member.test[fold] for member in members])) for fold in folds
-    ]
+    held, single = (
+        np.stack([selection.combination([getattr(member, part)[fold] for member in members]) for fold in folds])
+        for part in ("holdout", "test")
+    )
+    scored = max(1, round(public_share * len(test)))
+    if metric is ACCURACY:
+        gain = float(np.mean([gain_of_averaging(test, one) for one in single]))
+        right = selection.oof.argmax(axis=1) == labels, held.argmax(axis=2) == holdout_labels
+        expected = expected_score(*right, gain, scored)
+    else:
+        test = sharpened(metric, test, single, metric.value(selection.oof, labels))
+        left = loss_left(metric, test, single)
+        expected = expected_value(metric, selection.oof, held, labels, holdout_labels, left, scored)
     blend = Blend(
         name=name,
         method=selection.method,
-        cv=accuracy(selection.oof, labels),
-        holdout=accuracy(holdout, holdout_labels),
-        expected=expected_score(
-            selection.oof.argmax(axis=1) == labels,
-            np.array(single_right),
-            float(np.mean(gains)),
-            max(1, round(public_share * len(test))),
-        ),
+        metric=metric.name,
+        cv=metric.score(selection.oof, labels),
+        holdout=metric.score(holdout, holdout_labels),
+        expected=expected,
         candidates=selection.candidates,
         contributions=selection.contributions,
         units=units,
@@ -111,8 +123,8 @@ def load_blend(runs: Path, name: str) -> Blend | None:
     if content is None:
         return None
     parsed = {
-        "cv": Accuracy(**content["cv"]),
-        "holdout": Accuracy(**content["holdout"]),
+        "cv": Score(**content["cv"]),
+        "holdout": Score(**content["holdout"]),
         "expected": Estimate(**content["expected"]),
         "candidates": [Candidate(**row) for row in content["candidates"]],
         "contributions": [Contribution(**row) for row in content["contributions"]],
@@ -128,21 +140,26 @@ def load_predictions(runs: Path, blend: Blend) -> BlendPredictions:
 
 def markdown(blend: Blend) -> str:
     """The text of reports/ensemble.md: the expected score, the candidates, and what each member contributes."""
+    metric = METRICS[blend.metric]
+    title, losses, (first, second) = metric.title, metric is LOG_LOSS, metric.order
     candidates = [
         [
             f"**{candidate.name}**" if candidate.name == blend.method else candidate.name,
-            f"{candidate.accuracy:.5f}",
+            f"{candidate.score:.5f}",
             f"{candidate.gap:.5f} ({candidate.error:.5f})",
-            f"{candidate.log_loss:.5f}",
-            f"{candidate.loss_gap:.5f} ({candidate.loss_error:.5f})",
+            *(
+                []
+                if losses
+                else [f"{candidate.log_loss:.5f}", f"{candidate.loss_gap:.5f} ({candidate.loss_error:.5f})"]
+            ),
         ]
         for candidate in blend.candidates
     ]
     members = [
         [
             f"`{member.name}`",
-            f"{member.accuracy:.5f}",
-            f"{member.log_loss:.5f}",
+            f"{member.score:.5f}",
+            f"{member.accuracy if losses else member.log_loss:.5f}",
             "" if member.weight is None else f"{member.weight:.0%}",
             "" if member.gain is None else f"{member.gain:+.5f} ({member.error:.5f})",
         ]
@@ -150,23 +167,40 @@ def markdown(blend: Blend) -> str:
     ]
     parts = [
         f"# The blend: {blend.method}" if len(members) > 1 else f"# One member {blend.method}",
-        f"Expected score: {blend.expected}, with its 95 % interval. It is the accuracy of single models on labelled "
+        f"Expected score: {blend.expected}{metric.unit}{metric.direction}, with its 95 % interval. It is the {title} "
+        "of single models on labelled "
         f"images that they were not trained on, plus {blend.expected.gain:+.4f} for averaging them, estimated from the "
         "blend's probabilities for the test images. Those labelled images are predicted out of fold (OOF, by models "
-        "trained on the other folds) or belong to the holdout, on which nothing was chosen. The accuracy of the blend "
+        f"trained on the other folds) or belong to the holdout, on which nothing was chosen. The {title} of the blend "
         f"is {blend.cv} out of fold and {blend.holdout} on the holdout. For single models the holdout is "
         f"{_holdout_z(blend.expected.holdout_z)}.",
         "## Methods of combining the members",
         "Each method is scored on folds that it was not fitted on. The blend uses the first one (in bold) within one "
-        "standard error (in brackets) of the most accurate, in accuracy and, after temperature scaling, in log loss "
-        "(the mean of -log(probability of the true class)). The accuracy out of fold above includes this choice, made "
+        f"standard error (in brackets) of the {_criteria(metric)} "
+        f"(the mean of -log(probability of the true class)). The {title} out of fold above includes this choice, made "
         "for each fold on the others. TTA (test-time augmentation): the mean prediction for moved copies of an image.",
-        table(("method", "CV accuracy", "gap to the best", "log loss", "gap in log loss, calibrated"), candidates),
+        table(
+            (
+                "method",
+                f"CV {title}",
+                "gap to the best",
+                *([] if losses else ["log loss", "gap in log loss, calibrated"]),
+            ),
+            candidates,
+        ),
         "## Members",
-        "Gain: accuracy of the blend with the member minus its accuracy without it (standard error in brackets).",
-        table(("member", "CV accuracy alone", "log loss", "weight", "gain"), members),
+        f"Gain: {title} of the blend {first} the member minus its {title} {second} it (standard error in brackets).",
+        table(("member", f"CV {title} alone", "accuracy" if losses else "log loss", "weight", "gain"), members),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _criteria(metric: Metric) -> str:
+    """What the methods of combining are compared by."""
+    if metric is LOG_LOSS:
+        return "best, in log loss"
+    best = "most accurate" if metric is ACCURACY else "best"
+    return f"{best}, in {metric.title} and, after temperature scaling, in log loss"
 
 
 def _holdout_z(z: float) -> str:

@@ -55,6 +55,7 @@ def blend_name(params: Params, units: dict[str, list[str]]) -> str:
         "members": units,
         "ensemble": params.ensemble.model_dump(mode="json"),
         "public_share": params.competition.public_share,
+        "metric": params.competition.metric,
         "code": code_version("blend"),
     }
     return f"blend-{fingerprint(decisive)}"

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.ensemble.combine import Combination, Method, Probabilities, WeightedMean, cross_fitted, parts
-from digits.evaluation.metrics import accuracy, log_loss, paired_gain, paired_loss_reduction
+from digits.evaluation.metrics import accuracy, log_loss, paired_loss_reduction
+from digits.evaluation.scoring import ACCURACY, LOG_LOSS, Metric
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,13 @@ class Member:
 class Candidate:
     """A method of combining the members, with its scores on rows that it was not fitted on.
 
-    gap, error: how much less accurate it is than the most accurate candidate, and the standard error of this gap.
-    loss_gap, loss_error: the same in log loss (nats), after temperature scaling of both: poor calibration is easily
-    corrected and should not count against a method.
+    score: by the competition's metric. gap, error: how much worse it is than the best candidate, and the standard error
+    of this gap. loss_gap, loss_error: the same in log loss (nats). Where labels are submitted, both are temperature
+    scaled for it: poor calibration costs nothing then and should not count against a method.
     """
 
     name: str
+    score: float
     accuracy: float
     gap: float
     error: float
@@ -44,7 +46,7 @@ class Candidate:
 
     @property
     def near_best(self) -> bool:
-        """Within one standard error of the most accurate candidate, both in accuracy and in log loss."""
+        """Within one standard error of the best candidate, both by the metric and in log loss."""
         return self.gap <= self.error and self.loss_gap <= self.loss_error
 
 
@@ -52,11 +54,12 @@ class Candidate:
 class Contribution:
     """A member's own scores, out of fold, and what it adds to the blend.
 
-    name: of the member. weight: 0 to 1; None in a stack. gain, error: accuracy of the blend with the member minus that
-    without it, and the standard error of this gain; None for the only member.
+    name: of the member. score: by the competition's metric. weight: 0 to 1; None in a stack. gain, error: how much
+    better the blend is with the member than without it, and the standard error of this gain; None for the only member.
     """
 
     name: str
+    score: float
     accuracy: float
     log_loss: float
     weight: float | None
@@ -85,28 +88,29 @@ def select_method(
     methods: Mapping[str, Method],
     labels: NDArray[np.int64],
     folds: NDArray[np.int8],
+    metric: Metric = ACCURACY,
 ) -> Selection:
-    """Cross-fit every method, and select the simplest that is near the best.
+    """Cross-fit every method, and select the simplest that is near the best by the metric.
 
     methods: simplest first. labels, folds: (n,), of the members' rows. The holdout is not read.
     """
     predicted = [member.oof for member in members]
     oof = {name: cross_fitted(method, predicted, labels, folds) for name, method in methods.items()}
-    candidates = compare(oof, labels)
+    candidates = compare(oof, labels, metric)
     selected = one_standard_error_rule(candidates).name
     combination = methods[selected](predicted, labels)
     return Selection(
         method=selected,
         members=tuple(members),
         combination=combination,
-        oof=_selected_by_others(oof, labels, folds),
+        oof=_selected_by_others(oof, labels, folds, metric),
         candidates=candidates,
-        contributions=_contributions(members, methods[selected], combination, oof[selected], labels, folds),
+        contributions=_contributions(members, methods[selected], combination, oof[selected], labels, folds, metric),
     )
 
 
 def _selected_by_others(
-    oof: Mapping[str, Probabilities], labels: NDArray[np.int64], folds: NDArray[np.int8]
+    oof: Mapping[str, Probabilities], labels: NDArray[np.int64], folds: NDArray[np.int8], metric: Metric
 ) -> Probabilities:
     """Predicts each fold's rows by the candidate that the other rows select, (n, classes); oof: simplest first.
 
@@ -115,28 +119,37 @@ def _selected_by_others(
     """
     result = np.empty(next(iter(oof.values())).shape)
     for inside in parts(folds):
-        others = compare({name: own[~inside] for name, own in oof.items()}, labels[~inside])
+        others = compare({name: own[~inside] for name, own in oof.items()}, labels[~inside], metric)
         result[inside] = oof[one_standard_error_rule(others).name][inside]
     return result
 
 
-def compare(oof: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> list[Candidate]:
-    """Each candidate's scores and its gap to the most accurate one, in the order given.
+def compare(oof: Mapping[str, Probabilities], labels: NDArray[np.int64], metric: Metric = ACCURACY) -> list[Candidate]:
+    """Each candidate's scores and its gap to the best one, in the order given.
 
     oof: (n, classes) by the candidates' names. The errors are those of differences on the same images (see
-    `paired_gain` and `paired_loss_reduction`).
+    `Metric.gain` and `paired_loss_reduction`).
     """
     # loads SciPy, which a finished blend does not need
     from digits.evaluation.calibration import at_temperature, best_temperature  # noqa: PLC0415
 
-    best = most_accurate(oof, labels)
-    calibrated = {name: at_temperature(own, best_temperature(own, labels)) for name, own in oof.items()}
+    best = best_candidate(oof, labels, metric)
+    calibrated = oof
+    if metric is not LOG_LOSS:
+        calibrated = {name: at_temperature(own, best_temperature(own, labels)) for name, own in oof.items()}
     candidates = []
     for name, own in oof.items():
-        gap, error = paired_gain(oof[best], own, labels)
+        gap, error = metric.gain(oof[best], own, labels)
         loss_gap, loss_error = paired_loss_reduction(calibrated[best], calibrated[name], labels)
         candidates.append(
-            Candidate(name=name, **_scores(own, labels), gap=gap, error=error, loss_gap=loss_gap, loss_error=loss_error)
+            Candidate(
+                name=name,
+                **_scores(own, labels, metric),
+                gap=gap,
+                error=error,
+                loss_gap=loss_gap,
+                loss_error=loss_error,
+            )
         )
     return candidates
 
@@ -151,11 +164,11 @@ def one_standard_error_rule(candidates: Sequence[Candidate]) -> Candidate:
     return next(candidate for candidate in candidates if candidate.near_best)
 
 
-def most_accurate(oof: Mapping[str, Probabilities], labels: NDArray[np.int64]) -> str:
-    """Name of the most accurate candidate; ties go to the lowest log loss."""
+def best_candidate(oof: Mapping[str, Probabilities], labels: NDArray[np.int64], metric: Metric = ACCURACY) -> str:
+    """Name of the best candidate by the metric; ties go to the lowest log loss."""
 
     def key(name: str) -> tuple[float, float]:
-        return accuracy(oof[name], labels).value, -log_loss(oof[name], labels)
+        return metric.sign * metric.value(oof[name], labels), -log_loss(oof[name], labels)
 
     return max(oof, key=key)
 
@@ -167,19 +180,24 @@ def _contributions(
     blended: Probabilities,
     labels: NDArray[np.int64],
     folds: NDArray[np.int8],
+    metric: Metric,
 ) -> list[Contribution]:
     contributions = []
     for place, member in enumerate(members):
         others = [other.oof for other in members if other is not member]
         gain, error = (
-            paired_gain(blended, cross_fitted(method, others, labels, folds), labels) if others else (None, None)
+            metric.gain(blended, cross_fitted(method, others, labels, folds), labels) if others else (None, None)
         )
         weight = float(combination.weights[place]) if isinstance(combination, WeightedMean) else None
         contributions.append(
-            Contribution(member.name, **_scores(member.oof, labels), weight=weight, gain=gain, error=error)
+            Contribution(member.name, **_scores(member.oof, labels, metric), weight=weight, gain=gain, error=error)
         )
     return contributions
 
 
-def _scores(probabilities: Probabilities, labels: NDArray[np.int64]) -> dict[str, float]:
-    return {"accuracy": accuracy(probabilities, labels).value, "log_loss": log_loss(probabilities, labels)}
+def _scores(probabilities: Probabilities, labels: NDArray[np.int64], metric: Metric) -> dict[str, float]:
+    return {
+        "score": metric.value(probabilities, labels),
+        "accuracy": accuracy(probabilities, labels).value,
+        "log_loss": log_loss(probabilities, labels),
+    }

@@ -5,15 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from digits.evaluation.scoring import Metric
+
 _LEVEL = 0.95
+_Z = 1.959964  # standard errors on either side of such an interval
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Expected share of correct predictions on the test images; the score lies within low to high in 95 % of cases.
+    """Expected score on the test images; the score lies within low to high in 95 % of cases.
 
-    gain: of averaging models over single ones, part of `value`. holdout_z: z-score of the holdout, by how many standard
-    errors single models are more accurate on it than out of fold; outside -3 to 3 it is hardly chance.
+    gain: what averaging models adds to `value`; below 0 for a log loss. holdout_z: z-score of the holdout, by how many
+    standard errors single models are better on it than out of fold; outside -3 to 3 it is hardly chance.
     """
 
     value: float
@@ -68,3 +71,71 @@ def expected_score(oof_right: NDArray[np.bool_], single_right: NDArray[np.bool_]
     holdout_z = float((single.mean() - out_of_fold) / error) if error else 0.0
     # with very few images the distribution is so skewed that its mean may lie outside the interval
     return Estimate(mean, min(float(low), mean), max(float(high), mean), gain, holdout_z)
+
+
+def sharpened(
+    metric: Metric, blend: NDArray[np.floating], singles: NDArray[np.floating], measured: float
+) -> NDArray[np.float64]:
+    """The blend, (m, classes), at the temperature from 0.5 to 1 at which it expects the `measured` score of `singles`.
+
+    singles: (models, m, classes), of the same images. measured: their score by the metric on images whose labels are
+    known. Averages are underconfident (see `gain_of_averaging`); the single models' known score tells by how much.
+    """
+    from scipy.optimize import minimize_scalar  # noqa: PLC0415 - see `expected_score`
+
+    from digits.evaluation.calibration import at_temperature  # noqa: PLC0415
+
+    def at(temperature: float) -> NDArray[np.float64]:
+        return at_temperature(blend, temperature).astype(np.float64)
+
+    def miss(temperature: float) -> float:
+        truth = at(temperature)
+        return abs(float(np.mean([metric.contributions(single, truth).mean() for single in singles])) - measured)
+
+    return at(float(minimize_scalar(miss, bounds=(0.5, 1), method="bounded").x))
+
+
+def loss_left(metric: Metric, blend: NDArray[np.floating], singles: NDArray[np.floating]) -> float:
+    """Loss of the blend as a share of its single models' loss, as the blend expects; arguments as in `sharpened`.
+
+    Loss: the log loss, or what is missing from a macro F1 of 1.
+    """
+    alone = np.mean([metric.loss(float(metric.contributions(single, blend).mean())) for single in singles])
+    return float(metric.loss(float(metric.contributions(blend, blend).mean())) / alone)
+
+
+def expected_value(
+    metric: Metric,
+    oof: NDArray[np.floating],
+    held: NDArray[np.floating],
+    labels: NDArray[np.int64],
+    held_labels: NDArray[np.int64],
+    left: float,
+    scored: int,
+) -> Estimate:
+    """The score expected by another metric than the accuracy: as `expected_score`, but with a share in place of a gain.
+
+    oof: (n, classes) probabilities out of fold; held: (models, h, classes), of the holdout's images; labels: (n,);
+    held_labels: (h,). left: share of the single models' loss that averaging leaves, see `loss_left`. scored: images.
+
+    The interval is symmetric for the logarithm of the loss, of which averaging takes a share. The variance of losses is
+    taken to be proportional to their mean. The logarithm of `left` may be wrong by its own size; for a log loss, to
+    which every image contributes, by half of it. The interval knows only losses like those that were seen.
+    """
+    unseen, count = np.concatenate([labels, held_labels]), len(labels)
+    each = np.stack([metric.of(np.concatenate([oof, one]), unseen) for one in held])
+    mean = each.mean(axis=0)
+    single = max(metric.loss(float(mean.mean())), 0.5 / (len(mean) + 1))  # no error does not prove an error rate of 0
+    loss = left * single
+    measured = metric.spread(mean, unseen) / len(mean) / single**2
+    drawn = metric.spread(each[0], unseen) * left / scored / loss**2
+    width = _Z * np.sqrt(np.log1p(measured + drawn) + (np.log(left) / (1 if metric.sign > 0 else 2)) ** 2)
+    least, most = loss * np.exp(-width), loss * np.exp(width)
+    if metric.sign > 0:  # a share of one error does not occur, and the loss is at most 1
+        least, most = least if least * scored >= 1 else 0.0, min(most, 1.0)
+    ends = metric.loss(float(least)), metric.loss(float(most))
+    value = metric.loss(float(loss))
+    error = np.sqrt(mean[:count].var() / count + mean[count:].var() / (len(mean) - count))
+    difference = metric.sign * (mean[count:].mean() - mean[:count].mean())
+    holdout_z = float(difference / error) if error else 0.0
+    return Estimate(value, min(ends), max(ends), value - metric.loss(single), holdout_z)

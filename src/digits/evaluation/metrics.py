@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Share of correct predictions, 0 to 1, with its 95 % confidence interval; `count`: number of images."""
+    """Value of a metric, here the accuracy, with its 95 % confidence interval; `count`: number of images."""
 
     value: float
     low: float

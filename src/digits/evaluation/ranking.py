@@ -1,4 +1,4 @@
-"""The ranking of finished runs by CV accuracy, as a data frame and as cells of text."""
+"""The ranking of finished runs by the competition's metric, as a data frame and as cells of text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from digits.evaluation.metrics import paired_gain
+from digits.evaluation.scoring import ACCURACY, Metric
 
 TITLES = ("model", "CV accuracy (95 %)", "sd", "log loss", "holdout", "fit", "predict", "size")
 NOTE = "* within one standard error of the best; fit, predict: seconds of one core, all folds; size: one fold's model"
@@ -22,25 +22,39 @@ class Entry:
     oof: NDArray[np.float32]
 
 
-def rank_runs(entries: Sequence[Entry], labels: NDArray[np.int64]) -> pd.DataFrame:
-    """One row per run, best CV accuracy first: `name`, its metrics, and `near_best`.
+def rank_runs(entries: Sequence[Entry], labels: NDArray[np.int64], metric: Metric = ACCURACY) -> pd.DataFrame:
+    """One row per run, best first: `name`, its metrics, and `near_best`.
 
     labels: (n,), of the rows that the entries predict. near_best: 1 where the best run's gain over this one is at most
-    the standard error of that gain on the same images (see `paired_gain`), else 0. The holdout has no influence.
+    the standard error of that gain on the same images (see `Metric.gain`), else 0. The holdout has no influence. A
+    metric other than the accuracy comes first among the metrics, as score, score_low and score_high.
     """
-    ranked = sorted(entries, key=lambda entry: (-entry.metrics["cv_accuracy"], entry.metrics["log_loss"]))
+    scores = {entry.name: metric.value(entry.oof, labels) for entry in entries}
+    ranked = sorted(entries, key=lambda entry: (-metric.sign * scores[entry.name], entry.metrics["log_loss"]))
     rows = []
     for entry in ranked:
-        gain, error = paired_gain(ranked[0].oof, entry.oof, labels)
-        rows.append({"name": entry.name} | entry.metrics | {"near_best": int(gain <= error)})
+        gain, error = metric.gain(ranked[0].oof, entry.oof, labels)
+        own = {}
+        if metric is not ACCURACY:
+            score = metric.score(entry.oof, labels)
+            own = {"score": score.value, "score_low": score.low, "score_high": score.high}
+        rows.append({"name": entry.name} | own | entry.metrics | {"near_best": int(gain <= error)})
     return pd.DataFrame(rows)
 
 
+def titles(metric: Metric) -> list[str]:
+    """The titles of the cells: TITLES, with another metric than the accuracy after the model."""
+    name, *others = TITLES
+    return [name, *([] if metric is ACCURACY else [f"CV {metric.title} (95 %){metric.direction}"]), *others]
+
+
 def cells(ranking: pd.DataFrame) -> list[list[str]]:
-    """The rows as text, in the order of TITLES, rounded to their significant digits."""
+    """The rows as text, in the order of `titles`, rounded to their significant digits."""
+    own = "score" in ranking
     return [
         [
             f"{row.name}{' *' if row.near_best else ''}",
+            *([f"{row.score:.4f} ({row.score_low:.4f} to {row.score_high:.4f})"] if own else []),
             f"{row.cv_accuracy:.4f} ({row.cv_low:.4f} to {row.cv_high:.4f})",
             f"{row.cv_sd:.4f}",
             f"{row.log_loss:.4f}",

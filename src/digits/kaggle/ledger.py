@@ -37,10 +37,10 @@ COLUMNS = (
     "file",
     "sha256",
     "rows",
-    "expected",  # share of right predictions among the test images, with the 95 % interval
+    "expected",  # score on the test images, with the 95 % interval
     "expected_low",
     "expected_high",
-    "cv_accuracy",
+    "cv_accuracy",  # blank, as the next three, if the competition counts something else
     "cv_low",
     "cv_high",
     "holdout_accuracy",
@@ -70,10 +70,10 @@ def verdict(line: Line) -> str:
     }.get(line["state"], "")
 
 
-def best_scored(lines: Iterable[Line]) -> Line | None:
-    """The line with the highest public score; None if there is no score."""
+def best_scored(lines: Iterable[Line], sign: int = 1) -> Line | None:
+    """The line with the highest public score, with the lowest if `sign` is -1; None if there is no score."""
     scored = (line for line in lines if line["state"] == "scored")
-    return max(scored, key=lambda line: float(line["public_score"]), default=None)
+    return max(scored, key=lambda line: sign * float(line["public_score"]), default=None)
 
 
 class Ledger:

@@ -18,7 +18,7 @@ from digits.common.plots import Picture, read_pictures
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
 from digits.ensemble.blend import PICTURE, Blend, BlendPredictions, load_blend, load_predictions
-from digits.evaluation.metrics import paired_gain
+from digits.evaluation.scoring import ACCURACY, METRICS, Metric, Score
 from digits.kaggle.ledger import Ledger, Line
 from digits.replication.table import COLUMNS
 from digits.training.runs import RunFolder, RunSpec
@@ -67,7 +67,7 @@ class Search:
 class Content:
     """Everything that the page shows; what does not exist is None or empty.
 
-    runs: most accurate first, see `_ranked`. blend: the one with most fits that is made of these runs. predictions:
+    runs: best first, see `_ranked`. blend: the one with most fits that is made of these runs. predictions:
     its probabilities. recipes: reports/recipes.csv. uncertain: the blend's PNG. budget: the largest budget that was
     spent on networks so far, in minutes.
     """
@@ -84,11 +84,22 @@ class Content:
     uncertain: Path | None
     budget: float
 
+    @property
+    def metric(self) -> Metric:
+        """The competition's."""
+        return METRICS[self.params.competition.metric]
+
+    def score(self, run: Run) -> Score:
+        """A run's score out of fold, if there are data."""
+        labels = np.asarray(self.data.labels if self.data else ())
+        return self.metric.of_run(run.metrics, run.oof, labels[run.rows])
+
 
 def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
     """The content for the params' competition and the runs on these arrays; data: None if none are prepared."""
-    runs = _runs(data, paths.runs) if data else ()
-    blend = _largest_blend(paths.runs, {run.folder for run in runs})
+    metric = METRICS[params.competition.metric]
+    runs = _runs(data, paths.runs, metric) if data else ()
+    blend = _largest_blend(paths.runs, {run.folder for run in runs}, metric)
     uncertain = paths.runs / blend.name / PICTURE if blend else None
     pictures = read_pictures(paths.reports / "recipes", data.hash) if data else {}
     return Content(
@@ -114,20 +125,20 @@ def _recipes(path: Path) -> pd.DataFrame | None:
     return None
 
 
-def near_best(runs: Sequence[Run], labels: NDArray[np.int64]) -> set[str]:
+def near_best(runs: Sequence[Run], labels: NDArray[np.int64], metric: Metric) -> set[str]:
     """Folders of the runs that are within one standard error of the first one, on the images that both predict."""
     near = set()
     for run in runs:
         shared, own, best = np.intersect1d(run.rows, runs[0].rows, return_indices=True)
         if not len(shared):
             continue
-        gain, error = paired_gain(runs[0].oof[best], run.oof[own], labels[shared])
+        gain, error = metric.gain(runs[0].oof[best], run.oof[own], labels[shared])
         if gain <= error:
             near.add(run.folder)
     return near
 
 
-def _runs(data: Dataset, folder: Path) -> tuple[Run, ...]:
+def _runs(data: Dataset, folder: Path, metric: Metric) -> tuple[Run, ...]:
     runs = []
     for path in sorted(folder.glob("*/run.json")):
         try:
@@ -154,20 +165,21 @@ def _runs(data: Dataset, folder: Path) -> tuple[Run, ...]:
                 minutes=(metrics["fit_seconds"] + metrics["predict_seconds"]) / 60 / len(units.folds),
             )
         )
-    return tuple(_ranked(runs, np.asarray(data.labels)))
+    return tuple(_ranked(runs, np.asarray(data.labels), metric))
 
 
-def _ranked(runs: Sequence[Run], labels: NDArray[np.int64]) -> list[Run]:
-    """Most accurate first, on the images that all of them predict, because some folds are easier than others.
+def _ranked(runs: Sequence[Run], labels: NDArray[np.int64], metric: Metric = ACCURACY) -> list[Run]:
+    """Best first by the metric on the images that all of them predict, because some folds are easier than others.
 
-    Where there are none, or the accuracies are equal, most folds first, then by CV accuracy.
+    Where there are none, or the scores are equal, most folds first, then by the score on all of their own images.
     """
     shared = reduce(np.intersect1d, (run.rows for run in runs)) if runs else ()
 
     def key(run: Run) -> tuple[float, ...]:
         compared = np.isin(run.rows, shared)
-        right = run.oof[compared].argmax(axis=1) == labels[run.rows[compared]]
-        return -float(right.sum()), -run.metrics["folds"], -float(run.metrics["cv_accuracy"])
+        truth = labels[run.rows]
+        best = metric.value(run.oof[compared], truth[compared]) if compared.any() else 0.0
+        return -metric.sign * best, -run.metrics["folds"], -metric.sign * metric.value(run.oof, truth)
 
     return sorted(runs, key=key)
 
@@ -176,15 +188,19 @@ def _lines(path: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def _largest_blend(folder: Path, runs: set[str]) -> Blend | None:
-    """The blend with most fits, then highest CV accuracy, whose members are all in `runs`, which are folder names."""
+def _largest_blend(folder: Path, runs: set[str], metric: Metric) -> Blend | None:
+    """The metric's blend with most fits, then best CV score, whose members are all in `runs`: names of folders."""
     blends = []
     for path in sorted(folder.glob("blend-*/blend.json")):
         with suppress(TypeError):  # made by another version of this package
             blend = load_blend(folder, path.parent.name)
-            if blend and blend.units.keys() <= runs:
+            if blend and blend.metric == metric.name and blend.units.keys() <= runs:
                 blends.append(blend)
-    return max(blends, key=lambda blend: (sum(map(len, blend.units.values())), blend.cv.value), default=None)
+
+    def key(blend: Blend) -> tuple[int, float]:
+        return sum(map(len, blend.units.values())), metric.sign * blend.cv.value
+
+    return max(blends, key=key, default=None)
 
 
 def _submissions(params: Params, data: Dataset | None, paths: Paths) -> list[Line]:

@@ -7,7 +7,8 @@ from digits.common.errors import UserError
 from digits.common.files import write_atomic
 from digits.common.markdown import table
 from digits.common.matching import select_names
-from digits.evaluation.ranking import NOTE, TITLES, Entry, cells, rank_runs
+from digits.evaluation.ranking import NOTE, Entry, cells, rank_runs, titles
+from digits.evaluation.scoring import METRICS
 from digits.training.candidates import baseline_runs
 from digits.training.fitting import fit_in_parallel
 from digits.training.runs import RunFolder
@@ -30,12 +31,13 @@ def run(context: Context) -> Outcome:
     entries = [
         Entry(units.run.spec.name, units.metrics(data), units.result(data, units.folds).oof) for units in finished
     ]
-    ranking = rank_runs(entries, labels)
+    metric = METRICS[context.params.competition.metric]
+    ranking = rank_runs(entries, labels, metric)
     if entries:
-        rows = cells(ranking)
+        rows, header = cells(ranking), titles(metric)
         write_atomic(context.paths.reports / "baseline.csv", ranking.to_csv(index=False, lineterminator="\n"))
-        write_atomic(context.paths.reports / "baseline.md", f"{table(TITLES, rows)}\n\n\\{NOTE}\n")
-        context.console.table(list(TITLES), rows)
+        write_atomic(context.paths.reports / "baseline.md", f"{table(header, rows)}\n\n\\{NOTE}\n")
+        context.console.table(header, rows)
         context.console.say(NOTE)
     if work.failures:
         raise UserError(
@@ -43,8 +45,9 @@ def run(context: Context) -> Outcome:
             "failed ones"
         )
     best = ranking.iloc[0]
+    value = best.get("score", best["cv_accuracy"])
     return Outcome(
-        f"{len(entries)} models, best {best['name']}: CV accuracy {best['cv_accuracy']:.4f}; reports/baseline.csv, .md",
+        f"{len(entries)} models, best {best['name']}: CV {metric.title} {value:.4f}; reports/baseline.csv, .md",
         work.fits > 0,
         ("make submit   adds the baselines to the blend",),
     )

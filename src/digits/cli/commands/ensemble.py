@@ -1,4 +1,4 @@
-"""Blend the finished runs and estimate the blend's accuracy."""
+"""Blend the finished runs and estimate the blend's score."""
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from digits.ensemble.combine import methods
 from digits.ensemble.disagreement import draw_uncertain
 from digits.ensemble.members import Members
 from digits.ensemble.selection import select_method
+from digits.evaluation.scoring import METRICS
 
 
 def run(context: Context) -> Outcome:
@@ -25,9 +26,10 @@ def run(context: Context) -> Outcome:
     blend = saved or _blend(context, chosen, name)
     write_atomic(context.paths.reports / "ensemble.md", markdown(blend))
     write_atomic(context.paths.reports / PICTURE, (context.paths.runs / name / PICTURE).read_bytes())
+    metric = METRICS[blend.metric]
     return Outcome(
-        f"{_composition(blend)}: expected score {blend.expected}, CV accuracy {blend.cv}, holdout {blend.holdout}; "
-        "reports/ensemble.md, uncertain.png",
+        f"{_composition(blend)}: expected score {blend.expected}{metric.unit}{metric.direction}, "
+        f"CV {metric.title} {blend.cv}, holdout {blend.holdout}; reports/ensemble.md, uncertain.png",
         saved is None,
     )
 
@@ -45,14 +47,15 @@ def _composition(blend: Blend) -> str:
 
 
 def _blend(context: Context, chosen: Members, name: str) -> Blend:
-    data, params = context.data, context.params.ensemble
+    data, params, competition = context.data, context.params.ensemble, context.params.competition
+    metric = METRICS[competition.metric]
     labels, folds = np.asarray(data.labels), np.asarray(data.folds)
     members = chosen.predictions(data)
     rows = members[0].rows
     candidates = methods(len(chosen.runs), params.selection_rounds, params.stacking_c)
-    selection = select_method(members, candidates, labels[rows], folds[rows])
+    selection = select_method(members, candidates, labels[rows], folds[rows], metric)
     blend, predictions = make_blend(
-        name, selection, labels[rows], labels[data.holdout_rows], chosen.units, context.params.competition.public_share
+        name, selection, labels[rows], labels[data.holdout_rows], chosen.units, competition.public_share, metric
     )
     picture = draw_uncertain(data, data.class_names, selection, predictions)
     save_blend(context.paths.runs, blend, predictions, picture)

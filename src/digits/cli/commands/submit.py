@@ -14,6 +14,7 @@ from digits.common.code_version import commit
 from digits.common.errors import UserError
 from digits.common.files import file_sha256, write_atomic
 from digits.ensemble.blend import Blend, load_blend, load_predictions
+from digits.evaluation.scoring import ACCURACY, METRICS
 from digits.kaggle.credentials import NEW_TOKEN
 from digits.kaggle.ledger import Line, best_scored, verdict
 from digits.kaggle.submission import check_frame, csv_bytes, make_frame, share_differing, unusual_classes
@@ -21,7 +22,7 @@ from digits.kaggle.upload import now, tag
 
 _MOST_MINUTES = 240  # the largest BUDGET that the next steps suggest
 _UNSENT = "make submit   continues with the fits and sends the result; nothing has been sent to Kaggle yet"
-_DIGITS = ".7f"  # of accuracies in the ledger; rounded to four digits they equal those that were printed
+_DIGITS = ".7f"  # of scores in the ledger; rounded to four digits they equal those that were printed
 
 
 def run(context: Context) -> Outcome:
@@ -44,17 +45,16 @@ def run(context: Context) -> Outcome:
     upload = wanted and not context.interrupted  # a day has few submissions, and the user has stopped this one
     line = _ledger_line(context, blend, path, content, again=context.force and upload)
     _print_comparison(context, frame, probabilities.argmax(axis=1), line)
+    expected = f"expected score {blend.expected}{METRICS[blend.metric].unit}"
     relative = path.relative_to(context.paths.root)
     uploads = upload and line["state"] not in ("uploaded", "scored")
     if uploads:
-        context.console.say(f"{relative}: expected score {blend.expected}")
+        context.console.say(f"{relative}: {expected}")
     if upload:
         line = context.uploader.submit_once(line["intent"], path, context.force)
         line = context.uploader.wait_for_score(line["intent"])
     return Outcome(
-        f"{relative}: {len(frame):,} predictions, "
-        + ("practice only" if data.practice else f"expected score {blend.expected}")
-        + verdict(line),
+        f"{relative}: {len(frame):,} predictions, " + ("practice only" if data.practice else expected) + verdict(line),
         written or uploads,
         (_UNSENT,) * (wanted and not upload) + _next_steps(context, relative, line, len(blend.weights) == 1),
     )
@@ -101,7 +101,7 @@ def _entry(context: Context, blend: Blend, path: Path, sha256: str, intent: str)
         tag(intent),  # first, so that it is never what is cut off
         context.params.submit.message,
         blend.name,
-        f"expected {blend.expected}",
+        f"expected {blend.expected}{METRICS[blend.metric].unit}",
         f"commit {version}" if version else "",
     ]
     return {
@@ -117,14 +117,17 @@ def _entry(context: Context, blend: Blend, path: Path, sha256: str, intent: str)
         "expected": f"{blend.expected.value:{_DIGITS}}",
         "expected_low": f"{blend.expected.low:{_DIGITS}}",
         "expected_high": f"{blend.expected.high:{_DIGITS}}",
-        "cv_accuracy": f"{blend.cv.value:{_DIGITS}}",
-        "cv_low": f"{blend.cv.low:{_DIGITS}}",
-        "cv_high": f"{blend.cv.high:{_DIGITS}}",
-        "holdout_accuracy": f"{blend.holdout.value:{_DIGITS}}",
+        **(_accuracies(blend) if blend.metric == ACCURACY.name else {}),
         "members": " ".join(blend.weights),
         "commit": version,
         "message": " ".join(filter(None, message)),
     }
+
+
+def _accuracies(blend: Blend) -> dict[str, str]:
+    values = (blend.cv.value, blend.cv.low, blend.cv.high, blend.holdout.value)
+    names = ("cv_accuracy", "cv_low", "cv_high", "holdout_accuracy")
+    return {name: f"{value:{_DIGITS}}" for name, value in zip(names, values, strict=True)}
 
 
 def _print_comparison(context: Context, frame: pd.DataFrame, predicted: NDArray[np.int64], line: Line) -> None:
@@ -141,7 +144,8 @@ def _print_comparison(context: Context, frame: pd.DataFrame, predicted: NDArray[
         name = context.data.class_names[number]
         context.console.warn(f"class {name} is {ours:.2%} of the predictions, but {theirs:.2%} of the training images")
     intents = context.ledger.intents(context.params.competition.slug).values()
-    best = best_scored(other for other in intents if other["sha256"] != line["sha256"])
+    sign = METRICS[context.params.competition.metric].sign
+    best = best_scored((other for other in intents if other["sha256"] != line["sha256"]), sign)
     if best is None:
         return
     path = context.paths.submissions / best["file"]

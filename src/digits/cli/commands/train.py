@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from math import sqrt
 from time import monotonic
 
+import numpy as np
+
 from digits.cli.context import Context, Outcome
 from digits.common.files import read_json, write_json
+from digits.evaluation.scoring import ACCURACY, METRICS
 from digits.training.budget import USED_UP, Part, Plan
 from digits.training.device import forget_speeds
 from digits.training.executor import execute
@@ -76,8 +79,9 @@ def _plan_lines(context: Context, plan: Plan, ends: Sequence[float], gone: float
 
 def _expected(context: Context, plan: Plan) -> str:
     """The score that the plan's submission will have, as far as can be told before training."""
-    if plan.error is None:
-        return "accuracy not known yet"
+    metric = METRICS[context.params.competition.metric]
+    if plan.error is None or metric is not ACCURACY:  # only accuracies are known beforehand
+        return f"{metric.title} not known yet"
     data, folds = context.data, max(part.goal.folds for part in plan.parts)
     judged = len(data.holdout_rows) + sum(len(data.valid_rows(fold)) for fold in range(folds))
     scored = len(data.test_images) * context.params.competition.public_share
@@ -111,9 +115,10 @@ def _fitted(context: Context, part: Part, folder: RunFolder) -> str:
         return ""
     metrics = units.metrics(context.data)
     folds = f"{metrics['folds']} of {context.data.fold_count} folds"
-    cv = f"{metrics['cv_accuracy']:.4f} ({metrics['cv_low']:.4f} to {metrics['cv_high']:.4f})"
+    metric, result = METRICS[context.params.competition.metric], units.result(context.data, units.folds)
+    cv = metric.of_run(metrics, result.oof, np.asarray(context.data.labels)[result.rows])
     return (
-        f"{part.name}, {part.spec.model['layers']}: {folds}, CV accuracy {cv}, "
+        f"{part.name}, {part.spec.model['layers']}: {folds}, CV {metric.title} {cv}, "
         f"{_count(len(units.refits), 'refit')}; {folder.path.relative_to(context.paths.root)}"
     )
 

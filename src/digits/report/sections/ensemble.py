@@ -5,21 +5,13 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from digits.common.plots import Picture
 from digits.ensemble.blend import Blend
+from digits.evaluation.scoring import LOG_LOSS, METRICS
 from digits.report.chart import GREY, as_chart, subplots
 from digits.report.gather import Content
 from digits.report.layout import Figure, Section, Table
 
 _SHOWN = 15  # members
 _LONGEST = 28  # characters of a member's name
-_MEMBER_COLUMNS = {"member": "", "CV accuracy alone": ".4f", "log loss": ".4f", "weight": ".2f", "gain": "+.5f"}
-_METHOD_COLUMNS = {
-    "method": "",
-    "CV accuracy": ".5f",
-    "gap to the best": ".5f",
-    "log loss": ".5f",
-    "gap in log loss, calibrated": ".5f",
-    "selected": "",
-}
 
 
 def section(content: Content) -> Section:
@@ -29,31 +21,42 @@ def section(content: Content) -> Section:
     if blend is None:
         result.missing = "There is no blend (a combination of models) yet; type make ensemble."
         return result
+    metric = content.metric
+    title, losses, (first, second) = metric.title, metric is LOG_LOSS, metric.order
     names = {run.folder: run.name for run in content.runs}
     result.sentences.append(
-        f"Method of the blend: {blend.method}. Its accuracy is {blend.cv} out of fold and {blend.holdout} on the "
-        "holdout (labelled images on which nothing was chosen). Averaging models is expected to add "
-        f"{blend.expected.gain:+.4f}. A member's gain is the accuracy of the blend with it minus that without it. "
-        "TTA (test-time augmentation) averages predictions over moved copies of an image."
+        f"Method of the blend: {blend.method}. Its {title}{metric.direction} is {blend.cv} out of fold and "
+        f"{blend.holdout} on the holdout (labelled images on which nothing was chosen). Averaging models is "
+        f"expected to add {blend.expected.gain:+.4f}. A member's gain is the {title} of the blend {first} it minus "
+        f"that {second} it. TTA (test-time augmentation) averages predictions over moved copies of an image."
     )
     members = [
-        (names.get(member.name, member.name), member.accuracy, member.log_loss, member.weight, member.gain)
+        (
+            names.get(member.name, member.name),
+            member.score,
+            member.accuracy if losses else member.log_loss,
+            member.weight,
+            member.gain,
+        )
         for member in blend.contributions
     ]
-    result.tables.append(Table("Members: the runs that the blend uses", _MEMBER_COLUMNS, members))
+    other = "accuracy" if losses else "log loss"
+    columns = {"member": "", f"CV {title} alone": ".4f", other: ".4f", "weight": ".2f", "gain": "+.5f"}
+    result.tables.append(Table("Members: the runs that the blend uses", columns, members))
     candidates = [
         (
             candidate.name,
-            candidate.accuracy,
+            candidate.score,
             candidate.gap,
-            candidate.log_loss,
-            candidate.loss_gap,
+            *([] if losses else [candidate.log_loss, candidate.loss_gap]),
             "yes" if candidate.name == blend.method else "",
         )
         for candidate in blend.candidates
     ]
     caption = "Methods of combining the members: the simplest within one standard error of the best is selected"
-    result.tables.append(Table(caption, _METHOD_COLUMNS, candidates))
+    calibrated = {} if losses else {"log loss": ".5f", "gap in log loss, calibrated": ".5f"}
+    columns = {"method": "", f"CV {title}": ".5f", "gap to the best": ".5f", **calibrated, "selected": ""}
+    result.tables.append(Table(caption, columns, candidates))
     result.add_chart(gains_chart(blend, names))
     if content.uncertain:
         title = "Test images on which the models disagree most, and the most confident errors on labelled images"
@@ -69,10 +72,12 @@ def gains_chart(blend: Blend, names: dict[str, str]) -> Figure | None:
         return None
     shown = [names.get(member.name, member.name) for member in members]
     most = gains[members[0]]
+    metric = METRICS[blend.metric]
+    adds, no = ("adds most to", "raises") if metric.sign > 0 else ("takes most off", "lowers")
     title = (
-        f"{shown[0]} adds most to the accuracy of the blend: {most:+.4f}"
+        f"{shown[0]} {adds} the {metric.title} of the blend: {metric.sign * most:+.4f}"
         if most > 0
-        else "No single member raises the accuracy of the blend"
+        else f"No single member {no} the {metric.title} of the blend"
     )
     text = "; ".join(f"{name}: gain {gains[member]:+.5f}" for name, member in zip(shown, members, strict=True))
     places = np.arange(len(members))[::-1]

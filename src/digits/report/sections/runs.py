@@ -4,16 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from digits.evaluation.scoring import ACCURACY, Metric
 from digits.report.chart import GREY, as_chart, plain_log, subplots
 from digits.report.gather import Content, Run, near_best
 from digits.report.layout import Figure, Section, Table
 
-_COLUMNS = {
-    "model": "",
-    "kind": "",
-    "CV accuracy": ".4f",
-    "95 % from": ".4f",
-    "to": ".4f",
+_OTHERS = {
     "sd": ".4f",
     "log loss": ".4f",
     "folds": "d",
@@ -30,12 +26,16 @@ def section(content: Content) -> Section:
     if not content.runs or content.data is None:
         result.missing = "No run (a cross-validated model) is finished; type make baseline or make train."
         return result
-    near = near_best(content.runs, np.asarray(content.data.labels))
+    metric, scores = content.metric, [content.score(run) for run in content.runs]
+    near = near_best(content.runs, np.asarray(content.data.labels), metric)
+    # sd is that of the accuracy
+    also = {} if metric is ACCURACY else {"accuracy": ".4f"}
     rows = [
         (
             run.name,
             run.spec.model["kind"],
-            *(run.metrics[name] for name in ("cv_accuracy", "cv_low", "cv_high")),
+            *(score.value, score.low, score.high),
+            *([run.metrics["cv_accuracy"]] if also else []),
             run.metrics["cv_sd"] if run.metrics["folds"] > 1 else None,  # one fold has no standard deviation
             run.metrics["log_loss"],
             run.metrics["folds"],
@@ -44,43 +44,46 @@ def section(content: Content) -> Section:
             run.metrics["size_mb"],
             "yes" if run.folder in near else "",
         )
-        for run in content.runs
+        for run, score in zip(content.runs, scores, strict=True)
     ]
     best = content.runs[0]
     result.sentences.append(
-        f"{best.name} comes first with a CV accuracy of {best.metrics['cv_accuracy']:.4f}; {len(near)} of {len(rows)} "
-        "runs, itself included, are within one standard error of it. CV accuracy is measured out of fold (OOF): each "
-        "image is predicted by a model that was not trained on its fold. Runs are ordered by their accuracy on the "
-        "images that all of them predict, because some folds are easier than others. sd: standard deviation over the "
-        "folds. Log loss: mean of -log(probability of the true class), lower is better. Refits: fits on all labelled "
+        f"{best.name} comes first with a CV {metric.title} of {scores[0].value:.4f}; {len(near)} of {len(rows)} "
+        f"runs, itself included, are within one standard error of it. CV {metric.title} is measured out of fold (OOF): "
+        "each image is predicted by a model that was not trained on its fold. Runs are ordered by their "
+        f"{metric.title} on the images that all of them predict, because some folds are easier than others. sd: "
+        f"standard deviation {'of the accuracy ' if also else ''}over the folds. Log loss: mean of -log(probability of "
+        "the true class), lower is better. Refits: fits on all labelled "
         "images."
     )
-    result.tables.append(Table("Runs", _COLUMNS, rows))
-    result.add_chart(accuracy_by_time_chart(content.runs))
+    columns = {"model": "", "kind": "", f"CV {metric.title}": ".4f", "95 % from": ".4f", "to": ".4f", **also, **_OTHERS}
+    result.tables.append(Table("Runs", columns, rows))
+    result.add_chart(score_by_time_chart(content.runs, [score.value for score in scores], metric))
     return result
 
 
-def accuracy_by_time_chart(runs: Sequence[Run]) -> Figure:
-    """CV accuracy against minutes, with the Pareto front: runs that no other run beats in both."""
-    ordered = sorted(runs, key=lambda run: (run.minutes, -run.metrics["cv_accuracy"]))
+def score_by_time_chart(runs: Sequence[Run], values: Sequence[float], metric: Metric) -> Figure:
+    """CV score against minutes, with the Pareto front: runs that no other run beats in both. values: one per run."""
+    value_of = {run.folder: value for run, value in zip(runs, values, strict=True)}
+    ordered = sorted(runs, key=lambda run: (run.minutes, -metric.sign * value_of[run.folder]))
     front: list[Run] = []
     for run in ordered:
-        if not front or run.metrics["cv_accuracy"] > front[-1].metrics["cv_accuracy"]:
+        if not front or metric.sign * (value_of[run.folder] - value_of[front[-1].folder]) > 0:
             front.append(run)
-    title = f"For {len(front)} of {len(runs)} runs, no other run is both faster and more accurate"
+    better = "more accurate" if metric is ACCURACY else f"better by its {metric.title}"
+    title = f"For {len(front)} of {len(runs)} runs, no other run is both faster and {better}"
     text = "; ".join(
-        f"{run.name}: {run.metrics['cv_accuracy']:.4f} in {run.minutes:.1f} minutes, {run.metrics['folds']} folds"
+        f"{run.name}: {value_of[run.folder]:.4f} in {run.minutes:.1f} minutes, {run.metrics['folds']} folds"
         for run in ordered
     )
-    accuracies = [float(run.metrics["cv_accuracy"]) for run in runs]
-    margin = 0.05 * (max(accuracies) - min(accuracies)) + 0.0005
+    margin = 0.05 * (max(values) - min(values)) + 0.0005
     with subplots(7, 4) as (figure, ((axes,),)):
         for networks, marker, label in ((True, "o", "Keras network"), (False, "s", "scikit-learn model")):
             own = [run for run in runs if run.is_network == networks]
-            axes.plot([run.minutes for run in own], [run.metrics["cv_accuracy"] for run in own], marker, label=label)
+            axes.plot([run.minutes for run in own], [value_of[run.folder] for run in own], marker, label=label)
         axes.step(
             [run.minutes for run in front],
-            [run.metrics["cv_accuracy"] for run in front],
+            [value_of[run.folder] for run in front],
             where="post",
             color=GREY,
             label="best for its time",
@@ -88,8 +91,8 @@ def accuracy_by_time_chart(runs: Sequence[Run]) -> Figure:
         axes.set(
             xscale="log",
             xlabel="minutes of one fit",
-            ylabel="CV accuracy",
-            ylim=(min(accuracies) - margin, max(accuracies) + margin),
+            ylabel=f"CV {metric.title}",
+            ylim=(min(values) - margin, max(values) + margin),
         )
         plain_log(axes.xaxis)
         axes.grid(visible=True)

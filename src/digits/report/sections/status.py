@@ -6,6 +6,7 @@ import numpy as np
 
 from digits.common.plots import COLOURS
 from digits.ensemble.blend import Blend
+from digits.evaluation.scoring import Metric
 from digits.kaggle.ledger import Line, best_scored, verdict
 from digits.report.chart import as_chart, subplots
 from digits.report.gather import Content
@@ -15,23 +16,23 @@ from digits.report.layout import Figure, Section, Table
 def section(content: Content) -> Section:
     """Sentences, a chart of expected and public scores, and a table of submissions."""
     result = Section("status", "Where do I stand?")
-    blend, lines = content.blend, content.submissions
+    blend, lines, metric = content.blend, content.submissions, content.metric
     if content.runs:
         best = content.runs[0]
         folds = "1 fold" if best.metrics["folds"] == 1 else f"{best.metrics['folds']} folds"
         result.sentences.append(
-            f"The best run, {best.name}, has a cross-validated (CV) accuracy of {best.metrics['cv_accuracy']:.4f} "
-            f"({folds}): accuracy on images that its models were not trained on."
+            f"The best run, {best.name}, has a cross-validated (CV) {metric.title} of {content.score(best).value:.4f} "
+            f"({folds}): {metric.title}{metric.direction} on images that its models were not trained on."
         )
     if blend:
         result.sentences.append(
-            f"The largest blend (a combination of models) has a CV accuracy of {blend.cv} and an expected score of "
-            f"{blend.expected}, both with their 95 % intervals."
+            f"The largest blend (a combination of models) has a CV {metric.title} of {blend.cv} and an expected score "
+            f"of {blend.expected}, both with their 95 % intervals."
         )
-    if top := best_scored(lines):
+    if top := best_scored(lines, metric.sign):
         result.sentences.append(f"The best public score on Kaggle is {top['public_score']}, for {top['file']}.")
     result.sentences.append(f"What to do next: {next_step(content)}.")
-    result.add_chart(scores_chart([line for line in lines if line["ref"]] or lines, blend))
+    result.add_chart(scores_chart([line for line in lines if line["ref"]] or lines, blend, metric))
     if lines:
         rows = [
             (
@@ -74,7 +75,7 @@ def next_step(content: Content) -> str:
     return next((step for applies, step in steps if applies), more_time)
 
 
-def scores_chart(submissions: Sequence[Line], blend: Blend | None) -> Figure | None:
+def scores_chart(submissions: Sequence[Line], blend: Blend | None, metric: Metric) -> Figure | None:
     """Expected scores with their intervals, and public scores; without submissions, those of the blend."""
     rows = [
         (
@@ -95,7 +96,7 @@ def scores_chart(submissions: Sequence[Line], blend: Blend | None) -> Figure | N
     title = (
         f"{inside} of {len(scored)} public scores lie inside the expected 95 % interval"
         if scored
-        else f"The best expected score so far is {max(row[1] for row in rows):.4f}"
+        else f"The best expected score so far is {max(rows, key=lambda row: metric.sign * row[1])[1]:.4f}"
     )
     text = "; ".join(
         f"{name}: expected {value:.4f} ({low:.4f} to {high:.4f})" + (f", scored {score}" if score else "")
@@ -111,7 +112,7 @@ def scores_chart(submissions: Sequence[Line], blend: Blend | None) -> Figure | N
         axes.plot([], [], "o-", color=COLOURS[0], label="expected score, 95 % interval")
         axes.plot([], [], "D", color=COLOURS[1], label="public score")
         axes.set_yticks(places, [name.removesuffix(".csv").rpartition("-")[2] for name, *_ in rows])
-        axes.set(xlabel="accuracy on the test images", ylim=(-0.7, len(rows) - 0.3))
+        axes.set(xlabel=f"{metric.title} on the test images", ylim=(-0.7, len(rows) - 0.3))
         axes.grid(visible=True, axis="x")
         figure.legend(loc="outside upper right", ncols=2)
         return as_chart(figure, "scores", title, text)
