@@ -137,7 +137,7 @@ def _print_comparison(context: Context, frame: pd.DataFrame, predicted: NDArray[
     """
     if (known := context.data.test_labels) is not None:
         context.console.say(
-            f"{(predicted == known).mean():.4f} of the labels in the test file are predicted; nothing was chosen by them"
+            f"{(predicted == known).mean():.4f} of the labels in the test file are right; nothing was chosen by them"
         )
     labels = np.asarray(context.data.labels, np.int64)
     for number, ours, theirs in unusual_classes(predicted, labels, context.data.classes):
