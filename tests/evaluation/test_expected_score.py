@@ -11,7 +11,6 @@ from digits.evaluation.expected_score import (
     expected_value,
     gain_of_averaging,
     loss_left,
-    sharpened,
 )
 from digits.evaluation.scoring import LOG_LOSS, MACRO_F1, Metric
 
@@ -131,11 +130,14 @@ OTHERS = pytest.mark.parametrize("metric", [LOG_LOSS, MACRO_F1], ids=lambda metr
 
 
 def labelled(generator: np.random.Generator, images: int, models: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, and calibrated probabilities, (models, images, 4), of models that differ by noise of their own."""
+    """Labels, and calibrated probabilities, (models, images, 4), of models that differ by noise of their own.
+
+    Averaging six of them leaves nine tenths of the log loss, as it does with networks on the real digits.
+    """
     labels = generator.choice(4, images, p=SHARES)
     seen = 2.5 * np.eye(4)[labels] + 0.8 * generator.normal(size=(images, 4))
-    seen = seen + 0.35 * generator.normal(size=(models, images, 4))
-    logits = 2.5 * seen / (0.8**2 + 0.35**2) + np.log(SHARES)
+    seen = seen + 0.2 * generator.normal(size=(models, images, 4))
+    logits = 2.5 * seen / (0.8**2 + 0.2**2) + np.log(SHARES)
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return labels, powers / powers.sum(axis=-1, keepdims=True)
 
@@ -146,7 +148,7 @@ def estimated(
     """The estimate and the score, as `draw`, by another metric."""
     (labels, [oof]), (held_labels, held) = labelled(generator, images, 1), labelled(generator, images // 8, models)
     test_labels, test = labelled(generator, 4000, test_models)
-    blend = sharpened(metric, test.mean(axis=0), test[:models], metric.value(oof, labels))
+    blend = test.mean(axis=0)
     left = loss_left(metric, blend, test[:models])
     estimate = expected_value(metric, oof, held, labels, held_labels, left, scored)
     return estimate, metric.value(blend[:scored], test_labels[:scored])
@@ -170,18 +172,6 @@ def test_a_score_of_fewer_test_images_has_a_wider_interval_by_another_metric(met
     whole, part = (estimated(np.random.default_rng(6), metric, 3000, 1, 3, scored)[0] for scored in (4000, 400))
     assert part.value == whole.value
     assert part.low < whole.low < whole.value < whole.high < part.high
-
-
-def test_a_sharpened_blend_loses_less() -> None:
-    """A mean of models that know how sure they are is too unsure, which the loss of single models tells."""
-    generator = np.random.default_rng(7)
-    (labels, [oof]), (test_labels, test) = labelled(generator, 4000, 1), labelled(generator, 4000, 6)
-    blend, measured = test.mean(axis=0), LOG_LOSS.value(oof, labels)
-    sharp = sharpened(LOG_LOSS, blend, test, measured)
-    assert LOG_LOSS.value(sharp, test_labels) < 0.95 * LOG_LOSS.value(blend, test_labels)
-    assert np.array_equal(sharp.argmax(axis=1), blend.argmax(axis=1))
-    single = sharpened(LOG_LOSS, test[0], test[:1], measured)
-    assert LOG_LOSS.value(single, test_labels) == pytest.approx(LOG_LOSS.value(test[0], test_labels), rel=0.02)
 
 
 @OTHERS

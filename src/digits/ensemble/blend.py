@@ -17,7 +17,6 @@ from digits.evaluation.expected_score import (
     expected_value,
     gain_of_averaging,
     loss_left,
-    sharpened,
 )
 from digits.evaluation.scoring import ACCURACY, LOG_LOSS, METRICS, Metric, Score
 
@@ -92,7 +91,6 @@ def make_blend(
         right = selection.oof.argmax(axis=1) == labels, held.argmax(axis=2) == holdout_labels
         expected = expected_score(*right, gain, scored)
     else:
-        test = sharpened(metric, test, single, metric.value(selection.oof, labels))
         left = loss_left(metric, test, single)
         expected = expected_value(metric, selection.oof, held, labels, holdout_labels, left, scored)
     blend = Blend(

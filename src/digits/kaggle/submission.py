@@ -69,8 +69,8 @@ def check_frame(
     if len(wrong):
         row = int(wrong[0])
         raise UserError(
-            f"submission, row {row + 2}: label {labels.tolist()[row]!r} is none of the {len(values)} from {values[0]!r} to "
-            f"{values[-1]!r}"
+            f"submission, row {row + 2}: label {labels.tolist()[row]!r} is none of the {len(values)} from {values[0]!r} "
+            f"to {values[-1]!r}"
         )
 
 
