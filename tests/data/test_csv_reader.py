@@ -56,12 +56,30 @@ def test_images_and_labels(read: Read) -> None:
         HEADER + ROWS.replace("255", "2.55e2"),
         HEADER + ROWS.replace("255", " 255"),
         HEADER + ROWS.rstrip("\n"),
+        HEADER + ROWS + "\n\r\n",
+        (HEADER + ROWS).replace(",", ";"),
+        (HEADER + ROWS).replace(",", "\t"),
+        (HEADER + ROWS).replace("\n", ",\n"),
         (HEADER + ROWS)
         .replace("label,", "name,label,")
         .replace("\n", '\n"a, b",')[: -len('"a, b",')]
         .replace('"a, b",0', "x,0"),
     ],
-    ids=["crlf", "bom", "quotes", "leading zero", "decimals", "exponent", "blank", "no last line end", "text"],
+    ids=[
+        "crlf",
+        "bom",
+        "quotes",
+        "leading zero",
+        "decimals",
+        "exponent",
+        "blank",
+        "no last line end",
+        "blank end",
+        "semicolons",
+        "tabs",
+        "commas at the end",
+        "text",
+    ],
 )
 def test_harmless_variants_give_the_same_arrays(read: Read, content: str) -> None:
     plain, variant = read(HEADER + ROWS), read(content)
@@ -132,8 +150,7 @@ def test_all_pixels_in_one_cell(tmp_path: Path, competition: Competition, conten
         ("<!DOCTYPE html>\n<html>", ["is a web page"]),
         ((HEADER + ROWS).encode("utf-16"), ["UTF-16"]),
         (HEADER.replace("label", "l\u00e4bel").encode("latin-1") + ROWS.encode(), ["not UTF-8"]),
-        ((HEADER + ROWS).replace(",", ";"), ["separated by semicolons"]),
-        ((HEADER + ROWS).replace(",", "\t"), ["separated by tabs"]),
+        ((HEADER + ROWS).replace(",", ";").replace("255", "2,5"), ["1 rows do not have 5 cells, the first in row 2"]),
         ("version https://git-lfs.github.com/spec/v1\n", ["a pointer of Git LFS"]),
         (HEADER.replace("label,", "") + "1,2,3,4\n", ["no column 'label'"]),
         (HEADER.replace("pixel1", "pixel0") + ROWS, ["'pixel0' occurs 2 times", "the first is 'pixel1'"]),

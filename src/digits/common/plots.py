@@ -1,6 +1,7 @@
 """Figures as PNG files with titles, in colours that all readers can tell apart."""
 
 import io
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,7 +42,8 @@ def drawing(style: Mapping[str, Any] | None = None) -> Iterator[None]:
     plt.switch_backend("agg")
     curves = cycler(linestyle=["-", "--"]) * cycler(color=COLOURS)
     parameters: dict[Any, Any] = {"axes.prop_cycle": curves, **(style or {})}
-    with plt.rc_context(parameters):
+    with plt.rc_context(parameters), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # names of classes may be in any script
         try:
             yield
         finally:

@@ -117,12 +117,12 @@ def _test_columns(source: Source, competition: Competition) -> list[str]:
 def _has_labels(source: Source, competition: Competition) -> bool:
     """Whether the test file has the column of the labels."""
     with (Path(source.folder) / competition.test_name).open("rb") as file:
-        header, _ = read_header(file, competition.test_name)
+        header = read_header(file, competition.test_name)
     label = competition.label_column
-    if not isinstance(label, str) or label not in header:
+    if not isinstance(label, str) or label not in header.names:
         return False
     columns, _ = match_columns(header, competition.test_name, competition, [], [])
-    return header.index(label) not in columns.pixels
+    return header.names.index(label) not in columns.pixels
 
 
 def _read(

@@ -4,29 +4,38 @@ import csv
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, NamedTuple
 
 from digits.common.errors import MisfitError, UserError
 from digits.config import Competition
 
 LONGEST_HEADER = 2**23  # bytes; the column names of 512x512 pixels take 3 MB
 
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_SEPARATORS = ";\t|"  # understood where a file has no commas
 _COLUMN = "column"  # and its position: the name of a column of a file without a header
 _SHOWN = 5  # columns named in a message
 _NUMBER = re.compile(r"-?\d+(\.\d*)?([eE]-?\d+)?")
+
+
+class Header(NamedTuple):
+    """Names of a file's columns, whether its first line has them, and what separates the cells."""
+
+    names: list[str]
+    named: bool
+    separator: str
 
 
 @dataclass(frozen=True)
 class Columns:
     """Positions of a file's columns.
 
-    names: of all columns, in the file's order. pixels: position of each value of an image, in the order of the params;
-    a single one if one cell holds all of them. kept: positions of the columns whose text is kept (labels, ids). values:
-    number of values of an image.
+    names: of all columns, in the file's order. separator: of the cells. pixels: position of each value of an image, in
+    the order of the params; a single one if one cell holds all of them. kept: positions of the columns whose text is
+    kept (labels, ids). values: number of values of an image.
     """
 
     names: list[str]
+    separator: bytes
     pixels: list[int]
     kept: list[int]
     values: int
@@ -42,8 +51,8 @@ class Columns:
         return len(self.names) - len(self.pixels) + self.values
 
 
-def read_header(file: IO[bytes], name: str) -> tuple[list[str], bool]:
-    """Column names of a file, and whether its first line has them; leaves `file` at the first row.
+def read_header(file: IO[bytes], name: str) -> Header:
+    """The header of a file; leaves `file` at the first row.
 
     A first line of numbers, some of which occur twice, is a row, because names differ; then the columns are called
     column0, column1 and so on. name: of the file, for messages. Raises UserError if the file is no CSV.
@@ -57,17 +66,15 @@ def read_header(file: IO[bytes], name: str) -> tuple[list[str], bool]:
         text = line.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
         raise UserError(f"{name}, row 1: byte {error.start + 1} is not UTF-8; save it again as `CSV UTF-8`") from None
-    for separator, plural in _SEPARATORS.items():
-        if separator in text and "," not in text:
-            raise UserError(f"{name}: the columns are separated by {plural}, not commas; save it again with commas")
-    cells = [cell.strip() for cell in next(csv.reader([text]))]
+    separator = next((each for each in _SEPARATORS if each in text and "," not in text), ",")
+    cells = [cell.strip() for cell in next(csv.reader([text], delimiter=separator))]
     numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
     if len(numbers) > len(cells) / 2 and len(set(numbers)) < len(numbers):
         file.seek(0)
-        return [f"{_COLUMN}{position}" for position in range(len(cells))], False
+        return Header([f"{_COLUMN}{position}" for position in range(len(cells))], False, separator)
     if not line.endswith(b"\n"):
         raise UserError(f"{name}: the file ends in its header: it is incomplete or has no rows; download it again")
-    return cells, True
+    return Header(cells, True, separator)
 
 
 def what_it_is(head: bytes) -> str:
@@ -85,30 +92,34 @@ def what_it_is(head: bytes) -> str:
 
 
 def match_columns(
-    header: list[str], name: str, competition: Competition, kept: list[str], known: list[str]
+    header: Header, name: str, competition: Competition, kept: list[str], known: list[str]
 ) -> tuple[Columns, tuple[str, ...]]:
     """Match the header with the competition's columns; returns Columns and notices.
 
     kept: names of the columns whose text is kept. known: names of other columns that are no surprise. Raises
     MisfitError with every fault.
     """
-    position = {column: index for index, column in enumerate(header)}
+    position = {column: index for index, column in enumerate(header.names)}
     faults = [f"there is no column {column!r}" for column in kept if column not in position]
-    faults += [f"column {column!r} occurs {count} times" for column, count in Counter(header).items() if count > 1]
-    pixels = _pixels(header, competition, {*kept, *known})
+    pixels = _pixels(header.names, competition, {*kept, *known})
+    needed = {*kept, *([] if isinstance(competition.first_pixel, str) else competition.pixel_columns)}
+    occurs = Counter(column for column in header.names if column in needed)
+    faults += [f"column {column!r} occurs {count} times" for column, count in occurs.items() if count > 1]
     if isinstance(pixels, str):
         faults.append(pixels)
     if isinstance(pixels, str) or faults:
         raise MisfitError("\n".join(f"{name}, row 1: {fault}" for fault in faults))
     used = {*pixels, *(position[column] for column in kept)}
-    unused = [column for index, column in enumerate(header) if index not in used and column not in known]
+    unused = [column for index, column in enumerate(header.names) if index not in used and column not in known]
     notices = []
     if unused:
         shown = ", ".join(map(repr, unused[:_SHOWN])) + (", ..." if len(unused) > _SHOWN else "")
         notices.append(f"{name}: columns that are not used: {len(unused):,} ({shown})")
     if pixels != sorted(pixels):
         notices.append(f"{name}: pixel columns were not in order and have been put in order")
-    return Columns(header, pixels, [position[column] for column in kept], competition.pixels), tuple(notices)
+    kept_at = [position[column] for column in kept]
+    columns = Columns(header.names, header.separator.encode(), pixels, kept_at, competition.pixels)
+    return columns, tuple(notices)
 
 
 def _pixels(header: list[str], competition: Competition, others: set[str]) -> list[int] | str:

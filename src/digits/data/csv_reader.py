@@ -61,16 +61,13 @@ def read_table(
     Raises MisfitError if the columns are not those of the params.
     """
     with path.open("rb") as file:
-        header, named = read_header(file, path.name)
+        header = read_header(file, path.name)
         columns, notices = match_columns(header, path.name, competition, kept, known)
-        rows = _count_lines(file)
-        if not rows:
-            raise UserError(f"{path.name}: the file has a header but no rows; download it again")
         # filled chunk by chunk, so that there is never a second copy of all rows
-        values: Values = np.empty((rows, competition.pixels), np.uint8)
+        values: Values = np.empty((_count_lines(file), competition.pixels), np.uint8)
         texts: list[list[bytes]] = [[] for _ in kept]
         faults, done, unfinished = Faults(), 0, False
-        chunks = _chunks(file, 2 if named else 1)
+        chunks = _chunks(file, 1 + header.named)
         for size, part in _in_threads(lambda row, chunk: parse_chunk(chunk, columns, row), chunks):
             if part.values.dtype != values.dtype:
                 values = values.astype(np.float32)
@@ -82,15 +79,15 @@ def read_table(
             unfinished = unfinished or part.unfinished
             on_bytes(size)
     faults.raise_if_any(path.name)
-    _check_rows(path, rows, *expected)
-    notices += (
-        ()
-        if named
-        else (f"{path.name}: the file has no header; its columns are called column0 to column{len(header) - 1}",)
-    )
-    notices += (f"{path.name}: the last line has no line end, but all of its cells",) if unfinished else ()
+    if not done:
+        raise UserError(f"{path.name}: the file has a header but no rows; download it again")
+    _check_rows(path, done, *expected)
+    if not header.named:
+        notices += (f"{path.name}: the file has no header; its columns are called column0 to {header.names[-1]}",)
+    if unfinished:
+        notices += (f"{path.name}: the last line has no line end, but all of its cells",)
     cells_of = {name: np.array(cells, dtype=np.bytes_) for name, cells in zip(kept, texts, strict=True)}
-    return Table(values, cells_of, 2 if named else 1, notices)
+    return Table(values[:done], cells_of, 1 + header.named, notices)
 
 
 def read_sample(path: Path, competition: Competition) -> Texts:
@@ -109,9 +106,9 @@ def read_sample(path: Path, competition: Competition) -> Texts:
 def read_text(path: Path) -> pd.DataFrame:
     """A small CSV as text, every cell as it is. Raises UserError if it is not one."""
     with path.open("rb") as file:
-        read_header(file, path.name)  # says what the file is, if it is no CSV
+        separator = read_header(file, path.name).separator  # raises UserError if the file is no CSV
     try:
-        return pd.read_csv(path, encoding="utf-8-sig", dtype=str, na_filter=False)
+        return pd.read_csv(path, sep=separator, encoding="utf-8-sig", dtype=str, na_filter=False)
     except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise UserError(f"{path.name}: not valid, download it again: {' '.join(str(error).split())}") from None
 
@@ -142,17 +139,19 @@ def _count_lines(file: BinaryIO) -> int:
 def _chunks(file: BinaryIO, row: int) -> Iterator[tuple[int, bytes]]:
     """Yield (number of the first row, whole lines); only the file's last line may be incomplete.
 
-    row: number of the next line, as a spreadsheet counts.
+    row: number of the next line, as a spreadsheet counts. Blank lines at the end of the file are left out.
     """
-    rest = b""
-    while block := file.read(CHUNK_BYTES):
-        cut = block.rfind(b"\n") + 1
-        chunk, rest = (rest + block[:cut], block[cut:]) if cut else (b"", rest + block)
-        if chunk:
+    rest, block = b"", file.read(CHUNK_BYTES)
+    while block:
+        following = file.read(CHUNK_BYTES)
+        text = rest + block
+        cut = text.rfind(b"\n") + 1 if following else len(text)
+        chunk, rest, block = text[:cut], text[cut:], following
+        if not following and chunk.endswith(b"\n"):
+            chunk = chunk.rstrip(b"\r\n") + b"\n"
+        if chunk.strip():
             yield row, chunk
             row += chunk.count(b"\n")
-    if rest:
-        yield row, rest
 
 
 def _check_rows(path: Path, rows: int, key: str, expected: int | None) -> None:

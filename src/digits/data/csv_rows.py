@@ -74,6 +74,8 @@ def parse_chunk(chunk: bytes, columns: Columns, first_row: int) -> tuple[int, Ro
         chunk += b"\n"
     if b"\r" in chunk:
         chunk = chunk.replace(b"\r\n", b"\n")
+    if columns.separator != b",":
+        chunk = chunk.replace(columns.separator, b",")
     if columns.one_cell:
         chunk = chunk.replace(b'"', b"").replace(b" ", b",")
     elif b'"' in chunk:

@@ -93,10 +93,14 @@ def infer(place: Place) -> Inferred:
     if not images:
         seen = ", ".join(table.member.name for table in sniffed[:5]) or "no CSV at all"
         raise UserError(f"{place.path}: no table has a column for each pixel of an image ({seen}); give other files")
-    size = max((table.block.count for table in images if table.block), key=lambda count: _occurs(images, count))
+    sizes = {table.member.name: table.block.count for table in images if table.block}
+    size = max(sizes.values(), key=lambda count: _occurs(images, count))
     images = [table for table in images if table.block and table.block.count == size]
     small = [table for table in sniffed if not table.block]
     train, test = _train_and_test(images, small, place)
+    if test is None and len(sizes) > len(images):
+        counts = ", ".join(f"{name} {count:,}" for name, count in sizes.items())
+        raise UserError(f"{place.path}: the images of these files have different numbers of values: {counts}")
     sample = next((table for table in small if _SAMPLE.search(table.member.name)), None)
     found = Inferred()
     found.set("train_file", _csv_name(train.member), "the labelled images")
@@ -136,9 +140,13 @@ def _sniff(member: Member) -> Sniffed:
 
 
 def _sniff_stream(member: Member, stream: IO[bytes]) -> Sniffed:
-    names, named = read_header(stream, member.name)
+    names, named, separator = read_header(stream, member.name)
     lines = (stream.readline().decode("utf-8", "replace") for _ in range(_ROWS))
-    rows = [row for row in csv.reader(line for line in lines if line.strip()) if len(row) == len(names)]
+    rows = [
+        row
+        for row in csv.reader((line for line in lines if line.strip()), delimiter=separator)
+        if len(row) == len(names)
+    ]
     return Sniffed(member, names, rows, _block(names, rows, named) if rows else None)
 
 
@@ -151,17 +159,19 @@ def _block(names: list[str], rows: list[list[str]], named: bool) -> Block | None
 
 
 def _numbered(names: list[str]) -> Block | None:
-    """Columns with the same prefix and consecutive numbers."""
+    """Columns with the same prefix and consecutive numbers; with zeros before the numbers, in the file's order."""
     groups: dict[str, dict[int, int]] = {}
     for position, name in enumerate(names):
-        if match := re.fullmatch(r"(.*?)(0|[1-9]\d*)", name):
+        if match := re.fullmatch(r"(.*?)(\d+)", name):
             groups.setdefault(match[1], {})[int(match[2])] = position
     for prefix, numbers in sorted(groups.items(), key=lambda group: -len(group[1])):
         first = min(numbers)
         if len(numbers) >= _FEWEST and sorted(numbers) == list(range(first, first + len(numbers))):
             positions = tuple(numbers[each] for each in sorted(numbers))
-            last = first + len(numbers) - 1
-            return Block(positions, len(numbers), prefix, first, f"columns {prefix}{first} to {prefix}{last}")
+            why = f"columns {names[positions[0]]} to {names[positions[-1]]}"
+            padded = [names[position] for position in positions] != [f"{prefix}{number}" for number in sorted(numbers)]
+            if not padded or _contiguous(positions):
+                return Block(positions, len(numbers), prefix, names[positions[0]] if padded else first, why)
     return None
 
 

@@ -68,10 +68,8 @@ def check_frame(
     wrong = np.flatnonzero(~labels.astype(str).isin([str(value) for value in values]).to_numpy())
     if len(wrong):
         row = int(wrong[0])
-        raise UserError(
-            f"submission, row {row + 2}: label {labels.tolist()[row]!r} is none of the {len(values)} from {values[0]!r} "
-            f"to {values[-1]!r}"
-        )
+        shown = f"{len(values)} from {values[0]!r} to {values[-1]!r}"
+        raise UserError(f"submission, row {row + 2}: label {labels.tolist()[row]!r} is none of the {shown}")
 
 
 def _check_probabilities(frame: pd.DataFrame) -> None:
