@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import math
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from sklearn.datasets import load_digits
 
 from digits.cli.describe import describe, slug_of
 from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.data.dataset import Dataset, load_dataset
+from digits.kaggle.submission import check_frame, make_frame
 from toys import ROOT
 
 COUNT, TESTS = 40, 12
@@ -236,6 +240,124 @@ def test_two_files_with_labels_in_an_archive_of_both_spellings(folder: Path, und
     assert section["train_file"] == "mnist_train.csv"
     assert data.test_labels is not None
     assert data.test_labels.tolist() == LABELS[:TESTS].tolist()
+
+
+def grown(count: int, seed: int, classes: int, side: int = 12, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Images and classes 0 to classes - 1, each eight times in the first `8 * classes` images."""
+    return blobs(count, seed, side, side, channels), np.arange(count) % classes
+
+
+Files = dict[str, bytes]
+
+
+def csv_bytes(frame: pd.DataFrame, header: bool = True) -> bytes:
+    return frame.to_csv(index=False, header=header).encode()
+
+
+def both(name: str, values: list[Any], names: list[str], label: str, header: bool = True, last: bool = False) -> Files:
+    """Two files with labels in one folder, as data sets that are no competitions have them."""
+    files = {}
+    for part, count, seed in (("train", 8, 0), ("test", 2, 1)):
+        images, classes = grown(count * len(values), seed, len(values), math.isqrt(len(names)))
+        frame = table(images, names, **{label: [values[number] for number in classes]})
+        files[name.format(part)] = csv_bytes(frame[[*names, label]] if last else frame, header)
+    return files
+
+
+def sign_language() -> Files:
+    files = both("sign_mnist_{}.csv", [number for number in range(25) if number != 9], numbered("pixel", 1), "label")
+    return files | {f"{Path(name).stem}/{name}": content for name, content in files.items()}
+
+
+def kannada() -> Files:
+    images, labels = grown(80, 0, 10)
+    tests, ids = grown(20, 1, 10)[0], np.arange(20)
+    return {
+        "train.csv": csv_bytes(table(images, numbered("pixel"), label=labels)),
+        "test.csv": csv_bytes(table(tests, numbered("pixel"), id=ids)),
+        "sample_submission.csv": csv_bytes(pd.DataFrame({"id": ids, "label": 0})),
+        "Dig-MNIST.csv": csv_bytes(table(images, numbered("pixel"), label=labels)),
+    }
+
+
+def hmnist() -> Files:
+    images, labels = grown(56, 0, 7, channels=3)
+    frame = table(images, [f"pixel{number:04}" for number in range(432)]).assign(label=labels)
+    return {
+        "hmnist_28_28_RGB.csv/hmnist_28_28_RGB.csv": csv_bytes(frame),
+        "HAM10000_metadata.csv": b"lesion_id,image_id,dx\nHAM_1,ISIC_1,bkl\n",
+    }
+
+
+def az() -> Files:
+    images, labels = grown(208, 0, 26)
+    return {"A_Z Handwritten Data.csv": csv_bytes(table(images, numbered(""), letter=labels), header=False)}
+
+
+def scikit_digits() -> Files:
+    data = load_digits(n_class=10)
+    images, labels = data.images[:400].astype(int), data.target[:400]
+    return {
+        "train.csv": csv_bytes(table(images[:300], numbered("pixel", count=64), label=labels[:300])),
+        "test.csv": csv_bytes(table(images[300:], numbered("pixel", count=64))),
+    }
+
+
+def olivetti() -> Files:
+    images, labels = grown(400, 0, 40, 16)
+    shares = (images / 255).round(7)
+    frame = table(shares, numbered("p", count=256), target=labels)
+    return {"train.csv": csv_bytes(frame[:360]), "test.csv": csv_bytes(frame[360:].drop(columns="target"))}
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (sign_language, {"classes": 24, "train_file": "sign_mnist_train.csv", "label_column": "label"}),
+        (lambda: both("emnist-letters-{}.csv", [*range(1, 27)], numbered(""), "", header=False), {"classes": 26}),
+        (lambda: both("emnist-balanced-{}.csv", [*range(47)], numbered(""), "", header=False), {"classes": 47}),
+        (kannada, {"classes": 10, "test_id_column": "id", "train_file": "train.csv", "test_file": "test.csv"}),
+        (lambda: both("k49_{}.csv", [*range(49)], numbered("pixel", 1), "class", last=True), {"label_column": "class"}),
+        (az, {"classes": 26, "test_file": None, "train_file": "A_Z Handwritten Data.csv"}),
+        (
+            lambda: (
+                both("fashion-mnist_{}.csv", [*range(10)], numbered("pixel", 1), "label")
+                | {"t10k-images-idx3-ubyte": b"\0\0\10\3"}
+            ),
+            {"train_file": "fashion-mnist_train.csv", "test_file": "fashion-mnist_test.csv", "first_pixel": 1},
+        ),
+        (hmnist, {"channels": 3, "planar": False, "label_column": "label", "test_file": None}),
+        (olivetti, {"classes": 40, "label_column": "target", "pixel_range": [0, 1], "image_shape": [16, 16]}),
+        (scikit_digits, {"classes": 10, "pixel_range": [0, 16], "image_shape": [8, 8]}),
+    ],
+    ids=[
+        "sign",
+        "emnist-letters",
+        "emnist-balanced",
+        "kannada",
+        "k49",
+        "a-z",
+        "fashion",
+        "hmnist",
+        "olivetti",
+        "digits",
+    ],
+)
+def test_files_of_the_shapes_that_are_published(
+    folder: Path, understand: Understand, make: Callable[[], Files], expected: dict[str, Any]
+) -> None:
+    """docs/competitions.md lists them. A submission of any prediction passes the check that Kaggle's would."""
+    with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
+        for name, content in make().items():
+            archive.writestr(name, content)
+    data, section, _ = understand(str(folder / "archive.zip"))
+    assert {key: section[key] for key in expected} == expected
+    assert len(data.test_ids) == len(data.test_images) > 0
+    assert sorted(np.unique(data.labels)) == list(range(section["classes"]))
+    predicted = np.random.default_rng(0).dirichlet(np.ones(data.classes), len(data.test_ids))
+    columns = section["submission_id"], section["submission_label"]
+    frame = make_frame(data.test_ids, predicted, data.class_values, *columns)
+    check_frame(frame, data.test_ids, data.class_values, *columns)
 
 
 @pytest.mark.parametrize(

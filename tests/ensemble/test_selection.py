@@ -180,7 +180,9 @@ def rivals(labels: np.ndarray) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("metric", "expected"), [(ACCURACY, "often"), (LOG_LOSS, "unsure"), (MACRO_F1, "rare")], ids=str
+    ("metric", "expected"),
+    [(ACCURACY, "often"), (LOG_LOSS, "unsure"), (MACRO_F1, "rare")],
+    ids=["accuracy", "log-loss", "macro-f1"],
 )
 def test_each_metric_takes_the_candidate_that_is_best_by_it(metric: Metric, expected: str) -> None:
     labels = np.random.default_rng(0).choice(4, COUNT, p=[0.5, 0.3, 0.19, 0.01])
