@@ -262,6 +262,20 @@ def test_practice_is_never_uploaded(connected: Digits, server: KaggleServer) -> 
     assert server.requests == []
 
 
+@pytest.mark.usefixtures("connected")
+def test_init_downloads_a_competition_by_its_slug(
+    digits: Digits, server: KaggleServer, workspace: Path, tmp_path: Path
+) -> None:
+    server.archive = toy_archive(tmp_path / "packed")
+    told = digits("init", "--data", "kaggle:toy", toy=False)
+    assert told.returncode == 0, told.stderr
+    assert "12x12, grey" in told.stdout
+    assert "upload: true" in (workspace / "params.toy.yaml").read_text()
+    asked = len(server.requests)
+    assert digits("data", "--params", "params.toy.yaml", toy=False).returncode == 0
+    assert len(server.requests) == asked, "the files are there"
+
+
 def test_a_damaged_archive_is_refused_and_downloaded_anew(
     connected: Digits, server: KaggleServer, tmp_path: Path
 ) -> None:

@@ -5,7 +5,9 @@ import json
 import os
 import zipfile
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -203,6 +205,27 @@ def test_no_network_is_not_taken_for_bad_credentials(server: KaggleServer, monke
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with pytest.raises(KaggleError, match=r"no connection to Kaggle \(connection refused\)"):
         api(quick(retries=0)).submissions()
+
+
+class RefusingProxy(BaseHTTPRequestHandler):
+    """Wants a password for everything."""
+
+    def do_CONNECT(self) -> None:
+        self.send_response(407)
+        self.end_headers()
+
+
+def test_a_proxy_that_wants_a_password_is_named(server: KaggleServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.faults["ListSubmissions"] = [Fault(status=407)]
+    with pytest.raises(KaggleError, match=r"the proxy that HTTPS_PROXY names.*HTTPS_PROXY=http://NAME:PASSWORD"):
+        api(quick(retries=0)).submissions()
+    proxy = HTTPServer(("127.0.0.1", 0), RefusingProxy)
+    Thread(target=proxy.serve_forever, daemon=True).start()
+    monkeypatch.delenv("KAGGLE_API_ENVIRONMENT")  # so it is https, by way of a tunnel
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.server_address[1]}")
+    with pytest.raises(KaggleError, match=r"does not let the request through \(proxy authentication required\)"):
+        api(quick(retries=0)).submissions()
+    proxy.shutdown()
 
 
 def test_the_archive_is_downloaded_whole(server: KaggleServer, tmp_path: Path) -> None:

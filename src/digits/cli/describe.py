@@ -17,7 +17,7 @@ from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
 from digits.common.plots import as_png, draw_images, drawing
-from digits.config import Paths, load_params
+from digits.config import Competition, Params, Paths, load_params
 from digits.data.build import prepare
 from digits.data.dataset import Dataset, load_dataset, save_dataset
 from digits.data.sources import Provenance, accept, archive_of, folder_name
@@ -54,7 +54,7 @@ def describe(folder: Path, named: str, console: Console) -> None:
         named, provenance = str(archive_of(base.competition, paths)), "kaggle"
     with console.status("reading the files"):
         found = understand(named, base.competition, paths, lambda count: None, provenance)
-    text = params_text(found, slug, upload=provenance == "kaggle" or slug == usual.competition.slug)
+    text = params_text(found, usual, upload=provenance == "kaggle" or slug == usual.competition.slug)
     file = _free(folder / f"params.{slug}.yaml", text)
     write_atomic(file, text)
     try:
@@ -84,15 +84,34 @@ def slug_of(named: str) -> str:
     return "my-competition"
 
 
-def params_text(found: Understood, slug: str, upload: bool) -> str:
-    """A params file with the competition's section, each line with what it was inferred from."""
-    lines = [f"  slug: {slug}", *(_line(key, value, found.why.get(key, "")) for key, value in found.values.items())]
+def params_text(found: Understood, usual: Params, upload: bool) -> str:
+    """A params file with the competition's section, each line with what it was inferred from.
+
+    usual: the params that it extends. Their augmentation shifts by pixels, so it is scaled to images of another size.
+    """
+    lines = [
+        f"  slug: {found.competition.slug}",
+        *(_line(key, value, found.why.get(key, "")) for key, value in found.values.items()),
+    ]
     note = "" if upload else "  # true: send it to Kaggle, which must have a competition of this slug"
     return (
         "# What `make init` understood of the files; correct what is wrong.\n"
         "extends: params.yaml              # this file contains only the values that differ\n\n"
-        "competition:\n" + "\n".join(lines) + f"\n\nsubmit:\n  upload: {json.dumps(upload)}{note}\n"
+        "competition:\n" + "\n".join(lines) + "\n" + _scaled_shift(found.competition, usual) + "\nsubmit:\n"
+        f"  upload: {json.dumps(upload)}{note}\n"
     )
+
+
+def _scaled_shift(competition: Competition, usual: Params) -> str:
+    """The section of `train` for images that are not as large as those of `usual`; empty if they are."""
+    side, before = min(competition.image_shape), min(usual.competition.image_shape)
+    if side == before:
+        return ""
+    shift = usual.train.augment.shift
+    line = _line(
+        "  shift", round(shift * side / before, 1), f"largest shift in pixels; {shift:g} for images of {before}"
+    )
+    return f"\ntrain:\n  augment:\n{line}\n"
 
 
 def _line(key: str, value: Any, why: str) -> str:

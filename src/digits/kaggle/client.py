@@ -24,7 +24,13 @@ from digits.kaggle.messages import Downloaded, Limits, Problem, Response, Signed
 _LISTED = 100  # latest submissions to list
 _TOP = 5  # teams of the leaderboard to list
 _PROGRESS_INTERVAL = 0.5  # seconds between two reports of a download
-_STATUS = {401: Failure.CREDENTIALS, 403: Failure.FORBIDDEN, 404: Failure.NOT_FOUND, 429: Failure.RATE_LIMIT}
+_STATUS = {
+    401: Failure.CREDENTIALS,
+    403: Failure.FORBIDDEN,
+    404: Failure.NOT_FOUND,
+    407: Failure.PROXY,
+    429: Failure.RATE_LIMIT,
+}
 
 
 class _UploadLostError(Exception):
@@ -169,9 +175,8 @@ def _of_system(error: OSError) -> Problem:
         # redacted, because the client first tries to open a file that is named like the token
         return Problem(Failure.LOCAL_FILE, _redacted(f"{file}{error.strerror}"))
     cause = _cause(error)
-    if "ProxyError" in f"{type(error).__name__} {error}":
-        return Problem(Failure.PROXY, cause)
-    return Problem(Failure.CERTIFICATE if "certificate" in cause else Failure.CONNECTION, cause)
+    kinds = {"proxy authentication required": Failure.PROXY, "certificate verify failed": Failure.CERTIFICATE}
+    return Problem(kinds.get(cause, Failure.CONNECTION), cause)
 
 
 def _cause(error: BaseException) -> str:
