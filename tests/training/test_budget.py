@@ -121,6 +121,8 @@ def test_the_score_is_expected_of_the_blend_where_all_its_networks_were_measured
     fits = [error for part in measured.parts for error in part.errors or ()]
     assert measured.error < sum(fits) / len(fits), "a blend makes fewer errors than its fits"
     assert plan("train.budget=10", accuracy.replace("large", "medium")).error is None
+    assert not measured.generous
+    assert plan("train.budget=10", accuracy, "train.refits=30").generous, "half of so many fits are as good"
 
 
 def test_practice_takes_no_more_than_a_minute(toy_data: Dataset, tmp_path: Path, steady: list[str]) -> None:

@@ -65,7 +65,7 @@ def test_a_network_that_is_named_is_the_only_one(toy_data: Dataset, tmp_path: Pa
 @pytest.mark.parametrize(
     ("side", "candidates", "extra"),
     [
-        (28, ["default", "tiny", "small", "medium", "large"], ["deep"]),
+        (28, ["default", "tiny", "small", "medium"], ["deep"]),
         (16, ["default"], ["deep"]),
         (8, ["default"], []),
     ],
@@ -122,10 +122,10 @@ def test_the_tuned_network_takes_the_place_of_the_one_that_it_was_searched_from(
         assert all(network == params.network(name) for name, (network, _) in found.items() if name != "tuned")
         return [*found]
 
-    assert candidates() == ["tuned", "tiny", "small", "medium", "large"]
+    assert candidates() == ["tuned", "tiny", "small", "medium"]
     assert candidates("train.candidates=[tiny, small, default]") == ["tiny", "small", "tuned"]
     # another `small`
-    assert candidates("networks.small.epochs=1") == ["tuned", "tiny", "medium", "large"]
+    assert candidates("networks.small.epochs=1") == ["tuned", "tiny", "medium"]
     assert candidates("train.candidates=[tiny, small]") == ["tuned"]  # the default's place is not known
     assert candidates("competition.slug=another") == ["tuned"]  # nothing is measured on its images
     assert candidates("train.network=small") == ["tuned"]  # a named network is the only one

@@ -26,6 +26,7 @@ from digits.training.tuned import Study
 # Shares of the budget: the time that is planned (the rest is for fits that take longer than expected, and for the
 # blend), and the time at which fits that are still running are stopped.
 _PLANNED, _AT_MOST = 0.94, 1.02
+_HARDLY_MORE = 1.02  # times the errors: two images of the digits' 28,000
 USED_UP = "budget.json"  # in a run's folder: the largest budget, in minutes, that a command has used up
 _PRACTICE = 1.0  # minutes; enough for the practice set, whose scores mean nothing
 _OPTIMISM = 1.4  # a network not measured yet may be this many times faster than its multiplications suggest
@@ -79,8 +80,19 @@ class Plan:
     @property
     def error(self) -> float | None:
         """Expected error rate of the submission, 0 to 1; None if a network was not measured on this competition."""
+        return None if self._errors is None else blended(self._errors)
+
+    @property
+    def generous(self) -> bool:
+        """Whether half of the fits are expected to make hardly more errors, because a blend of many gains little."""
+        errors = self._errors or ()
+        return len(errors) > 1 and blended(errors[: len(errors) // 2]) < _HARDLY_MORE * blended(errors)
+
+    @property
+    def _errors(self) -> list[float] | None:
+        """Expected error rates of all fits, the longest network's first; None if one was not measured."""
         expected = [part.errors for part in self.parts]
-        return None if None in expected else blended([error for errors in expected for error in errors or ()])
+        return None if None in expected else [error for errors in expected for error in errors or ()]
 
     def ends(self, runs: Path) -> tuple[list[float], float]:
         """Seconds from now until each part ends, and until no fit may run any longer.
