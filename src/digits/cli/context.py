@@ -1,5 +1,6 @@
 """What a stage gets, and what it returns."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -65,7 +66,11 @@ class Context:
         except MisfitError as misfit:
             from digits.data.understand import remedy  # noqa: PLC0415 - only where something is wrong
 
-            raise remedy(misfit, self.data_path or self.source.folder, self.params, self.paths) from None
+            place = self.source.folder if "source" in self.__dict__ else str(self.paths.raw)
+            named = self.data_path or os.path.relpath(place, self.paths.root)
+            with self.console.status("looking for params that fit these files"):
+                error = remedy(misfit, named, self.params, self.paths)
+            raise error from None
 
     @cached_property
     def kaggle(self) -> CompetitionApi:

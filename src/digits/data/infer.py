@@ -29,6 +29,7 @@ _LABELS = ("label", "labels", "class", "target", "digit", "y", "category", "lett
 _IDS = ("id", "imageid", "image_id", "image id", "idx", "index", "row_id", "filename", "file", "name")
 _TEST = re.compile(r"test|t10k|predict|unlabel", re.IGNORECASE)
 _OTHER = re.compile(r"valid|extra|dig-mnist", re.IGNORECASE)
+ASSUMED = "assumed"  # begins the reason of a value that no file shows
 _NO_TEST = "there is none: a fifth of the labelled images are set apart to play the images to predict"
 _SAMPLE = re.compile(r"sample|submi", re.IGNORECASE)
 
@@ -322,8 +323,8 @@ def _ids(found: Inferred, test: Sniffed | None, sample: Sniffed | None) -> None:
     if sample is None:
         found.set("sample_file", None, "there is none")
         label = found.values["label_column"]
-        found.set("submission_id", id_column or "ImageId", "assumed, because there is no sample submission")
-        found.set("submission_label", label if isinstance(label, str) else "Label", "assumed in the same way")
+        found.set("submission_id", id_column or "ImageId", f"{ASSUMED}, because there is no sample submission")
+        found.set("submission_label", label if isinstance(label, str) else "Label", f"{ASSUMED} in the same way")
         found.unsure.append(
             "there is no sample submission: set competition.submission_id, submission_label and, if the first id is "
             "not 1, first_id as Kaggle's page says"

@@ -74,6 +74,12 @@ def find_source(competition: Competition, paths: Paths, named: str | None, prove
     return _practice(competition, paths)
 
 
+def named_place(named: str, paths: Paths) -> Place:
+    """The tables of the path that the user names; raises UserError as `place_of` does."""
+    # the folders of data/raw itself hold copies, downloads and the practice set
+    return place_of(named, deep=Path(named).expanduser().resolve() != paths.raw.resolve())
+
+
 def has_files(competition: Competition, paths: Paths) -> bool:
     """Whether files of the competition are on this computer, so that no download is needed."""
     return bool(
@@ -158,8 +164,7 @@ def _practice(competition: Competition, paths: Paths) -> Source:
 
 def _from_user(named: str, competition: Competition, paths: Paths, provenance: Provenance = "local") -> Source:
     """Files that the user named or put into data/raw; plain files in data/raw are used in place, others are copied."""
-    # the folders of data/raw itself hold copies, downloads and the practice set
-    place = place_of(named, deep=Path(named).expanduser().resolve() != paths.raw.resolve())
+    place = named_place(named, paths)
     parts = _parts(competition, place)
     raw, here = paths.raw.resolve(), place.folder
     if here.resolve().is_relative_to(raw) and all(part.file == here / name for name, part in parts.items()):

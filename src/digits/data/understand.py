@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from digits.common.errors import MisfitError, UserError
 from digits.config import Competition, Params, Paths
 from digits.data.build import prepare, train_columns
 from digits.data.csv_reader import OnBytes, Table, read_table, read_text
-from digits.data.infer import infer
+from digits.data.infer import ASSUMED, infer
 from digits.data.labels import Value, different_labels
-from digits.data.places import place_of
-from digits.data.sources import Provenance, Source, find_source
+from digits.data.sources import Provenance, Source, find_source, named_place
 
 # of the section, what a competition has unless its files show something else
 _USUAL: dict[str, Any] = {
@@ -29,7 +29,7 @@ _USUAL: dict[str, Any] = {
 }
 _BYTE = 255
 _DARK = 128  # as in data.pixels
-_SHOWN = 5  # keys in a remedy; more are better written to a file
+_SHOWN, _LINES = 5, 3  # keys in a remedy, as more are better written to a file; lines of what does not fit
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Understood:
 
 def understand(named: str, base: Competition, paths: Paths, on_bytes: OnBytes, provenance: Provenance) -> Understood:
     """What the files at `named` are, with the slug of `base`. Raises UserError if they cannot be understood."""
-    inferred = infer(place_of(named))
+    inferred = infer(named_place(named, paths))
     competition = base.model_copy(update=_USUAL | _frozen(inferred.values))
     source = find_source(competition, paths, named, provenance)
     values, why = dict(inferred.values), dict(inferred.why)
@@ -76,21 +76,35 @@ def remedy(misfit: MisfitError, named: str, params: Params, paths: Paths) -> Use
 
     named: path of the files. The misfit itself, if the files cannot be understood.
     """
+    lines = str(misfit).splitlines()[:_LINES]
     try:
         found = understand(named, params.competition, paths, lambda count: None, "local")
-        prepare(found.source, params.model_copy(update={"competition": found.competition}), lambda count: None)
+        before = params.competition.model_dump()
+        differing = _differing(found, before)
+        competition = Competition.model_validate(before | differing)
+        prepare(found.source, params.model_copy(update={"competition": competition}), lambda count: None)
     except UserError as error:
-        return UserError("\n".join([*str(misfit).splitlines()[:3], *str(error).splitlines()[:2]]))
-    before, after = params.competition.model_dump(), found.competition.model_dump()
-    differing = {key: found.values[key] for key in found.values if before[key] != after[key] and key != "pixel_range"}
-    if before["pixel_range"] and before["pixel_range"] != after["pixel_range"]:
-        differing["pixel_range"] = found.values["pixel_range"]
-    lines = str(misfit).splitlines()[:3]
+        return UserError("\n".join([*lines, *str(error).splitlines()[:2]]))
+    except ValidationError:
+        differing = {}
     words = [f"competition.{key}={_word(value)}" for key, value in differing.items()]
-    if len(words) <= _SHOWN and not any(re.search(r"[\s\"']", word) for word in words):
+    if 0 < len(words) <= _SHOWN and not any(re.search(r"[\s\"']", word) for word in words):
         lines.append(f'with these files, add SET="{" ".join(words)}"')
     lines.append(f"make init DATA={named} writes a params file that fits these files")
     return UserError("\n".join(lines))
+
+
+def _differing(found: Understood, before: dict[str, Any]) -> dict[str, Any]:
+    """What must change in the section `before`: not what was merely assumed, nor a range that is measured anyway."""
+    after = found.competition.model_dump()
+    return {
+        key: value
+        for key, value in found.values.items()
+        if before[key] != after[key]
+        and not found.why[key].startswith(ASSUMED)
+        and not (key == "sample_file" and value is None)
+        and not (key == "pixel_range" and before[key] is None)
+    }
 
 
 def _word(value: Any) -> str:
