@@ -12,9 +12,9 @@ import pytest
 from benchmarks import __main__ as command
 from benchmarks import networks, one_fit
 from digits.common.files import read_json
-from digits.config import CnnSpec, Params
+from digits.config import CnnSpec, Params, load_params
 from digits.data.dataset import Dataset, save_dataset
-from toys import digits_arguments, write_toy_files
+from toys import ROOT, digits_arguments, write_toy_files
 
 pytestmark = pytest.mark.slow
 
@@ -27,6 +27,13 @@ def test_the_overhead_is_that_of_a_fit_of_three_minutes() -> None:
 
     assert networks._overhead_share([fits(0.2, 0.5), fits(5, 0.02), fits(2, 0.08)]) == pytest.approx(0.06)
     assert networks._overhead_share([fits(4, 0.04), fits(10, 0.01)]) == pytest.approx(0.04)
+
+
+def test_the_former_networks_stand_beside_todays() -> None:
+    former, today = (load_params(ROOT / name) for name in ("benchmarks/params.former.yaml", "params.yaml"))
+    assert set(former.networks) == {*today.networks, "former-tiny", "former-small"}
+    assert former.network("former-small").layers.startswith("16C3v 16C3v MP2 32C3v 32C3v")
+    assert former.network("tiny") == today.network("tiny")
 
 
 def test_a_network_is_fitted_in_a_process_of_its_own(
