@@ -59,6 +59,7 @@ def test_images_and_labels(read: Read) -> None:
         HEADER + ROWS + "\n\r\n",
         (HEADER + ROWS).replace(",", ";"),
         (HEADER + ROWS).replace(",", "\t"),
+        (HEADER + ROWS).replace(",", " "),
         (HEADER + ROWS).replace("\n", ",\n"),
         (HEADER + ROWS)
         .replace("label,", "name,label,")
@@ -77,6 +78,7 @@ def test_images_and_labels(read: Read) -> None:
         "blank end",
         "semicolons",
         "tabs",
+        "spaces",
         "commas at the end",
         "text",
     ],

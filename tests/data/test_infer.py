@@ -167,9 +167,12 @@ def test_one_hot(folder: Path, understand: Understand) -> None:
     assert section["label_column"] == ["is_a", "is_b", "is_c", "is_d"]
 
 
-def test_all_pixels_in_a_cell(folder: Path, understand: Understand) -> None:
+@pytest.mark.parametrize("how", ["{}", "[{}]", "[{},]"])
+def test_all_pixels_in_a_cell(folder: Path, understand: Understand, how: str) -> None:
+    between = ", " if "," in how else " "
+
     def joined(images: np.ndarray) -> list[str]:
-        return [" ".join(map(str, image.ravel())) for image in images]
+        return [how.replace(",", "").format(between.join(map(str, image.ravel()))) for image in images]
 
     train = pd.DataFrame({"emotion": LABELS, "pixels": joined(TRAIN)})
     write(folder, train, pd.DataFrame({"pixels": joined(TEST)}), None)

@@ -11,7 +11,7 @@ from digits.config import Competition
 
 LONGEST_HEADER = 2**23  # bytes; the column names of 512x512 pixels take 3 MB
 
-_SEPARATORS = ";\t|"  # understood where a file has no commas
+_SEPARATORS = ";\t| "  # understood where a file has no commas
 _COLUMN = "column"  # and its position: the name of a column of a file without a header
 _SHOWN = 5  # columns named in a message
 _NUMBER = re.compile(r"-?\d+(\.\d*)?([eE]-?\d+)?")

@@ -20,6 +20,7 @@ from digits.data.csv_header import Columns
 
 _DIGITS = b"0123456789,\n"
 _DECIMALS = b"0123456789.,+-eE \n"
+_BETWEEN = re.compile(rb" *, *| +")  # the numbers in a cell that holds all of them
 _NUMBER = re.compile(rb" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)? *")
 _QUOTED_NUMBER = re.compile(rb'(?<![^,\n])"([\d.]+)"(?![^,\n])')
 
@@ -77,7 +78,7 @@ def parse_chunk(chunk: bytes, columns: Columns, first_row: int) -> tuple[int, Ro
     if columns.separator != b",":
         chunk = chunk.replace(columns.separator, b",")
     if columns.one_cell:
-        chunk = chunk.replace(b'"', b"").replace(b" ", b",")
+        chunk = _BETWEEN.sub(b",", chunk.translate(None, b'"[]'))
     elif b'"' in chunk:
         chunk = _QUOTED_NUMBER.sub(rb"\1", chunk)
     parsed = _parse_contiguous(chunk, columns)

@@ -191,10 +191,15 @@ def _gridded(names: list[str]) -> Block | None:
 def _in_one_cell(names: list[str], rows: list[list[str]]) -> Block | None:
     """One column whose cells hold all numbers of an image, with blanks between."""
     for position, name in enumerate(names):
-        numbers = rows[0][position].split()
+        numbers = _numbers_in(rows[0][position])
         if len(numbers) >= _FEWEST and all(re.fullmatch(r"[\d.]+", number) for number in numbers):
             return Block((position,), len(numbers), "pixel", name, f"each cell of {name} has {len(numbers)} numbers")
     return None
+
+
+def _numbers_in(cell: str) -> list[str]:
+    """The numbers of a cell such as "1 2 3" or "[1, 2, 3]"."""
+    return re.split(r"[\s,]+", cell.strip(" []"))
 
 
 def _by_cells(names: list[str], rows: list[list[str]]) -> Block | None:
@@ -348,7 +353,7 @@ def _shape(found: Inferred, train: Sniffed) -> None:
     assert block is not None
     found.set("pixel_prefix", block.prefix, block.why)
     found.set("first_pixel", block.first, block.why)
-    cells = [train.rows[row][block.positions[0]].split() for row in range(len(train.rows))]
+    cells = [_numbers_in(row[block.positions[0]]) for row in train.rows]
     if len(block.positions) == block.count:
         cells = [[row[position] for position in block.positions] for row in train.rows]
     images = np.array([row for row in cells if len(row) == block.count], dtype=np.float32)
