@@ -399,7 +399,7 @@ def test_a_refused_file_leaves_everything_as_it_was(toy: Path, digits: Digits) -
     train.write_text(train.read_text().replace("\n0,", "\n7,", 1))
     refused = digits("data")
     assert refused.returncode == 2
-    assert "error: train.csv, row 2: column label: '7' is not a whole number from 0 to 2" in refused.stderr
+    assert "error: train.csv: there are 4 different labels (the rarest: 7 in 1 rows, first in 2)" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert tree(toy / "data" / "processed") == before
 
@@ -571,8 +571,8 @@ def test_several_faults_are_told_together_and_nothing_changes(toy: Path, digits:
     train.write_text("\n".join(lines) + "\n")
     refused = digits("data")
     assert refused.returncode == 2
-    assert "row 4: the row has 146 cells instead of 145" in refused.stderr
-    assert "row 6: column pixel0: 'x" in refused.stderr
+    assert "1 rows do not have 145 cells, the first in row 4: it has 146" in refused.stderr
+    assert "1 cells are not numbers, the first in row 6, column pixel0: 'x" in refused.stderr
     assert tree(toy / "data" / "processed") == before
 
 

@@ -84,7 +84,7 @@ def test_too_many_labels_name_the_rarest_and_their_row(make: Make, extra: Any) -
     labels = [*LABELS.tolist()]
     labels[7] = extra
     with pytest.raises(
-        UserError, match=rf"4 different labels .*{extra!r} 1 times, first in row 9.*competition.classes=4"
+        UserError, match=rf"4 different labels .*{extra!r} in 1 rows, first in 9.*competition.classes=4"
     ):
         make({"label": labels})
 

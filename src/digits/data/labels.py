@@ -90,7 +90,7 @@ def _other_number(
     """What to say of too many or too few labels. rows: where each of `values` is first."""
     if len(order) > competition.classes:
         rare = np.argsort(counts, kind="stable")[: min(_SHOWN, len(order) - competition.classes)]
-        some = ", ".join(f"{values[each]!r} {counts[each]:,} times, first in row {rows[each]:,}" for each in rare)
+        some = ", ".join(f"{values[each]!r} in {counts[each]:,} rows, first in {rows[each]:,}" for each in rare)
         text = f"the rarest: {some}"
     else:
         text = f"from {order[0]!r} to {order[-1]!r}"
