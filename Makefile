@@ -19,20 +19,21 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## PYTHON=python3.12    the Python to use, 3.11 to 3.13
 ## EXTRAS=gpu           setup: also what NVIDIA GPUs on Linux need
 ## DEBUG=1              show tracebacks instead of one-line errors
-DATA ?=
-PARAMS ?=
-SET ?=
-BUDGET ?=
-ONLY ?=
-SEEDS ?=
-WORKERS ?=
-STORAGE ?=
-UPLOAD ?=
-FORCE ?=
-REQUIRE_GPU ?=
-PYTHON ?=
-EXTRAS ?=
-DEBUG ?=
+# from the command line alone: some sites set DATA or PYTHON for everybody
+DATA =
+PARAMS =
+SET =
+BUDGET =
+ONLY =
+SEEDS =
+WORKERS =
+STORAGE =
+UPLOAD =
+FORCE =
+REQUIRE_GPU =
+PYTHON =
+EXTRAS =
+DEBUG =
 
 # The installed program, and nothing to set up. In a checkout tools/checkout.mk has its own of both, and the targets for
 # developers: make check, make test, make docs, make bench and others.

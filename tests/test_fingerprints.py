@@ -48,6 +48,7 @@ DECIDE_NOTHING = {
     "config.schema": "resolved params are in the fingerprints themselves",
     "config.section": "resolved params are in the fingerprints themselves",
     "config.yaml_reader": "resolved params are in the fingerprints themselves",
+    "common.environment": "it makes all environments alike",
     "data.infer": "what it infers is in the params",
     "data.places": "the hashes of the files that it finds are in the fingerprint of the data",
     "data.understand": "what it infers is in the params",

@@ -18,7 +18,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 CHECKOUT = (ROOT / "tools" / "checkout.mk").read_text()
 # those of the help; a developer has others, which CONTRIBUTING.md names
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE + CHECKOUT, re.MULTILINE))
-VARIABLES = set(re.findall(r"^([A-Z_]+) \?=", MAKEFILE, re.MULTILINE))
+VARIABLES = set(re.findall(r"^([A-Z_]+) =$", MAKEFILE, re.MULTILINE))
 SETUP = {"PYTHON", "EXTRAS"}  # of the packages, not of the program
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 
@@ -40,10 +40,35 @@ def test_help_is_the_default_and_names_every_target_and_variable() -> None:
     }
 
 
-def typed(*words: str) -> str:
-    """The shell commands of a target."""
+def typed(*words: str, **environment: str) -> str:
+    """The shell commands of a target; environment: variables that are set for everybody."""
     command = ["make", "--dry-run", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    inherited = os.environ | environment
+    return subprocess.run(command, cwd=ROOT, env=inherited, capture_output=True, text=True, check=True).stdout
+
+
+def test_variables_are_taken_from_the_command_line_alone() -> None:
+    set_for_everybody = dict.fromkeys(VARIABLES, "nonsense")
+    for target in ("submit", "baseline", "recipes", "clean-runs"):
+        assert typed(target, **set_for_everybody) == typed(target)
+
+
+# since make 3.82 or later; macOS has 3.81
+LATER = {
+    "a modifier on a variable of a target": r"^[^#\t\n=]*:(?!=)[^=\n]*\b(export|override|private)\b",
+    "two target patterns": r"^[^#\t\n=:]*%[^#\n=:]*:[^=\n:]*%[^=\n:]*:(?!=)",
+    "an assignment by a shell": r"^\s*[A-Za-z_]+\s*!=",
+    "POSIX's immediate assignment": r"::+=",
+    "a function or directive of later versions": r"\$\((file|guile|let|intcmp) |^\.ONESHELL|^\.EXTRA_PREREQS|^undefine",
+}
+
+
+@pytest.mark.parametrize("kind", LATER)
+def test_the_make_of_macos_understands_the_makefile(kind: str) -> None:
+    for text in (MAKEFILE, CHECKOUT):
+        assert re.search(LATER[kind], text, re.MULTILINE) is None, kind
+    assert re.search(LATER["a modifier on a variable of a target"], "submit tune: export DATA := x", re.MULTILINE)
+    assert re.search(LATER["two target patterns"], "%.a %.b: %.c: d", re.MULTILINE)
 
 
 def test_every_command_is_a_target_with_the_same_words_in_the_same_group() -> None:

@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 DIGITS := $(BIN)/python -m digits
 SETUP = @sh tools/setup.sh $(VENV) "$(PYTHON)"
 # also where the folder is a copy, or was moved, with what was installed there
-export PYTHONPATH := $(CURDIR)/src$(if $(PYTHONPATH),:$(PYTHONPATH))
+export PYTHONPATH := $(CURDIR)/src
 
 BENCHMARKS := bench bench-data bench-baseline
 $(BENCHMARKS): OPTIONS += $(if $(DATA),--data "$$DATA")

@@ -3,6 +3,8 @@
 # NAME: the packages of requirements/NAME.lock. PYTHON: the one to use; empty: that of VENV, else the first that fits.
 # VENV/locks/NAME.lock is written last. Where it is absent, NAME is installed; where it differs, VENV is made anew.
 set -eu
+# pip would install elsewhere, or nothing, and `cd` would go elsewhere
+unset PIP_USER PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_VIRTUALENV PIP_CONSTRAINT PYTHONPATH PYTHONHOME CDPATH
 venv=$1
 python=$2
 shift 2

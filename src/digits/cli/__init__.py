@@ -1,1 +1,7 @@
-"""The command line: what a user types, and what each command does."""
+"""The command line. It cleans what its process inherits before anything else is imported."""
+
+import os
+
+from digits.common.environment import clean
+
+clean(os.environ)

@@ -1,0 +1,32 @@
+"""Cleans what a process inherits: variables of other programs that would change a result or break a command."""
+
+import os
+import sys
+import warnings
+from collections.abc import MutableMapping
+
+# A notebook's MPLBACKEND names a backend that only notebooks have. XLA_FLAGS with an unknown flag ends TensorFlow. An
+# older Keras may have written the keras.json that Keras reads in KERAS_HOME.
+_REMOVED = ("MPLBACKEND", "MATPLOTLIBRC", "TF_USE_LEGACY_KERAS", "TF_XLA_FLAGS", "XLA_FLAGS", "PYTHONWARNINGS")
+_REMOVED_ALL = ("JOBLIB_", "TF_NUM_")  # beginnings of names
+_SET = {
+    "KERAS_BACKEND": "tensorflow",
+    "KERAS_HOME": os.path.join(os.devnull, "keras"),  # noqa: PTH118 - no such folder, so there is no keras.json
+    "HDF5_USE_FILE_LOCKING": "FALSE",  # network file systems may have none, and each file has one writer
+}
+
+
+def clean(environment: MutableMapping[str, str]) -> None:
+    """Remove and set variables of `environment`; call it before any library is imported.
+
+    What the user may want to decide stays: CUDA_VISIBLE_DEVICES, proxies, TF_ENABLE_ONEDNN_OPTS, the number of threads.
+    """
+    if environment.get("PYTHONWARNINGS"):  # the interpreter has read it already
+        sys.warnoptions.clear()
+        warnings.resetwarnings()
+        for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+            warnings.simplefilter("ignore", category)
+    for name in [*environment]:
+        if name in _REMOVED or name.startswith(_REMOVED_ALL):
+            del environment[name]
+    environment.update(_SET)

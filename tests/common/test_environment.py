@@ -1,0 +1,56 @@
+"""What other programs have set does not change what a command does."""
+
+import os
+import subprocess
+import warnings
+from pathlib import Path
+
+import pytest
+
+from digits.common.environment import clean
+from toys import digits_command, write_toy_files
+
+NONSENSE = {
+    "MPLBACKEND": "module://ipykernel.pylab.backend_inline",
+    "MATPLOTLIBRC": "/nowhere/matplotlibrc",
+    "KERAS_BACKEND": "theano",
+    "KERAS_HOME": "/nowhere",
+    "TF_USE_LEGACY_KERAS": "1",
+    "TF_XLA_FLAGS": "--nonsense",
+    "XLA_FLAGS": "--nonsense",
+    "TF_NUM_INTRAOP_THREADS": "nonsense",
+    "HDF5_USE_FILE_LOCKING": "nonsense",
+    "JOBLIB_TEMP_FOLDER": "/nowhere",
+    "JOBLIB_MULTIPROCESSING": "0",
+    "PYTHONWARNINGS": "error",
+}
+
+
+def test_what_breaks_libraries_is_removed_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {"CUDA_VISIBLE_DEVICES": "1", "HTTPS_PROXY": "http://proxy", "OMP_NUM_THREADS": "3", "HOME": "/home/me"}
+    environment = NONSENSE | kept
+    with warnings.catch_warnings():
+        clean(environment)
+    decided = {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": f"{os.devnull}/keras", "HDF5_USE_FILE_LOCKING": "FALSE"}
+    assert environment == kept | decided
+
+
+@pytest.mark.slow
+def test_a_submission_is_made_whatever_is_inherited(workspace: Path, tmp_path: Path) -> None:
+    """From a notebook, beside an old keras.json, and with variables of other programs."""
+    write_toy_files(workspace / "data" / "raw")
+    home = tmp_path / "home"
+    (home / ".keras").mkdir(parents=True)
+    (home / ".keras" / "keras.json").write_text('{"floatx": "float8", "backend": "cntk", "image_data_format": "up"}')
+    made = subprocess.run(
+        digits_command("submit"),
+        cwd=workspace,
+        env=os.environ | NONSENSE | {"HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    assert made.stderr == ""
+    assert [*workspace.glob("submissions/toy-*.csv")]
