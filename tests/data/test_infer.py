@@ -381,6 +381,40 @@ def test_what_is_no_competition_is_called_what_it_is(
         understand(str(folder))
 
 
+def test_other_tables_in_the_folder_may_be_anything(folder: Path, understand: Understand) -> None:
+    ids = [f"t{row}" for row in range(TESTS)]
+    write(folder, table(TRAIN, numbered("pixel"), label=LABELS), table(TEST, numbered("pixel"), key=ids), None)
+    pd.DataFrame({"key": ids, "answer": 0}).to_csv(folder / "how to answer.csv", index=False)
+    (folder / "meta.csv").write_bytes("größe,farbe\n1,2\n".encode("latin-1"))
+    (folder / "empty.csv").touch()
+    (folder / "page.csv").write_text("<html>")
+    data, section, _ = understand(str(folder))
+    check(data)
+    assert (section["sample_file"], section["submission_label"]) == ("how to answer.csv", "answer")
+    assert data.test_ids.tolist() == ids
+
+
+def test_files_of_the_same_name_in_two_folders_are_named_one_by_one(folder: Path, understand: Understand) -> None:
+    for name, frame in (("learn", table(TRAIN, numbered("x"), label=LABELS)), ("predict", table(TEST, numbered("x")))):
+        (folder / name).mkdir()
+        frame.to_csv(folder / name / "data.csv", index=False)
+    with pytest.raises(UserError, match=r"two files are called data\.csv") as caught:
+        understand(str(folder))
+    named = str(caught.value).rpartition("DATA=")[2]
+    assert set(named.split(",")) == {str(folder / name / "data.csv") for name in ("learn", "predict")}
+    data, section, _ = understand(f"{folder}/learn/data.csv,{folder}/predict/data.csv")
+    check(data)
+    assert (section["train_file"], section["test_file"]) == ("data.csv", "test-data.csv")
+
+
+def test_missing_cells_are_named_by_place(folder: Path, understand: Understand) -> None:
+    train = table(TRAIN, numbered("pixel"), label=LABELS).astype(object)
+    train.iloc[2, 9] = None
+    write(folder, train, table(TEST, numbered("pixel")), None)
+    with pytest.raises(UserError, match="1 cells are blank, the first in row 4, column pixel8"):
+        understand(str(folder))
+
+
 def test_a_params_file_that_was_corrected_is_kept(folder: Path, understand: Understand, tmp_path: Path) -> None:
     write(folder, table(TRAIN, numbered("pixel"), label=LABELS), table(TEST, numbered("pixel")), None)
     understand(str(folder))

@@ -89,11 +89,8 @@ class Inferred:
 
 def infer(place: Place) -> Inferred:
     """What the files in `place` show. Raises UserError if there is no training file or no label."""
-    sniffed = [_sniff(member) for member in _different(place.members)]
+    sniffed = _sniffed(place)
     images = [table for table in sniffed if table.block]
-    if not images:
-        seen = ", ".join(table.member.name for table in sniffed[:5]) or "no CSV at all"
-        raise UserError(f"{place.path}: no table has a column for each pixel of an image ({seen}); give other files")
     sizes = {table.member.name: table.block.count for table in images if table.block}
     size = max(sizes.values(), key=lambda count: _occurs(images, count))
     images = [table for table in images if table.block and table.block.count == size]
@@ -102,22 +99,59 @@ def infer(place: Place) -> Inferred:
     if test is None and len(sizes) > len(images):
         counts = ", ".join(f"{name} {count:,}" for name, count in sizes.items())
         raise UserError(f"{place.path}: the images of these files have different numbers of values: {counts}")
-    sample = next((table for table in small if _SAMPLE.search(table.member.name)), None)
+    sample = _sample(small, test)
     found = Inferred()
     found.set("train_file", _csv_name(train.member), "the labelled images")
     found.set("test_file", _csv_name(test.member) if test else None, "the images to predict" if test else _NO_TEST)
+    if test and _csv_name(test.member) == _csv_name(train.member):
+        found.set("test_file", f"test-{_csv_name(test.member)}", f"{test.member}, which has the training file's name")
     _labels(found, train, test, sample, small)
     _ids(found, test, sample)
     _shape(found, train)
     return found
 
 
-def _different(members: Sequence[Member]) -> list[Member]:
-    """The members without those that have the name of another one in fewer folders."""
-    outermost: dict[str, Member] = {}
+def _sniffed(place: Place) -> list[Sniffed]:
+    """The tables of `place` that can be read. Raises UserError if none has images, or two of them have one name."""
+    found, faults = [], []
+    for member in place.given if len(place.given) > 1 else _outermost(place.members):
+        try:
+            found.append(_sniff(member))
+        except UserError as error:  # a table that is not needed may be anything
+            faults.append(str(error))
+    images = [table for table in found if table.block]
+    if not images:
+        seen = "; ".join(faults[:2]) or ", ".join(table.member.name for table in found[:5]) or "no CSV at all"
+        raise UserError(f"{place.path}: no table has a column for each pixel of an image ({seen}); give other files")
+    by_name: dict[str, Sniffed] = {}
+    for table in images if len(place.given) < 2 else ():
+        other = by_name.setdefault(_csv_name(table.member).lower(), table)
+        if other is not table:
+            raise UserError(
+                f"{place.path}: two files are called {table.member.name}; name the training file and the test file, "
+                f"unpacked: DATA={other.member.file},{table.member.file}"
+            )
+    return found
+
+
+def _outermost(members: Sequence[Member]) -> list[Member]:
+    """Of the members with the same name those in the fewest folders, each content once."""
+    named: dict[str, list[Member]] = {}
     for member in sorted(members, key=lambda member: member.depth):
-        outermost.setdefault(_csv_name(member).lower(), member)
-    return [*outermost.values()]
+        named.setdefault(_csv_name(member).lower(), []).append(member)
+    kept = []
+    for same in named.values():
+        outermost = [each for each in same if each.depth == same[0].depth]
+        kept += {each.sha256(): each for each in outermost}.values() if len(outermost) > 1 else outermost
+    return kept
+
+
+def _sample(small: list[Sniffed], test: Sniffed | None) -> Sniffed | None:
+    """The sample submission: by its name, or because it begins with the test images' ids."""
+    named = (table for table in small if _SAMPLE.search(table.member.name))
+    ids = [{*test.cells(name)} for name in test.others] if test else []
+    like = (table for table in small if len(table.names) > 1 and {*table.cells(table.names[0])} in ids)
+    return next(named, None) or next(like, None)
 
 
 def _csv_name(member: Member) -> str:
@@ -356,7 +390,8 @@ def _shape(found: Inferred, train: Sniffed) -> None:
     cells = [_numbers_in(row[block.positions[0]]) for row in train.rows]
     if len(block.positions) == block.count:
         cells = [[row[position] for position in block.positions] for row in train.rows]
-    images = np.array([row for row in cells if len(row) == block.count], dtype=np.float32)
+    whole = [row for row in cells if len(row) == block.count and all(map(_is_number, row))]
+    images = np.array(whole, dtype=np.float32).reshape(len(whole), block.count)
     choices = _shapes(block)
     if not choices:
         raise UserError(
@@ -393,10 +428,12 @@ def _shapes(block: Block) -> list[tuple[int, int, int, bool]]:
 
 
 def _roughness(images: NDArray[np.float32], shape: tuple[int, int, int, bool]) -> float:
-    """Mean difference of a value and those to its right and below it, in the same channel."""
+    """Mean difference of a value and those to its right and below it, in the same channel; 0 without images."""
     height, width, channels, planar = shape
     if planar:
         pixels = images.reshape(-1, channels, height, width).transpose(0, 2, 3, 1)
     else:
         pixels = images.reshape(-1, height, width, channels)
-    return float(np.abs(np.diff(pixels, axis=1)).mean() + np.abs(np.diff(pixels, axis=2)).mean())
+    return (
+        float(np.abs(np.diff(pixels, axis=1)).mean() + np.abs(np.diff(pixels, axis=2)).mean()) if len(pixels) else 0.0
+    )

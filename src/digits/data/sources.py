@@ -138,9 +138,9 @@ def _describe(provenance: Provenance, label: str, folder: Path, competition: Com
 
 def _parts(competition: Competition, place: Place) -> dict[str, Member]:
     """The competition's files by the names that they have in the params. Raises MisfitError if one is missing."""
-    found = {name: member for name in competition.files if (member := find(place.members, name))}
     roles = [name for name in (competition.train_file, competition.test_file) if name]
-    found |= dict(zip(roles, place.given, strict=False))
+    found = dict(zip(roles, place.given, strict=False))
+    found |= {name: member for name in competition.files if name not in found and (member := find(place.members, name))}
     missing = [name for name in competition.needed_files if name not in found]
     if missing:
         raise MisfitError(
