@@ -22,7 +22,7 @@ PAGES = [
 ]
 MAKEFILES = [(ROOT / name).read_text() for name in ("Makefile", "tools/checkout.mk")]
 TARGETS = {target for text in MAKEFILES for target in re.findall(r"^([a-z-]+):", text, re.MULTILINE)} | {*COMMANDS}
-VARIABLES = {*re.findall(r"^([A-Z_]+) \?=", MAKEFILES[0], re.MULTILINE)}
+VARIABLES = {*re.findall(r"^([A-Z_]+) =$", MAKEFILES[0], re.MULTILINE)}
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 
 
