@@ -102,8 +102,9 @@ def _parse_contiguous(chunk: bytes, columns: Columns) -> tuple[Values, list[list
     """Values and kept cells of a chunk; None if a cell or row may be invalid, or if a quoted cell has commas."""
     pixels, kept = _positions(columns)
     first, last, width = min(pixels), max(pixels) + 1, columns.width
-    if last - first > len(pixels) or any(first <= each < last for each in kept):
-        return _parse_scattered(chunk, columns)
+    scattered = last - first > len(pixels) or any(first <= each < last for each in kept)
+    if scattered or not chunk.translate(None, _DIGITS):
+        return _parse_plain(chunk, columns)
     lines = chunk.split(b"\n")
     lines.pop()
     texts: dict[int, list[bytes]] = {}
@@ -133,17 +134,23 @@ def _unquoted(cells: Iterable[bytes]) -> list[bytes]:
     return [cell[1:-1] if cell.startswith(b'"') and cell.endswith(b'"') and len(cell) > 1 else cell for cell in cells]
 
 
-def _parse_scattered(chunk: bytes, columns: Columns) -> tuple[Values, list[list[bytes]]] | None:
-    """The same for a chunk without quotes that has other columns among those of the pixels."""
+def _parse_plain(chunk: bytes, columns: Columns) -> tuple[Values, list[list[bytes]]] | None:
+    """The same for a chunk without quotes: the fastest for digits, and the way for columns among those of the pixels."""
     pixels, kept = _positions(columns)
     rows = chunk.count(b"\n")
     # pandas drops the cells that a row has too many, and refuses rows with too few
     if b'"' in chunk or chunk.count(b",") != rows * (columns.width - 1):
         return None
     values = _numbers(chunk, columns.width, rows, pixels)
-    lines = (line.split(b",") for line in chunk.split(b"\n")[:-1]) if kept else ()
-    cells = [[line[each] for each in kept] for line in lines]
-    return None if values is None else (values, [list(column) for column in zip(*cells, strict=True)])
+    lines = chunk.split(b"\n")[:-1] if kept and values is not None else []
+    return None if values is None else (values, [_cells(lines, each, columns.width) for each in kept])
+
+
+def _cells(lines: list[bytes], position: int, width: int) -> list[bytes]:
+    """The cells of a column, found from the nearer end of each line."""
+    if position < width / 2:
+        return [line.split(b",", position + 1)[position] for line in lines]
+    return [line.rsplit(b",", width - position)[1] for line in lines]
 
 
 def _parse_quoted(chunk: bytes, columns: Columns) -> tuple[Values, list[list[bytes]]] | None:
