@@ -135,7 +135,7 @@ def _unquoted(cells: Iterable[bytes]) -> list[bytes]:
 
 
 def _parse_plain(chunk: bytes, columns: Columns) -> tuple[Values, list[list[bytes]]] | None:
-    """The same for a chunk without quotes: the fastest for digits, and the way for columns among those of the pixels."""
+    """The same without quotes: the fastest way for digits, and the only one for columns among those of the pixels."""
     pixels, kept = _positions(columns)
     rows = chunk.count(b"\n")
     # pandas drops the cells that a row has too many, and refuses rows with too few

@@ -139,7 +139,7 @@ def _outermost(members: Sequence[Member]) -> list[Member]:
     named: dict[str, list[Member]] = {}
     for member in sorted(members, key=lambda member: member.depth):
         named.setdefault(_csv_name(member).lower(), []).append(member)
-    kept = []
+    kept: list[Member] = []
     for same in named.values():
         outermost = [each for each in same if each.depth == same[0].depth]
         kept += {each.sha256(): each for each in outermost}.values() if len(outermost) > 1 else outermost
