@@ -3,7 +3,9 @@
 import io
 import json
 import os
+import ssl
 import zipfile
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -224,6 +226,28 @@ def test_a_proxy_that_wants_a_password_is_named(server: KaggleServer, monkeypatc
     monkeypatch.delenv("KAGGLE_API_ENVIRONMENT")  # so it is https, by way of a tunnel
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.server_address[1]}")
     with pytest.raises(KaggleError, match=r"does not let the request through \(proxy authentication required\)"):
+        api(quick(retries=0)).submissions()
+    proxy.shutdown()
+
+
+class InterceptingProxy(BaseHTTPRequestHandler):
+    """Answers for every host with a certificate of its own, as proxies of companies do."""
+
+    def do_CONNECT(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(Path(__file__).parent / "untrusted.pem")  # made for this test
+        with suppress(OSError):  # the client does not go on
+            context.wrap_socket(self.connection, server_side=True)
+
+
+def test_a_certificate_that_is_not_trusted_is_named(server: KaggleServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = HTTPServer(("127.0.0.1", 0), InterceptingProxy)
+    Thread(target=proxy.serve_forever, daemon=True).start()
+    monkeypatch.delenv("KAGGLE_API_ENVIRONMENT")
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.server_address[1]}")
+    with pytest.raises(KaggleError, match=r"not trusted \(certificate verify failed\).*REQUESTS_CA_BUNDLE=FILE"):
         api(quick(retries=0)).submissions()
     proxy.shutdown()
 
