@@ -4,7 +4,7 @@ import gzip
 import json
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -405,6 +405,58 @@ def test_files_of_the_same_name_in_two_folders_are_named_one_by_one(folder: Path
     data, section, _ = understand(f"{folder}/learn/data.csv,{folder}/predict/data.csv")
     check(data)
     assert (section["train_file"], section["test_file"]) == ("data.csv", "test-data.csv")
+
+
+@pytest.mark.parametrize(
+    ("ids", "fault"), [(range(3), "it has 3 ids for 12 images"), ([1] * TESTS, "an id occurs more than once in it")]
+)
+def test_a_sample_that_does_not_fit_is_left_out(
+    folder: Path, understand: Understand, ids: Sequence[int], fault: str
+) -> None:
+    sample = pd.DataFrame({"key": ids, "sort": 0})
+    write(folder, table(TRAIN, numbered("pixel"), sort=LABELS), table(TEST, numbered("pixel")), sample)
+    data, section, said = understand(str(folder))
+    check(data)
+    assert (section["sample_file"], section["submission_id"], section["submission_label"]) == (None, "key", "sort")
+    assert f"unsure   sample_submission.csv is left out: {fault}" in said
+
+
+def test_swapped_names_do_not_hide_the_labels(folder: Path, understand: Understand) -> None:
+    write(folder, table(TEST, numbered("pixel")), table(TRAIN, numbered("pixel"), label=LABELS), None)
+    data, section, _ = understand(str(folder))
+    check(data)
+    assert (section["train_file"], section["test_file"]) == ("test.csv", "train.csv")
+
+
+@pytest.mark.parametrize(
+    ("labels", "complaint"),
+    [
+        (np.ones(COUNT, int), "all images have the label 1 in 'label'"),
+        (np.arange(COUNT), "the smallest has 1 different images; every class needs three or more"),
+        ([None, *LABELS[1:]], "row 2: the label is blank"),
+    ],
+)
+def test_labels_that_cannot_be_learned_are_named(
+    folder: Path, understand: Understand, labels: Any, complaint: str
+) -> None:
+    write(folder, table(TRAIN, numbered("pixel"), label=labels), table(TEST, numbered("pixel")), None)
+    with pytest.raises(UserError, match=complaint):
+        understand(str(folder))
+
+
+def test_labels_that_are_not_utf_8_are_not_mixed_up(folder: Path, understand: Understand) -> None:
+    train = table(TRAIN, numbered("pixel"), label=[["é", "ü"][label % 2] for label in LABELS])
+    (folder / "train.csv").write_bytes(train.to_csv(index=False).encode("latin-1"))
+    table(TEST, numbered("pixel")).to_csv(folder / "test.csv", index=False)
+    with pytest.raises(UserError, match="is not UTF-8; save the file again"):
+        understand(str(folder))
+
+
+def test_probabilities_for_other_classes_are_refused(folder: Path, understand: Understand) -> None:
+    sample = pd.DataFrame({"id": range(TESTS), "a": 0.3, "b": 0.3, "c": 0.4})
+    write(folder, table(TRAIN, numbered("pixel"), label=LABELS), table(TEST, numbered("pixel")), sample)
+    with pytest.raises(UserError, match="submission_label has 3 columns of probabilities for 4 classes"):
+        understand(str(folder))
 
 
 def test_missing_cells_are_named_by_place(folder: Path, understand: Understand) -> None:

@@ -288,13 +288,15 @@ def _train_and_test(images: list[Sniffed], small: list[Sniffed], place: Place) -
     def train_likeness(table: Sniffed) -> tuple[bool, bool, bool, int]:
         name = table.member.name
         labelled = any(other.lower() in _LABELS for other in table.others) or bool(labels & {*table.others})
-        return not _TEST.search(name) and not _OTHER.search(name), "train" in name.lower(), labelled, len(table.others)
+        return labelled, not _TEST.search(name) and not _OTHER.search(name), "train" in name.lower(), len(table.others)
 
     train = given[0] if given else max(images, key=train_likeness)
     rest = [table for table in images if table is not train and not _OTHER.search(table.member.name)]
-    tests = [table for table in rest if _TEST.search(table.member.name)] or [
-        table for table in rest if "train" not in table.member.name.lower()
-    ]
+    tests = (
+        [table for table in rest if _TEST.search(table.member.name)]
+        or [table for table in rest if "train" not in table.member.name.lower()]
+        or [table for table in rest if len(table.others) < len(train.others)]
+    )
     return train, tests[0] if tests else None
 
 

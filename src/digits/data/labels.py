@@ -63,20 +63,30 @@ def ids(texts: Texts, file: str) -> Ids:
     found, count = np.unique(texts, return_counts=True)
     if count.max() > 1:
         repeated = found[count > 1]
+        more = f", as {len(repeated) - 1:,} others do" if len(repeated) > 1 else ""
         raise UserError(
-            f"{file}: id {repeated[0].decode('utf-8', 'replace')} occurs more than once, as {len(repeated) - 1:,} "
-            "others do; download the file again, or name another column as competition.test_id_column"
+            f"{file}: id {repeated[0].decode('utf-8', 'replace')} occurs more than once{more}; download the file "
+            "again, or name another column as competition.test_id_column"
         )
     if all(_ID.fullmatch(cell) for cell in found.tolist()):
         return texts.astype(np.int64)
-    return np.char.decode(texts, "utf-8")
+    return np.array([_text(cell) for cell in texts.tolist()])
 
 
 def _value(cell: bytes, found: Texts) -> Value:
     """A label as a number if all labels are whole numbers, else as text."""
     if all(_WHOLE.fullmatch(each.strip()) for each in found.tolist()):
         return int(cell.strip().partition(b".")[0])
-    return cell.decode("utf-8", "replace").strip()
+    return _text(cell).strip()
+
+
+def _text(cell: bytes) -> str:
+    """The cell as text. Raises UserError if it is no UTF-8, because two labels or ids might look the same then."""
+    try:
+        return cell.decode("utf-8")
+    except UnicodeDecodeError:
+        shown = cell[:20].decode("utf-8", "backslashreplace")
+        raise UserError(f"the label or id '{shown}' is not UTF-8; save the file again as `CSV UTF-8`") from None
 
 
 def _other_number(

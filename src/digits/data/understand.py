@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from digits.common.errors import MisfitError, UserError
 from digits.config import Competition, Params, Paths
+from digits.config.faults import validate
 from digits.data.build import prepare, train_columns
 from digits.data.csv_reader import OnBytes, Table, read_table, read_text
 from digits.data.infer import ASSUMED, infer
@@ -57,7 +58,15 @@ def understand(named: str, base: Competition, paths: Paths, on_bytes: OnBytes, p
     if competition.test_file is not None:
         test = _read(source, competition.test_file, competition, [], on_bytes)
         values["test_rows"], why["test_rows"] = len(test.values), f"rows of {competition.test_file}"
+    sample = values["sample_file"]
+    if sample is not None and (fault := _stale(Path(source.folder) / sample, values.get("test_rows"))):
+        values["sample_file"], why["sample_file"] = None, fault
+        inferred.unsure.append(f"{sample} is left out: {fault}")
     labels = _labels(train, competition, source)
+    if len(labels) < 2:
+        raise UserError(
+            f"{competition.train_file}: all images have the label {labels[0]!r} in {competition.label_column!r}"
+        )
     values["classes"], why["classes"] = len(labels), f"different labels, from {labels[0]} to {labels[-1]}"
     values["pixel_range"], why["pixel_range"] = _range(train)
     if not isinstance(competition.submission_label, str):
@@ -66,7 +75,7 @@ def understand(named: str, base: Competition, paths: Paths, on_bytes: OnBytes, p
         values,
         why,
         inferred.unsure,
-        Competition.model_validate(base.model_dump() | _USUAL | values),
+        validate(Competition, base.model_dump() | _USUAL | values, "what the files show"),
         source,
     )
 
@@ -115,6 +124,14 @@ def _word(value: Any) -> str:
 
 def _frozen(values: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _stale(sample: Path, rows: int | None) -> str:
+    """Why a sample submission does not fit the test images; empty if it does. rows: their number; None: unknown."""
+    ids = read_text(sample).iloc[:, 0]
+    if not ids.is_unique:
+        return "an id occurs more than once in it"
+    return f"it has {len(ids):,} ids for {rows:,} images" if rows is not None and len(ids) != rows else ""
 
 
 def _read(source: Source, name: str, competition: Competition, kept: list[str], on_bytes: OnBytes) -> Table:
