@@ -27,7 +27,7 @@ NONSENSE = {
 
 
 def test_what_breaks_libraries_is_removed_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = {"CUDA_VISIBLE_DEVICES": "1", "HTTPS_PROXY": "http://proxy", "OMP_NUM_THREADS": "3", "HOME": "/home/me"}
+    kept = {"CUDA_VISIBLE_DEVICES": "1", "HTTPS_PROXY": "http://proxy", "OMP_NUM_THREADS": "3", "HOME": "/nowhere/me"}
     environment = NONSENSE | kept
     with warnings.catch_warnings():
         clean(environment)

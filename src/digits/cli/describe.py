@@ -53,7 +53,7 @@ def describe(folder: Path, named: str, console: Console) -> None:
         fetch.download(Context(base, paths, console))
         named, provenance = str(archive_of(base.competition, paths)), "kaggle"
     with console.status("reading the files"):
-        found = understand(named, base.competition, paths, lambda count: None, provenance)
+        found = understand(named, base.competition, paths, provenance)
     text = params_text(found, usual, upload=provenance == "kaggle" or slug == usual.competition.slug)
     file = _free(folder / f"params.{slug}.yaml", text)
     write_atomic(file, text)
@@ -125,7 +125,7 @@ def _prepared(file: Path, paths: Paths, found: Understood, console: Console) -> 
     target = paths.processed / folder_name(params, found.source)
     if not target.is_dir():
         with console.status("splitting the images into folds"):
-            arrays, about = prepare(found.source, params, lambda count: None)
+            arrays, about = prepare(found.source, params)
         save_dataset(target, arrays, about)
     accept(found.source, paths)
     return load_dataset(target)

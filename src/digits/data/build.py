@@ -12,7 +12,7 @@ from sklearn.model_selection import train_test_split
 from digits.common.errors import UserError
 from digits.config import Competition, Params
 from digits.data.csv_header import match_columns, read_header
-from digits.data.csv_reader import OnBytes, Table, Texts, read_sample, read_table, read_text
+from digits.data.csv_reader import OnBytes, Table, Texts, ignore, read_sample, read_table, read_text
 from digits.data.duplicates import count_shared, duplicate_groups
 from digits.data.folds import assign_folds
 from digits.data.labels import Ids, Value, class_numbers, ids, largest_of
@@ -22,7 +22,9 @@ from digits.data.sources import Source
 _APART = 0.2  # share of the labelled images that play the test images where there are none
 
 
-def prepare(source: Source, params: Params, on_bytes: OnBytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+def prepare(
+    source: Source, params: Params, on_bytes: OnBytes = ignore
+) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """Arrays and `about`, as in `Dataset`. Raises UserError with every fault of a file, or if files do not match.
 
     Raises MisfitError if the files have other names or columns than the params say.
@@ -138,11 +140,15 @@ def _labels(train: Table, competition: Competition, folder: Path) -> tuple[NDArr
     if not isinstance(competition.label_column, str):
         columns = competition.label_column
         return largest_of([train.texts[column] for column in columns], columns, competition.train_file), [*columns]
+    texts = label_texts(train, competition, folder)
+    return class_numbers(texts, competition, competition.train_file, train.first_row)
+
+
+def label_texts(train: Table, competition: Competition, folder: Path) -> Texts:
+    """Labels of the training images as the files have them, (n,); not for one-hot labels. folder: of the files."""
     if competition.labels_file is None:
-        texts = train.texts[competition.label_column]
-        return class_numbers(texts, competition, competition.train_file, train.first_row)
-    texts = _joined(train, competition, folder / competition.labels_file)
-    return class_numbers(texts, competition, competition.labels_file, 2)
+        return train.texts[str(competition.label_column)]
+    return _joined(train, competition, folder / competition.labels_file)
 
 
 def _joined(train: Table, competition: Competition, path: Path) -> Texts:

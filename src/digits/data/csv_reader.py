@@ -27,8 +27,8 @@ OnBytes = Callable[[int], None]
 Texts = NDArray[np.bytes_]
 
 
-def _ignore(_: int) -> None:
-    pass
+def ignore(_: int) -> None:
+    """No bar."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def read_table(
     kept: list[str],
     known: list[str],
     expected: tuple[str, int | None],
-    on_bytes: OnBytes = _ignore,
+    on_bytes: OnBytes = ignore,
 ) -> Table:
     """Images of a CSV, and the text of some other columns. Raises UserError with the place of every fault.
 

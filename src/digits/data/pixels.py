@@ -10,8 +10,8 @@ from digits.data.csv_rows import Values
 
 Range = tuple[float, float]
 
-_BYTE = 255
-_DARK = 128  # a largest value below it says that the pixels do not run to 255
+BYTE = 255
+DARK = 128  # a largest value below it says that the pixels do not run to 255
 
 
 def pixel_range(table: Table, competition: Competition, file: str) -> tuple[Range, tuple[str, ...]]:
@@ -26,14 +26,14 @@ def pixel_range(table: Table, competition: Competition, file: str) -> tuple[Rang
         low, high = competition.pixel_range
         _refuse(table, (values < low) | (values > high), competition, file, f"outside {low:g} to {high:g}")
         return (low, high), ()
-    _refuse(table, (values < 0) | (values > _BYTE), competition, file, "outside 0 to 255")
+    _refuse(table, (values < 0) | (values > BYTE), competition, file, "outside 0 to 255")
     largest = float(values.max())
     if largest <= 1:
         return (0.0, 1.0), (f"{file}: the pixels run from 0 to 1, and are scaled to 0 to 255",)
     if values.dtype != np.uint8:
         _refuse(table, values != np.rint(values), competition, file, "not whole")
-    if largest >= _DARK:
-        return (0.0, float(_BYTE)), ()
+    if largest >= DARK:
+        return (0.0, float(BYTE)), ()
     return (0.0, largest), (
         f"{file}: the largest pixel is {largest:g}, so 0 to {largest:g} is scaled to 0 to 255; if that is not right, "
         'add SET="competition.pixel_range=[0,255]"',
@@ -47,20 +47,20 @@ def to_bytes(values: Values, limits: Range, competition: Competition) -> tuple[N
     """
     low, high = limits
     outside = int(((values < low) | (values > high)).sum())
-    if limits == (0, _BYTE):
+    if limits == (0, BYTE):
         pixels = (
             np.rint(values.clip(low, high)).astype(np.uint8)
             if values.dtype != np.uint8
             else values.astype(np.uint8, copy=False)
         )
     elif values.dtype == np.uint8:
-        table = np.rint((np.arange(256).clip(low, high) - low) * (_BYTE / (high - low)))
+        table = np.rint((np.arange(256).clip(low, high) - low) * (BYTE / (high - low)))
         pixels = table.astype(np.uint8)[values]
     else:
         pixels = np.empty(values.shape, np.uint8)
         for first in range(0, len(values), 1000):  # so that there is never a second copy of all rows
             part = values[first : first + 1000].clip(low, high)
-            pixels[first : first + 1000] = np.rint((part - low) * (_BYTE / (high - low)))
+            pixels[first : first + 1000] = np.rint((part - low) * (BYTE / (high - low)))
     if competition.planar and competition.channels > 1:
         planes = pixels.reshape(len(pixels), competition.channels, -1)
         pixels = np.ascontiguousarray(planes.transpose(0, 2, 1)).reshape(len(pixels), -1)

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from digits.common.errors import MisfitError, UserError
 from digits.config import Competition, Params, Paths
 from digits.config.faults import validate
-from digits.data.build import prepare, train_columns
-from digits.data.csv_reader import OnBytes, Table, read_table, read_text
+from digits.data.build import label_texts, prepare, train_columns
+from digits.data.csv_reader import Table, read_table, read_text
 from digits.data.infer import ASSUMED, infer
 from digits.data.labels import Value, different_labels
+from digits.data.pixels import BYTE, DARK
 from digits.data.sources import Provenance, Source, find_source, named_place
 
 # of the section, what a competition has unless its files show something else
@@ -28,8 +29,6 @@ _USUAL: dict[str, Any] = {
     "test_rows": None,
     "metric": "accuracy",
 }
-_BYTE = 255
-_DARK = 128  # as in data.pixels
 _SHOWN, _LINES = 5, 3  # keys in a remedy, as more are better written to a file; lines of what does not fit
 
 
@@ -47,16 +46,16 @@ class Understood:
     source: Source
 
 
-def understand(named: str, base: Competition, paths: Paths, on_bytes: OnBytes, provenance: Provenance) -> Understood:
+def understand(named: str, base: Competition, paths: Paths, provenance: Provenance) -> Understood:
     """What the files at `named` are, with the slug of `base`. Raises UserError if they cannot be understood."""
     inferred = infer(named_place(named, paths))
     competition = base.model_copy(update=_USUAL | _frozen(inferred.values))
     source = find_source(competition, paths, named, provenance)
     values, why = dict(inferred.values), dict(inferred.why)
-    train = _read(source, competition.train_file, competition, train_columns(competition), on_bytes)
+    train = _read(source, competition.train_file, competition, train_columns(competition))
     values["train_rows"], why["train_rows"] = len(train.values), f"rows of {competition.train_file}"
     if competition.test_file is not None:
-        test = _read(source, competition.test_file, competition, [], on_bytes)
+        test = _read(source, competition.test_file, competition, [])
         values["test_rows"], why["test_rows"] = len(test.values), f"rows of {competition.test_file}"
     sample = values["sample_file"]
     if sample is not None and (fault := _stale(Path(source.folder) / sample, values.get("test_rows"))):
@@ -87,11 +86,11 @@ def remedy(misfit: MisfitError, named: str, params: Params, paths: Paths) -> Use
     """
     lines = str(misfit).splitlines()[:_LINES]
     try:
-        found = understand(named, params.competition, paths, lambda count: None, "local")
+        found = understand(named, params.competition, paths, "local")
         before = params.competition.model_dump()
         differing = _differing(found, before)
         competition = Competition.model_validate(before | differing)
-        prepare(found.source, params.model_copy(update={"competition": competition}), lambda count: None)
+        prepare(found.source, params.model_copy(update={"competition": competition}))
     except UserError as error:
         return UserError("\n".join([*lines, *str(error).splitlines()[:2]]))
     except ValidationError:
@@ -134,18 +133,15 @@ def _stale(sample: Path, rows: int | None) -> str:
     return f"it has {len(ids):,} ids for {rows:,} images" if rows is not None and len(ids) != rows else ""
 
 
-def _read(source: Source, name: str, competition: Competition, kept: list[str], on_bytes: OnBytes) -> Table:
-    return read_table(Path(source.folder) / name, competition, kept, [], ("", None), on_bytes)
+def _read(source: Source, name: str, competition: Competition, kept: list[str]) -> Table:
+    return read_table(Path(source.folder) / name, competition, kept, [], ("", None))
 
 
 def _labels(train: Table, competition: Competition, source: Source) -> list[Value]:
     """The label of each class."""
     if not isinstance(competition.label_column, str):
         return [*competition.label_column]
-    if competition.labels_file is None:
-        return different_labels(train.texts[competition.label_column])
-    cells = read_text(Path(source.folder) / competition.labels_file)[competition.label_column]
-    return different_labels(np.array([cell.encode() for cell in cells], dtype=np.bytes_))
+    return different_labels(label_texts(train, competition, Path(source.folder)))
 
 
 def _range(train: Table) -> tuple[list[float], str]:
@@ -155,9 +151,9 @@ def _range(train: Table) -> tuple[list[float], str]:
     seen = f"the training images have {'whole numbers' if whole else 'decimals'} from {low:g} to {high:g}"
     if low >= 0 and high <= 1:
         return [0, 1], seen
-    if low >= 0 and _DARK <= high <= _BYTE:
-        return [0, _BYTE], seen
-    if low >= 0 and whole and high > _BYTE:
+    if low >= 0 and DARK <= high <= BYTE:
+        return [0, BYTE], seen
+    if low >= 0 and whole and high > BYTE:
         return [0, 2 ** int(np.ceil(np.log2(high + 1))) - 1], seen
     limits = [min(low, 0), high]
     return [int(limit) if limit == int(limit) else limit for limit in limits], seen

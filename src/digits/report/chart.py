@@ -17,7 +17,7 @@ from digits.common.plots import drawing
 from digits.report.layout import Figure
 
 GREY = "#888888"  # legible on a light and on a dark page
-_INK = "#010203"  # placeholder for the page's own text colour
+_INK = "#010203"  # the page puts its own text colour in its place
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "digits",
