@@ -50,6 +50,7 @@ DECIDE_NOTHING = {
     "config.yaml_reader": "resolved params are in the fingerprints themselves",
     "common.environment": "it makes all environments alike",
     "data.infer": "what it infers is in the params",
+    "data.sniff": "what is inferred from it is in the params",
     "data.places": "the hashes of the files that it finds are in the fingerprint of the data",
     "data.understand": "what it infers is in the params",
     "data.practice": "the hashes of the files that it makes are in the fingerprint of the data",
