@@ -459,6 +459,16 @@ def test_probabilities_for_other_classes_are_refused(folder: Path, understand: U
         understand(str(folder))
 
 
+def test_parquet_says_what_it_needs(folder: Path, understand: Understand, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_pyarrow(stream: Any) -> pd.DataFrame:
+        raise ImportError("no engine")
+
+    monkeypatch.setattr(pd, "read_parquet", without_pyarrow)
+    (folder / "train.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match="pyarrow reads parquet files"):
+        understand(str(folder))
+
+
 def test_missing_cells_are_named_by_place(folder: Path, understand: Understand) -> None:
     train = table(TRAIN, numbered("pixel"), label=LABELS).astype(object)
     train.iloc[2, 9] = None

@@ -175,6 +175,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         console.error(str(error))
         return USER_FAULT
+    except click.Abort:  # what click makes of Ctrl-C
+        console.error("interrupted; the same command begins again")
+        return INTERRUPTED
     return parsed if isinstance(parsed, int) else _execute(console, *parsed)
 
 

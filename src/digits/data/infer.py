@@ -29,7 +29,7 @@ _NO_TEST = "there is none: a fifth of the labelled images are set apart to play 
 _SAMPLE = re.compile(r"sample|submi", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Inferred:
     """A competition's section of the params, as far as the beginnings of its files show it.
 

@@ -9,10 +9,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from digits.common.errors import UserError
 from digits.data.csv_header import what_it_is
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LARGEST_FILE = 4 * 2**30  # bytes when unpacked: thirty times the largest file of the competitions that this is made for
 _TABLES = (".csv", ".parquet")
@@ -62,7 +65,7 @@ class Member:
     def copy_to(self, target: Path) -> None:
         """Write the table to `target`, unpacked, and as a CSV. Raises UserError as `open` does."""
         if self.name.lower().endswith(".parquet"):
-            _parquet_to_csv(self, target)
+            read_parquet(self).to_csv(target, index=False, lineterminator="\n")
             return
         with self.open() as stream, target.open("wb") as file:
             while block := stream.read(2**20):
@@ -207,12 +210,13 @@ def _check_member(archive: Path, member: zipfile.ZipInfo) -> None:
         )
 
 
-def _parquet_to_csv(member: Member, target: Path) -> None:
+def read_parquet(member: Member) -> "pd.DataFrame":
+    """The table of a parquet file. Raises UserError if it is none, or if pyarrow is not installed."""
     import pandas as pd  # noqa: PLC0415 - half a second, wasted where the files are CSVs
 
     try:
         with member.open() as stream:
-            pd.read_parquet(stream).to_csv(target, index=False, lineterminator="\n")
+            return pd.read_parquet(stream)
     except ImportError:
         raise UserError(
             f"{member}: pyarrow reads parquet files; type `.venv/bin/pip install pyarrow`, or save the file as a CSV"

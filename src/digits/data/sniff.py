@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import IO
 
 from digits.data.csv_header import read_header
-from digits.data.places import Member
+from digits.data.places import Member, read_parquet
 
 COLOURS = (3, 4)  # channels of images in colour
 _ROWS = 300  # looked at in each file
@@ -55,10 +55,7 @@ class Sniffed:
 def sniff(member: Member) -> Sniffed:
     """The beginning of a table. Raises UserError if it is none."""
     if member.name.lower().endswith(".parquet"):
-        import pandas as pd  # noqa: PLC0415 - half a second, wasted where the files are CSVs
-
-        with member.open() as stream:
-            text = pd.read_parquet(stream).head(_ROWS).to_csv(index=False)
+        text = read_parquet(member).head(_ROWS).to_csv(index=False)
         return _sniff_stream(member, io.BytesIO(text.encode()))
     with member.open() as stream:
         return _sniff_stream(member, stream)
