@@ -68,7 +68,7 @@ def _params_lines(values: dict[str, Any], comments: Comments) -> Iterator[str]:
             yield from _baselines(values, comments)
         if name == "train":
             yield "### train.tta\n"
-            yield f"{_doc(TtaView)} Each item of the list has some of these keys; the others are 0.\n"
+            yield f"{_doc(TtaView)} Each item of the list has some of these keys; the others are as here.\n"
             yield from _table(TtaView, {key: entry.default for key, entry in TtaView.model_fields.items()}, {}, "")
         if name == "tune":
             yield from _spaces()

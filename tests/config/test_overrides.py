@@ -89,7 +89,7 @@ def test_set_replaces_a_section_in_every_network_too() -> None:
     params = load_params(ROOT / "params.yaml", ["train.schedule={kind: plateau, factor: 0.5, patience: 2}"])
     for name in params.networks:
         assert params.network(name).schedule == params.train.schedule
-    still = "train.augment={rotation: 1.0, zoom: 0.0, shear: 0.0, shift: 0.0, elastic: 0.0}"
+    still = "train.augment={rotation: 1.0, zoom: 0.0, shear: 0.0, shift: 0.0, elastic: 0.0, flip: false}"
     params = load_params(ROOT / "params.yaml", [still, "networks.tiny.augment={zoom: 0.2}"])
     assert params.network("medium").augment == params.train.augment
     assert params.network("tiny").augment == params.train.augment.model_copy(update={"zoom": 0.2})

@@ -1,5 +1,7 @@
 """Augmentation: the identity at strength 0, within its ranges, drawn from the seed alone."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
@@ -13,10 +15,10 @@ from digits.models.augmentation import (
 )
 from digits.models.warping import warp
 
-NO_AUGMENTATION = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0}
+NO_AUGMENTATION: dict[str, Any] = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "flip": False}
 
 
-def draw_maps(**strengths: float) -> np.ndarray:
+def draw_maps(**strengths: Any) -> np.ndarray:
     return affine_maps(np.random.default_rng(3), 2000, (28, 20), **(NO_AUGMENTATION | strengths))
 
 
@@ -49,19 +51,72 @@ def test_rotation_and_zoom_stay_within_their_ranges() -> None:
     assert 0.098 < np.abs(zoomed).max() <= 0.1001
 
 
-def test_integer_shifts_move_every_image_and_blur_none() -> None:
+@pytest.mark.parametrize("flip", [False, True])
+def test_integer_shifts_move_every_image_and_blur_none(flip: bool) -> None:
     """With room for the shift around the ink, each image is the same one rolled; a shift of 2.9 allows 2 pixels."""
     generator = np.random.default_rng(5)
     image = np.pad(generator.integers(1, 256, (6, 9)), 3).astype(np.float32)
-    moved = warp(np.repeat(image[None], 300, axis=0), integer_shift_maps(generator, 300, 2.9))
-    rolled = {(down, right): np.roll(image, (down, right), (0, 1)) for down in range(-2, 3) for right in range(-2, 3)}
+    maps = integer_shift_maps(generator, 600, image.shape, shift=2.9, flip=flip)
+    moved = warp(np.repeat(image[None], 600, axis=0), maps)
+    rolled = {
+        (down, right, mirrored): np.roll(image[:, :: -1 if mirrored else 1], (down, right), (0, 1))
+        for down in range(-2, 3)
+        for right in range(-2, 3)
+        for mirrored in {False, flip}
+    }
     found = [next(shift for shift, at in rolled.items() if np.array_equal(at, each)) for each in moved]
     assert set(found) == set(rolled)
-    assert np.array_equal(integer_shift_maps(generator, 2, 0.9), np.tile([1, 0, 0, 0, 1, 0, 0, 0], (2, 1)))
+    assert np.mean([mirrored for *_, mirrored in found]) == pytest.approx(0.5 if flip else 0, abs=0.06)
+    still = integer_shift_maps(generator, 2, image.shape, shift=0.9, flip=False)
+    assert np.array_equal(still, np.tile([1, 0, 0, 0, 1, 0, 0, 0], (2, 1)))
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (8, 5), (7, 6, 3), (28, 28), (4, 511)])
+def test_a_flip_alone_is_the_image_or_its_mirror_image(shape: tuple[int, ...]) -> None:
+    """To the same bits, about half of each, whether the width is odd or even."""
+    generator = np.random.default_rng(6)
+    images = generator.integers(1, 256, (400, *shape)).astype(np.uint8)
+    flipped = augment_images(generator, images, elastic=0.0, **NO_AUGMENTATION | {"flip": True})
+    mirrored = (flipped == images[:, :, ::-1]).reshape(400, -1).all(axis=1)
+    assert np.array_equal(flipped[~mirrored], images[~mirrored])
+    assert mirrored.mean() == pytest.approx(0.5, abs=0.07)
+    assert np.array_equal(transform_images(images, flip=True), images[:, :, ::-1])
+
+
+def test_maps_without_flips_are_what_they_were_before_there_were_flips() -> None:
+    """Rotation, shear, zoom, shift down and right, from five draws per image and no further one."""
+    strengths = {"rotation": 30.0, "zoom": 0.2, "shear": 20.0, "shift": 2.0}
+    ours, plain = np.random.default_rng(3), np.random.default_rng(3)
+    found = affine_maps(ours, 200, (28, 20), flip=False, **strengths)
+    rotation, shear, zoom, down, right = np.array([[30], [20], [0.2], [2], [2]]) * plain.uniform(-1, 1, (5, 200))
+    assert ours.bit_generator.state == plain.bit_generator.state
+    for each, turn, slant, larger, move in zip(
+        found, np.deg2rad(rotation), np.deg2rad(shear), zoom, np.stack([right, down], axis=1), strict=True
+    ):
+        turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        matrix = turned @ [[1, np.tan(slant)], [0, 1]] / (1 + larger)
+        offset = [9.5, 13.5] - matrix @ [9.5, 13.5] + move
+        assert np.allclose(each, [*matrix[0], offset[0], *matrix[1], offset[1], 0, 0], atol=1e-5)
+    integers = integer_shift_maps(ours, 200, (28, 20), shift=2.0, flip=False)
+    assert np.array_equal(integers[:, [2, 5]], plain.integers(-2, 3, (200, 2)))
+    assert ours.bit_generator.state == plain.bit_generator.state
+
+
+def test_flips_are_drawn_last_and_mirror_the_image_before_it_is_moved() -> None:
+    strengths = {"rotation": 30.0, "zoom": 0.2, "shear": 20.0, "shift": 2.0}
+    plain, flipped = draw_maps(**strengths)[:200], draw_maps(flip=True, **strengths)[:200]
+    mirrored = (plain != flipped).any(axis=1)
+    assert mirrored.mean() == pytest.approx(0.5, abs=0.1)
+    images = np.random.default_rng(0).integers(0, 256, (200, 28, 20)).astype(np.uint8)
+    by_hand = np.where(mirrored[:, None, None], images[:, :, ::-1], images)
+    assert np.allclose(warp(images, flipped), warp(by_hand, plain), atol=0.02)  # of 255; float32 has seven digits
+    for moved in ({"rotation": 7.0}, {"shift": (1.0, 2.0)}, {"zoom": -0.1, "shear": 5.0}):
+        expected = transform_images(images[:, :, ::-1], **moved)
+        assert np.allclose(transform_images(images, flip=True, **moved), expected, atol=0.02)
 
 
 def test_all_channels_of_an_image_are_augmented_alike() -> None:
-    strengths = {"rotation": 10.0, "zoom": 0.1, "shear": 5.0, "shift": 2.0}
+    strengths: dict[str, Any] = {"rotation": 10.0, "zoom": 0.1, "shear": 5.0, "shift": 2.0, "flip": True}
     images = np.random.default_rng(0).integers(0, 256, (20, 28, 20, 3)).astype(np.uint8)
     augmented = augment_images(np.random.default_rng(1), images, elastic=1.0, **strengths)
     turned = transform_images(images, rotation=10.0, shift=(0.0, 1.0))

@@ -18,7 +18,7 @@ def images() -> np.ndarray:
 
 @pytest.fixture
 def maps() -> np.ndarray:
-    return affine_maps(np.random.default_rng(1), 150, SHAPE, rotation=40, zoom=0.4, shear=20, shift=6)
+    return affine_maps(np.random.default_rng(1), 150, SHAPE, rotation=40, zoom=0.4, shear=20, shift=6, flip=True)
 
 
 def test_the_identity_changes_nothing(images: np.ndarray) -> None:

@@ -82,13 +82,15 @@ Schedule = Annotated[Steady | InverseTime | OneCycle | Plateau, Field(discrimina
 class TtaView(Section):
     """A transformed copy of an image, for test-time augmentation.
 
-    rotation, shear: degrees. zoom: share of the size. shift: pixels, (down, right).
+    rotation, shear: degrees. zoom: share of the size. shift: pixels, (down, right). flip: whether it is mirrored
+    first, left to right.
     """
 
     rotation: Annotated[float, Field(ge=-180, le=180)] = 0.0
     zoom: Annotated[float, Field(gt=-1, le=4)] = 0.0
     shear: Annotated[float, Field(ge=-60, le=60)] = 0.0
     shift: Annotated[tuple[float, float], Field(strict=False)] = (0.0, 0.0)
+    flip: bool = False
 
 
 class CnnSpec(Section):

@@ -47,7 +47,8 @@ class Augment(Section):
     """Random augmentation of the training images; see digits.models.augmentation.
 
     The largest rotation and shear in degrees, zoom as a share of the size, shift in pixels; elastic: the standard
-    deviation of the smooth random field of displacements, in pixels.
+    deviation of the smooth random field of displacements, in pixels; flip: whether half of the images are mirrored,
+    left to right.
     """
 
     rotation: Annotated[float, Field(ge=0, le=180)]
@@ -55,3 +56,4 @@ class Augment(Section):
     shear: Annotated[float, Field(ge=0, le=60)]
     shift: Annotated[float, Field(ge=0, le=100)]
     elastic: Annotated[float, Field(ge=0, le=10)]
+    flip: bool

@@ -13,15 +13,15 @@ _MIN_SINGULAR_VALUE = 0.03  # share of the filter's largest; the basis leaves ou
 
 
 def augment_images(
-    generator: np.random.Generator, images: NDArray[np.number], *, elastic: float, **affine: float
+    generator: np.random.Generator, images: NDArray[np.number], *, elastic: float, flip: bool, **affine: float
 ) -> NDArray[np.float32]:
     """Augmented copies of images, of any number type, as float32; 0 outside the frame.
 
-    images: (n, height, width) or (n, height, width, channels). elastic: strength of `elastic_fields`. affine: strengths
-    of `affine_maps`.
+    images: (n, height, width) or (n, height, width, channels). elastic: strength of `elastic_fields`. flip, affine: as
+    in `affine_maps`.
     """
     shape = (images.shape[1], images.shape[2])
-    maps = affine_maps(generator, len(images), shape, **affine)
+    maps = affine_maps(generator, len(images), shape, flip=flip, **affine)
     fields = elastic_fields(generator, len(images), shape, elastic) if elastic else None
     return warp(images, maps, fields)
 
@@ -35,28 +35,46 @@ def affine_maps(
     zoom: float,
     shear: float,
     shift: float,
+    flip: bool,
 ) -> NDArray[np.float32]:
     """Draw `count` maps from output to input pixels, (count, 8) float32, as `warp` takes them.
 
     Each strength is drawn uniformly between minus and plus its value: `rotation` and `shear` in degrees, `zoom` as a
     share of the size, `shift` in pixels along each axis. The centre of the image moves by the shift alone; strengths of
-    0 give the identity.
+    0 give the identity. flip: whether each image is first mirrored, left to right, with a probability of 1/2.
     """
     rotations, shears = generator.uniform(-1, 1, (2, count)) * [[rotation], [shear]]
     zooms = generator.uniform(-zoom, zoom, count)
     shifts_y, shifts_x = generator.uniform(-shift, shift, (2, count))
-    return _to_maps(image_shape, rotations, zooms, shears, shifts_y, shifts_x)
+    maps = _to_maps(image_shape, rotations, zooms, shears, shifts_y, shifts_x)
+    return _half_mirrored(generator, maps, image_shape[1]) if flip else maps
 
 
-def integer_shift_maps(generator: np.random.Generator, count: int, shift: float) -> NDArray[np.float32]:
+def integer_shift_maps(
+    generator: np.random.Generator, count: int, image_shape: tuple[int, int], *, shift: float, flip: bool
+) -> NDArray[np.float32]:
     """Draw `count` maps, as `affine_maps` does, that shift by integer pixels alone, up to `shift` along each axis.
 
-    They need no interpolation, which blurs the image a little.
+    They need no interpolation, which blurs the image a little; nor do flips.
     """
     limit = int(shift)
     maps = np.tile(np.array([1, 0, 0, 0, 1, 0, 0, 0], np.float32), (count, 1))
     maps[:, [2, 5]] = generator.integers(-limit, limit, (count, 2), endpoint=True)
-    return maps
+    return _half_mirrored(generator, maps, image_shape[1]) if flip else maps
+
+
+def _half_mirrored(generator: np.random.Generator, maps: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """The maps, (n, 8), each mirrored with a probability of 1/2; width: of the images, in pixels."""
+    chosen = generator.random((len(maps), 1)) < 0.5
+    return np.where(chosen, _mirrored(maps, width), maps)
+
+
+def _mirrored(maps: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Maps, (n, 8), of images that are mirrored left to right first: x of the input becomes width - 1 - x."""
+    mirrored = maps.copy()
+    mirrored[:, :3] *= -1
+    mirrored[:, 2] += width - 1
+    return mirrored
 
 
 def transform_images(
@@ -66,14 +84,17 @@ def transform_images(
     zoom: float = 0.0,
     shear: float = 0.0,
     shift: tuple[float, float] = (0.0, 0.0),
+    flip: bool = False,
 ) -> NDArray[np.float32]:
     """All images, (n, height, width, ...), after the same affine transform, float32; 0 outside the frame.
 
-    rotation and shear in degrees, zoom as a share of the size, shift in pixels down and right.
+    rotation and shear in degrees, zoom as a share of the size, shift in pixels down and right; flip: whether they are
+    mirrored first, left to right.
     """
     count = len(images)
     parameters = (np.full(count, value) for value in (rotation, zoom, shear, -shift[0], -shift[1]))
-    return warp(images, _to_maps((images.shape[1], images.shape[2]), *parameters))
+    maps = _to_maps((images.shape[1], images.shape[2]), *parameters)
+    return warp(images, _mirrored(maps, images.shape[2]) if flip else maps)
 
 
 def _to_maps(

@@ -13,7 +13,7 @@ from digits.data.dataset import Dataset
 from digits.models import TaskSpec, build
 from digits.models.baselines.augmented_mlp import AugmentedMLPClassifier
 
-NO_AUGMENTATION = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0}
+NO_AUGMENTATION = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0, "flip": False}
 SPEC: dict[str, Any] = {
     "kind": "augmented-mlp",
     "deskew": False,
@@ -98,7 +98,7 @@ def test_averaged_weights_are_the_mean_over_the_last_share(images: tuple[np.ndar
     "augment", [{"shift": 0.4}, {"elastic": 0.3}, {"rotation": 4.0}, {"zoom": 0.05}, {"shear": 4.0}]
 )
 def test_every_epoch_augments_anew_and_labels_stay_with_their_images(
-    augment: dict[str, float], images: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    augment: dict[str, Any], images: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The training images are augmented images of the class of their label."""
     X, y = images
@@ -118,6 +118,25 @@ def test_every_epoch_augments_anew_and_labels_stay_with_their_images(
         bands = features.reshape(-1, 3, 48).sum(axis=2)
         assert np.array_equal(bands.argmax(axis=1), labels)
         assert features.dtype == np.float32
+
+
+def test_half_of_the_images_are_mirrored(
+    images: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+    plain = MLPClassifier.partial_fit
+
+    def recorded(self: Any, features: np.ndarray, labels: np.ndarray, **classes: Any) -> Any:
+        seen.extend(features)
+        return plain(self, features, labels, **classes)
+
+    monkeypatch.setattr(MLPClassifier, "partial_fit", recorded)
+    network(MLPClassifier((8,), batch_size=160), image_shape=(12, 12), epochs=3, flip=True).fit(*images)
+    originals = {tuple(image) for image in images[0]}
+    mirrored = {tuple(image) for image in images[0].reshape(-1, 12, 12)[:, :, ::-1].reshape(-1, 144)}
+    kinds = [(tuple(features) in originals, tuple(features) in mirrored) for features in seen]
+    assert set(kinds) == {(True, False), (False, True)}
+    assert np.mean(kinds, axis=0) == pytest.approx(0.5, abs=0.08)
 
 
 def test_the_same_seed_is_the_same_network(images: tuple[np.ndarray, np.ndarray]) -> None:

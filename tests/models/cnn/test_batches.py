@@ -108,9 +108,10 @@ def test_a_batch_depends_on_seed_and_step_alone(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("elastic", [0.0, 3.0])
 def test_tensorflow_augments_as_numpy_does(elastic: float, channels: int) -> None:
-    """Odd sizes, images partly outside the frame, other rows than the first; to 0.02 of 255."""
+    """Odd sizes, mirrored and partly outside the frame, other rows than the first; to 0.02 of 255."""
     images = np.random.default_rng(0).integers(0, 256, (40, 11 * 17 * channels), dtype=np.uint8)
-    augment = {"rotation": 40.0, "zoom": 0.4, "shear": 20.0, "shift": 9.0, "elastic": elastic}
+    augment: dict[str, Any] = {"rotation": 40.0, "zoom": 0.4, "shear": 20.0, "shift": 9.0, "flip": True}
+    augment["elastic"] = elastic
     normaliser = Normaliser("none").fit(images)
     source = batches(images=images, image_shape=(11, 17), channels=channels, augment=augment, normaliser=normaliser)
     rows = np.arange(39, 9, -1)
@@ -118,3 +119,26 @@ def test_tensorflow_augments_as_numpy_does(elastic: float, channels: int) -> Non
     expected = augment_images(np.random.default_rng((0, 4)), images[rows].reshape(-1, 11, 17, channels), **augment)
     assert np.abs(found.numpy() - expected).max() < 0.02
     assert (expected == 0).mean() > 0.1
+
+
+@pytest.mark.parametrize(("shape", "channels"), [((11, 17), 3), ((12, 10), 1)])
+@pytest.mark.parametrize("shift_only", [0.0, 0.5])
+def test_a_flip_alone_is_the_image_or_its_mirror_image(
+    shape: tuple[int, int], channels: int, shift_only: float
+) -> None:
+    """To the same bits, about half of each, whether the width is odd or even."""
+    images = np.random.default_rng(0).integers(1, 256, (60, *shape, channels)).astype(np.uint8)
+    flat = images.reshape(60, -1)
+    source = batches(
+        images=flat,
+        image_shape=shape,
+        channels=channels,
+        augment=NO_AUGMENTATION | {"flip": True},
+        shift_only=shift_only,
+        normaliser=Normaliser("none").fit(flat),
+    )
+    found = np.concatenate([step.numpy() for step, _ in source.stream(5)])
+    originals = images[source.rows(5).ravel()]
+    mirrored = (found == originals[:, :, ::-1]).reshape(300, -1).all(axis=1)
+    assert np.array_equal(found[~mirrored], originals[~mirrored])
+    assert mirrored.mean() == pytest.approx(0.5, abs=0.08)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from digits.config.networks import TtaView
 from digits.models import build, save
 from digits.models.architecture import parse_layers
 from digits.models.cnn.network import build_network
@@ -103,6 +104,21 @@ def test_tta_averages_over_the_image_and_its_transforms(toy_spec: dict[str, Any]
     shifted[:, :, 0] = 0
     assert np.allclose(single[1], model.probabilities(shifted.reshape(-1, 144)), atol=1e-6)
     assert not np.allclose(single[0], single[1], atol=1e-3)
+
+
+def test_a_flipped_view_is_the_mirrored_image(toy_spec: dict[str, Any]) -> None:
+    """As its section of params has it, with all its keys."""
+    flipped = TtaView(flip=True).model_dump()
+    model = fit_toy(toy_spec, tta=[flipped])
+    model.temperature_ = 1.0
+    mirrored = IMAGES.reshape(-1, 12, 12)[:, :, ::-1].reshape(-1, 144)
+    by_hand = model.probabilities(mirrored)
+    assert np.array_equal(model.probabilities(IMAGES, [flipped]), by_hand)
+    unsure = model.probabilities(IMAGES).max(axis=1) < 0.99
+    expected = (model.probabilities(IMAGES) + by_hand) / 2
+    assert unsure.any()
+    assert np.allclose(model.predict_proba(IMAGES)[unsure], expected[unsure], atol=1e-6)
+    assert not np.allclose(by_hand, model.probabilities(IMAGES), atol=1e-3)
 
 
 def test_tta_is_left_out_where_the_network_is_sure(toy_spec: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
     final_learning_rate_fraction: share of mlp's learning_rate_init at the end of half a cosine (I. Loshchilov and F.
     Hutter, 2017, SGDR, arXiv:1608.03983, equation 5); 1: a constant rate. averaged_fraction: last share of the training
     whose weights are averaged (B. T. Polyak and A. B. Juditsky, 1992, SIAM J. Control Optim. 30, p. 838); 0: the last
-    weights are taken. rotation, zoom, shear, shift, elastic: strengths as in `digits.models.augmentation`.
+    weights are taken. rotation, zoom, shear, shift, elastic, flip: as in `digits.models.augmentation`.
 
     Fitted: classes_, n_features_in_, features_, mlp_, history_ (one dictionary per epoch: loss, learning_rate).
     """
@@ -50,6 +50,7 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
     shear: float = 0.0
     shift: float = 0.0
     elastic: float = 0.0
+    flip: bool = False
     random_state: int | np.random.RandomState | None = None
     on_epoch: OnEpoch | None = None
 
@@ -110,6 +111,7 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
             shear=self.shear,
             shift=self.shift,
             elastic=self.elastic,
+            flip=self.flip,
         )
         return augmented.reshape(X.shape)
 

@@ -21,8 +21,8 @@ _SAMPLE_STEP = 2**40  # seeds `sample` in place of a step's number; no fit has s
 class Batches:
     """Batches of a fit; their order and augmentation depend on the seed and the step's number alone.
 
-    images: uint8 (n, height * width * channels). labels: (n,), 0 to classes - 1. augment: strengths as in
-    models.augmentation. shift_only: share of each batch that is shifted by integer pixels alone.
+    images: uint8 (n, height * width * channels). labels: (n,), 0 to classes - 1. augment: strengths and flip, as
+    in models.augmentation. shift_only: share of each batch that is shifted by integer pixels alone.
     """
 
     images: NDArray[np.uint8]
@@ -31,7 +31,7 @@ class Batches:
     image_shape: tuple[int, int]
     channels: int
     classes: int
-    augment: dict[str, float]
+    augment: dict[str, Any]
     shift_only: float
     batch_size: int
     seed: int
@@ -77,12 +77,13 @@ class Batches:
     def _augment(self, rows: NDArray[np.int64], steps: list[int]) -> Any:
         """The images of `rows`, augmented and normalised; each step seeds the same number of them."""
         affine = {name: strength for name, strength in self.augment.items() if name != "elastic"}
+        shifts = {name: self.augment[name] for name in ("shift", "flip")}
         elastic, size = self.augment["elastic"], len(rows) // len(steps)
         generators = [np.random.default_rng((self.seed, step)) for step in steps]
         maps = [affine_maps(generator, size, self.image_shape, **affine) for generator in generators]
         shift_only = round(self.shift_only * size)  # the first of a batch; its order is random
         for generator, batch_maps in zip(generators, maps, strict=True):
-            batch_maps[:shift_only] = integer_shift_maps(generator, shift_only, self.augment["shift"])
+            batch_maps[:shift_only] = integer_shift_maps(generator, shift_only, self.image_shape, **shifts)
         field = None
         if elastic:
             coefficients = [elastic_coefficients(rng, size, self.image_shape, elastic) for rng in generators]

@@ -62,7 +62,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     label_smoothing: float
     early_stopping_patience: int | None
     restore_best_weights: bool
-    augment: dict[str, float]
+    augment: dict[str, Any]
     shift_only: float
     tta: list[dict[str, Any]]
     precision: str
