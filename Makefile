@@ -43,7 +43,9 @@ SETUP = @:
 
 # Which variable is an option of which target; an empty one is none. The values are environment variables to the shell,
 # where they need no quoting.
-export DATA PARAMS SET BUDGET ONLY SEEDS WORKERS STORAGE
+export DATA PARAMS SET BUDGET ONLY SEEDS WORKERS
+# it has a password, so it is no argument, which everybody on the machine could read
+export DIGITS_STORAGE = $(STORAGE)
 COMMANDS := init data submit baseline tune train ensemble report runs clean-runs tune-dashboard recipes score submissions leaderboard
 yes = $(filter-out 0 n no No NO off Off OFF false False FALSE,$1)
 OPTIONS = $(if $(PARAMS),--params "$$PARAMS") $(if $(SET),--sets "$$SET")
@@ -53,7 +55,6 @@ tune train ensemble submit: OPTIONS += $(if $(BUDGET),--budget "$$BUDGET")
 baseline recipes clean-runs: OPTIONS += $(if $(ONLY),--only "$$ONLY")
 recipes: OPTIONS += $(if $(SEEDS),--seeds "$$SEEDS")
 baseline tune: OPTIONS += $(if $(WORKERS),--workers "$$WORKERS")
-tune tune-dashboard: OPTIONS += $(if $(STORAGE),--storage "$$STORAGE")
 submit: OPTIONS += $(if $(UPLOAD),$(if $(call yes,$(UPLOAD)),--upload,--no-upload))
 submit clean-runs: OPTIONS += $(if $(call yes,$(FORCE)),--force)
 tune train ensemble submit recipes: OPTIONS += $(if $(call yes,$(REQUIRE_GPU)),--require-gpu)

@@ -1,4 +1,4 @@
-"""Benchmarks, as ratios within one run: `make bench`, `make bench-data`, `make bench-baseline`.
+"""Benchmarks, as ratios within one run: `make bench`, `make bench-data`, `make bench-samplers`.
 
-`networks`, `data` and `baseline` each have a function `measure`, which takes a context and returns figures by name.
+`networks` and `data` each have a function `measure`, which takes a context and returns figures by name.
 """

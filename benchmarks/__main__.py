@@ -19,7 +19,7 @@ from digits.config import Paths, load_params
 _COMMAND = click.Command(
     "benchmarks",
     params=[
-        click.Argument(["name"], type=click.Choice(["baseline", "data", "networks"])),
+        click.Argument(["name"], type=click.Choice(["data", "networks"])),
         options.DATA,
         *options.PARAMS,
     ],

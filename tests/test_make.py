@@ -86,11 +86,11 @@ def test_every_command_is_a_target_with_the_same_words_in_the_same_group() -> No
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_variable_is_an_option_of_the_commands_that_understand_it(name: str) -> None:
-    """SET is --sets. The options that take no value are given by 1."""
+    """SET is --sets, STORAGE no argument. The options that take no value are given by 1."""
     [line] = [
         line for line in typed(name, *(f"{each}=1" for each in VARIABLES - SETUP)).splitlines() if "-m digits" in line
     ]
-    options = {option for parameter in COMMANDS[name].params for option in parameter.opts} - {"--set"}
+    options = {option for parameter in COMMANDS[name].params for option in parameter.opts} - {"--set", "--storage"}
     assert set(re.findall(r" (--[a-z-]+)", line)) == options
     assert "--" not in typed(name, *(f"{each}=" for each in VARIABLES)).splitlines()[-1]
 
@@ -232,6 +232,26 @@ def test_values_with_spaces_and_quotes_reach_the_program(tmp_path: Path) -> None
     assert shown[shown.index("<--sets>") + 1] == f"<{values[0].removeprefix('SET=')}>"
     assert shown[shown.index("<--data>") + 1] == f"<{values[1].removeprefix('DATA=')}>"
     assert shown[0] == "<train>"
+
+
+@pytest.mark.parametrize("target", ["tune", "tune-dashboard"])
+def test_the_password_of_a_database_is_no_argument(target: str, tmp_path: Path) -> None:
+    """Everybody on a machine can read the arguments of its processes."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "digits").write_text('#!/bin/sh\necho "$@"; echo "$DIGITS_STORAGE" > asked\n')
+    (tmp_path / "digits").chmod(0o755)
+    url = "postgresql://me:a$$canary@host/name"
+    command = ["make", target, f"STORAGE={url}", "DIGITS=./digits"]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "canary" not in shown.stdout + shown.stderr
+    assert (tmp_path / "asked").read_text() == url.replace("$$", "$") + "\n"
+    values = {"DIGITS_STORAGE": "postgresql://me:a:# b@host/name"}
+    script = "import sys; from digits.cli.options import STORAGE, parse; import click; "
+    script += "print(parse(click.Command('x', params=[STORAGE], callback=lambda **found: found), []))"
+    read = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | values, capture_output=True, text=True, check=True
+    )
+    assert values["DIGITS_STORAGE"] in read.stdout
 
 
 @pytest.mark.parametrize("word", ["0", "no", "off", "false", "No"])

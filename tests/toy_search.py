@@ -10,15 +10,20 @@ from typing import Any
 import optuna
 from sqlalchemy import create_engine, text
 
-from digits.models.search_space import narrow_space
+from digits.models.search_space import Limits, narrow_space
 from digits.tuning.records import TrialRecord, finished_trials, spent_seconds
 from digits.tuning.search import search
 from digits.tuning.storage import open_storage
-from digits.tuning.study import SearchPlan, open_study
+from digits.tuning.study import Known, SearchPlan, continue_study, open_study
 
-RUNGS = (1, 4, 16)
+RUNGS = (1.0, 4.0, 16.0)  # seconds
 PAUSE = 0.05  # seconds that a trial of `drive` takes at least
-ENQUEUED: dict[str, dict[str, Any]] = {"default": {}, "wide": {"hidden_layer_sizes": [512]}}
+NAMED: dict[str, dict[str, Any]] = {"default": {}, "wide": {"hidden_layer_sizes": [512]}}
+
+
+def known(named: dict[str, dict[str, Any]]) -> dict[str, Known]:
+    """Models to begin with, by name: what differs from the default. None has a point of the space."""
+    return {name: Known(overrides, {}) for name, overrides in named.items()}
 
 
 def plan(space: dict[str, Any] | None = None, **changes: Any) -> SearchPlan:
@@ -26,8 +31,8 @@ def plan(space: dict[str, Any] | None = None, **changes: Any) -> SearchPlan:
     made: dict[str, Any] = {
         "kind": "mlp",
         "space": narrow_space("mlp", space or {}),
-        "enqueue": ENQUEUED,
-        "initial_point": {},
+        "limits": Limits((28, 28), 10, 1),
+        "known": known(NAMED),
         "rungs": RUNGS,
         "reduction_factor": 4,
         "seed": 0,
@@ -36,9 +41,9 @@ def plan(space: dict[str, Any] | None = None, **changes: Any) -> SearchPlan:
     return SearchPlan(**made | changes)
 
 
-def result(accuracy: float, epochs: int, seconds: float = 1.0) -> dict[str, Any]:
+def result(accuracy: float, rung: int, seconds: float = 1.0) -> dict[str, Any]:
     """Of one fit."""
-    return {"epochs": epochs, "accuracy": accuracy, "log_loss": 0.1, "seconds": seconds, "history": []}
+    return {"rung": rung, "epochs": 1.0, "accuracy": accuracy, "log_loss": 1 - accuracy, "seconds": seconds}
 
 
 def formula(overrides: dict[str, Any]) -> float:
@@ -55,9 +60,16 @@ class Evaluation:
 
     def __call__(self, overrides: dict[str, Any], report: Callable[[dict[str, Any]], bool]) -> None:
         self.evaluated.append(overrides)
-        for epochs in RUNGS:
-            if not report(result(self.formula(overrides), epochs)):
+        for rung, _ in enumerate(RUNGS):
+            if not report(result(self.formula(overrides), rung)):
                 return
+
+
+def opened(url: str, plan: SearchPlan) -> optuna.Study:
+    """The study in the database at `url`, ready for trials."""
+    study = open_study(open_storage(url), "test", plan.reduction_factor)
+    continue_study(study, plan, shared="sqlite" not in url)
+    return study
 
 
 def run_search(
@@ -68,12 +80,10 @@ def run_search(
     workers: int = 1,
 ) -> list[TrialRecord]:
     """Search in the database of `folder`; returns all trials that have ended there."""
-    study = open_study(open_storage(f"sqlite:///{folder / 'study.db'}"), "test", plan, shared=False)
+    study = opened(f"sqlite:///{folder / 'study.db'}", plan)
     reported: list[TrialRecord] = []
     search(study, plan, evaluate, seconds_left, workers, reported.append)
-    trials = finished_trials(study, plan.rungs)
-    assert {trial.number for trial in reported} <= {trial.number for trial in trials}
-    return trials
+    return finished_trials(study, plan.rungs)
 
 
 def make_older(url: str, column: str, hours: int) -> None:
@@ -102,20 +112,21 @@ def drive(url: str, budget: Path, *modes: str) -> None:
         optimize.get_heartbeat_thread = hang
     if "container" in modes:
         os.getpid = lambda: 2**30
-    study = open_study(open_storage(url), "test", plan(n_trials=None), shared="sqlite" not in url)
+    brief = plan(n_trials=None, rungs=(PAUSE, 4 * PAUSE, 16 * PAUSE))
+    study = opened(url, brief)
 
     def evaluate(overrides: dict[str, Any], report: Callable[[dict[str, Any]], bool]) -> None:
         print("trial", flush=True)
         sys.stdin.readline()
         time.sleep(PAUSE)
-        for epochs in RUNGS:
-            if not report(result(formula(overrides), epochs, PAUSE)):
+        for rung, _ in enumerate(RUNGS):
+            if not report(result(formula(overrides), rung, PAUSE)):
                 return
 
     def seconds_left() -> float:
         return float(budget.read_text()) - spent_seconds([study], time.time())
 
-    search(study, plan(n_trials=None), evaluate, seconds_left, 1, lambda _: None)
+    search(study, brief, evaluate, seconds_left, 1, lambda _: None)
 
 
 if __name__ == "__main__":

@@ -38,11 +38,10 @@ SMALL = (
     "train.precision=float32",
     f"train.threads={joblib.cpu_count()}",
     "tune.n_trials=4",
-    "tune.max_epochs=4",
-    "tune.max_cost=1000",
     "tune.finalists=1",
+    "tune.seeds=1",
     "tune.enqueue={flat: {layers: 16 8}}",
-    "tune.space={blocks: 1, convolutions: 1, filters: 16, dense_layers: 1, units: 64, batch_size: 64}",
+    "tune.space={blocks: 2, convolutions: 1, filters: 16, dense_layers: 1, units: 64, batch_size: 64}",
     "baseline.models={small: {kind: mlp, deskew: false, n_components: null, hidden_layer_sizes: [16], activation: relu,"
     " solver: adam, alpha: 1e-4, batch_size: 16, learning_rate_init: 1e-2, max_iter: 4, early_stopping: false,"
     " n_iter_no_change: 3},"

@@ -6,7 +6,7 @@ SETUP = @sh tools/setup.sh $(VENV) "$(PYTHON)"
 # also where the folder is a copy, or was moved, with what was installed there
 export PYTHONPATH := $(CURDIR)/src
 
-BENCHMARKS := bench bench-data bench-baseline
+BENCHMARKS := bench bench-data bench-samplers
 $(BENCHMARKS): OPTIONS += $(if $(DATA),--data "$$DATA")
 PYTEST := $(BIN)/python -m pytest
 
@@ -37,10 +37,10 @@ bench-data:
 	$(SETUP) dev
 	@$(BIN)/python -m benchmarks data $(strip $(OPTIONS))
 
-# images per second of scikit-learn fits, one at a time and one per core; after make data
-bench-baseline:
+# samplers of make tune by replayed searches, without a fit; a quarter of an hour
+bench-samplers:
 	$(SETUP) dev
-	@$(BIN)/python -m benchmarks baseline $(strip $(OPTIONS))
+	@$(BIN)/python -m benchmarks.samplers
 
 # style and types
 lint:

@@ -76,7 +76,7 @@ from toys import ROOT, params_faults
             "train.layers=MP2 MP2 MP2 MP2 MP2",
             "params.yaml: nothing is left of a 28x28 image at layer 5, Pool(size=2, kind='max')",
         ),
-        ("tune.space={blocks: [3, 1]}", "params.yaml: tune.space.blocks = [3, 1] does not lie within 1 to 4"),
+        ("tune.space={blocks: [3, 1]}", "params.yaml: tune.space.blocks = [3, 1] does not lie within 2 to 4"),
         ("tune.space={dropout: 0.7}", "params.yaml: tune.space.dropout = 0.7 does not lie within 0 to 0.6"),
         (
             "tune.model=svm",

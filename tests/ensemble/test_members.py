@@ -26,7 +26,7 @@ def paths(tmp_path: Path) -> Paths:
 @pytest.fixture
 def specs(toy_params: Params, toy_data: Dataset) -> dict[str, RunSpec]:
     """Two models that are fitted at once, in place of networks; a third that is the first by another name."""
-    [nearest] = [spec for spec in baseline_runs(toy_params, toy_data, Path()) if spec.name == "nearest"]
+    [nearest] = [spec for spec in baseline_runs(toy_params, toy_data) if spec.name == "nearest"]
     other = replace(nearest, model=nearest.model | {"n_neighbors": 5})
     some = replace(nearest, model=nearest.model | {"n_neighbors": 1})
     return {"some": some, "other": other, "same": some}
@@ -50,7 +50,7 @@ def found(params: Params, specs: dict[str, RunSpec], names: str, data: Dataset, 
 def test_members_are_all_runs_that_have_the_folds_of_the_planned_one(
     toy_params: Params, toy_data: Dataset, specs: dict[str, RunSpec], paths: Paths
 ) -> None:
-    small = baseline_runs(toy_params, toy_data, paths.studies)[0]
+    small = baseline_runs(toy_params, toy_data)[0]
     for fold in range(3):
         fit_fold_unit(toy_data, paths.runs, small, fold)
     assert [units.run.spec.name for units in found(toy_params, specs, "some", toy_data, paths).runs] == ["small"]

@@ -50,8 +50,8 @@ def opened(paths: Paths, spec: RunSpec) -> str:
 
 def test_every_run_says_what_uses_it(toy_params: Params, data: Dataset, paths: Paths) -> None:
     study, *others = studies_of(toy_params, data, paths.studies)
-    [network, *_] = network_runs(networks(toy_params, study)[0], toy_params, data, DEVICE).values()
-    nearest = baseline_runs(toy_params, data, paths.studies)[1]
+    [network, *_] = network_runs(networks(toy_params)[0], toy_params, data, DEVICE).values()
+    nearest = baseline_runs(toy_params, data)[1]
     fit_fold_unit(data, paths.runs, nearest, 0)
     expected: dict[str, str | None] = {
         opened(paths, nearest): "make baseline",
@@ -83,7 +83,7 @@ def test_every_run_says_what_uses_it(toy_params: Params, data: Dataset, paths: P
 
 
 def test_a_blend_is_used_until_its_members_have_more_fits(toy_params: Params, data: Dataset, paths: Paths) -> None:
-    nearest = baseline_runs(toy_params, data, paths.studies)[1]
+    nearest = baseline_runs(toy_params, data)[1]
     for fold in (0, 1):
         fit_fold_unit(data, paths.runs, nearest, fold)
     chosen = Members((RunFolder(paths.runs, nearest).units(3),), (0, 1))

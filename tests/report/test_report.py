@@ -104,7 +104,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Content:
     params = load_params(ROOT / "params.yaml", (*TOY, f"competition.class_names=[{names}]"))
     data = prepare_toy(paths.processed / "toy")
     data = replace(data, about=data.about | {"provenance": "practice", "source": PLANTED, "notices": [PLANTED]})
-    small, nearest = baseline_runs(params, data, paths.studies)
+    small, nearest = baseline_runs(params, data)
     one_fold = replace(nearest, name="one-fold", model=nearest.model | {"n_neighbors": 1})
     network = run_spec("cnn", params.train.spec.model_dump(mode="json"), "/255", 0, data)
     for spec, folds in ((network, 2), (small, 3), (nearest, 3), (one_fold, 1)):
@@ -121,7 +121,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Content:
     line = {"intent": "one", "competition": "toy", "provenance": "practice", "file": PLANTED, **expected}
     Ledger(paths.ledger).append(line, "scored", "2026-01-01T00:00:00+00:00")
     study = study_of(params, data, paths.studies, "train")
-    study.save({"learning_rate": 0.004, "kernel_initializer": PLANTED}, "found")
+    study.save({"networks": {"tuned": {"learning_rate": 0.004, "kernel_initializer": PLANTED}}}, "found")
     write_pictures(paths.reports / "tune", study.folder.name, {"history": lambda: draw("history")})
     pictures = {name: lambda name=name: draw(name) for name in ("race", "rates")}
     write_pictures(paths.reports / "recipes", data.hash, pictures)

@@ -15,7 +15,6 @@ from digits.training.device import Device
 from digits.training.fitting import fit_fold_unit, fit_refit_unit
 from digits.training.runs import RunFolder, RunSpec
 from digits.training.schedule import Fit, Timing, fit_seconds
-from digits.training.tuned import study_of
 from toys import ROOT, TOY
 
 CONSOLE = Console(plain=True)
@@ -23,8 +22,7 @@ DEVICE = Device("CPU", 0, "float32", 16, 1, 1.0, 2)
 
 
 def plan_of(params: Params, data: Dataset, folder: Path) -> Plan:
-    study = study_of(params, data, folder / "tune", "train")
-    return make_plan(params, study, data, DEVICE, Paths(folder), CONSOLE)
+    return make_plan(params, data, DEVICE, Paths(folder), CONSOLE)
 
 
 def only(plan: Plan) -> Part:

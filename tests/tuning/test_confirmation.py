@@ -9,7 +9,14 @@ import pytest
 from optuna.trial import TrialState
 
 from digits.common.processes import ProcessDiedError
-from digits.tuning.confirmation import confirm, confirmed_accuracies, missing_fits, open_confirmation
+from digits.tuning.confirmation import (
+    confirm,
+    confirmed_accuracies,
+    confirmed_epochs,
+    missing_fits,
+    open_confirmation,
+    settled,
+)
 from digits.tuning.storage import open_storage
 from digits.tuning.verdict import CandidateFit, leader
 from toy_search import Evaluation, make_older, plan, result, run_search
@@ -38,6 +45,17 @@ def test_no_further_seeds_for_what_is_not_ahead_of_the_default() -> None:
     assert missing_fits(behind, CANDIDATES[:2], [7, 8, 9], [0, 1, 2]) == []
 
 
+def test_a_candidate_is_settled_once_nothing_more_is_fitted_for_it() -> None:
+    """What was picked, or judged on some folds only, is not."""
+    seeds, folds = [7, 8], [0, 1, 2]
+    accuracies = {CandidateFit(7, 0, "b"): 0.7}
+    assert settled(accuracies, "default", seeds, folds) == set()
+    for fit in missing_fits({}, CANDIDATES[:2], seeds, folds):
+        assert settled(accuracies, "default", seeds, folds) == set()
+        accuracies[fit] = 0.5
+    assert settled(accuracies, "default", seeds, folds) == {"a"}
+
+
 def test_a_finalist_alone_needs_no_fit_to_be_picked() -> None:
     judging = missing_fits({}, CANDIDATES[:2], [7, 8], [0, 1, 2])
     assert judging == [CandidateFit(8, fold, candidate) for fold in (1, 2) for candidate in ("default", "a")]
@@ -58,7 +76,7 @@ def test_a_confirmation_goes_on_where_it_was_and_drops_what_dies(tmp_path: Path)
 
     def again() -> dict[CandidateFit, float]:
         study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
-        confirm(study, overrides, [7, 8, 9], [0, 1, 2], fit, lambda: 1e6, 1, lambda *_: None)
+        confirm(study, overrides, [7, 8, 9], [0, 1, 2], fit, lambda: 1e6, 1, lambda *_: None, 1.0)
         return confirmed_accuracies(study)
 
     with pytest.raises(KeyboardInterrupt):
@@ -68,6 +86,8 @@ def test_a_confirmation_goes_on_where_it_was_and_drops_what_dies(tmp_path: Path)
     assert sum(fit.candidate == "default" for fit in accuracies) == 4  # two folds, two seeds
     assert max(Counter(fits).values()) == 2
     assert sum(Counter(fits).values()) == len(accuracies) + 1
+    study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
+    assert confirmed_epochs(study, "a") == 1
 
 
 def test_a_confirmation_forgets_former_finalists_and_shares_its_queue(tmp_path: Path) -> None:
@@ -96,6 +116,7 @@ def test_a_confirmation_forgets_former_finalists_and_shares_its_queue(tmp_path: 
         lambda: 1e6,
         1,
         lambda *_: None,
+        1.0,
     )
     assert set(confirmed_accuracies(study)) == {
         CandidateFit(7, fold, name) for fold in (1, 2) for name in CANDIDATES[:2]
@@ -117,7 +138,15 @@ def test_a_fit_that_was_never_begun_is_not_waited_for(tmp_path: Path, monkeypatc
     left = iter([1e6] * 100)
     candidates: dict[str, Any] = {"default": {}, "a": {}}
     confirm(
-        study, candidates, [6, 7], [0, 1, 2], lambda *_: result(0.9, 16), lambda: next(left, 0.0), 1, lambda *_: None
+        study,
+        candidates,
+        [6, 7],
+        [0, 1, 2],
+        lambda *_: result(0.9, 16),
+        lambda: next(left, 0.0),
+        1,
+        lambda *_: None,
+        1.0,
     )
     assert missing_fits(confirmed_accuracies(study), [*candidates], [6, 7], [0, 1, 2]) == []
 
@@ -131,9 +160,9 @@ def test_what_the_end_of_the_time_cuts_is_not_taken_for_a_failure(tmp_path: Path
 
     study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
     candidates: dict[str, Any] = {"default": {}, "a": {}}
-    confirm(study, candidates, [6, 7], [0, 1, 2], dies, lambda: left[0], 1, lambda *_: None)
+    confirm(study, candidates, [6, 7], [0, 1, 2], dies, lambda: left[0], 1, lambda *_: None, 1.0)
     assert confirmed_accuracies(study) == {}
-    confirm(study, candidates, [6, 7], [0, 1, 2], lambda *_: result(0.9, 16), lambda: 1e6, 1, lambda *_: None)
+    confirm(study, candidates, [6, 7], [0, 1, 2], lambda *_: result(0.9, 16), lambda: 1e6, 1, lambda *_: None, 1.0)
     assert set(confirmed_accuracies(study).values()) == {0.9}
     assert len(confirmed_accuracies(study)) == 4
     left[0] = 10.0

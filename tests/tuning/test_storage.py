@@ -10,12 +10,13 @@ import pytest
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from digits.common.errors import UserError
 from digits.tuning import storage
 from digits.tuning.records import started_trials
-from digits.tuning.storage import begin, open_storage
+from digits.tuning.storage import STOPPED, begin, open_storage, requeue, surviving
 
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage")  # which needs `optimize`
 
@@ -109,3 +110,71 @@ def test_a_driver_that_is_not_installed_is_named(url: str, remedy: str, monkeypa
         monkeypatch.setitem(sys.modules, name, None)  # importing it fails, as where it is not installed
     with pytest.raises(UserError, match=re.escape(remedy)):
         open_storage(url)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_every_way_to_write_an_address_of_postgresql_is_read_and_no_password_is_said(
+    scheme: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(storage, "_PAUSE", 0.0)
+    with pytest.raises(UserError, match=r"^STORAGE: the database does not answer: .*; check its address$") as caught:
+        open_storage(f"{scheme}://me:canary@127.0.0.1:9/none")
+    assert "canary" not in str(caught.value) + caplog.text
+
+
+def test_a_search_never_takes_its_own_trials_for_stale(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after the sleep of a laptop, when its heartbeats are late; those of another machine are taken."""
+    begin(study, optuna.Trial(study, study.trials[0]._trial_id))
+    monkeypatch.setattr(storage._Storage, "_get_stale_trial_ids", RDBStorage._get_stale_trial_ids)
+    late = make_older(study, hours=1)
+    assert late == [study.trials[0]._trial_id]
+    monkeypatch.undo()
+    optuna.storages.fail_stale_trials(study)
+    assert study.trials[0].state == TrialState.RUNNING
+
+
+def make_older(study: optuna.Study, hours: int) -> list[int]:
+    """Move the last heartbeats back; returns the trials that are stale then, as Optuna alone would find them."""
+    backend: Any = study._storage
+    with backend._backend.engine.begin() as connection:
+        connection.execute(text(f"UPDATE trial_heartbeats SET heartbeat = datetime(heartbeat, '-{hours} hours')"))
+    stale: list[int] = backend._get_stale_trial_ids(study._study_id)
+    return stale
+
+
+def test_a_search_goes_on_where_another_machine_has_taken_its_trial(study: optuna.Study) -> None:
+    """Whose result then counts for nothing, as when a computer wakes up after the others have waited long enough."""
+    study.tell(0, 0.5)
+    taken: list[int] = []
+
+    def objective(trial: optuna.Trial) -> float:
+        begin(study, trial)
+        if not taken:
+            taken.append(trial.number)
+            study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        return 0.7
+
+    for _ in range(2):
+        with surviving():
+            study.optimize(objective, n_trials=1)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+    with pytest.raises(ValueError, match="another"), surviving():
+        raise ValueError("another fault")
+
+
+@pytest.mark.parametrize(("stopped", "tries"), [(False, 3), (True, 6)])
+def test_a_trial_whose_process_is_killed_again_and_again_has_failed(
+    study: optuna.Study, stopped: bool, tries: int
+) -> None:
+    """What the user stops is not killed."""
+    for number in range(tries):
+        trial = optuna.Trial(study, study.trials[-1]._trial_id) if number == 0 else study.ask()
+        begin(study, trial)
+        if stopped:
+            trial.set_user_attr(STOPPED, True)
+        study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        requeue(study, study.trials[-1])
+    last = study.trials[-1]
+    assert last.state == (TrialState.WAITING if stopped else TrialState.FAIL)
+    cause = "its process was killed 3 times, most often because memory ran out"
+    assert last.user_attrs.get("cause") == (None if stopped else cause)

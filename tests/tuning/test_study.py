@@ -23,8 +23,8 @@ from digits.common.files import write_atomic
 from digits.tuning.records import finished_trials, spent_seconds, started_trials
 from digits.tuning.search import search
 from digits.tuning.storage import open_storage
-from digits.tuning.study import open_study, requeue_killed
-from toy_search import ENQUEUED, PAUSE, RUNGS, Evaluation, make_older, plan, run_search
+from digits.tuning.study import requeue_killed
+from toy_search import NAMED, PAUSE, RUNGS, Evaluation, make_older, opened, plan, run_search
 from toys import ROOT
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ def test_first_trials_that_were_not_all_queued_are_queued_by_the_next(tmp_path: 
     assert [trial.name for trial in run_search(tmp_path, evaluate, plan(n_trials=3))] == ["default", "wide", ""]
     study.enqueue_trial({}, user_attrs={"name": "wide", "overrides": '{"hidden_layer_sizes": [512]}'})
     run_search(tmp_path, evaluate, plan(n_trials=5))
-    assert Counter(map(str, evaluate.evaluated))[str(ENQUEUED["wide"])] == 1
+    assert Counter(map(str, evaluate.evaluated))[str(NAMED["wide"])] == 1
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_a_killed_search_goes_on_and_runs_again_what_was_cut(tmp_path: Path, dri
     before = optuna.load_study(study_name="test", storage=url).trials
     [cut] = [trial for trial in before if trial.state == TrialState.RUNNING]
     evaluate = Evaluation()
-    study = open_study(open_storage(url), "test", plan(n_trials=12), shared=False)
+    study = opened(url, plan(n_trials=12))
     search(study, plan(n_trials=12), evaluate, lambda: 1e6, 1, lambda _: None)
     assert study.trials[cut.number].state == TrialState.FAIL
     trials = finished_trials(study, RUNGS)
@@ -116,12 +116,12 @@ def test_a_trial_that_was_never_begun_costs_no_time_and_is_run_by_the_next_morni
     step(process, 0)
     process.kill()
     process.wait()
-    study = open_study(open_storage(url), "test", plan(), shared=False)
+    study = opened(url, plan())
     assert study.trials[0].state == TrialState.RUNNING  # until no command can be about to begin it
     assert spent_seconds([study], time.time() + 9000) == 0
     assert started_trials(study) == []
     make_older(url, "trials.datetime_start", 8)
-    study = open_study(open_storage(url), "test", plan(), shared=False)
+    study = opened(url, plan())
     assert study.trials[0].state == TrialState.FAIL
     assert spent_seconds([study], time.time()) == 0
     evaluate = Evaluation()
@@ -138,7 +138,7 @@ def test_containers_with_one_host_name_leave_each_other_their_trials(
     url = f"sqlite:///{tmp_path / 'study.db'}"
     process = driver(url, True, "container", temp=None if shared_temp else tmp_path / "temp")
     step(process, 1)
-    study = open_study(open_storage(url), "test", plan(), shared=False)
+    study = opened(url, plan())
     requeue_killed(study)
     [running] = study.get_trials(states=(TrialState.RUNNING,))
     (tmp_path / "budget").write_text("0")
@@ -156,7 +156,7 @@ def test_the_time_of_a_machine_that_died_is_not_counted(tmp_path: Path, driver: 
     process.wait()
     make_older(url, "trials.datetime_start", 8)
     make_older(url, "trial_heartbeats.heartbeat", 8)
-    study = open_study(open_storage(url), "test", plan(), shared=False)
+    study = opened(url, plan())
     assert study.trials[0].state == TrialState.FAIL
     assert spent_seconds([study], time.time()) == 0
 
@@ -170,7 +170,7 @@ def test_no_lock_of_an_ended_command_stays(tmp_path: Path, driver: Driver, monke
     process.kill()
     process.wait()
     monkeypatch.setattr(tempfile, "tempdir", str(temp))
-    study = open_study(open_storage(url), "test", plan(), shared=False)
+    study = opened(url, plan())
     assert study.trials[1].state == TrialState.FAIL
     assert not lock.exists()
     [again] = [trial for trial in study.trials if trial.system_attrs.get("retry_history") == [1]]
@@ -279,7 +279,7 @@ def test_three_machines_share_a_search_its_budget_and_a_database_that_is_restart
     assert again.state in (TrialState.COMPLETE, TrialState.PRUNED)
     trials = finished_trials(study, RUNGS)
     assert max(overrides(trials).values()) == 1
-    assert {trial.name for trial in trials} == {*ENQUEUED, ""}
+    assert {trial.name for trial in trials} == {*NAMED, ""}
     # both search until the budget is spent; after it each may start the one trial that it had decided on before
     assert spent_seconds([study], time.time()) > budget - 2 * PAUSE
     starts = [trial.datetime_start for trial in study.trials if trial.datetime_start]

@@ -37,21 +37,22 @@ def searched() -> tuple[optuna.Study, list[TrialRecord]]:
                 params=params, distributions=dict(SPACE), value=accuracy, intermediate_values={1: accuracy}
             )
         )
-        history = tuple({"valid_loss": (60 - number) / (100 * epoch)} for epoch in (1, 2))
-        result = {"epochs": 2, "accuracy": accuracy, "log_loss": 0.1, "seconds": 1.0}
+        result = {"rung": 0, "epochs": 0.5, "accuracy": accuracy, "log_loss": 1 - accuracy, "seconds": 9.0}
         overrides = {"optimizer": {"name": params["optimizer"]}}
-        trials.append(TrialRecord(number, "", overrides, (result,), history, full=True, failed=False, cause=""))
+        trials.append(TrialRecord(number, "", overrides, (result,), full=True, failed=False, cause=""))
     return study, trials
 
 
 def test_each_plot_has_its_result_as_title(searched: tuple[optuna.Study, list[TrialRecord]], tmp_path: Path) -> None:
     written = draw_study(*searched, tmp_path, "a-search")
     assert read_pictures(tmp_path, "a-search") == written
-    assert [*written] == ["history", "curves", "importances", "parallel", "slices"]
+    assert [*written] == ["history", "importances", "parallel", "slices"]
     titles = {name: picture.title for name, picture in written.items()}
-    assert titles["history"] == "Trial 39 is the most accurate of 40: 0.9780 after 2 epochs"
-    assert titles["curves"] == "The best trial with adam has the lowest loss: 0.105 after 2 epochs"
-    assert titles["importances"].startswith("learning_rate matters most for the accuracy after 2 epochs: ")
+    assert (
+        titles["history"]
+        == "trial-39 has the lowest log loss of 40 trials: 0.0220 after 9 s, with an accuracy of 0.9780"
+    )
+    assert titles["importances"].startswith("learning_rate matters most for the log loss after 9 s: ")
     assert "the best has learning_rate 0.01, " in titles["parallel"]
     assert "the best has learning_rate 0.01, " in titles["slices"]
     for picture in written.values():
@@ -63,4 +64,4 @@ def test_each_plot_has_its_result_as_title(searched: tuple[optuna.Study, list[Tr
 def test_few_trials_have_few_plots(searched: tuple[optuna.Study, list[TrialRecord]], tmp_path: Path) -> None:
     empty = optuna.create_study()
     assert draw_study(empty, [], tmp_path, "a") == {} == read_pictures(tmp_path, "a")
-    assert [*draw_study(empty, searched[1][:2], tmp_path, "a")] == ["history", "curves"]
+    assert [*draw_study(empty, searched[1][:2], tmp_path, "a")] == ["history"]

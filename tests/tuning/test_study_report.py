@@ -3,22 +3,22 @@
 import pytest
 
 from digits.tuning.records import TrialRecord, furthest
-from digits.tuning.report import saved_share
+from digits.tuning.report import front, line, saved_share
 from toy_search import result
 
 
 def test_the_saved_share_compares_with_one_full_fit_for_each_trial() -> None:
     def trial(*seconds: float) -> TrialRecord:
-        fits = tuple(result(0.9, length, each) for length, each in zip((1, 4, 16), seconds, strict=False))
-        return TrialRecord(0, "", {}, fits, (), len(seconds) == 3, False, "")
+        fits = tuple(result(0.9, rung, each) for rung, each in enumerate(seconds))
+        return TrialRecord(0, "", {}, fits, len(seconds) == 3, False, "")
 
     assert saved_share([trial(1.0), trial(1.0), trial(1, 4, 16)]) == pytest.approx(1 - 23 / 48)
 
 
 def test_finalists_are_those_that_went_furthest_then_the_best_of_these() -> None:
     def trial(number: int, *values: float, failed: bool = False) -> TrialRecord:
-        fits = tuple(result(value, length) for length, value in zip((1, 4, 16), values, strict=False))
-        return TrialRecord(number, "", {}, fits, (), len(values) == 3, failed, "")
+        fits = tuple(result(value, rung) for rung, value in enumerate(values))
+        return TrialRecord(number, "", {}, fits, len(values) == 3, failed, "")
 
     trials = [
         trial(0, 0.9),
@@ -29,3 +29,59 @@ def test_finalists_are_those_that_went_furthest_then_the_best_of_these() -> None
         trial(5, 1.0, failed=True),
     ]
     assert [each.number for each in furthest(trials)] == [2, 4, 3, 0]
+
+
+def test_a_line_says_how_a_fit_went_and_what_is_the_best_of_its_length() -> None:
+    def trial(number: int, *losses: float, name: str = "", cause: str = "") -> TrialRecord:
+        fits = tuple(result(0.9, rung, 10.0**rung) | {"log_loss": loss} for rung, loss in enumerate(losses))
+        return TrialRecord(
+            number,
+            name,
+            {"layers": "8", "optimizer": {"name": "adam"}, "learning_rate": 0.1},
+            fits,
+            False,
+            False,
+            cause,
+        )
+
+    trials = [trial(0, 0.3, 0.2, name="small"), trial(1, 0.1)]
+    assert line(trial(2, 0.2), trials, 90.0).split() == [
+        "2",
+        "1",
+        "1",
+        "0.9000",
+        "0.2000",
+        "0.1000",
+        "(#1)",
+        "1.5",
+        "min",
+        "8,",
+        "adam",
+        "0.1",
+    ]
+    assert line(trial(3, 0.2, 0.4), trials, -1.0).split()[1:10] == [
+        "10",
+        "1",
+        "0.9000",
+        "0.4000",
+        "0.2000",
+        "(#0)",
+        "0.0",
+        "min",
+        "8,",
+    ]
+    assert line(trial(4, cause="no memory"), trials, 0.0).endswith("  no memory: 8, adam 0.1")
+
+
+def test_the_front_shows_the_best_trials_and_every_network_with_a_name() -> None:
+    def trial(number: int, *values: float, name: str = "") -> TrialRecord:
+        return TrialRecord(
+            number, name, {}, tuple(result(value, rung) for rung, value in enumerate(values)), False, False, ""
+        )
+
+    trials = [trial(0, 0.5, name="small"), *(trial(number, 0.9, 0.9 + number / 1000) for number in range(1, 6))]
+    titles, rows = front(trials, (9.4, 37.5))
+    assert titles == ["accuracy after", "9 s", "38 s"]
+    assert [row[0] for row in rows] == ["trial-5", "trial-4", "trial-3", "small"]
+    assert rows[0][1:] == ["0.9000", "0.9050"]
+    assert rows[-1][1:] == ["0.5000", ""]

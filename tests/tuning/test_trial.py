@@ -9,57 +9,59 @@ import pytest
 from digits.common.processes import ProcessDiedError, run_in_subprocess
 from digits.config import Params
 from digits.data.dataset import Dataset
-from digits.evaluation.metrics import accuracy
-from digits.training.crossval import fit
-from digits.tuning.trial import Task, evaluate, rungs, with_epochs
+from digits.tuning.trial import Pace, Task, evaluate, mlp_pace, rungs
 
 pytestmark = pytest.mark.slow
 
+PACE = Pace(0.5, 0.1, 2000.0)
+
 
 @pytest.mark.parametrize(
-    ("longest", "reduction", "expected"),
+    ("longest", "shortest", "reduction", "expected"),
     [
-        (6, 4, (1, 2, 6)),
-        (22, 4, (1, 2, 6, 22)),
-        (16, 4, (1, 4, 16)),
-        (20, 3, (1, 3, 7, 20)),
-        (1, 4, (1,)),
-        (2, 4, (1, 2)),
+        (150, 4.7, 4, (9.375, 37.5, 150)),
+        (200, 4.7, 4, (4.7, 16.41, 57.28, 200)),
+        (100, 8, 4, (8, 28.28, 100)),
+        (10, 8, 4, (10,)),
+        (5, 8, 4, (5,)),
+        (4000, 2, 4, (62.5, 250, 1000, 4000)),
+        (90, 10, 3, (10, 30, 90)),
     ],
 )
-def test_each_length_is_about_a_fraction_of_the_next(longest: int, reduction: int, expected: tuple[int, ...]) -> None:
-    assert rungs(longest, reduction) == expected
+def test_each_rung_is_about_a_fraction_of_the_next(
+    longest: float, shortest: float, reduction: int, expected: tuple[float, ...]
+) -> None:
+    assert rungs(longest, shortest, reduction) == pytest.approx(expected, rel=1e-3)
 
 
-def test_a_short_fit_is_short_in_every_respect(params: Params) -> None:
-    spec = params.train.spec.model_dump(mode="json") | {"epochs": 6, "min_steps": 150}
-    assert with_epochs(spec, 2) == spec | {"epochs": 2, "min_steps": 50}
-    perceptron = params.baseline.models["mlp-64"].model_dump(mode="json")
-    assert with_epochs(perceptron, 1) == perceptron | {"max_iter": 1}
+def test_a_pace_tells_seconds_from_images_and_back() -> None:
+    assert PACE.seconds(1000) == pytest.approx(1.1)
+    assert PACE.images(PACE.seconds(1234)) == 1234
+    assert PACE.images(0.0) == 1
 
 
 def task(model: dict[str, Any], folder: Path, **changes: Any) -> Task:
-    made: dict[str, Any] = {"normalise": "/255", "seed": 3, "fold": 1, "rungs": (1, 3)}
+    made: dict[str, Any] = {"normalise": "/255", "seed": 3, "fold": 1, "rungs": (1.0, 3.0), "pace": PACE}
     return Task(folder, model, **made | changes)
 
 
 @pytest.mark.parametrize("kind", ["small", "train"])
-def test_its_figures_are_those_of_the_same_fit_here(toy_params: Params, toy_data: Dataset, kind: str) -> None:
+def test_longer_fits_see_more_images_and_each_is_judged_on_the_fold(
+    toy_params: Params, toy_data: Dataset, kind: str
+) -> None:
     spec = toy_params.train.spec if kind == "train" else toy_params.baseline.models[kind]
-    model = spec.model_dump(mode="json")
     results: list[dict[str, Any]] = []
 
     def report(result: dict[str, Any]) -> bool:
         results.append(result)
         return True
 
-    run_in_subprocess(evaluate, task(model, toy_data.folder), report, 120)
-    assert [result["epochs"] for result in results] == [1, 3]
-    rows = toy_data.valid_rows(1)
-    here = fit(toy_data, 1, with_epochs(model, 3), "/255", 3).predict_proba(toy_data.images[rows])
-    assert results[1]["accuracy"] == accuracy(here, np.asarray(toy_data.labels)[rows]).value
+    run_in_subprocess(evaluate, task(spec.model_dump(mode="json"), toy_data.folder), report, 120)
+    assert [result["rung"] for result in results] == [0, 1]
+    assert 0 < results[0]["epochs"] < results[1]["epochs"]
+    images = len(toy_data.valid_rows(1))
+    assert all((result["accuracy"] * images) % 1 == pytest.approx(0, abs=1e-6) for result in results)
     assert all(result["seconds"] > 0 and result["log_loss"] > 0 for result in results)
-    assert len(results[1]["history"]) == (3 if kind == "train" else 0)
 
 
 def test_it_ends_where_it_is_not_promoted(toy_params: Params, toy_data: Dataset) -> None:
@@ -74,3 +76,14 @@ def test_a_diverging_network_says_why_it_ended(toy_params: Params, toy_data: Dat
     wild = model | {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": False}}
     with pytest.raises(ProcessDiedError, match=r"the loss became (nan|inf) in epoch"):
         run_in_subprocess(evaluate, task(wild, toy_data.folder, normalise="none"), lambda _: True, 120)
+
+
+def test_the_pace_of_an_mlp_is_that_of_its_size(toy_params: Params, toy_data: Dataset) -> None:
+    small = toy_params.baseline.models["small"].model_dump(mode="json")
+    paces = [
+        np.median(
+            [mlp_pace(toy_data, small | {"hidden_layer_sizes": sizes}, "/255", 0).images_per_second for _ in range(3)]
+        )
+        for sizes in ([16], [3000, 3000])
+    ]
+    assert paces[0] > 3 * paces[1]

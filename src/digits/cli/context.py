@@ -19,7 +19,7 @@ from digits.kaggle.ledger import Ledger
 from digits.kaggle.upload import Uploader
 from digits.training.budget import Plan, make_plan
 from digits.training.device import Device, measured_device
-from digits.training.tuned import study_of
+from digits.training.tuned import tuned_params
 
 if TYPE_CHECKING:
     from digits.report.inventory import Item
@@ -109,10 +109,14 @@ class Context:
         return device
 
     @cached_property
+    def tuned(self) -> Params:
+        """The params with what `make tune` found for them and these data."""
+        return tuned_params(self.params, self.data, self.paths.studies)
+
+    @cached_property
     def plan(self) -> Plan:
         """The fits of `train`: how its minutes are spent."""
-        study = study_of(self.params, self.data, self.paths.studies, "train")
-        return make_plan(self.params, study, self.data, self.device, self.paths, self.console)
+        return make_plan(self.tuned, self.data, self.device, self.paths, self.console)
 
     @cached_property
     def recipe_data(self) -> dict[str, Dataset]:
@@ -139,7 +143,7 @@ class Context:
     @cached_property
     def members(self) -> Members:
         """The finished runs to blend. Runs that another command finishes later are not added to them."""
-        return members(self.params, self.plan, self.data, self.paths)
+        return members(self.tuned, self.plan, self.data, self.paths)
 
     @cached_property
     def blend_name(self) -> str:

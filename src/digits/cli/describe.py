@@ -34,6 +34,10 @@ _GENERAL = {
     "files",
     "kaggle",
 }  # say nothing of a competition
+_MIRRORED = """
+tune:
+  space: {flip: [false, true]}    # make tune tries mirrored images too; [false]: it does not, as for letters
+"""
 _COLUMNS, _ROWS = 10, 12  # of the picture
 _SHOWN = 40  # labels in a line
 
@@ -93,11 +97,12 @@ def params_text(found: Understood, usual: Params, upload: bool) -> str:
         f"  slug: {found.competition.slug}",
         *(_line(key, value, found.why.get(key, "")) for key, value in found.values.items()),
     ]
+    mirrored = "" if found.competition.slug == usual.competition.slug else _MIRRORED
     note = "" if upload else "  # true: send it to Kaggle, which must have a competition of this slug"
     return (
         "# What `make init` understood of the files; correct what is wrong.\n"
         "extends: params.yaml              # this file contains only the values that differ\n\n"
-        "competition:\n" + "\n".join(lines) + "\n" + _scaled_shift(found.competition, usual) + "\nsubmit:\n"
+        "competition:\n" + "\n".join(lines) + "\n" + _scaled_shift(found.competition, usual) + mirrored + "\nsubmit:\n"
         f"  upload: {json.dumps(upload)}{note}\n"
     )
 

@@ -96,10 +96,12 @@ UPLOAD = click.Option(
 FORCE = click.Option(["--force"], is_flag=True, help="Send the file again, even if Kaggle has it or may have it.")
 UNASKED = click.Option(["--force"], is_flag=True, help="Remove without asking.")
 REQUIRE_GPU = click.Option(["--require-gpu"], is_flag=True, help="Stop if TensorFlow finds no GPU.")
+STORAGE_VARIABLE = "DIGITS_STORAGE"  # in the environment, where make puts an address with its password
 STORAGE = ParamOption(
     "--storage",
     "tune.storage",
     metavar="URL",
+    envvar=STORAGE_VARIABLE,
     help="Database that lets several machines share a search and its budget, such as "
     "postgresql://USER:PASSWORD@HOST/NAME. [default: a file in runs/tune]",
 )

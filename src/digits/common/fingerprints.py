@@ -42,13 +42,16 @@ _CNN = (
     "models.cnn.batches",
     "models.cnn.callbacks",
     "models.cnn.classifier",
+    "models.cnn.in_time",
     "models.cnn.optimization",
     "models.preprocessing",
     "models.warping",
 )
 _SEARCH = (
     "tuning.confirmation",
+    "tuning.origin",
     "tuning.records",
+    "tuning.sampler",
     "tuning.search",
     "tuning.session",
     "tuning.study",
@@ -61,6 +64,7 @@ _TRIALS = (
     "config.baselines",
     "config.networks",
     "config.section",
+    "evaluation.calibration",
     "models.architecture",
     "models.search_space",
 )

@@ -22,7 +22,6 @@ from digits.common.errors import UserError
 from digits.common.matching import hint
 from digits.config.faults import validate
 from digits.config.overrides import Content, lay_over, take_network
-from digits.config.renames import refuse_old_names
 from digits.config.schema import Params
 from digits.config.section import Replacement
 from digits.config.yaml_reader import parse_yaml, read_yaml
@@ -44,7 +43,6 @@ def load_params(path: Path, overrides: Sequence[str] = ()) -> Params:
 def _file_layers(path: Path, extended_by: tuple[Path, ...] = ()) -> list[Content]:
     """The layers of the files that this one extends, the most basic one first, then its own."""
     layer = read_yaml(path)
-    refuse_old_names(layer, path.name)
     baseline = layer.get("baseline")
     if isinstance(baseline, dict) and isinstance(baseline.get("models"), dict):
         baseline["models"] = Replacement(baseline["models"])  # models that the file does not list are dropped
@@ -70,7 +68,6 @@ def _set_layer(override: str, below: Content) -> Content:
     layer: Content = {last: Replacement(value) if isinstance(value, dict) else value}
     for name in reversed(sections):
         layer = {name: layer}
-    refuse_old_names(layer, "SET")
     _check_sections(sections, last, below)
     return layer
 

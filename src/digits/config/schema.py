@@ -50,14 +50,10 @@ class TuneParams(Section):
     workers: Annotated[int, Field(ge=0, le=1024)]
     storage: str | None
     n_trials: Annotated[int, Field(ge=1)] | None
-    max_epochs: Annotated[int, Field(ge=1, le=10_000)] | None
     reduction_factor: Annotated[int, Field(ge=2, le=100)]
-    max_cost: Annotated[float, Field(gt=0)]
     finalists: Annotated[int, Field(ge=1, le=100)]
     seeds: Annotated[int, Field(ge=1, le=100)]
-    trial_timeout: Annotated[float, Field(gt=0)]
     enqueue: dict[Name, dict[str, Any]]
-    initial_point: dict[str, Any]
     space: dict[str, Any]
 
 
@@ -122,7 +118,7 @@ class Params(Section):
         """`train`, changed by the section of that name in `networks`; DEFAULT: `train` alone. Raises KeyError."""
         if name == DEFAULT:
             return self.train.spec
-        return self._over_train(self.networks[name])
+        return self.over_train(self.networks[name])
 
     def fits(self, network: CnnSpec) -> bool:
         """Whether the competition's images are large enough for a network."""
@@ -143,7 +139,8 @@ class Params(Section):
         """Kind of the model that `make tune` searches parameters for: cnn or mlp."""
         return "cnn" if self.tune.model == "train" else self.baseline.models[self.tune.model].kind
 
-    def _over_train(self, overrides: dict[str, Any]) -> CnnSpec:
+    def over_train(self, overrides: dict[str, Any]) -> CnnSpec:
+        """`train`, changed by what a section of `networks` or `tune.enqueue` says. Raises ValidationError."""
         return CnnSpec.model_validate(overlay(self.train.spec.model_dump(), overrides))
 
     @model_validator(mode="after")
@@ -160,7 +157,7 @@ class Params(Section):
         for path, networks in (("networks", self.networks), ("tune.enqueue", self.tune.enqueue)):
             for name, overrides in networks.items():
                 try:
-                    self._over_train(overrides)
+                    self.over_train(overrides)
                 except ValidationError as error:
                     raise ValueError(explain(error, CnnSpec, [*path.split("."), name])[0]) from None
         return self
@@ -181,9 +178,8 @@ class Params(Section):
         models = ["train", *(name for name, spec in self.baseline.models.items() if spec.kind == "mlp")]
         if self.tune.model not in models:
             raise ValueError(f"tune.model = {self.tune.model!r}, but it must be one of {', '.join(models)}")
-        for key, kind in (("space", self.tuned_kind), ("initial_point", "cnn")):
-            try:
-                narrow_space(kind, getattr(self.tune, key))
-            except ValueError as error:
-                raise ValueError(f"tune.{key}.{error}") from None
+        try:
+            narrow_space(self.tuned_kind, self.tune.space)
+        except ValueError as error:
+            raise ValueError(f"tune.space.{error}") from None
         return self

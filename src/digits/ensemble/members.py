@@ -37,7 +37,7 @@ def members(params: Params, plan: Plan, data: Dataset, paths: Paths) -> Members:
     most half of the first one's folds is left out until it has more.
     """
     planned = [part.spec for part in plan.parts]
-    specs = [*planned, *plan.alternatives, *baseline_runs(params, data, paths.studies)]
+    specs = [*planned, *plan.alternatives, *baseline_runs(params, data)]
     # the planned ones first, and none twice
     runs = {spec.folder_name: RunFolder(paths.runs, spec).units(data.fold_count) for spec in specs}
     done = [set(runs[spec.folder_name].folds) for spec in planned]

@@ -33,6 +33,18 @@ NO_EARLY_STOPPING = {"early_stopping_patience": None, "restore_best_weights": Fa
 OnEpoch = Callable[[int, int, dict[str, float]], int | None]
 
 
+@dataclass(frozen=True)
+class Within:
+    """The length of a network's fit in place of its epochs.
+
+    seconds: that the fit may take from its call on, the start included. images: that it will probably train on in this
+    time, each as often as it is seen; the learning-rate schedule follows them until the speed is measured.
+    """
+
+    seconds: float
+    images: int
+
+
 class Classifier(Protocol):
     """What cross-validation needs from a model.
 

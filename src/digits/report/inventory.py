@@ -17,7 +17,7 @@ from digits.replication.recipe import load_recipes
 from digits.training.budget import network_runs
 from digits.training.candidates import baseline_runs, networks
 from digits.training.device import Device
-from digits.training.tuned import studies_of, study_of
+from digits.training.tuned import studies_of, tuned_params
 
 _MOST_SEEDS = 100  # per recipe; SEEDS cannot be larger
 COLUMNS = ["name", "fits", "MB", "age", "used by"]
@@ -52,13 +52,14 @@ def user_of(params: Params, data: Dataset, device: Device, recipe_data: dict[str
     For runs on other images this is known only if the images are in data/processed for this competition, and never if
     `data` are practice images.
     """
-    candidates, extra = networks(params, study_of(params, data, paths.studies, "train"))
+    tuned = tuned_params(params, data, paths.studies)
+    candidates, extra = networks(tuned)
     folder = paths.runs / "recipes"
     recipes = units(load_recipes().values(), recipe_data, folder, _MOST_SEEDS, device) if folder.is_dir() else []
     users = {
         "machines": "make train, tune, recipes",
-        **{run.folder_name: "make train" for run in network_runs(candidates | extra, params, data, device).values()},
-        **{run.folder_name: "make baseline" for run in baseline_runs(params, data, paths.studies)},
+        **{run.folder_name: "make train" for run in network_runs(candidates | extra, tuned, data, device).values()},
+        **{run.folder_name: "make baseline" for run in baseline_runs(tuned, data)},
         **{f"tune/{study.name}": "make tune" for study in studies_of(params, data, paths.studies)},
         **{f"recipes/{unit.folder.name}": "make recipes" for chain in recipes for unit in chain},
     }

@@ -21,7 +21,6 @@ from digits.training.learning_curves import LearningCurve, blended
 from digits.training.runs import RunFolder, RunSpec, Units, run_spec, unit_metrics
 from digits.training.schedule import Fit, Goal, ScheduledFit, Sizes, Timing, fit_seconds, simulate
 from digits.training.timing import measured_timing
-from digits.training.tuned import Study
 
 # Shares of the budget: the time that is planned (the rest is for fits that take longer than expected, and for the
 # blend), and the time at which fits that are still running are stopped.
@@ -135,7 +134,7 @@ class Plan:
 Length = tuple[str, int]  # a network's name, and the epochs of a fold's fit, as in params
 
 
-def make_plan(params: Params, study: Study, data: Dataset, device: Device, paths: Paths, console: Console) -> Plan:
+def make_plan(params: Params, data: Dataset, device: Device, paths: Paths, console: Console) -> Plan:
     """Pick the network and length that are expected to give the best blend here in the time, and share the time out.
 
     A network that was fitted before gets as many epochs as then, if they are not far too few, so that those fits can be
@@ -150,7 +149,7 @@ def make_plan(params: Params, study: Study, data: Dataset, device: Device, paths
         refits=params.train.refits,
         seed=params.train.seed,
     )
-    candidates, extra = networks(params, study)
+    candidates, extra = networks(params)
     runs = network_runs(candidates | extra, params, data, device)
     finished = {length: len(RunFolder(paths.runs, run).units(data.fold_count).paths) for length, run in runs.items()}
     longest = {name: run for (name, _), run in runs.items()}
@@ -191,11 +190,11 @@ def _sizes(data: Dataset) -> Sizes:
 def network_runs(found: Networks, params: Params, data: Dataset, device: Device) -> dict[Length, RunSpec]:
     """A run for each network and length; the longest run of each network comes last."""
     runs: dict[Length, RunSpec] = {}
-    for name, (spec, normalise) in found.items():
+    for name, spec in found.items():
         resolved = device.resolve(spec)
         for epochs in dict.fromkeys(max(1, round(share * spec.epochs)) for share in _LENGTHS):
             model = resolved.model_copy(update={"epochs": epochs}).model_dump(mode="json")
-            runs[name, epochs] = run_spec("cnn", model, normalise, params.train.seed, data)
+            runs[name, epochs] = run_spec("cnn", model, params.data.normalise, params.train.seed, data)
     return runs
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.data.dataset import Dataset
-from digits.models import FAMILIES, KINDS_WITH_VALIDATION, Classifier, OnEpoch, TaskSpec, build
+from digits.models import FAMILIES, KINDS_WITH_VALIDATION, Classifier, OnEpoch, TaskSpec, Within, build
 
 _IMPORTED_BY_FITS = ("digits.training.crossval", "scipy.optimize", "scipy.stats", "sklearn.metrics")
 
@@ -67,21 +67,24 @@ def fit_on(
     seed: int,
     on_epoch: OnEpoch | None = None,
     start: Path | None = None,
+    within: Within | None = None,
 ) -> Classifier:
     """As `fit`, but on the labelled images of `rows`, validated on those of `valid` if there are any.
 
-    start: folder of a saved network with the same layers; the fit starts from its weights.
+    start: folder of a saved network with the same layers; the fit starts from its weights. within: length of a
+    network's fit in place of its epochs.
     """
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - commands that fit nothing need not wait
 
     model = build(spec, TaskSpec(data.image_shape, data.classes, normalise, data.channels), seed, on_epoch)
-    watched: dict[str, Any] = {}
-    if spec["kind"] in KINDS_WITH_VALIDATION and len(valid):
-        watched = {"X_valid": data.images[valid], "y_valid": data.labels[valid], "start": start}
+    options: dict[str, Any] = {}
+    if spec["kind"] in KINDS_WITH_VALIDATION:
+        watched = {"X_valid": data.images[valid], "y_valid": data.labels[valid]} if len(valid) else {}
+        options = {"start": start, "within": within, **watched}
     with warnings.catch_warnings():
         # the limit on iterations is a budget here, so reaching it is not a fault
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(data.images[rows], data.labels[rows], **watched)
+        model.fit(data.images[rows], data.labels[rows], **options)
     return model
 
 

@@ -29,7 +29,7 @@ _ENOUGH = 5.0  # most seconds of epochs after the first; on a slow machine two e
 _WITHIN = 0.1  # relative precision of the median epoch that is enough
 _PREDICTED = 1000  # images, one batch
 _PREDICTIONS = 3  # of which the median counts
-_UNSURE = 0.1  # share of the images that get TTA; a network that is not trained yet is unsure of all of them
+UNSURE = 0.1  # share of the images that get TTA; a network that is not trained yet is unsure of all of them
 # Parameters whose value does not change how long an image takes; networks that differ in them alone are measured once.
 _TAKE_NO_TIME = ("epochs", "min_steps", "tta", "augment", "learning_rate", "label_smoothing", "weight_decay")
 _TIMEOUT = 600.0  # seconds; a few are usual
@@ -122,7 +122,7 @@ def _measure(task: _Task, send: Send) -> None:
     epoch = median(map(_seconds, ends, ends[1:]))
     start = max(0.0, _seconds(started, fitted[0]) - epoch * len(ends))
     alone = median(map(_seconds, fitted, fitted[1:])) / _PREDICTED
-    send(asdict(Timing(start, epoch / used, alone * (1 + _UNSURE * len(task.model["tta"])))))
+    send(asdict(Timing(start, epoch / used, alone * (1 + UNSURE * len(task.model["tta"])))))
 
 
 _Moment = tuple[float, ...]  # seconds on one clock or more

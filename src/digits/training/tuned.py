@@ -1,4 +1,4 @@
-"""The folder of a `make tune` study, with the parameters that it found, for commands that do not search."""
+"""The folder of a `make tune` study, with what it found, for commands that do not search."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,22 +9,25 @@ import yaml
 
 from digits.common.code_version import code_version
 from digits.common.files import fingerprint, write_atomic
-from digits.config import Params
-from digits.config.renames import refuse_old_names
+from digits.config import Params, validate
+from digits.config.section import overlay
 from digits.data.dataset import Dataset
 
-TUNED = "tuned"  # name of the network with the parameters that a study found
+TUNED = "tuned"  # name of the network that a study found
+Fragment = dict[str, Any]  # sections of params.yaml with only what differs
 _HEADER = """\
-# The parameters that `make tune` found, as a fragment of params.yaml. Copy them there to make them the default, or
-# leave them here: with the same params and data they are used while train.use_tuned is true.
+# What `make tune` found, as a fragment of params.yaml. Copy it there to keep it for good, or leave it here: with the
+# same params and data it is used while train.use_tuned is true.
 """
 # the length and place of a search, and its number of processes, do not change the result of a trial
-_NOT_DECISIVE = {"model", "budget", "workers", "storage", "n_trials", "trial_timeout"}
+_NOT_DECISIVE = {"model", "budget", "workers", "storage", "n_trials"}
+# what is fitted follows from these, but no network's own fit
+_OF_PLANS = {"budget", "candidates", "extra", "measured_accuracy", "refits", "use_tuned"}
 
 
 @dataclass(frozen=True)
 class Study:
-    """A study of one model, with its data set, default and search space. model: `train`, or a baseline's name."""
+    """The study of one model, with its data set and search space. model: `train`, or a baseline's name."""
 
     folder: Path
     model: str
@@ -39,43 +42,46 @@ class Study:
         """The study's own database, used unless tune.storage names another."""
         return self.folder / "study.db"
 
-    @cached_property
-    def fragment(self) -> dict[str, Any] | None:
-        """What was found, as sections of params.yaml; {} if the default stays, None before the end. Read once.
+    @property
+    def found_file(self) -> Path:
+        """The file of the fragment."""
+        return self.folder / "best.yaml"
 
-        Raises UserError if the file uses a name that params files no longer have.
-        """
-        path = self.folder / "best.yaml"
-        if not path.exists():
+    @cached_property
+    def fragment(self) -> Fragment | None:
+        """What was found; {} if nothing better was, None before the end. Read once."""
+        if not self.found_file.exists():
             return None
-        content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        refuse_old_names(content, str(path))
+        content: Fragment = yaml.safe_load(self.found_file.read_text(encoding="utf-8")) or {}
         return content
 
     @property
     def best(self) -> dict[str, Any]:
-        """Overrides of the model's parameters; {} if the default stays, and before the end."""
-        section = (self.fragment or {}).get("train" if self.model == "train" else "baseline", {})
-        model: dict[str, Any] = section if self.model == "train" else section.get("models", {}).get(self.model, {})
-        return model
+        """The parameters that differ from the model's own; {} if nothing better was found, and before the end."""
+        found = self.fragment or {}
+        if self.model != "train":
+            found = found.get("baseline", {}).get("models", {}).get(self.model, {})
+            return dict(found)
+        network = found.get("networks", {}).get(TUNED) or found.get("train", {})
+        return {name: value for name, value in network.items() if name not in _OF_PLANS | {"network"}}
 
-    @property
-    def normalise(self) -> str | None:
-        """The normalisation that was found; None: that of params.yaml."""
-        normalise: str | None = (self.fragment or {}).get("data", {}).get("normalise")
-        return normalise
-
-    def save(self, overrides: dict[str, Any], comment: str) -> None:
-        """Write best.yaml. overrides: of the model's parameters and of `normalise`; {}: the default stays."""
-        model = {name: value for name, value in overrides.items() if name != "normalise"}
-        fragment: dict[str, Any] = {}
-        if "normalise" in overrides:
-            fragment["data"] = {"normalise": overrides["normalise"]}
-        if model:
-            fragment |= {"train": model} if self.model == "train" else {"baseline": {"models": {self.model: model}}}
+    def save(self, fragment: Fragment, comment: str) -> None:
+        """Write what was found; {}: nothing better."""
         self.__dict__.pop("fragment", None)
         notes = "".join(f"# {line}\n" for line in comment.splitlines())
-        write_atomic(self.folder / "best.yaml", _HEADER + notes + yaml.safe_dump(fragment, sort_keys=False))
+        write_atomic(self.found_file, _HEADER + notes + yaml.safe_dump(fragment, sort_keys=False))
+
+
+def tuned_params(params: Params, data: Dataset, studies: Path) -> Params:
+    """The params with what the finished studies of these params and data found, unless train.use_tuned is false.
+
+    Raises UserError if what was found is not valid, as after an edit.
+    """
+    tuned = params
+    for study in studies_of(params, data, studies) if params.train.use_tuned else []:
+        if study.fragment:
+            tuned = validate(Params, overlay(tuned.model_dump(), study.fragment), str(study.found_file))
+    return tuned
 
 
 def studies_of(params: Params, data: Dataset, studies: Path) -> list[Study]:
@@ -89,13 +95,16 @@ def study_of(params: Params, data: Dataset, studies: Path, model: str) -> Study:
 
     The same params, data and code give the same study on every machine, because an `auto` counts as `auto`.
     """
-    default = params.train.spec if model == "train" else params.baseline.models[model]
+    searched: dict[str, Any]
+    if model == "train":
+        searched = {"train": params.train.model_dump(mode="json", exclude=_OF_PLANS), "networks": params.networks}
+    else:
+        searched = {"model": params.baseline.models[model].model_dump(mode="json"), "seed": params.train.seed}
     decisive = {
         "data": data.hash,
         "normalise": params.data.normalise,
-        "default": default.model_dump(mode="json"),
-        "seed": params.train.seed,  # of the trials' fits
+        **searched,
         "tune": params.tune.model_dump(mode="json", exclude=_NOT_DECISIVE),
-        "code": code_version(f"tuning {default.kind}"),
+        "code": code_version(f"tuning {'cnn' if model == 'train' else 'mlp'}"),
     }
     return Study(studies / f"{model}-{fingerprint(decisive)}", model)

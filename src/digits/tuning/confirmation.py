@@ -6,12 +6,13 @@ from statistics import mean
 from time import sleep
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from digits.common.processes import ProcessDiedError
 from digits.tuning.records import Overrides, Result
-from digits.tuning.storage import begin
+from digits.tuning.storage import begin, surviving
 from digits.tuning.study import FailedError, requeue_killed
 from digits.tuning.verdict import SEARCH_FOLD, Accuracies, CandidateFit, gain, leader
 
@@ -40,7 +41,7 @@ def missing_fits(
         pairs = [CandidateFit(seed, fold, name) for fold in folds if fold != SEARCH_FOLD for name in (default, best)]
         if missing := [fit for fit in pairs if fit not in accuracies]:
             return missing
-        if not (so_far := gain(accuracies, best, len(folds))) or so_far.mean <= 0:
+        if not (so_far := gain(accuracies, best, default, len(folds))) or so_far.mean <= 0:
             break
     return []
 
@@ -59,6 +60,18 @@ def confirmed_accuracies(study: optuna.Study) -> dict[CandidateFit, float]:
     return {_fit_of(trial): float(trial.value or 0.0) for trial in done}
 
 
+def confirmed_epochs(study: optuna.Study, candidate: str) -> float:
+    """Mean epochs of a candidate's fits."""
+    done = [trial for trial in _trials(study, TrialState.COMPLETE) if _fit_of(trial).candidate == candidate]
+    return float(mean(trial.user_attrs["epochs"] for trial in done))
+
+
+def settled(accuracies: Accuracies, default: str, seeds: Sequence[int], folds: Sequence[int]) -> set[str]:
+    """The candidates that were judged to the end."""
+    judged = {fit.candidate for fit in accuracies if fit.fold != SEARCH_FOLD} - {default}
+    return {name for name in judged if not missing_fits(accuracies, [default, name], seeds, folds)}
+
+
 def confirm(
     study: optuna.Study,
     candidates: Mapping[str, Overrides],
@@ -68,7 +81,7 @@ def confirm(
     seconds_left: Callable[[], float],
     workers: int,
     callback: Callable[[CandidateFit, float], None],
-    expected_seconds: float = 0.0,
+    expected_seconds: float,
 ) -> None:
     """Fit until nothing is missing or `seconds_left` is less than a fit takes; other machines may share the work.
 
@@ -94,13 +107,14 @@ def confirm(
             if fit not in queued:
                 study.enqueue_trial({}, user_attrs={"fit": json.dumps([fit.seed, fit.fold, fit.candidate])})
         if waiting := len(study.get_trials(deepcopy=False, states=(TrialState.WAITING,))):
-            study.optimize(
-                lambda trial: _objective(study, trial, candidates, fit_full, seconds_left),
-                n_trials=waiting,
-                n_jobs=min(workers, waiting),
-                catch=(FailedError,),
-                callbacks=[after_fit],
-            )
+            with surviving():
+                study.optimize(
+                    lambda trial: _objective(study, trial, candidates, fit_full, seconds_left),
+                    n_trials=waiting,
+                    n_jobs=min(workers, waiting),
+                    catch=(FailedError, UpdateFinishedTrialError),
+                    callbacks=[after_fit],
+                )
         else:
             optuna.storages.fail_stale_trials(study)  # of a machine that has gone
             sleep(_PAUSE)
@@ -130,6 +144,7 @@ def _objective(
         trial.set_user_attr("cause", str(error))
         raise FailedError from error
     trial.set_user_attr("seconds", result["seconds"])
+    trial.set_user_attr("epochs", result["epochs"])
     return float(result["accuracy"])
 
 

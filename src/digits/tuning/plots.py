@@ -6,7 +6,7 @@ from typing import Any
 
 import optuna
 from matplotlib import pyplot as plt
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 from optuna.importance import get_param_importances
 from optuna.trial import TrialState
 from optuna.visualization import matplotlib as optuna_plots
@@ -25,19 +25,18 @@ _WORST = 0.2  # share of the lowest values that is left out: a few failures woul
 def draw_study(study: optuna.Study, trials: Sequence[TrialRecord], folder: Path, name: str) -> dict[str, Picture]:
     """Write the plots for which there are enough trials, as PNG; returns them by name. name: of the study.
 
-    history: the accuracy of each trial, by its rung. curves: the validation loss of the best trial of each optimizer,
-    epoch by epoch. The others show the lowest rung, at which all trials were fitted: importances of the dimensions
-    (PED-ANOVA, Watanabe et al., 2023, IJCAI), and parallel coordinates and slices of the most important ones, without
-    the worst trials.
+    history: the log loss of each trial, by its rung. The others show the lowest rung, at which all trials were fitted:
+    importances of the dimensions (PED-ANOVA, Watanabe et al., 2023, IJCAI), and parallel coordinates and slices of the
+    most important ones, without the worst trials.
     """
     fitted = [trial for trial in trials if trial.results]
     lowest = _at_lowest_rung(study)
     plots: dict[str, Callable[[], str | None]] = {}
     if fitted:
-        plots |= {"history": lambda: _history(fitted), "curves": lambda: _curves(fitted)}
+        plots |= {"history": lambda: _history(fitted)}
     if fitted and len(lowest.trials) >= _FEWEST_TRIALS:
         importances = get_param_importances(lowest)
-        after = f"after {_epochs(fitted[0].results[0]['epochs'])}"
+        after = f"after {fitted[0].results[0]['seconds']:.0f} s"
         plots |= {
             "importances": lambda: _importances(importances, after),
             "parallel": lambda: _parallel(_better(lowest), [*importances][:_MOST_AXES], after),
@@ -65,68 +64,50 @@ def _better(study: optuna.Study) -> optuna.Study:
 
 def _history(trials: Sequence[TrialRecord]) -> str:
     _, axes = plt.subplots(figsize=_SIZE)
-    for rung in sorted({trial.results[-1]["epochs"] for trial in trials}):
-        reached = [trial for trial in trials if trial.results[-1]["epochs"] == rung]
-        numbers, values = [trial.number for trial in reached], [trial.value for trial in reached]
-        axes.plot(numbers, values, "o", label=_epochs(rung))
+    for fits in sorted({len(trial.results) for trial in trials}):
+        reached = [trial for trial in trials if len(trial.results) == fits]
+        numbers, values = [trial.number for trial in reached], [-trial.value for trial in reached]
+        axes.plot(numbers, values, "o", label=_seconds(reached[0]))
     full = [trial for trial in trials if trial.full]
     if full:
-        best = [max(trial.value for trial in full[: count + 1]) for count in range(len(full))]
+        best = [min(-trial.value for trial in full[: count + 1]) for count in range(len(full))]
         numbers = [*(trial.number for trial in full), trials[-1].number]
-        axes.step(numbers, [*best, best[-1]], where="post", color="0.6", label="best at the highest rung")
-    axes.set(xlabel="trial", ylabel="accuracy", ylim=_limits([trial.value for trial in trials]))
+        axes.step(numbers, [*best, best[-1]], where="post", color="0.6", label="best of the longest fits")
+    low, high = _limits([trial.value for trial in trials])
+    axes.set(xlabel="trial", ylabel="log loss, nats", ylim=(-high, -low))
     axes.grid(visible=True)
-    axes.legend(title="rung", loc="lower right")
+    axes.legend(title="a fit of", loc="upper right")
     leader = max(full or trials, key=lambda trial: trial.value)
     last = leader.results[-1]
     return (
-        f"Trial {leader.number} is the most accurate of {len(trials)}: {last['accuracy']:.4f} after "
-        f"{_epochs(last['epochs'])}"
+        f"{leader.title} has the lowest log loss of {len(trials)} trials: {last['log_loss']:.4f} after "
+        f"{_seconds(leader)}, with an accuracy of {last['accuracy']:.4f}"
     )
 
 
-def _curves(trials: Sequence[TrialRecord]) -> str | None:
-    best: dict[str, TrialRecord] = {}
-    for trial in sorted(trials, key=lambda trial: (len(trial.history), trial.value)):
-        if any("valid_loss" in epoch for epoch in trial.history):
-            best[trial.optimizer or "the default optimizer"] = trial
-    if max((len(trial.history) for trial in best.values()), default=0) < 2:  # epochs
-        return None
-    _, axes = plt.subplots(figsize=_SIZE)
-    last = {}
-    for optimizer, trial in sorted(best.items()):
-        losses = [(epoch, row["valid_loss"]) for epoch, row in enumerate(trial.history, 1) if "valid_loss" in row]
-        axes.plot(*zip(*losses, strict=True), marker="o", label=f"{optimizer}, trial {trial.number}")
-        last[optimizer] = losses[-1]
-    axes.set(xlabel="epoch", ylabel="validation loss, nats", yscale="log")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_minor_formatter("{x:.3g}")
-    axes.yaxis.set_major_formatter("{x:.3g}")
-    axes.grid(visible=True)
-    axes.legend()
-    lowest = min(last, key=lambda optimizer: last[optimizer][1])
-    return f"The best trial with {lowest} has the lowest loss: {last[lowest][1]:.3g} after {_epochs(last[lowest][0])}"
+def _seconds(trial: TrialRecord) -> str:
+    return f"{trial.results[-1]['seconds']:.0f} s"
 
 
 def _importances(importances: Mapping[str, float], after: str) -> str:
     names = [*importances][:_MOST_BARS]
     _, axes = plt.subplots(figsize=_SIZE)
     axes.barh(names[::-1], [importances[name] for name in names[::-1]])
-    axes.set(xlabel=f"importance for the accuracy {after}, share of the total")
+    axes.set(xlabel=f"importance for the log loss {after}, share of the total")
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(visible=True, axis="x")
     share = importances[names[0]]
-    return f"{names[0]} matters most for the accuracy {after}: {share:.0%} of the total importance"
+    return f"{names[0]} matters most for the log loss {after}: {share:.0%} of the total importance"
 
 
 def _parallel(study: optuna.Study, names: list[str], after: str) -> str:
-    optuna_plots.plot_parallel_coordinate(study, params=names, target_name="accuracy")
+    optuna_plots.plot_parallel_coordinate(study, params=names, target_name="minus log loss")
     _restyle(grid=False)  # each axis would have its own grid
     return f"Each line is one of the better trials {after}; the best has {_values(study.best_params, names[:3])}"
 
 
 def _slices(study: optuna.Study, names: list[str], after: str) -> str:
-    optuna_plots.plot_slice(study, params=names, target_name="accuracy")
+    optuna_plots.plot_slice(study, params=names, target_name="minus log loss")
     _restyle(grid=True)
     plt.gcf().axes[-1].remove()  # a colour bar that covers the axes
     return f"The better trials {after}, later ones darker; the best has {_values(study.best_params, names[:3])}"
@@ -148,10 +129,6 @@ def _restyle(grid: bool) -> None:
 def _values(params: Mapping[str, Any], names: Sequence[str]) -> str:
     values = [(name, params[name]) for name in names if name in params]
     return ", ".join(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values)
-
-
-def _epochs(length: int) -> str:
-    return "1 epoch" if length == 1 else f"{length} epochs"
 
 
 def _limits(values: Sequence[float | None]) -> tuple[float, float]:

@@ -3,17 +3,15 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-_PER_NAT = 1e-6  # subtracted from the accuracy per nat of log loss: it only breaks ties, as one image is worth more
 STARTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
-Overrides = dict[str, Any]  # parameters that differ from the default's, and `normalise`
+Overrides = dict[str, Any]  # parameters that differ from the default's
 Result = dict[str, Any]  # of one fit, as digits.tuning.trial describes it
 
 
@@ -21,35 +19,37 @@ Result = dict[str, Any]  # of one fit, as digits.tuning.trial describes it
 class TrialRecord:
     """One trial that has ended.
 
-    name: of a trial that was enqueued; "" for one that was drawn. results: of its fits, lowest rung first, without
-    their histories. history: of the last fit, a dictionary per epoch. full: whether it was fitted at the highest rung.
-    failed: whether a fit failed. cause: why it ended early, if the parameters or a fit were the reason; else "".
+    name: of a trial that was enqueued; "" for one that was drawn. results: of its fits, lowest rung first. full:
+    whether it was fitted at the highest rung. failed: whether a fit failed. cause: why it ended early, if the
+    parameters or a fit were the reason; else "".
     """
 
     number: int
     name: str
     overrides: Overrides
     results: tuple[Result, ...]
-    history: tuple[dict[str, float], ...]
     full: bool
     failed: bool
     cause: str
 
     @property
-    def optimizer(self) -> str:
-        """Name of the optimizer; "" if it is the default's."""
-        optimizer = self.overrides.get("optimizer", "")
-        return optimizer if isinstance(optimizer, str) else str(optimizer.get("name", ""))
+    def title(self) -> str:
+        """Its name, or its number."""
+        return self.name or f"trial-{self.number}"
 
     @property
     def value(self) -> float:
         """Objective value at the highest rung of this trial; -inf without any fit."""
-        return objective_value(self.results[-1]) if self.results else float("-inf")
+        return self.at(len(self.results))
+
+    def at(self, fits: int) -> float:
+        """Objective value after so many fits, 0 to len(results)."""
+        return objective_value(self.results[fits - 1]) if fits else float("-inf")
 
 
 def objective_value(result: Result) -> float:
-    """The value that is maximised: the accuracy; between equal accuracies the smaller log loss decides."""
-    return float(result["accuracy"] - _PER_NAT * min(result["log_loss"], 1.0))
+    """The value that is maximised: minus the log loss. The accuracy would depend on a few images."""
+    return -float(result["log_loss"])
 
 
 def to_json(overrides: Overrides) -> str:
@@ -57,8 +57,8 @@ def to_json(overrides: Overrides) -> str:
     return json.dumps(overrides, sort_keys=True)
 
 
-def trial_record(trial: FrozenTrial, rungs: Sequence[int]) -> TrialRecord:
-    """The record of a trial that has ended. rungs: epochs of each rung."""
+def trial_record(trial: FrozenTrial, rungs: Sequence[float]) -> TrialRecord:
+    """The record of a trial that has ended. rungs: seconds of each rung."""
     attributes = trial.user_attrs
     results = tuple(attributes.get("results", ()))
     return TrialRecord(
@@ -66,14 +66,13 @@ def trial_record(trial: FrozenTrial, rungs: Sequence[int]) -> TrialRecord:
         name=attributes.get("name", ""),
         overrides=json.loads(attributes.get("overrides", "{}")),
         results=results,
-        history=tuple(attributes.get("history", ())),
         full=len(results) == len(rungs),
         failed=trial.state == TrialState.FAIL,
         cause=attributes.get("cause", ""),
     )
 
 
-def finished_trials(study: optuna.Study, rungs: Sequence[int]) -> list[TrialRecord]:
+def finished_trials(study: optuna.Study, rungs: Sequence[float]) -> list[TrialRecord]:
     """All trials that have ended, without repeats and without those that were killed with their command."""
     return [
         trial_record(trial, rungs)
@@ -93,13 +92,6 @@ def started_trials(study: optuna.Study) -> list[FrozenTrial]:
     trials = study.get_trials(deepcopy=False)
     begun = [trial for trial in trials if trial.state.is_finished() or "driver" in trial.user_attrs]
     return [trial for trial in begun if trial.state in STARTED or "cause" in trial.user_attrs]
-
-
-def first_fit_seconds(study: optuna.Study) -> float:
-    """Median duration of the fits at the lowest rung; 0 if there is none yet."""
-    trials = study.get_trials(deepcopy=False, states=STARTED)
-    fitted = [trial for trial in trials if trial.user_attrs.get("results") and "repeats" not in trial.user_attrs]
-    return median(trial.user_attrs["results"][0]["seconds"] for trial in fitted) if fitted else 0.0
 
 
 def spent_seconds(studies: Sequence[optuna.Study], now: float) -> float:

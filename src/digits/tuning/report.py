@@ -9,57 +9,72 @@ import pandas as pd
 from digits.common import markdown
 from digits.common.files import write_atomic
 from digits.evaluation.metrics import Gain
-from digits.tuning.records import TrialRecord
+from digits.tuning.records import TrialRecord, furthest
 from digits.tuning.verdict import Accuracies, Verdict, mean_accuracy
 
 if TYPE_CHECKING:
     import optuna
 
-_COLUMNS = {"trial": 5, "accuracy": 8, "epochs": 6, "ended": 7, "best so far": 14, "left": 8}  # widths, in characters
+# of the live table, with widths in characters
+_COLUMNS = {"trial": 5, "seconds": 7, "epochs": 6, "accuracy": 8, "log loss": 8, "best so far": 14, "left": 8}
+
+
+_BEST = 3  # trials of the front, beside those with a name
 
 
 def header() -> str:
     """The header of the live table."""
-    return f"{_row([*_COLUMNS])}  parameters"
+    return f"{_row([*_COLUMNS])}  model"
 
 
-def line(trial: TrialRecord, best: TrialRecord | None, left: float) -> str:
-    """A row of the live table. best: of the trials at the highest rung so far. left: seconds for the search."""
-    accuracy = f"{trial.results[-1]['accuracy']:.4f}" if trial.results else "-"
-    epochs = str(trial.results[-1]["epochs"]) if trial.results else "-"
-    leading = f"{best.results[-1]['accuracy']:.4f} (#{best.number})" if best else "-"
-    cells = (str(trial.number), accuracy, epochs, _ended(trial), leading, f"{max(left, 0) / 60:.1f} min")
+def line(trial: TrialRecord, trials: Sequence[TrialRecord], left: float) -> str:
+    """A row of the live table, for the last fit of a trial. trials: all so far. left: seconds for the search."""
+    cells = [str(trial.number), *["-"] * 5]
+    if trial.results:
+        last, count = trial.results[-1], len(trial.results)
+        best = max((each for each in (*trials, trial) if len(each.results) >= count), key=lambda each: each.at(count))
+        seconds, epochs = f"{last['seconds']:.0f}", f"{last['epochs']:.2g}"
+        figures = f"{last['accuracy']:.4f}", f"{last['log_loss']:.4f}"
+        cells = [str(trial.number), seconds, epochs, *figures, f"{-best.at(count):.4f} (#{best.number})"]
     cause = f"{trial.cause}: " if trial.cause else ""
-    return f"{_row(cells)}  {cause}{_parameters(trial)}"
+    return f"{_row([*cells, f'{max(left, 0) / 60:.1f} min'])}  {cause}{_parameters(trial)}"
 
 
 def _row(cells: Sequence[str]) -> str:
     return "  ".join(cell.rjust(width) for cell, width in zip(cells, _COLUMNS.values(), strict=True))
 
 
-def _ended(trial: TrialRecord) -> str:
-    if trial.failed:
-        return "failed"
-    return "full" if trial.full else "pruned"
-
-
 def _parameters(trial: TrialRecord) -> str:
     """The trial's name, or its layers, optimizer and learning rate."""
     if trial.name:
         return trial.name
-    optimizer = trial.optimizer or trial.overrides.get("solver", "")
+    optimizer = trial.overrides.get("optimizer", {}).get("name") or trial.overrides.get("solver", "")
     rate = trial.overrides.get("learning_rate", trial.overrides.get("learning_rate_init"))
     layers = trial.overrides.get("layers", trial.overrides.get("hidden_layer_sizes"))
     return f"{layers}, {optimizer} {rate}"
 
 
+def front(trials: Sequence[TrialRecord], rungs: Sequence[float]) -> tuple[list[str], list[list[str]]]:
+    """Accuracy against the seconds of a fit: a table of the named models and of the best trials, as titles and rows."""
+    ranked = furthest(trials)
+    shown = [*ranked[:_BEST], *(trial for trial in ranked[_BEST:] if trial.name)]
+    rows = [
+        [
+            trial.title,
+            *(f"{result['accuracy']:.4f}" for result in trial.results),
+            *[""] * (len(rungs) - len(trial.results)),
+        ]
+        for trial in shown
+    ]
+    return ["accuracy after", *(f"{seconds:.0f} s" for seconds in rungs)], rows
+
+
 def saved_share(trials: Sequence[TrialRecord]) -> float:
     """Share of the seconds that pruning has saved, compared with one fit at the highest rung for each trial."""
     fitted = [trial for trial in trials if trial.results]
-    full = max((trial.results[-1]["epochs"] for trial in fitted), default=1)
     spent = sum(result["seconds"] for trial in fitted for result in trial.results)
-    all_full = sum(trial.results[-1]["seconds"] * full / trial.results[-1]["epochs"] for trial in fitted)
-    return 1 - spent / all_full if all_full else 0.0
+    full = max((trial.results[-1]["seconds"] for trial in fitted), default=0.0)
+    return max(0.0, 1 - spent / (full * len(fitted))) if full else 0.0
 
 
 def summary(trials: Sequence[TrialRecord]) -> str:
@@ -78,7 +93,7 @@ def table(trials: Sequence[TrialRecord]) -> pd.DataFrame:
             {
                 "trial": trial.number,
                 "name": trial.name,
-                "ended": _ended(trial),
+                "ended": "failed" if trial.failed else "full" if trial.full else "pruned",
                 "epochs": last.get("epochs"),
                 "accuracy": last.get("accuracy"),
                 "log_loss": last.get("log_loss"),
@@ -102,7 +117,7 @@ def confirmation(
             str(sum(fit.candidate == name for fit in accuracies)),
             *(f"{share:.4f}" if (share := mean_accuracy(accuracies, name, judged)) else "" for judged in (False, True)),
             str(gains.get(name, "")),
-            _parameters(trial) if trial else "params.yaml",
+            _parameters(trial) if trial else "as in params",
         )
         for name, trial in candidates.items()
     ]
@@ -116,6 +131,7 @@ def write(
     name: str,
     searched: "optuna.Study",
     trials: Sequence[TrialRecord],
+    rungs: Sequence[float],
     candidates: Mapping[str, TrialRecord | None],
     accuracies: Accuracies,
     verdict: Verdict,
@@ -125,12 +141,15 @@ def write(
 
     pictures = draw_study(searched, trials, folder, name)
     write_atomic(folder / "trials.csv", table(trials).to_csv(index=False, lineterminator="\n"))
+    titles, rows = front(trials, rungs)
     parts = [
         f"# Search for `{model}`",
-        f"{verdict.text}.",
+        verdict.text,
         confirmation(accuracies, candidates, verdict.gains),
         "The finalist with the best accuracy on the search fold is compared with the default on the other folds, with "
         "other seeds. The gain is the mean over these folds of the differences between fits with the same seed.",
+        markdown.table(titles, rows, "l" + "r" * len(rungs)),
+        "All fits of a column take the same time: a network that is faster learns from more images in it.",
         f"{summary(trials)} ([trials.csv](trials.csv)).",
         *[f"![{picture.title}]({picture.path.name})" for picture in pictures.values()],
     ]

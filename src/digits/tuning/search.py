@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from digits.common.errors import UserError
@@ -14,13 +15,12 @@ from digits.tuning.records import (
     Overrides,
     Result,
     TrialRecord,
-    first_fit_seconds,
     objective_value,
     started_trials,
     to_json,
     trial_record,
 )
-from digits.tuning.storage import begin
+from digits.tuning.storage import STOPPED, begin, surviving
 from digits.tuning.study import FailedError, SearchPlan
 
 MAX_FAILURES = 5  # in a row; after so many something other than the parameters is wrong
@@ -41,10 +41,10 @@ def search(
 ) -> None:
     """Run trials until `seconds_left` is less than a first fit takes, or there are plan.n_trials of them.
 
-    It also ends when the space has nothing new to draw. workers: trials in parallel. callback: called with each trial
-    that ends. A trial that fails is recorded with its cause, and the search continues. A trial that is stopped, or
-    that runs out of time before its first result, is run again by the next command that has time. Raises UserError
-    after MAX_FAILURES failures in a row.
+    It also ends when the space has nothing new to draw. workers: trials in parallel. callback: called with the record
+    of a trial after each of its fits, and after one that could not be fitted. A trial that fails is recorded with its
+    cause, and the search continues. A trial that is stopped, or that runs out of time before its first result, is run
+    again by the next command that has time. Raises UserError after MAX_FAILURES failures in a row.
     """
     failures: list[str] = []  # causes of the last trials, if all of them failed
     repeats: list[int] = []  # numbers of the last trials, if all of them are repeats
@@ -53,24 +53,26 @@ def search(
         record = trial_record(trial, plan.rungs)
         failures[:] = [*failures, record.cause] if record.failed and record.cause else []
         repeats[:] = [*repeats, record.number] if "repeats" in trial.user_attrs else []
-        if not repeats and (record.cause or not record.failed):
+        if not repeats and record.cause:
             callback(record)
         if not time_left() or len(failures) >= MAX_FAILURES or len(repeats) >= _MAX_REPEATS:
             study.stop()
 
     def time_left() -> bool:
-        return (left := seconds_left()) > 0 and left >= first_fit_seconds(study)
+        return seconds_left() > plan.rungs[0]
 
-    missing = None if plan.n_trials is None else plan.n_trials - len(started_trials(study))
-    if not time_left() or (missing is not None and missing <= 0):
-        return
-    study.optimize(
-        lambda trial: _objective(study, trial, plan, evaluate, seconds_left),
-        n_trials=missing,
-        n_jobs=workers,
-        catch=(FailedError,),
-        callbacks=[after_trial],
-    )
+    ended = False
+    while not ended and time_left():
+        missing = None if plan.n_trials is None else max(0, plan.n_trials - len(started_trials(study)))
+        with surviving():
+            study.optimize(
+                lambda trial: _objective(study, trial, plan, evaluate, seconds_left, callback),
+                n_trials=missing,
+                n_jobs=workers,
+                catch=(FailedError, UpdateFinishedTrialError),
+                callbacks=[after_trial],
+            )
+            ended = True
     if len(failures) >= MAX_FAILURES:
         raise UserError(
             f"{MAX_FAILURES} trials in a row failed, the last one with: {failures[-1]}; all finished trials are kept, "
@@ -79,23 +81,31 @@ def search(
 
 
 def _objective(
-    study: optuna.Study, trial: Trial, plan: SearchPlan, evaluate: Evaluate, seconds_left: Callable[[], float]
+    study: optuna.Study,
+    trial: Trial,
+    plan: SearchPlan,
+    evaluate: Evaluate,
+    seconds_left: Callable[[], float],
+    callback: Callable[[TrialRecord], None],
 ) -> float:
     begin(study, trial)
-    text = trial.user_attrs.get("overrides") or to_json(to_params(plan.kind, suggest(trial, plan.space)))
+    text = trial.user_attrs.get("overrides")
+    if text is None or plan.values_of(trial.user_attrs.get("name", "")):
+        suggested = to_params(plan.kind, suggest(trial, plan.space), plan.limits)
+        text = text or to_json(suggested)
     trial.set_user_attr("overrides", text)
     if (earlier := _same_overrides(study, trial.number, text)) is not None:
         return _repeat(trial, earlier)
     results: list[Result] = []
 
     def report(result: Result) -> bool:
-        results.append({name: value for name, value in result.items() if name != "history"})
+        results.append(result)
         trial.set_user_attr("results", results)
-        trial.set_user_attr("history", result["history"])
+        callback(trial_record(study._storage.get_trial(trial._trial_id), plan.rungs))
         trial.report(objective_value(result), plan.reduction_factor ** (len(results) - 1))
         if len(results) == len(plan.rungs) or trial.should_prune():
             return False
-        if seconds_left() < result["seconds"] * plan.rungs[len(results)] / result["epochs"]:
+        if seconds_left() < plan.rungs[len(results)]:
             trial.set_user_attr("cause", "no time left for a longer fit")
             return False
         return True
@@ -103,11 +113,12 @@ def _objective(
     try:
         evaluate(json.loads(text), report)
     except ProcessStoppedError as error:
+        trial.set_user_attr(STOPPED, True)
         raise FailedError from error
     except ProcessDiedError as error:
         out_of_time = seconds_left() <= 0
-        if results or not out_of_time:
-            trial.set_user_attr("cause", str(error))
+        cause = ("cause", str(error)) if results or not out_of_time else (STOPPED, True)
+        trial.set_user_attr(*cause)
         raise (optuna.TrialPruned if results and out_of_time else FailedError) from error
     except ValueError as error:
         trial.set_user_attr("cause", str(error))

@@ -4,91 +4,71 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from math import inf
 from pathlib import Path
-from statistics import median
 from time import monotonic, time
 from typing import TYPE_CHECKING, Any
-
-import joblib
 
 from digits.common.console import Console, by_the_clock
 from digits.config import Params
 from digits.data.dataset import Dataset
-from digits.models.search_space import narrow_space, values_inside
-from digits.training.device import Device
-from digits.training.tuned import Study
+from digits.training.learning_curves import as_measured
+from digits.training.tuned import Fragment, Study
 from digits.tuning import report
-from digits.tuning.confirmation import confirm, confirmed_accuracies, missing_fits, open_confirmation
+from digits.tuning.confirmation import (
+    confirm,
+    confirmed_accuracies,
+    confirmed_epochs,
+    open_confirmation,
+    settled,
+)
+from digits.tuning.found import network_fragment
+from digits.tuning.origin import Machine, Origin, find_origin, search_plan, workers_of
 from digits.tuning.records import Overrides, Result, TrialRecord, finished_trials, furthest, spent_seconds
 from digits.tuning.search import search
 from digits.tuning.storage import open_storage
-from digits.tuning.study import SearchPlan, open_study
-from digits.tuning.trial import RESOURCE, rungs
+from digits.tuning.study import SearchPlan, continue_study, open_study
 from digits.tuning.trial_fits import Evaluator
-from digits.tuning.verdict import DEFAULT, SEARCH_FOLD, CandidateFit, decide
+from digits.tuning.verdict import SEARCH_FOLD, CandidateFit, Verdict, decide, mean_accuracy
 
 if TYPE_CHECKING:
     import optuna
 
-Candidates = dict[str, TrialRecord | None]  # by name: the default, which has no trial, then the finalists
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What is decided before the first trial.
-
-    default: parameters of the model, with a value for every `auto` and this command's share of the cores. workers: fits
-    in parallel. device_line: describes the device to the user; "" for scikit-learn.
-    """
-
-    default: dict[str, Any]
-    plan: SearchPlan
-    workers: int
-    device_line: str = ""
-
-
-def make_setup(params: Params, device: Callable[[], Device]) -> Setup:
-    """The setup that the params describe. device: called for networks only, because it may load TensorFlow."""
-    tune, network = params.tune, params.tune.model == "train"
-    # a network's trial sees all GPUs and uses one; a baseline's trial uses one core
-    workers = tune.workers or (joblib.cpu_count() if not network else 1 if device().gpus else device().parallel_fits)
-    spec = device().resolve(params.train.spec, workers) if network else params.baseline.models[tune.model]
-    default = spec.model_dump(mode="json")
-    space = narrow_space(spec.kind, tune.space)
-    plan = SearchPlan(
-        kind=spec.kind,
-        space=space,
-        enqueue={DEFAULT: {}, **(tune.enqueue if network else {})},
-        initial_point=values_inside(space, tune.initial_point if network else {}),
-        rungs=rungs(tune.max_epochs or default[RESOURCE[spec.kind]], tune.reduction_factor),
-        reduction_factor=tune.reduction_factor,
-        seed=tune.seed,
-        n_trials=tune.n_trials,
-    )
-    return Setup(default, plan, workers, device().description(default) if network else "")
+Candidates = dict[str, TrialRecord | None]  # by name: the origin, which has no overrides, then the finalists
 
 
 @dataclass(frozen=True)
 class Session:
-    """A study that is open for work. searched, confirmation: its two parts. stop: set to end its fits at once."""
+    """A study that is open for work.
+
+    default: the origin's parameters with a value for every `auto` and this command's share of the cores. workers: fits
+    in parallel. searched, confirmation: the study's two parts. stop: set to end its fits at once.
+    """
 
     params: Params
     data: Dataset
-    setup: Setup
+    origin: Origin
+    default: dict[str, Any]
+    plan: SearchPlan
+    workers: int
     searched: "optuna.Study"
     confirmation: "optuna.Study"
     stop: threading.Event = field(default_factory=threading.Event)
 
     def trials(self) -> list[TrialRecord]:
         """All trials that have ended, on any machine."""
-        return finished_trials(self.searched, self.setup.plan.rungs)
+        return finished_trials(self.searched, self.plan.rungs)
 
     def candidates(self) -> Candidates:
-        """The default and the finalists."""
-        finalists = [trial for trial in furthest(self.trials()) if trial.overrides]
-        named = {trial.name or f"trial-{trial.number}": trial for trial in finalists[: self.params.tune.finalists]}
-        return {DEFAULT: None, **named}
+        """The origin, and the best trials that were not judged to the end."""
+        judged = settled(confirmed_accuracies(self.confirmation), self.origin.name, self.seeds(), self.folds)
+        finalists = [trial for trial in furthest(self.trials()) if trial.overrides and trial.title not in judged]
+        named: Candidates = {trial.title: trial for trial in finalists[: self.params.tune.finalists]}
+        return {self.origin.name: None, **named}
+
+    @property
+    def folds(self) -> range:
+        """All folds."""
+        return range(self.data.fold_count)
 
     def seconds_left(self) -> float:
         """Seconds left of the budget; 0 after an interruption."""
@@ -96,60 +76,82 @@ class Session:
             return 0.0
         return self.params.tune.budget * 60 - spent_seconds([self.searched, self.confirmation], time())
 
-    def seconds_to_search(self) -> float:
-        """Seconds until the confirmation must begin, which gets up to half of the budget."""
-        tune = self.params.tune
-        fits = tune.finalists + 2 * (self.data.fold_count - 1) * tune.seeds
-        return self.seconds_left() - min(fits * self.full_seconds() / self.setup.workers, tune.budget * 60 / 2)
+    def seconds_to_confirm(self) -> float:
+        """Seconds that are kept for the confirmation: at most half of those that are left."""
+        fits = self.params.tune.finalists + 2 * (self.data.fold_count - 1) * self.params.tune.seeds
+        return min(fits * self.plan.rungs[-1] / self.workers, self.seconds_left() / 2)
 
     def seeds(self) -> range:
         """Seeds of the confirmation: one that picks the leader, then those that judge it. Trials use another one."""
         first = max(self.params.tune.seed, self.params.train.seed) + 1
         return range(first, first + 1 + self.params.tune.seeds)
 
-    def full_seconds(self) -> float:
-        """Median duration of the fits at the highest rung; 0 if there is none yet."""
-        seconds = [trial.results[-1]["seconds"] for trial in self.trials() if trial.full]
-        return median(seconds) if seconds else 0.0
-
-    def default_seconds(self) -> float:
-        """Duration of the default's first fit; infinite until its trial has ended."""
-        seconds = (trial.results[0]["seconds"] for trial in self.trials() if trial.name == DEFAULT and trial.results)
-        return next(seconds, inf)
-
     def evaluator(self) -> Evaluator:
         """Fits the trials within the limits of this session."""
         return Evaluator(
             data=self.data,
-            default=self.setup.default,
+            default=self.default,
             normalise=self.params.data.normalise,
-            rungs=self.setup.plan.rungs,
-            max_cost=self.params.tune.max_cost,
-            timeout=self.params.tune.trial_timeout,
+            rungs=self.plan.rungs,
+            pace=self.origin.pace,
             seconds_left=self.seconds_left,
-            default_seconds=self.default_seconds,
             stop=self.stop,
         )
 
+    def verdict(self) -> Verdict:
+        """The verdict over all that was confirmed so far."""
+        return decide(confirmed_accuracies(self.confirmation), self.origin.name, self.data.fold_count)
 
-def tune(
-    study: Study, params: Params, data: Dataset, device: Callable[[], Device], console: Console, reports: Path
-) -> bool:
-    """Use up the budget; write best.yaml of the study, and the report into `reports`.
+    def fragment(self, winner: TrialRecord) -> Fragment:
+        """What replaces the origin, for params.yaml."""
+        if self.params.tune.model != "train":
+            return {"baseline": {"models": {self.params.tune.model: winner.overrides}}}
+        accuracies = confirmed_accuracies(self.confirmation)
+        images, least = len(self.data.train_rows(0)), 1 / len(self.data.valid_rows(0))  # an error rate above 0
+        names = self.origin.name, winner.title
+        before, now = (max(least, 1 - mean_accuracy(accuracies, name, judged=True)) for name in names)
+        tried = next(trial for trial in self.trials() if trial.name == self.origin.name)
+        shorter = {result["epochs"]: max(least, 1 - result["accuracy"]) for result in tried.results[-2:-1]}
+        errors = {epochs: as_measured(each, images) for epochs, each in {**shorter, self.origin.epochs: before}.items()}
+        epochs = confirmed_epochs(self.confirmation, winner.title)
+        return network_fragment(self.params, self.origin, winner.overrides, epochs, errors, now / before)
 
-    Returns whether the result is final: trials were run, and the finalists were confirmed, before the time ended.
-    device: called for networks only. An interruption ends the running fits; the next command runs them again.
-    """
-    setup = make_setup(params, device)
+
+def open_session(study: Study, params: Params, data: Dataset, machine: Machine) -> Session:
+    """The study, opened or begun."""
     study.folder.mkdir(parents=True, exist_ok=True)
     storage = open_storage(params.tune.storage or f"sqlite:///{study.file}")
-    searched = open_study(storage, study.name, setup.plan, shared=params.tune.storage is not None)
-    session = Session(params, data, setup, searched, open_confirmation(storage, f"{study.name}-confirmed"))
+    searched = open_study(storage, study.name, params.tune.reduction_factor)
+    workers = workers_of(params, machine)
+    origin = find_origin(searched, params, data, machine, workers)
+    network = params.tune.model == "train"
+
+    def resolve(spec: Any) -> Any:
+        return machine.device().resolve(spec, workers) if network else spec
+
+    default = resolve(origin.spec).model_dump(mode="json")
+    plan = search_plan(origin, resolve, params, data)
+    continue_study(searched, plan, shared=params.tune.storage is not None)
+    confirmation = open_confirmation(storage, f"{study.name}-confirmed")
+    if network:
+        console = machine.console
+        console.say(f"{machine.device().description(default)}, trials in parallel: {workers}")
+    return Session(params, data, origin, default, plan, workers, searched, confirmation)
+
+
+def tune(study: Study, params: Params, data: Dataset, machine: Machine, reports: Path) -> bool:
+    """Use up the budget; write what was found into the study's folder, and the report into `reports`.
+
+    Returns whether the result is final: a finalist was judged to the end. An interruption ends the running fits; the
+    next command runs them again.
+    """
+    session, console = open_session(study, params, data, machine), machine.console
     evaluator, started = session.evaluator(), monotonic()
-    if setup.device_line:
-        console.say(f"{setup.device_line}, trials in parallel: {setup.workers}")
-    left = session.seconds_left() / 60
-    console.say(f"budget: {params.tune.budget:g} minutes, {left:.1f} left; study: {study.folder}")
+    left, rungs = session.seconds_left() / 60, ", ".join(f"{seconds:.0f}" for seconds in session.plan.rungs)
+    console.say(
+        f"which model is more accurate than {session.origin.name} in the same time? Fits of {rungs} s; "
+        f"{params.tune.budget:g} minutes, {left:.1f} left; study: {study.folder}"
+    )
     console.say(report.header())
     with ThreadPoolExecutor(1) as pool:  # Optuna would wait for its trials before it lets an interruption through
         working = pool.submit(_search_and_confirm, session, evaluator, console)
@@ -158,52 +160,64 @@ def tune(
         except KeyboardInterrupt:
             session.stop.set()
             raise
-    trials, accuracies = session.trials(), confirmed_accuracies(session.confirmation)
-    verdict = decide(accuracies, [*candidates], data.fold_count)
+    trials, accuracies, verdict = session.trials(), confirmed_accuracies(session.confirmation), session.verdict()
+    candidates |= {trial.title: trial for trial in trials if trial.title in verdict.gains}
     winner = candidates[verdict.winner] if verdict.winner else None
-    study.save(winner.overrides if winner else {}, verdict.text)
+    study.save(session.fragment(winner) if winner else {}, verdict.text)
+    console.table(*report.front(trials, session.plan.rungs))
     console.say(verdict.text)
-    report.write(reports, params.tune.model, study.name, searched, trials, candidates, accuracies, verdict)
-    busy = sum(evaluator.seconds) / ((monotonic() - started) * setup.workers)
+    rungs_of_plan, model = session.plan.rungs, params.tune.model
+    report.write(reports, model, study.name, session.searched, trials, rungs_of_plan, candidates, accuracies, verdict)
+    busy = sum(evaluator.seconds) / ((monotonic() - started) * session.workers)
     console.say(f"{report.summary(trials)}; fits took {busy:.0%} of the time")
-    missing = missing_fits(accuracies, [*candidates], session.seeds(), range(data.fold_count))
-    final = len(trials) > 1 and not missing  # the first trial is the default's
+    final = bool(settled(accuracies, session.origin.name, session.seeds(), session.folds))
     if not final:
         console.say(f"not final: the time is over; make tune BUDGET={2 * params.tune.budget:g} continues from here")
     return final
 
 
 def _search_and_confirm(session: Session, evaluator: Evaluator, console: Console) -> Candidates:
-    setup = session.setup
+    """Rounds of a search and a confirmation, until a model has won or the time is over."""
 
     def evaluate(overrides: Overrides, report_result: Callable[[Result], bool]) -> None:
         evaluator.evaluate(overrides, session.params.train.seed, SEARCH_FOLD, report_result)
 
     with console.bar("tune", session.seconds_left() / 60, "minutes") as bar:
         progress = by_the_clock(bar)
+        kept = 0.0
+
+        def seconds_to_search() -> float:
+            return session.seconds_left() - kept
 
         @evaluator.ending_all()
         def after_trial(trial: TrialRecord) -> None:
-            full = [each for each in session.trials() if each.full]
-            best = max(full, key=lambda each: each.value, default=None)
-            console.say(report.line(trial, best, session.seconds_to_search()))
-            progress(f"best {best.value:.4f}" if best else "")
+            console.say(report.line(trial, session.trials(), seconds_to_search()))
+            progress("")
 
         @evaluator.ending_all()
         def after_fit(fit: CandidateFit, accuracy: float) -> None:
-            progress(f"confirming {fit.candidate}, fold {fit.fold + 1}: {accuracy:.4f}")
+            console.say(f"confirming {fit.candidate}, fold {fit.fold + 1}, seed {fit.seed}: {accuracy:.4f}")
+            progress("")
 
-        search(session.searched, setup.plan, evaluate, session.seconds_to_search, setup.workers, after_trial)
-        candidates = session.candidates()
-        confirm(
-            session.confirmation,
-            {name: trial.overrides if trial else {} for name, trial in candidates.items()},
-            session.seeds(),
-            range(session.data.fold_count),
-            evaluator.fit_full,
-            session.seconds_left,
-            setup.workers,
-            after_fit,
-            session.full_seconds(),
-        )
-    return candidates
+        while True:
+            before, kept = _done(session), session.seconds_to_confirm()
+            search(session.searched, session.plan, evaluate, seconds_to_search, session.workers, after_trial)
+            candidates = session.candidates()
+            confirm(
+                session.confirmation,
+                {name: trial.overrides if trial else {} for name, trial in candidates.items()},
+                session.seeds(),
+                session.folds,
+                evaluator.fit_full,
+                session.seconds_left,
+                session.workers,
+                after_fit,
+                session.plan.rungs[-1],
+            )
+            if _done(session) == before or session.verdict().winner:
+                return candidates
+
+
+def _done(session: Session) -> tuple[int, int]:
+    """Numbers of trials and of confirming fits."""
+    return len(session.trials()), len(confirmed_accuracies(session.confirmation))

@@ -1,8 +1,10 @@
 """The database of studies: a local file, or a server that several machines share."""
 
 import logging
+import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from datetime import datetime, timedelta
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
@@ -28,8 +30,13 @@ from digits.common.logs import log
 HEARTBEAT = 5  # seconds between two heartbeats of a running trial
 GRACE = 30  # seconds without a heartbeat after which another machine runs the trial
 PATIENCE = 120.0  # seconds that a database may be unreachable
+# every way to write it; the driver that is installed is psycopg
+_POSTGRES = re.compile(r"^postgres(ql)?(\+psycopg)?://")
 _PAUSE = 0.5  # seconds between two attempts
 _ATTEMPTS = 10  # to open a database
+_MOST_KILLS = 3  # of the process of a trial
+_KILLED = "killed"  # attribute: how often its process was killed
+STOPPED = "stopped"  # attribute: the user or the end of the time has stopped it
 
 
 class _Storage(RDBStorage):
@@ -45,20 +52,22 @@ class _Storage(RDBStorage):
         super().__init__(*args, **kwargs)
         lock = NamedTemporaryFile(prefix="digits-tune-")  # noqa: SIM115 - removed with the storage
         finalize(self, lock.close)  # at the end of the process at the latest
-        flock(lock, LOCK_EX)
+        with suppress(OSError):  # a file system without locks: heartbeats alone decide
+            flock(lock, LOCK_EX)
         self.driver = Path(lock.name).name
 
     def _get_stale_trial_ids(self, study_id: int) -> list[int]:
         """Trials without a recent heartbeat, those whose driver has ended, and those claimed long ago but not begun.
 
-        A command may be killed between the claim of a trial and its first heartbeat, and a claim is repeated if its
-        answer was lost.
+        Never this command's own: after the sleep of a laptop its heartbeats are late. A command may be killed between
+        the claim of a trial and its first heartbeat, and a claim is repeated if its answer was lost.
         """
         stale = set(super()._get_stale_trial_ids(study_id))
         running = self.get_all_trials(study_id, deepcopy=False, states=(TrialState.RUNNING,))
         drivers = {trial._trial_id: trial.user_attrs["driver"] for trial in running if "driver" in trial.user_attrs}
         ended = {driver for driver in set(drivers.values()) if _has_ended(driver)}
         stale |= {number for number, driver in drivers.items() if driver in ended}
+        stale -= {number for number, driver in drivers.items() if driver == self.driver}
         long_ago = datetime.now() - timedelta(seconds=PATIENCE + GRACE)  # noqa: DTZ005 - Optuna's times have no zone
         claimed = {trial._trial_id: trial.datetime_start or long_ago for trial in running}
         return [*stale, *(number for number in claimed.keys() - drivers.keys() - stale if claimed[number] < long_ago)]
@@ -121,10 +130,31 @@ def begin(study: optuna.Study, trial: Trial) -> None:
 
 
 def requeue(study: optuna.Study, trial: FrozenTrial) -> None:
-    """Enqueue a trial with the same parameters and attributes, except its driver."""
+    """Enqueue a trial with the same parameters and attributes, except its driver; fail one that was killed too often.
+
+    What the user or the end of the time has stopped was not killed.
+    """
     again = deepcopy(trial)
     again.user_attrs.pop("driver", None)
-    RetryHeartbeatStaleTrialCallback()(study, again)
+    again.user_attrs[_KILLED] = again.user_attrs.get(_KILLED, 0) + (not again.user_attrs.pop(STOPPED, False))
+    if again.user_attrs[_KILLED] < _MOST_KILLS:
+        RetryHeartbeatStaleTrialCallback()(study, again)
+        return
+    again.user_attrs["cause"] = f"its process was killed {_MOST_KILLS} times, most often because memory ran out"
+    again.system_attrs["retry_history"] = [*again.system_attrs.get("retry_history", []), trial.number]
+    study.add_trial(again)
+
+
+@contextmanager
+def surviving() -> Iterator[None]:
+    """Let a search go on where another machine has taken one of its trials, as from a computer that was asleep."""
+    try:
+        yield
+    except (ValueError, AssertionError) as error:
+        refused = error.__context__ if isinstance(error, AssertionError) else error
+        if not str(refused).startswith("Cannot tell a"):  # Optuna's, of a trial that has ended already
+            raise
+        log.warning("a trial of this command was run by another one: %s", refused)
 
 
 def open_storage(url: str) -> BaseStorage:
@@ -136,17 +166,20 @@ def open_storage(url: str) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("sqlalchemy").setLevel(logging.ERROR)
     try:
-        backend = make_url(url).get_backend_name()
+        address = make_url(_POSTGRES.sub("postgresql+psycopg://", url))
     except ArgumentError:
         raise UserError("STORAGE: not a database address, such as postgresql://user:password@host/name") from None
-    # for a file: seconds that one writer waits for another
-    options = {"connect_args": {"timeout": 60}} if backend == "sqlite" else {"pool_pre_ping": True}
+    backend = address.get_backend_name()
+    if backend == "sqlite":
+        options: dict[str, Any] = {"connect_args": {"timeout": 60}}  # seconds that one writer waits for another
+    else:  # PgBouncer hands the next statement to another connection, which knows none of the prepared ones
+        options = {"pool_pre_ping": True, "connect_args": {"prepare_threshold": None}}
     for attempt in range(_ATTEMPTS):
         if attempt:
             sleep(_PAUSE)
         try:
             storage = _Storage(
-                url,
+                address.render_as_string(hide_password=False),
                 engine_kwargs=options,
                 heartbeat_interval=HEARTBEAT,
                 grace_period=GRACE,

@@ -8,12 +8,10 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from digits.models.search_space import Space
+from digits.models.search_space import Limits, Space
 from digits.tuning.records import Overrides, started_trials, to_json
+from digits.tuning.sampler import SearchSampler
 from digits.tuning.storage import requeue
-
-_RANDOM_TRIALS = 10  # trials drawn at random before the sampler learns from them
-_INITIAL_POINT = "the start"  # marks the trial in the queue; names of trials have no spaces, so none is like it
 
 
 class FailedError(Exception):
@@ -21,38 +19,56 @@ class FailedError(Exception):
 
 
 @dataclass(frozen=True)
+class Known:
+    """A model that is tried before any trial is drawn.
+
+    overrides: what differs from the default. values: its point of the space; {} if it has none.
+    """
+
+    overrides: Overrides
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class SearchPlan:
     """What is searched and how.
 
-    kind: of model. enqueue: overrides by name, run before any trial is drawn. initial_point: values of dimensions of
-    the space, for the first trial that is drawn. rungs: epochs of the rungs, ascending. reduction_factor: one trial in
-    this many is promoted to the next rung. n_trials: at most; None: any number.
+    kind: of model. limits: of networks. known: models by name, the default first. rungs: seconds of the fits,
+    ascending. reduction_factor: one trial in this many is promoted to the next rung. n_trials: at most; None: any
+    number.
     """
 
     kind: str
     space: Space
-    enqueue: dict[str, Overrides]
-    initial_point: dict[str, Any]
-    rungs: tuple[int, ...]
+    limits: Limits
+    known: dict[str, Known]
+    rungs: tuple[float, ...]
     reduction_factor: int
     seed: int
     n_trials: int | None
 
+    def values_of(self, name: str) -> dict[str, Any]:
+        """The point of a known model; {} if it has none."""
+        return self.known[name].values if name in self.known else {}
 
-def open_study(storage: BaseStorage, name: str, plan: SearchPlan, shared: bool) -> optuna.Study:
-    """The study of that name, created if it does not exist. shared: whether several machines work on it."""
+
+def open_study(storage: BaseStorage, name: str, reduction_factor: int) -> optuna.Study:
+    """The study of that name, created if it does not exist."""
     # The pruner compares a trial with all others of the same rung. Hyperband's brackets would start half of the trials
     # on higher rungs, which costs more than it gains within an hour or two.
-    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=plan.reduction_factor)
-    study = optuna.create_study(
+    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=reduction_factor)
+    return optuna.create_study(
         storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
     )
+
+
+def continue_study(study: optuna.Study, plan: SearchPlan, shared: bool) -> None:
+    """Make a study ready for the next trials. shared: whether several machines work on it."""
     _enqueue_first(study, plan)
     requeue_killed(study)
     # with the same seed the sampler would repeat its own earlier draws, or those of another machine
     offset = randbits(32) if shared else 0
-    study.sampler = _sampler((plan.seed + len(started_trials(study)) + offset) % 2**32)
-    return study
+    study.sampler = SearchSampler((plan.seed + len(started_trials(study)) + offset) % 2**32)
 
 
 def _enqueue_first(study: optuna.Study, plan: SearchPlan) -> None:
@@ -61,17 +77,10 @@ def _enqueue_first(study: optuna.Study, plan: SearchPlan) -> None:
     Two machines may enqueue the same trial at the same time; `search` runs it once.
     """
     queued = {trial.user_attrs.get("queued") for trial in study.get_trials(deepcopy=False)}
-    for name, overrides in plan.enqueue.items():
+    for name, model in plan.known.items():
         if name not in queued:
-            study.enqueue_trial({}, user_attrs={"queued": name, "name": name, "overrides": to_json(overrides)})
-    if plan.initial_point and _INITIAL_POINT not in queued:
-        study.enqueue_trial(plan.initial_point, user_attrs={"queued": _INITIAL_POINT})
-
-
-def _sampler(seed: int) -> optuna.samplers.BaseSampler:
-    return optuna.samplers.TPESampler(  # conditional dimensions need `group`
-        n_startup_trials=_RANDOM_TRIALS, multivariate=True, group=True, constant_liar=True, seed=seed
-    )
+            attributes = {"queued": name, "name": name, "overrides": to_json(model.overrides)}
+            study.enqueue_trial(model.values, user_attrs=attributes)
 
 
 def requeue_killed(study: optuna.Study) -> None:

@@ -1,27 +1,54 @@
-"""The fits of one trial: one rung after the other, each fit from new weights, all in one subprocess."""
+"""The fits of one trial: one rung after the other, each fit from new weights, all in one subprocess.
 
-from dataclasses import dataclass
-from math import ceil
+All fits of a rung take the same time, whatever they train, so a faster network trains on more images.
+"""
+
+from dataclasses import dataclass, replace
+from math import ceil, log
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from digits.common.processes import Send
-from digits.data.dataset import load_dataset
+from digits.data.dataset import Dataset, load_dataset
+from digits.evaluation.calibration import at_temperature, best_temperature
 from digits.evaluation.metrics import accuracy, log_loss
-from digits.training.crossval import fit
+from digits.models import NO_EARLY_STOPPING, Classifier, Within
+from digits.training.crossval import fit_on
+from digits.training.timing import UNSURE
 
-RESOURCE = {"cnn": "epochs", "mlp": "max_iter"}  # the parameter with the number of epochs, by kind of model
+_PREDICTING = 0.5  # most of a fit's seconds that are kept for predictions
+_RUNGS = 4
+_TO_START = 0.5  # seconds until an MLP is fitted
+_SAMPLE = 2000  # images of the one epoch that shows how fast an MLP learns
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a model is fitted: seconds to start and to predict a fold's valid part; images trained on per second."""
+
+    start: float
+    predict: float
+    images_per_second: float
+
+    def images(self, seconds: float) -> int:
+        """Images that a fit of so many seconds trains on, each as often as it is seen; at least one."""
+        return max(1, round((seconds - self.start - self.predict) * self.images_per_second))
+
+    def seconds(self, images: float) -> float:
+        """Seconds of a fit that trains on so many images, and of its predictions."""
+        return self.start + images / self.images_per_second + self.predict
 
 
 @dataclass(frozen=True)
 class Task:
     """What is fitted and evaluated.
 
-    model: parameters, with `kind`. fold: evaluated on its valid part, trained on the other folds. rungs: epochs of each
-    fit, ascending.
+    model: parameters, with `kind`. fold: evaluated on its valid part, trained on the other folds. rungs: seconds of
+    each fit with its predictions, ascending. pace: what is expected.
     """
 
     data_folder: Path
@@ -29,45 +56,83 @@ class Task:
     normalise: str
     seed: int
     fold: int
-    rungs: tuple[int, ...]
+    rungs: tuple[float, ...]
+    pace: Pace
 
 
-def rungs(max_epochs: int, reduction_factor: int) -> tuple[int, ...]:
-    """Epochs of the rungs, up to `max_epochs`: each has about `reduction_factor` times as many as the one below."""
-    epochs = [max_epochs]
-    while (lower := ceil(epochs[0] / reduction_factor)) < epochs[0]:
-        epochs.insert(0, lower)
-    return tuple(epochs)
+def rungs(longest: float, shortest: float, reduction_factor: int) -> tuple[float, ...]:
+    """Seconds of the rungs, ascending from `shortest` or more to `longest`.
+
+    Each has about `reduction_factor` times as many as the one below, and there are _RUNGS at most.
+    """
+    steps = min(round(log(longest / shortest, reduction_factor)), _RUNGS - 1) if longest > shortest else 0
+    lowest = max(shortest, longest / reduction_factor**steps)
+    return (*(lowest * (longest / lowest) ** (step / steps) for step in range(steps)), longest)
 
 
 def evaluate(task: Task, report: Send) -> None:
     """Fit and evaluate a task, in a subprocess; report(result) returns after each rung whether to continue.
 
-    result: epochs; accuracy and log_loss (nats) on the fold's valid part; seconds of fitting and predicting; history, a
-    dictionary per epoch. Each fit runs its learning-rate schedule to the end, so its accuracy is that of a complete
-    fit of so many epochs.
+    result: rung, its number from 0; epochs, a fraction where not all images were seen; accuracy and log_loss on the
+    fold's valid part; seconds of fitting and predicting. The log loss, in nats, is taken at the temperature that is
+    best for these images: how sure a model should be is settled later. Each fit runs its learning-rate schedule to the
+    end, so its accuracy is that of a complete fit of so many seconds. The highest rung alone has TTA, because after a
+    short fit a network is unsure of most images.
     """
-    data = load_dataset(task.data_folder)
-    rows = data.valid_rows(task.fold)
-    images, labels = data.images[rows], data.labels[rows]
+    data, views = load_dataset(task.data_folder), task.model.get("tta", [])
+    valid, rows = data.valid_rows(task.fold), data.train_rows(task.fold)
+    images, labels = data.images[valid], np.asarray(data.labels)[valid]
+    pace = task.pace
     with threadpool_limits(task.model.get("threads", 1)):
-        for epochs in task.rungs:
-            started = perf_counter()
-            model = fit(data, task.fold, with_epochs(task.model, epochs), task.normalise, task.seed)
+        for rung, seconds in enumerate(task.rungs):
+            started, last = perf_counter(), rung == len(task.rungs) - 1
+            tta = views if last else []
+            expected = replace(pace, predict=pace.predict * (1 + UNSURE * len(tta)))
+            model, seen = _fit(
+                replace(task, model=task.model | ({"tta": tta} if views else {})), data, seconds, expected
+            )
+            fitted = perf_counter()
             probabilities = model.predict_proba(images)
+            ended = perf_counter()
+            training = max(fitted - started - pace.start, (fitted - started) / 2)
+            pace = Pace(pace.start, min(ended - fitted, _PREDICTING * task.rungs[-1]), seen / training)
             result = {
-                "epochs": epochs,
+                "rung": rung,
+                "epochs": seen / len(rows),
                 "accuracy": accuracy(probabilities, labels).value,
-                "log_loss": log_loss(probabilities, labels),
-                "seconds": perf_counter() - started,
-                "history": getattr(model, "history_", []),
+                "log_loss": log_loss(at_temperature(probabilities, best_temperature(probabilities, labels)), labels),
+                "seconds": ended - started,
             }
             if not report(result):
                 return
 
 
-def with_epochs(model: dict[str, Any], epochs: int) -> dict[str, Any]:
-    """A model's parameters for a fit of so many epochs; a network's `min_steps` changes by the same factor."""
-    name = RESOURCE[model["kind"]]
-    steps = {"min_steps": ceil(model["min_steps"] * epochs / model[name])} if "min_steps" in model else {}
-    return model | steps | {name: epochs}
+def _fit(task: Task, data: Dataset, seconds: float, pace: Pace) -> tuple[Classifier, int]:
+    """A model fitted for so many seconds, its predictions included, and the images that it was trained on."""
+    rows = data.train_rows(task.fold)
+    learning = max(seconds - pace.predict, (1 - _PREDICTING) * seconds)
+    if task.model["kind"] == "mlp":
+        rows = np.random.default_rng(task.seed).permutation(rows)
+        firsts = np.unique(np.asarray(data.labels)[rows], return_index=True)[1]  # one of each class comes first
+        rows = np.concatenate([rows[firsts], np.delete(rows, firsts)])
+        if task.rungs.index(seconds) == 0:
+            pace = mlp_pace(data, task.model, task.normalise, task.fold)
+        images = pace.images(seconds)
+        epochs = ceil(images / len(rows))
+        used = rows[: max(data.classes, round(images / epochs))]
+        return fit_on(data, used, rows[:0], task.model | {"max_iter": epochs}, task.normalise, task.seed), images
+    within = Within(learning, pace.images(seconds))
+    model: Any = fit_on(data, rows, rows[:0], task.model | NO_EARLY_STOPPING, task.normalise, task.seed, within=within)
+    return model, model.images_seen_
+
+
+def mlp_pace(data: Dataset, model: dict[str, Any], normalise: str, fold: int) -> Pace:
+    """How fast an MLP is fitted, by one epoch of some images."""
+    rows = data.train_rows(fold)[:: max(1, len(data.train_rows(fold)) // _SAMPLE)]
+    short = model | {"max_iter": 1, "early_stopping": False}
+    started = perf_counter()
+    fitted = fit_on(data, rows, rows[:0], short, normalise, 0)
+    learned = perf_counter()
+    fitted.predict_proba(data.images[rows])
+    predicting = (perf_counter() - learned) / len(rows) * len(data.valid_rows(fold))
+    return Pace(_TO_START, predicting, len(rows) / (learned - started))

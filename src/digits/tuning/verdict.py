@@ -6,7 +6,6 @@ from statistics import mean
 
 from digits.evaluation.metrics import Gain, gain_of_folds
 
-DEFAULT = "default"  # name of the candidate without overrides
 SEARCH_FOLD = 0  # trials are evaluated on it, and the leader is picked on it; gains are computed from the others
 LEVEL = 0.05  # largest probability that a search has a winner if all models are as good as the default
 
@@ -36,23 +35,25 @@ class Verdict:
     gains: dict[str, Gain] = field(default_factory=dict)
 
 
-def decide(accuracies: Accuracies, candidates: Sequence[str], folds: int) -> Verdict:
-    """The verdict over `candidates`, the default first: the leader wins if its gain is above noise.
+def decide(accuracies: Accuracies, default: str, folds: int) -> Verdict:
+    """The verdict over all candidates that were judged: the one that gains most wins if its gain is above noise.
 
-    The leader is picked on the search fold, as the finalists are, and judged on the other folds by fits from other
+    A leader is picked on the search fold, as the finalists are, and judged on the other folds by fits from other
     seeds. So neither the images nor the seeds that made it the leader count in its favour, however many finalists there
-    are. If several were judged, as after a search that was continued, they share LEVEL (C. E. Bonferroni, 1936).
+    are. If several were judged, as in a search that had time for it, they share LEVEL (C. E. Bonferroni, 1936).
+    default: name of the model that the others are compared with.
     """
-    judged = {fit.candidate for fit in accuracies if fit.fold != SEARCH_FOLD} - {DEFAULT}
+    judged = sorted({fit.candidate for fit in accuracies if fit.fold != SEARCH_FOLD} - {default})
     level = LEVEL / max(1, len(judged))
-    gains = {name: value for name in candidates[1:] if (value := gain(accuracies, name, folds, level))}
-    best = leader(accuracies, candidates)
-    if best not in gains:
-        return Verdict("nothing was confirmed to be better: the default stays", gains=gains)
+    gains = {name: value for name in judged if (value := gain(accuracies, name, default, folds, level))}
+    if not gains:
+        return Verdict(f"No other model was compared with {default} on two folds: {default} stays.", gains=gains)
+    best = max(gains, key=lambda name: (gains[name].low > 0, gains[name].mean))
     won = gains[best].low > 0
-    text = f"{best} gains {gains[best]} in accuracy over the default: " + (
-        "taken" if won else "not above noise, so the default stays"
-    )
+    errors = 1 - mean_accuracy(accuracies, default, judged=True)
+    fewer = gains[best].mean / errors if errors else 0.0
+    text = f"{best} makes {abs(fewer):.1%} {'fewer' if fewer >= 0 else 'more'} errors than {default} in the same time: "
+    text += f"accuracy {gains[best]}. " + ("It is taken." if won else f"This is not above noise, so {default} stays.")
     return Verdict(text, best if won else None, gains)
 
 
@@ -67,15 +68,15 @@ def mean_accuracy(accuracies: Accuracies, candidate: str, judged: bool) -> float
     return mean([value for fit, value in fits.items() if (fit.fold != SEARCH_FOLD) == judged] or [0.0])
 
 
-def gain(accuracies: Accuracies, candidate: str, folds: int, level: float = LEVEL) -> Gain | None:
-    """Gain in accuracy of a candidate over the default; None with fewer than two folds.
+def gain(accuracies: Accuracies, candidate: str, default: str, folds: int, level: float = LEVEL) -> Gain | None:
+    """Gain in accuracy of a candidate over `default`; None with fewer than two folds.
 
     folds: number of all folds. level: as in digits.evaluation.metrics.gain_of_folds. Fits are compared in pairs with
     the same seed and fold. A pair whose default could not be fitted is left out.
     """
     pairs: dict[int, list[float]] = {}
     for fit, value in accuracies.items():
-        default = accuracies.get(replace(fit, candidate=DEFAULT))
-        if fit.candidate == candidate and fit.fold != SEARCH_FOLD and default:
-            pairs.setdefault(fit.fold, []).append(value - default)
+        other = accuracies.get(replace(fit, candidate=default))
+        if fit.candidate == candidate and fit.fold != SEARCH_FOLD and other:
+            pairs.setdefault(fit.fold, []).append(value - other)
     return gain_of_folds([*map(mean, pairs.values())], 1 / (folds - 1), level) if len(pairs) > 1 else None

@@ -20,7 +20,7 @@ def run(context: Context) -> Outcome:
     Writes reports/baseline.csv and reports/baseline.md. Raises UserError at the end if a fit failed.
     """
     data = context.data
-    specs = {spec.name: spec for spec in baseline_runs(context.params, data, context.paths.studies)}
+    specs = {spec.name: spec for spec in baseline_runs(context.tuned, data)}
     chosen = [specs[name] for name in select_names(context.only, list(specs), "baseline")]
     work = fit_in_parallel(
         data, context.paths.runs, chosen, context.params.baseline.workers, context.console, "baseline"

@@ -1,9 +1,11 @@
-"""Search for better parameters, confirm the best on all folds, and keep the default unless the gain is above noise."""
+"""Search for a better model, confirm the best on other folds, and keep the old one unless the gain is above noise."""
 
 from digits.cli.context import Context, Outcome
 from digits.common.files import read_json, write_json
 from digits.common.logs import log_to
-from digits.training.tuned import study_of
+from digits.training.budget import Plan, make_plan
+from digits.training.tuned import TUNED, study_of
+from digits.tuning.origin import Machine
 from digits.tuning.session import tune
 
 
@@ -14,15 +16,24 @@ def run(context: Context) -> Outcome:
     limits = {"minutes": params.tune.budget, "trials": params.tune.n_trials}
     done = read_json(study.folder / "done.json")
     worked = not done or done["minutes"] < limits["minutes"] or done["trials"] != limits["trials"]
+
+    def plan() -> Plan:
+        return make_plan(params, context.data, context.device, paths, context.console)
+
     if worked:
         write_json(study.folder / "study.json", {"data": context.data.hash})
+        machine = Machine(lambda: context.device, plan, paths.runs / "machines", context.console)
         with log_to(study.folder / "log.txt"):
-            final = tune(study, params, context.data, lambda: context.device, context.console, paths.reports / "tune")
+            final = tune(study, params, context.data, machine, paths.reports / "tune")
         if final:
             write_json(study.folder / "done.json", limits)
-    best = (study.folder / "best.yaml").relative_to(paths.root)
-    changes = f"{len(study.best)} parameters changed" if study.best else "the default stays"
-    next_step = "make submit   trains the tuned network, or a more accurate candidate if the budget has time for it"
+    found = study.found_file.relative_to(paths.root)
+    if not study.fragment:
+        return Outcome(f"nothing better; {found}, reports/tune/report.md", worked, ("make submit",))
+    what, next_step = (
+        f"the network {TUNED}",
+        "make submit   trains it, or a better one if there is time",
+    )
     if params.tune.model != "train":
-        next_step = "make baseline"
-    return Outcome(f"{changes}; {best}, reports/tune/report.md", worked, (next_step,))
+        what, next_step = params.tune.model, "make baseline   fits it with what was found"
+    return Outcome(f"{what} is better; {found}, reports/tune/report.md", worked, (next_step,))

@@ -41,6 +41,11 @@ class Batches:
         """Full batches in an epoch; a partial one would be traced and compiled again."""
         return len(self.images) // self.batch_size
 
+    @property
+    def chunk(self) -> int:
+        """Batches that are augmented together."""
+        return max(1, _CHUNK // self.batch_size)
+
     def rows(self, epochs: int) -> NDArray[np.int64]:
         """Rows of the images of each step, (steps, batch); every epoch is shuffled again."""
         generator = np.random.default_rng(self.seed)
@@ -56,12 +61,11 @@ class Batches:
         """
         rows = self.rows(epochs)
         one_hot = np.eye(self.classes, dtype=np.float32)[self.labels]
-        chunk = max(1, _CHUNK // self.batch_size)
-        for first in range(0, len(rows), chunk):
-            steps = range(first, min(first + chunk, len(rows)))
+        for first in range(0, len(rows), self.chunk):
+            steps = range(first, min(first + self.chunk, len(rows)))
             # the last chunk is filled up with its last step, because another size would be compiled again
-            filled = [*steps, *[steps[-1]] * (chunk - len(steps))]
-            batches = tf.split(self._augment(rows[filled].ravel(), filled), chunk)
+            filled = [*steps, *[steps[-1]] * (self.chunk - len(steps))]
+            batches = tf.split(self._augment(rows[filled].ravel(), filled), self.chunk)
             yield from ((batch, one_hot[rows[step]]) for batch, step in zip(batches, steps, strict=False))
 
     def sample(self, count: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -11,11 +11,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from digits.common.logs import log
 from digits.evaluation.calibration import at_temperature, best_temperature
-from digits.models import OnEpoch, TaskSpec
+from digits.models import OnEpoch, TaskSpec, Within
 from digits.models.architecture import parse_layers
 from digits.models.augmentation import transform_images
 from digits.models.cnn.batches import Batches
 from digits.models.cnn.callbacks import make_callbacks
+from digits.models.cnn.in_time import MOST, Clock, in_time
 from digits.models.cnn.libraries import keras, set_threads, tf
 from digits.models.cnn.loop import train
 from digits.models.cnn.network import LayerSettings, build_network
@@ -40,7 +41,8 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     Fitted: model_ (keras.Model), normaliser_, history_ (one dictionary per epoch: loss, accuracy, learning_rate, and
     valid_loss, valid_accuracy after epochs with validation), temperature_ (of evaluation.calibration, fitted on
-    augmented training images) and step_seconds_ (time of the training steps alone; see digits.models.cnn.loop).
+    augmented training images), images_seen_ (in all steps together) and step_seconds_ (time of the training steps
+    alone; see digits.models.cnn.loop).
     """
 
     layers: str
@@ -81,13 +83,16 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X_valid: NDArray[np.uint8] | None = None,
         y_valid: NDArray[np.int64] | None = None,
         start: Path | None = None,
+        within: Within | None = None,
     ) -> Self:
         """Train from new weights, or from those that `save` has written to the folder `start` for the same layers.
 
         X_valid, y_valid: validation images, predicted after some epochs, and after each epoch if
-        `early_stopping_patience`, `restore_best_weights` or the schedule `plateau` depend on it. Raises DivergedError
-        if the loss is not finite, ValueError if early stopping has no validation images.
+        `early_stopping_patience`, `restore_best_weights` or the schedule `plateau` depend on it. within: the fit ends
+        after so much time, in place of `epochs` and `min_steps`, and its temperature stays 1. Raises DivergedError if
+        the loss is not finite, ValueError if early stopping has no validation images.
         """
+        clock = Clock(processor=self.threads == 1 and not tf.config.list_physical_devices("GPU"))
         set_threads(self.threads)
         keras.backend.clear_session()  # frees the networks fitted before and restarts Keras' name counters
         keras.utils.set_random_seed(self.random_state)
@@ -109,6 +114,10 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seed=self.random_state,
         )
         epochs = max(self.epochs, -(-self.min_steps // batches.steps_per_epoch))
+        steps = epochs * batches.steps_per_epoch
+        if within:
+            steps = max(1, within.images // batches.batch_size)
+            epochs = -(-MOST * steps // batches.steps_per_epoch)
         settings = LayerSettings(
             self.activation, self.kernel_initializer, self.l1, self.l2, self.activity_l1, self.precision
         )
@@ -116,7 +125,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if start is not None:
             self.model_.load_weights(start / _WEIGHTS)
         self.model_.summary(line_length=100, print_fn=lambda table: log.info("the network:\n%s", table))
-        schedule = make_schedule(self.schedule, self.learning_rate, epochs * batches.steps_per_epoch)
+        schedule = make_schedule(self.schedule, self.learning_rate, steps)
         optimizer = make_optimizer(
             self.optimizer,
             schedule,
@@ -125,16 +134,22 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             clipvalue=self.clipvalue,
             ema_momentum=self.ema_momentum,
         )
+        stream = batches.stream(epochs)
+        if within:
+            last = self.model_.trainable_variables[-1]
+            stream = in_time(stream, batches.chunk, within.seconds, schedule, last.numpy, clock)
         self.step_seconds_ = train(
             self.model_,
             optimizer,
-            batches.stream(epochs),
+            stream,
             batches.steps_per_epoch,
             label_smoothing=self.label_smoothing,
             callbacks=make_callbacks(self, epochs, schedule, X_valid, y_valid),
         )
-        images, labels = batches.sample(_CALIBRATION_IMAGES)
-        self.temperature_ = best_temperature(self._predict(images), labels)
+        self.images_seen_ = int(optimizer.iterations) * batches.batch_size
+        if not within:
+            images, labels = batches.sample(_CALIBRATION_IMAGES)
+            self.temperature_ = best_temperature(self._predict(images), labels)
         return self
 
     def predict_proba(self, X: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,0 +1,165 @@
+"""What a study starts from: the model that would be submitted, how fast it is here, and the seconds of the rungs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import joblib
+
+from digits.config import Params
+from digits.config.section import overlay
+from digits.data.dataset import Dataset
+from digits.models.architecture import parse_layers, training_operations
+from digits.models.search_space import Limits, Space, narrow_space, nearest_values, suggest, to_params
+from digits.training.budget import Plan, network_runs
+from digits.training.device import Device
+from digits.training.timing import measured_timing
+from digits.tuning.records import Overrides
+from digits.tuning.study import Known, SearchPlan
+from digits.tuning.trial import Pace, mlp_pace, rungs
+
+if TYPE_CHECKING:
+    import optuna
+
+    from digits.common.console import Console
+
+# Fits at the highest rung that the budget has time for on all workers together: the search spends the time of about
+# five on each of three rungs, the confirmation makes fifteen.
+_FULL_FITS = 30
+_OVERHEAD = 3.0  # a fit takes at least this many times the seconds that it needs to start and to predict
+_LARGEST = 3.0  # most multiplications of a network, as a multiple of the origin's
+_ORIGIN = "origin"  # attribute of the study
+_LENGTHS = ("epochs", "min_steps")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The model that a search starts from.
+
+    name: of the network, or of the baseline. spec: its parameters as in params. epochs: of a fit at the highest rung; a
+    fraction where not all images are seen. pace: of its fits here.
+    """
+
+    name: str
+    spec: Any
+    epochs: float
+    pace: Pace
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a search runs. device, plan: called for networks only, because they may load TensorFlow and measure it."""
+
+    device: Callable[[], Device]
+    plan: Callable[[], Plan]
+    timings: Path
+    console: "Console"
+
+
+def find_origin(study: "optuna.Study", params: Params, data: Dataset, machine: Machine, workers: int) -> Origin:
+    """The network of the plan for these params, or the baseline that is tuned.
+
+    The first command of a study decides which, and how many epochs the fits at the highest rung have: as many as the
+    plan's, or as the search has time for. Later commands, and other machines, take the same.
+    """
+    images = len(data.train_rows(0))
+    known = study.user_attrs.get(_ORIGIN)
+    name = params.tune.model
+    if name == "train":
+        name, epochs = (known["name"], known["epochs"]) if known else _planned(machine.plan())
+        spec: Any = params.train.spec if params.train.network else params.network(name)
+        [*_, run] = network_runs({name: spec}, params, data, machine.device()).values()
+        timing = measured_timing(data, run, machine.device(), machine.timings, machine.console)
+        pace = Pace(timing.start, timing.per_prediction * len(data.valid_rows(0)), 1 / timing.per_image)
+    else:
+        spec = params.baseline.models[name]
+        pace = mlp_pace(data, spec.model_dump(mode="json"), params.data.normalise, 0)
+        epochs = known["epochs"] if known else spec.max_iter
+    if not known:
+        seconds = min(pace.seconds(epochs * images), params.tune.budget * 60 * workers / _FULL_FITS)
+        epochs = pace.images(max(seconds, _shortest(pace))) / images
+        study.set_user_attr(_ORIGIN, {"name": name, "epochs": epochs})
+    return Origin(name, spec, epochs, pace)
+
+
+def _planned(plan: Plan) -> tuple[str, float]:
+    part = plan.parts[0]
+    return part.name, float(part.goal.epochs)
+
+
+def _shortest(pace: Pace) -> float:
+    """Seconds of the shortest fit that is worth its start."""
+    return _OVERHEAD * (pace.start + pace.predict)
+
+
+def workers_of(params: Params, machine: Machine) -> int:
+    """Fits in parallel: a network's trial sees all GPUs and uses one; a baseline's trial uses one core."""
+    if params.tune.workers or params.tune.model != "train":
+        return params.tune.workers or joblib.cpu_count()
+    return 1 if machine.device().gpus else machine.device().parallel_fits
+
+
+def search_plan(origin: Origin, resolve: Callable[[Any], Any], params: Params, data: Dataset) -> SearchPlan:
+    """The search around an origin. resolve: gives a model's parameters a value for every `auto`."""
+    tune, spec = params.tune, resolve(origin.spec)
+    default, space = spec.model_dump(mode="json"), narrow_space(spec.kind, params.tune.space)
+    longest = origin.pace.seconds(origin.epochs * len(data.train_rows(0)))
+    limits = Limits(data.image_shape, data.classes, data.channels)
+    if spec.kind == "cnn":
+        size = training_operations(parse_layers(spec.layers), data.image_shape, data.classes, data.channels)
+        limits = replace(limits, operations=_LARGEST * size)
+    known = {origin.name: spec, **{name: resolve(other) for name, other in _others(origin, params).items()}}
+    return SearchPlan(
+        kind=spec.kind,
+        space=space,
+        limits=limits,
+        known={name: _known(differences(each, spec), default, space, limits) for name, each in known.items()},
+        rungs=rungs(longest, _shortest(origin.pace), tune.reduction_factor),
+        reduction_factor=tune.reduction_factor,
+        seed=tune.seed,
+        n_trials=tune.n_trials,
+    )
+
+
+def _others(origin: Origin, params: Params) -> dict[str, Any]:
+    """The other networks of the params that the images are large enough for, by name."""
+    if params.tune.model != "train":
+        return {}
+    specs = {name: params.network(name) for name in (*params.train.candidates, *params.train.extra)}
+    specs |= {name: params.over_train(overrides) for name, overrides in params.tune.enqueue.items()}
+    return {name: spec for name, spec in specs.items() if params.fits(spec) and name != origin.name}
+
+
+def differences(spec: Any, below: Any) -> Overrides:
+    """The parameters of a model that differ from another one's, but for the length of a fit."""
+    values, others = spec.model_dump(mode="json"), below.model_dump(mode="json")
+    return {name: value for name, value in values.items() if value != others[name] and name not in _LENGTHS}
+
+
+def _known(overrides: Overrides, default: dict[str, Any], space: Space, limits: Limits) -> Known:
+    """A model to begin with, and its point of the space if the space has one with the same layers."""
+    model = overlay(default, overrides)
+    values = nearest_values(space, model, limits.image_shape)
+    layers = "layers" if "layers" in model else "hidden_layer_sizes"
+    drawn = to_params(model["kind"], suggest(_Fixed(values), space), limits) if values else {layers: None}
+    return Known(overrides, values if drawn[layers] == model[layers] else {})
+
+
+@dataclass(frozen=True)
+class _Fixed:
+    """Suggests given values."""
+
+    values: dict[str, Any]
+
+    def suggest_categorical(self, name: str, choices: Any) -> Any:
+        """The value given."""
+        return self.values[name]
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """The value given."""
+        return int(self.values[name])
+
+    def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float:
+        """The value given."""
+        return float(self.values[name])

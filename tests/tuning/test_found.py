@@ -1,0 +1,74 @@
+"""What a search found is a candidate of the plan, on the same footing as the others."""
+
+from typing import Any
+
+import pytest
+
+from digits.config import Params, load_params, validate
+from digits.config.section import overlay
+from digits.training.candidates import learning_curves, networks
+from digits.tuning.found import network_fragment
+from digits.tuning.origin import Origin
+from digits.tuning.trial import Pace
+from toys import ROOT
+
+OVERRIDES: dict[str, Any] = {"layers": "16C3v MP2 32C3 MP2 64", "optimizer": {"name": "adam"}, "learning_rate": 0.004}
+
+
+def found(params: Params, errors: dict[float, float], share: float) -> Params:
+    """The params with a network that has twice the epochs of `small` in the same time, and a share of its errors."""
+    origin = Origin("small", params.network("small"), 7.0, Pace(1.0, 1.0, 1000.0))
+    fragment = network_fragment(params, origin, OVERRIDES, 14.0, errors, share)
+    return validate(Params, overlay(params.model_dump(), fragment), "best.yaml")
+
+
+def test_it_is_a_network_of_its_own_that_differs_in_what_was_found(params: Params) -> None:
+    tuned = found(params, {7.0: 0.004}, 0.75)
+    assert tuned.train.candidates == (*params.train.candidates, "tuned")
+    network, small = networks(tuned)[0]["tuned"].model_dump(), params.network("small").model_dump()
+    differs = {name for name in network if network[name] != small[name]}
+    assert differs == {"layers", "optimizer", "learning_rate", "epochs"}
+    assert network["epochs"] == 2 * small["epochs"]
+    assert network["layers"] == OVERRIDES["layers"]
+
+
+def test_it_makes_the_same_share_of_the_errors_at_every_length(params: Params) -> None:
+    """The shipped curves of the competition stay as they are, because its errors are relative to the origin's."""
+    tuned = found(params, {7.0: 0.010}, 0.8)
+    before = learning_curves(params, networks(params)[0])
+    after = learning_curves(tuned, networks(tuned)[0])
+    assert {name: after[name] for name in before} == before
+    for epochs in (4, 8, 14):
+        own, origins = after["tuned"].measured_error(2 * epochs), before["small"].measured_error(epochs)
+        assert own == pytest.approx(0.8 * origins, rel=0.01)
+
+
+def test_on_another_competition_all_curves_are_moved_to_the_errors_that_were_seen() -> None:
+    """So the networks that were not measured there compare with the one that was found."""
+    params = load_params(ROOT / "params.yaml", ["competition.slug=clothes"])
+    tuned = found(params, {7.0: 0.10}, 0.8)
+    before = learning_curves(params, networks(params)[0])
+    after = learning_curves(tuned, networks(tuned)[0])
+    assert after["small"].measured_error(7.0) == pytest.approx(0.10, rel=0.01)
+    assert after["tuned"].measured_error(14.0) == pytest.approx(0.08, rel=0.01)
+    ratios = [curves["medium"].measured_error(14) / curves["small"].measured_error(14) for curves in (before, after)]
+    assert ratios[0] == pytest.approx(ratios[1], rel=0.01)
+
+
+def test_where_longer_fits_gain_less_than_elsewhere_all_curves_are_flatter() -> None:
+    params = load_params(ROOT / "params.yaml", ["competition.slug=clothes"])
+    tuned = found(params, {4.0: 0.105, 14.0: 0.10}, 0.8)
+    after = learning_curves(tuned, networks(tuned)[0])
+    assert after["small"].measured_error(4) == pytest.approx(0.105, rel=0.01)
+    assert after["small"].measured_error(14) == pytest.approx(0.10, rel=0.01)
+    assert 1 < after["medium"].measured_error(8) / after["medium"].measured_error(26) < 1.05
+
+
+def test_a_network_that_was_named_gives_way_to_what_was_found() -> None:
+    params = load_params(ROOT / "params.yaml", ["train.network=small"])
+    origin = Origin("small", params.train.spec, 7.0, Pace(1.0, 1.0, 1000.0))
+    fragment = network_fragment(params, origin, OVERRIDES, 7.0, {7.0: 0.004}, 0.75)
+    tuned = validate(Params, overlay(params.model_dump(), fragment), "best.yaml")
+    [(name, network)] = networks(tuned)[0].items()
+    assert (name, network.layers, network.epochs) == ("tuned", OVERRIDES["layers"], params.train.spec.epochs)
+    assert network.label_smoothing == params.train.spec.label_smoothing

@@ -1,0 +1,116 @@
+"""What a search starts from: the network of the plan, the other networks, and rungs that follow from the minutes."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import optuna
+import pytest
+
+from digits.common.console import Console
+from digits.config import Params, load_params
+from digits.data.dataset import Dataset
+from digits.models.search_space import to_params
+from digits.training.device import Device
+from digits.training.schedule import Timing
+from digits.tuning.origin import Machine, Origin, find_origin, search_plan, workers_of
+from digits.tuning.trial import Pace
+from toys import ROOT
+
+CPU = Device("CPU", 0, "mixed_bfloat16", 256, 1, 1.9, 8)
+PACE = Pace(1.5, 0.8, 2800.0)
+
+
+def changed(params: Params, **tune: object) -> Params:
+    return params.model_copy(update={"tune": params.tune.model_copy(update=tune)})
+
+
+def machine(device: Device = CPU, planned: tuple[str, int] | None = None) -> Machine:
+    """On which the plan has a network with so many epochs; None: nobody may ask."""
+
+    def plan() -> Any:
+        assert planned
+        return SimpleNamespace(parts=[SimpleNamespace(name=planned[0], goal=SimpleNamespace(epochs=planned[1]))])
+
+    def no_device() -> Device:
+        return device if planned else pytest.fail("the device was measured")
+
+    made: Any = plan
+    return Machine(no_device, made, Path(), Console(plain=True))
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each network is fitted at PACE."""
+
+    def timing(data: Dataset, *_: object) -> Timing:
+        return Timing(PACE.start, 1 / PACE.images_per_second, PACE.predict / len(data.valid_rows(0)))
+
+    monkeypatch.setattr("digits.tuning.origin.measured_timing", timing)
+
+
+@pytest.mark.usefixtures("timed")
+def test_the_origin_is_the_network_of_the_plan_and_stays_it(params: Params, toy_data: Dataset) -> None:
+    """Also where another machine, or a longer budget, has another plan."""
+    study, images = optuna.create_study(), len(toy_data.train_rows(0))
+    small = load_params(ROOT / "params.yaml", ["competition.image_shape=[28,28]", "tune.budget=1000"])
+    origin = find_origin(study, small, toy_data, machine(planned=("small", 9)), 2)
+    assert (origin.name, origin.spec) == ("small", params.network("small"))
+    assert origin.epochs * images == pytest.approx(max(9 * images, 2 * 2.3 * PACE.images_per_second), rel=0.01)
+    assert find_origin(study, small, toy_data, machine(planned=("medium", 30)), 7) == origin
+
+
+@pytest.mark.usefixtures("timed")
+@pytest.mark.parametrize("minutes", [15, 30, 120])
+def test_a_fit_at_the_highest_rung_is_as_long_as_the_search_has_time_for(params: Params, minutes: int) -> None:
+    """At most as long as that of the plan."""
+    data: Any = SimpleNamespace(train_rows=lambda _: range(43_200), valid_rows=lambda _: range(10_800), hash="clothes")
+    study, budgeted = optuna.create_study(), changed(params, budget=float(minutes))
+    origin = find_origin(study, budgeted, data, machine(planned=("medium", 18)), 2)
+    seconds = PACE.seconds(origin.epochs * 43_200)
+    assert seconds == pytest.approx(min(PACE.seconds(18 * 43_200), minutes * 60 * 2 / 30), rel=1e-3)
+
+
+def test_a_search_for_a_baseline_asks_for_no_device(toy_params: Params, toy_data: Dataset) -> None:
+    """Which would load TensorFlow."""
+    params = changed(toy_params, model="small", space={}, workers=2)
+    origin = find_origin(optuna.create_study(), params, toy_data, machine(), workers_of(params, machine()))
+    assert (origin.name, origin.spec) == ("small", params.baseline.models["small"])
+    plan = search_plan(origin, lambda spec: spec, params, toy_data)
+    assert [*plan.known] == ["small"]
+    assert plan.known["small"].values == {}, "the space has no layer of 16 units"
+
+
+@pytest.mark.parametrize(
+    ("workers", "gpus", "expected"), [(2, 0, 2), (4, 0, 4), (0, 0, 8), (0, 1, 1), (3, 1, 3), (0, 2, 1)]
+)
+def test_trials_in_parallel_share_the_cores_and_one_has_a_gpu(
+    params: Params, workers: int, gpus: int, expected: int
+) -> None:
+    device = Device("GPU", gpus, "float32", 128, 8 // gpus, 1.0, gpus) if gpus else CPU
+    assert workers_of(changed(params, workers=workers), machine(device, ("small", 1))) == expected
+
+
+def test_all_networks_are_tried_first_and_those_in_the_space_are_points_of_it(params: Params) -> None:
+    data: Any = SimpleNamespace(train_rows=lambda _: range(30_000), image_shape=(28, 28), classes=10, channels=1)
+    origin = Origin("medium", params.network("medium"), 10.0, PACE)
+    default = CPU.resolve(origin.spec).model_dump(mode="json")
+    plan = search_plan(origin, CPU.resolve, params, data)
+    assert [*plan.known] == ["medium", "default", "tiny", "small", "deep", "published"]
+    assert plan.known["medium"].overrides == {}
+    assert plan.known["tiny"].overrides.keys() == {"batch_size", "augment"}
+    assert plan.known["default"].overrides["batch_size"] == 256, "`auto` is what suits this machine"
+    # the first two of these have more than three times the multiplications of the origin
+    assert [name for name, known in plan.known.items() if not known.values] == ["default", "deep", "published"]
+    assert to_params("cnn", {**plan.known["small"].values, "flip": False}, plan.limits)["layers"] == default["layers"]
+    seconds = PACE.seconds(10 * 30_000)
+    assert plan.rungs[-1] == pytest.approx(seconds)
+    assert plan.rungs[0] >= 3 * (PACE.start + PACE.predict)
+
+
+def test_networks_that_the_images_are_too_small_for_are_not_tried() -> None:
+    params = load_params(ROOT / "params.yaml", ["competition.image_shape=[12,12]"])
+    data: Any = SimpleNamespace(train_rows=lambda _: range(1000), image_shape=(12, 12), classes=10, channels=1)
+    origin = Origin("default", params.train.spec, 3.0, replace(PACE, start=0.1))
+    assert [*search_plan(origin, CPU.resolve, params, data).known] == ["default", "published"]
