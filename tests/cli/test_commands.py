@@ -318,10 +318,10 @@ def test_what_tune_finds_train_takes(toy: Path, digits: Digits) -> None:
     assert found["train"]["candidates"] == ["default", "tuned"]
     measured = found["train"]["measured_accuracy"]["toy"]
     assert max(measured["tuned"].values()) > max(measured["default"].values())
-    assert re.search(r"plan: .*; expected score about .*\n  tuned, ", digits("train", also=also).stdout)
+    assert re.search(r"plan: .*; expected score about .*\n  tuned, ", digits("train", also=(*also, MINUTES)).stdout)
     found["networks"]["tuned"]["layers"] = "2C3 MP2 4"
     best.write_text(yaml.safe_dump(found))
-    assert "  tuned, 2C3 MP2 4: 1 fold" in digits("train", also=also).stdout
+    assert "  tuned, 2C3 MP2 4: 3 folds" in digits("train", also=(*also, MINUTES)).stdout
 
 
 def test_a_verdict_for_want_of_time_is_not_final(toy: Path, digits: Digits) -> None:
