@@ -1,5 +1,8 @@
 # Runs the pipeline. `make help` is made from the comments here: ##@ begins a group of targets, ## says what a target or
 # a variable is for. The program `digits` knows which stages a command has. `digits init` copies this file.
+ifeq ($(OS),Windows_NT)
+$(error Windows needs WSL2: type wsl --install in PowerShell, then make in the Linux of WSL)
+endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
@@ -74,7 +77,8 @@ $(COMMANDS):
 
 ##@ Start
 help: ## this page
-	@sed -n 's/^##@ //p; s/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@awk -F ':.*## ' '/^##@/ {print substr($$0, 5)} /^[a-z-]+:.*##/ {printf "  make %-15s%s\n", $$1, $$2}' \
+		$(MAKEFILE_LIST)
 	@printf 'Variables\n'
 	@sed -n 's/^## /  /p' $(MAKEFILE_LIST)
 

@@ -2,11 +2,13 @@
 
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +73,32 @@ def test_the_make_of_macos_understands_the_makefile(kind: str) -> None:
     assert re.search(LATER["two target patterns"], "%.a %.b: %.c: d", re.MULTILINE)
 
 
+# what GNU's tools and bash have beyond POSIX, with an example of each; those of macOS may not have it
+GNU_ONLY = {
+    "escapes and in-place edits of sed": (r"\bsed\b.*(\\[tn+?|]| -\w*[ir])", r"sed 's/a/\t/'"),
+    "long options": (
+        r"\b(cp|cut|date|du|find|grep|head|ls|mkdir|mktemp|mv|rm|sort|tail|xargs)\b[^|;&\n]* --\w",
+        "cp --a b",
+    ),
+    "options": (
+        r"\b(readlink -\w*[efm]|date -[dI]|stat -c|grep -\w*P|sort -\w*V|xargs -\w*[dr]|cp -\w*t|mktemp -p|head -n -)",
+        "readlink -f x",
+    ),
+    "tests and actions of find": (r"\bfind\b.* -(printf|regextype|executable|empty|quit)\b", "find . -printf %p"),
+    "programs": (r"(^|[\s(;|@])(realpath|nproc|tac|timeout|setsid|shuf|numfmt|flock|free|\w+sum|gawk) ", "$(nproc )"),
+    "words of bash": (r"\[\[ |<\(|\$'|&>|\becho -[en]|^\s*source |^function |<<<", "[[ a = b ]]"),
+}
+
+
+@pytest.mark.parametrize("kind", GNU_ONLY)
+def test_the_shell_and_tools_of_macos_understand_what_make_runs(kind: str) -> None:
+    pattern, example = GNU_ONLY[kind]
+    assert re.search(pattern, example)
+    for text in (MAKEFILE, CHECKOUT, *(path.read_text() for path in (ROOT / "tools").glob("*.sh"))):
+        code = re.sub(r"(^|\s)#.*", "", text, flags=re.MULTILINE)
+        assert re.search(pattern, code, re.MULTILINE) is None, kind
+
+
 def test_every_command_is_a_target_with_the_same_words_in_the_same_group() -> None:
     shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for title, group in GROUPS.items():
@@ -105,14 +133,19 @@ def test_help_needs_no_python(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     tools = tmp_path / "bin"
     tools.mkdir()
-    for tool in ("make", "sh", "sed", "printf", "expand"):
-        if found := shutil.which(tool):
-            (tools / tool).symlink_to(found)
+    link(tools, "make", "sh", "sed", "awk", "printf")
     shown = subprocess.run(
         ["make"], cwd=tmp_path, env={"PATH": str(tools)}, capture_output=True, text=True, check=False
     )
     assert shown.returncode == 0, shown.stderr
     assert "make submit" in shown.stdout
+
+
+def link(folder: Path, *tools: str) -> None:
+    """Let a folder of programs have these, where this machine has them."""
+    for tool in tools:
+        if found := shutil.which(tool):
+            (folder / tool).symlink_to(found)
 
 
 def installer(folder: Path, python: str = sys.executable) -> tuple[Path, dict[str, str]]:
@@ -122,10 +155,11 @@ def installer(folder: Path, python: str = sys.executable) -> tuple[Path, dict[st
     """
     (folder / "tools").mkdir(parents=True)
     (folder / "requirements").mkdir()
-    for name in ("Makefile", "tools/setup.sh", "tools/checkout.mk"):
+    for name in ("Makefile", "tools/setup.sh", "tools/supported.py", "tools/checkout.mk"):
         shutil.copy(ROOT / name, folder / name)
     for lock in LOCKS:
-        (folder / "requirements" / lock.name).write_text(f"{lock.stem}==1\n")
+        tensorflow = "tensorflow==1\n" if "tensorflow" in pins(lock.stem) else ""
+        (folder / "requirements" / lock.name).write_text(f"{lock.stem}==1\n{tensorflow}")
     tools = folder / "bin"
     tools.mkdir()
     (tools / "uv").write_text(
@@ -220,6 +254,137 @@ def test_what_cannot_be_set_up_is_explained(words: str, expected: str, tmp_path:
     )
     assert refused.returncode == 2
     assert refused.stderr.startswith(expected)
+
+
+def test_windows_is_told_of_wsl(tmp_path: Path) -> None:
+    refused = subprocess.run(
+        ["make"], cwd=ROOT, env=os.environ | {"OS": "Windows_NT"}, capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 2
+    assert re.fullmatch(r"Makefile:\d+: \*\*\* Windows needs WSL2: type wsl --install .*\n", refused.stderr)
+
+
+OBSTACLE = runpy.run_path(str(ROOT / "tools" / "supported.py"))["obstacle"]
+GLIBC, AVX = (2, 28), {"fpu", "avx"}
+
+
+@pytest.mark.parametrize(
+    ("machine", "of_all", "of_tensorflow"),
+    [
+        (("linux", "x86_64", 64, GLIBC, AVX), None, None),
+        (("linux", "x86_64", 64, GLIBC, set()), None, None),
+        (("linux", "aarch64", 64, (2, 36), {"fp"}), None, None),
+        (("darwin", "arm64", 64, (), set()), None, None),
+        (("darwin", "x86_64", 64, (), set()), None, "no package for Macs with Intel processors"),
+        (("linux", "x86_64", 64, (), AVX), *["no package for musl"] * 2),
+        (("linux", "riscv64", 64, GLIBC, set()), *["no packages for riscv64 processors"] * 2),
+        (("linux", "x86_64", 64, GLIBC, {"fpu", "sse4_2"}), None, "TensorFlow needs AVX"),
+        (("linux", "x86_64", 32, GLIBC, AVX), *["this Python has 32 bits"] * 2),
+        (("linux", "x86_64", 64, (2, 17), AVX), *["glibc is 2.17, the packages need 2.28"] * 2),
+        (("win32", "AMD64", 64, (), set()), *["use Linux, macOS or WSL2"] * 2),
+        (("freebsd14", "amd64", 64, (), set()), *["no packages for freebsd14"] * 2),
+    ],
+)
+def test_what_a_machine_cannot_have_is_known(machine: tuple[Any, ...], of_all: str, of_tensorflow: str) -> None:
+    for tensorflow, expected in ((False, of_all), (True, of_tensorflow)):
+        found = OBSTACLE(tensorflow, *machine)
+        assert expected in found if expected else found is None
+        assert found is None or "\n" not in found
+    if of_tensorflow and not of_all:
+        assert OBSTACLE(True, *machine).endswith("; make baseline works without TensorFlow")
+
+
+def python_that(folder: Path, case: str) -> str:
+    """A Python with a branch of its own for some arguments."""
+    path = folder / "bin" / "a-python"
+    path.write_text(f'#!/bin/sh\ncase "$*" in {case} esac\nexec "{sys.executable}" "$@"\n')
+    path.chmod(0o755)
+    return f"PYTHON={path}"
+
+
+@pytest.mark.parametrize(
+    ("machine", "expected"),
+    [
+        (
+            "sys.platform = 'darwin'; platform.machine = lambda: 'x86_64'",
+            "TensorFlow has no package for Macs with Intel",
+        ),
+        ("os.confstr = lambda name: None", "scikit-learn has no package for musl"),
+        ("os.confstr = int", "scikit-learn has no package for musl"),
+        ("Path.read_text = lambda path: 'fpu' if 'proc' in str(path) else read(path)", "TensorFlow needs AVX"),
+    ],
+)
+def test_before_an_installation_the_machine_is_looked_at(machine: str, expected: str, tmp_path: Path) -> None:
+    """By a Python that takes this machine for another one; what needs no TensorFlow is installed there."""
+    folder, environment = installer(tmp_path / "another")
+    (folder / "other.py").write_text(
+        "import os, platform, runpy, sys\nfrom pathlib import Path\nread = Path.read_text\n"
+        "sys.platform, platform.machine, os.confstr = 'linux', lambda: 'x86_64', lambda name: 'glibc 2.36'\n"
+        f"{machine}\nsys.argv = sys.argv[1:]\nrunpy.run_path(sys.argv[0], run_name='__main__')\n"
+    )
+    python = python_that(folder, f'tools/supported.py*) exec "{sys.executable}" other.py "$@" ;;')
+
+    def made(*words: str) -> subprocess.CompletedProcess[str]:
+        command = ["make", *words, python]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+    refused = made("submit")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"error: {expected}")
+    assert [line.partition(":")[0] for line in refused.stderr.splitlines()] == ["error", "make"]
+    assert installed(refused.stdout) == []
+    assert installed(made("baseline").stdout) == (["base"] if expected.startswith("TensorFlow") else [])
+
+
+@pytest.mark.parametrize("uv", [True, False])
+def test_where_no_python_fits_uv_brings_one(uv: bool, tmp_path: Path) -> None:
+    folder, environment = installer(tmp_path / "later")
+    link(folder / "bin", "make", "sh", "cmp", "cp", "mv", "mkdir", "rm")
+    (folder / "bin" / "python3").write_text("#!/bin/sh\necho 3.14\n")
+    (folder / "bin" / "python3").chmod(0o755)
+    program = folder / "bin" / "uv"
+    brings = f'case "$1 $2" in "python install") exit ;; "python find") echo "{sys.executable}"; exit ;; esac'
+    program.write_text(program.read_text().replace("\n", f"\n{brings}\n", 1))
+    if not uv:
+        program.unlink()
+    made = subprocess.run(
+        ["make", "baseline"],
+        cwd=folder,
+        env=environment | {"PATH": str(folder / "bin")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert installed(made.stdout) == (["base"] if uv else [])
+    refused = "error: no Python 3.11 to 3.13 found (TensorFlow supports no other); python3 is 3.14; install one"
+    assert made.stderr.startswith(refused) is not uv
+
+
+@pytest.mark.parametrize("pip", [True, False])
+def test_a_python_without_ensurepip_gets_its_environment_from_pip(pip: bool, tmp_path: Path) -> None:
+    """As Debian's without python3-venv, and Colab's; there is no uv. This pip only notes what it is asked."""
+    folder, environment = installer(tmp_path / "bare")
+    (folder / "bin" / "uv").unlink()
+    link(folder / "bin", "make", "sh", "cmp", "cp", "mv", "mkdir", "rm")
+    python = python_that(
+        folder,
+        f"""*base_executable*) echo "$0"; exit ;; *import?ensurepip*) exit 1 ;; *pip?--version) exit {int(not pip)} ;;
+        *pip?install*--target*)
+            shift 6; mkdir "$1/pip"; echo 'import sys; print(*sys.argv)' >"$1/pip/__main__.py"; exit ;;
+        *venv?--without-pip*) ;; *-m?venv*) exit 1 ;;""",
+    )
+    made = subprocess.run(
+        ["make", "setup", python],
+        cwd=folder,
+        env=environment | {"PATH": str(folder / "bin")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert installed(made.stdout) == (["keras"] if pip else [])
+    assert made.returncode == (0 if pip else 2)
+    if not pip:
+        assert re.match(r"error: \S+ has no ensurepip and no pip, .* sudo apt install python3\.\d+-venv,", made.stderr)
 
 
 def test_values_with_spaces_and_quotes_reach_the_program(tmp_path: Path) -> None:

@@ -12,12 +12,34 @@ shift 2
 version() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true; }
 installed() { cmp -s "requirements/$1.lock" "$venv/locks/$1.lock"; }
 find_python() { # CANDIDATE...
+    seen=
     for candidate; do
-        case "$(version "$candidate")" in 3.11 | 3.12 | 3.13) echo "$candidate" && return ;; esac
+        number=$(version "$candidate")
+        case $number in 3.11 | 3.12 | 3.13) echo "$candidate" && return ;; esac
+        [ -z "$number" ] || seen="$seen; $candidate is $number"
     done
-    echo "error: no Python 3.11 to 3.13 found (TensorFlow supports no other); install one and name it:" \
-        "make setup PYTHON=python3.12" >&2
+    if [ -z "$python" ] && command -v uv >/dev/null && uv python install --quiet 3.12 >&2; then
+        uv python find 3.12 && return
+    fi
+    echo "error: no Python 3.11 to 3.13 found (TensorFlow supports no other)$seen; install one and name it," \
+        "make setup PYTHON=python3.12, or install uv (https://docs.astral.sh/uv/), which brings its own" >&2
     return 2
+}
+make_venv() { # PYTHON
+    if command -v uv >/dev/null; then
+        uv venv --quiet --python "$1" "$venv"
+    elif "$1" -c 'import ensurepip; ensurepip.version()' 2>/dev/null; then
+        "$1" -m venv "$venv"
+    elif "$1" -m pip --version >/dev/null 2>&1; then # Debian without python3-venv, Colab: pip brings a pip
+        "$1" -m venv --without-pip "$venv"
+        site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+        "$1" -m pip install --quiet --disable-pip-version-check --target "$site" pip
+    else
+        package=python$(version "$1")-venv
+        echo "error: $1 has no ensurepip and no pip, so it cannot make $venv; on Debian or Ubuntu type" \
+            "sudo apt install $package, elsewhere install uv (https://docs.astral.sh/uv/)" >&2
+        return 2
+    fi
 }
 install() {
     if command -v uv >/dev/null; then
@@ -45,6 +67,7 @@ if [ -n "$python" ]; then
 else
     found=$(find_python "$venv/bin/python" python3 python3.13 python3.12 python3.11)
 fi
+"$found" tools/supported.py "$@"
 keep=$([ "$(version "$found")" != "$(version "$venv/bin/python")" ] || echo yes)
 for lock in "$venv"/locks/*.lock; do
     cmp -s "requirements/${lock##*/}" "$lock" || keep=
@@ -53,7 +76,7 @@ if [ -z "$keep" ]; then
     found=$("$found" -c 'import sys; print(sys._base_executable)') # VENV's own Python is about to go
     missing=$*
     rm -rf "$venv"
-    if command -v uv >/dev/null; then uv venv --quiet --python "$found" "$venv"; else "$found" -m venv "$venv"; fi
+    make_venv "$found"
     mkdir "$venv/locks"
 fi
 

@@ -1,7 +1,9 @@
 """What other programs have set does not change what a command does."""
 
 import os
+import re
 import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -33,6 +35,13 @@ def test_what_breaks_libraries_is_removed_and_the_rest_stays(monkeypatch: pytest
         clean(environment)
     decided = {"KERAS_BACKEND": "tensorflow", "KERAS_HOME": f"{os.devnull}/keras", "HDF5_USE_FILE_LOCKING": "FALSE"}
     assert environment == kept | decided
+
+
+def test_windows_is_told_of_wsl() -> None:
+    code = "import sys; sys.platform = 'win32'; import digits.cli"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert re.fullmatch(r"error: Windows needs WSL2; .*\n", ended.stderr)
 
 
 @pytest.mark.slow

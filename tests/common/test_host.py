@@ -1,11 +1,12 @@
 """What the system says of this machine."""
 
-from math import inf
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from digits.common.host import available_memory
+from digits.common.host import available_memory, peak_memory, processor
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ from digits.common.host import available_memory
     ],
 )
 def test_memory_is_the_systems_and_at_most_the_containers(limit: str, expected: float, tmp_path: Path) -> None:
-    assert available_memory(tmp_path) == inf
+    assert available_memory(tmp_path) == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/meminfo").write_text("MemTotal: 3000000 kB\nMemAvailable:    2000000 kB\n")
     if limit:
@@ -30,3 +31,14 @@ def test_memory_is_the_systems_and_at_most_the_containers(limit: str, expected: 
 
 def test_this_machine_has_some() -> None:
     assert available_memory() > 100
+
+
+@pytest.mark.parametrize(("said", "expected"), [("Apple M2\n", "Apple M2"), ("", "arm64")])
+def test_a_mac_is_known_without_proc(said: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a stand-in for a Mac: its sysctl, and no file of Linux."""
+    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    monkeypatch.setattr("pathlib.Path.exists", lambda path: False)
+    monkeypatch.setattr("subprocess.run", lambda words, **_: subprocess.CompletedProcess(words, 0, stdout=said))
+    assert processor() == expected
+    assert peak_memory() > 0

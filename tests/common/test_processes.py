@@ -73,6 +73,7 @@ def test_messages_are_answered_from_another_process() -> None:
         (raises, MemoryError(), "MemoryError"),
         (is_killed, signal.SIGKILL, "was killed, most often because memory ran out"),
         (is_killed, signal.SIGSEGV, "ended by SIGSEGV"),
+        (is_killed, signal.SIGILL, "TensorFlow needs AVX, make baseline does not"),
         (exits, 3, "without an error message, with exit status 3"),
         (hangs, FOR_EVER, "took longer than 1 s"),
     ],
@@ -154,6 +155,19 @@ def test_modules_are_preloaded_whatever_was_called_before(calls: tuple[str, ...]
     environment = {**os.environ, "PYTHONPATH": path}
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert shown.stdout.split() == [str("marker" in call) for call in calls]
+
+
+def parent(_: None, send: Send) -> None:
+    send(os.getppid())
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_no_process_is_forked_where_that_is_not_safe(safe: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forked one is a child of the server, one with an interpreter of its own is a child of this process."""
+    monkeypatch.setattr("digits.common.processes._FORK_IS_SAFE", safe)
+    received: list[int] = []
+    run_in_subprocess(parent, None, received.append, LONG, FORKED)
+    assert (received != [os.getpid()]) is safe
 
 
 def test_the_first_failure_in_a_thread_ends_what_the_others_wait_for() -> None:

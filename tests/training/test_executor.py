@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from digits.common.console import Console
@@ -58,6 +59,19 @@ def test_two_workers_give_the_same_bits_as_one(toy_data: Dataset, spec: RunSpec,
     results = [folder.units(3).result(toy_data, [0, 1]) for folder in folders]
     assert (results[0].oof == results[1].oof).all()
     assert (results[0].test[:2] == results[1].test[:2]).all()
+
+
+def test_a_fit_has_the_same_bits_where_processes_are_not_forked(
+    toy_data: Dataset, spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS."""
+    goal, results = Goal(folds=1, epochs=2, seed=0, refits=0), list[Any]()
+    for safe in (True, False):
+        monkeypatch.setattr("digits.common.processes._FORK_IS_SAFE", safe)
+        folder = RunFolder(tmp_path / str(safe), spec)
+        assert spent(toy_data, folder, goal) == Executed(1, interrupted=False)
+        results.append(folder.units(3).result(toy_data, [0]).oof)
+    assert np.array_equal(results[0], results[1], equal_nan=True)
 
 
 def test_what_would_end_too_late_is_given_up_but_for_the_first_fold(

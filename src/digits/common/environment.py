@@ -17,10 +17,12 @@ _SET = {
 
 
 def clean(environment: MutableMapping[str, str]) -> None:
-    """Remove and set variables of `environment`; call it before any library is imported.
+    """Remove and set variables of `environment`; call it before any library is imported. Ends the process on Windows.
 
     What the user may want to decide stays: CUDA_VISIBLE_DEVICES, proxies, TF_ENABLE_ONEDNN_OPTS, the number of threads.
     """
+    if sys.platform == "win32":  # it has no fcntl, which the locks need
+        sys.exit("error: Windows needs WSL2; type wsl --install in PowerShell, then use digits in the Linux of WSL")
     if environment.get("PYTHONWARNINGS"):  # the interpreter has read it already
         sys.warnoptions.clear()
         warnings.resetwarnings()

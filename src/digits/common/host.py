@@ -1,9 +1,10 @@
 """This machine's processor model and memory."""
 
+import os
 import platform
 import re
+import subprocess
 import sys
-from math import inf
 from pathlib import Path
 
 _LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # of a container, in /sys/fs/cgroup; cgroup version 2, then 1
@@ -25,16 +26,20 @@ def peak_memory() -> float:
 def available_memory(root: Path = Path("/")) -> float:
     """Memory that programs can still use, in MB (10^6 bytes), at most the container's limit.
 
-    Infinite where the system does not report it. root: root folder of the file system.
+    All of the machine's memory where the system does not report it. root: root folder of the file system.
     """
     found = re.search(r"MemAvailable:\s+(\d+) kB", _text(root / "proc/meminfo"))
     limits = [text.strip() for name in _LIMITS if (text := _text(root / "sys/fs/cgroup" / name))]
     bounds = [int(text) for text in limits if text.isdigit()]  # a file without a limit contains the word max
-    return min([int(found[1]) * 1024 if found else inf, *bounds]) / 1e6
+    free = int(found[1]) * 1024 if found else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min([free, *bounds]) / 1e6
 
 
 def processor() -> str:
     """The processor's model, and those of its instruction sets that speed up networks."""
+    if sys.platform == "darwin":  # where platform.processor() is arm on every Mac
+        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or platform.machine()
     text = _text(Path("/proc/cpuinfo"))
     if not text:
         return platform.processor() or platform.machine()

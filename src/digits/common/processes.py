@@ -4,6 +4,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -21,6 +22,7 @@ Send = Callable[[Any], Any]  # sends a message to the parent process, returns it
 
 _POLL_INTERVAL = 0.2  # seconds between two checks of `stop`
 _EXIT_TIMEOUT = 10.0  # seconds that a process may take to exit once its pipe is closed
+_FORK_IS_SAFE = sys.platform != "darwin"  # Apple's libraries may crash in a forked process
 
 
 class ProcessDiedError(Exception):
@@ -86,9 +88,9 @@ def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
 
     They are forked from a server that has imported the modules. There is only one server, and the first call with
     modules starts it with them: further modules in later calls are not preloaded. A process without modules is a new
-    interpreter instead, because it must not start the server.
+    interpreter instead, because it must not start the server. So is each process where a fork is not safe.
     """
-    if not preload:
+    if not preload or not _FORK_IS_SAFE:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([*preload])
@@ -131,6 +133,8 @@ def run_in_threads(
 def _cause(exitcode: int | None) -> str:
     if exitcode == -signal.SIGKILL:
         return "its process was killed, most often because memory ran out"
+    if exitcode == -signal.SIGILL:
+        return "this processor lacks an instruction that a library uses; TensorFlow needs AVX, make baseline does not"
     if exitcode is not None and exitcode < 0:
         return f"its process was ended by {signal.Signals(-exitcode).name}"
     return f"its process ended without an error message, with exit status {exitcode}"

@@ -111,8 +111,8 @@ def _measure(task: _Task, send: Send) -> None:
         model.model_.stop_training = high - low <= _WITHIN * low or ends[-1][0] - ends[0][0] > _ENOUGH
 
     competition = TaskSpec(data.image_shape, data.classes, task.normalise, data.channels)
-    model: Any = build(task.model, competition, 0, on_epoch)
     started = now()
+    model: Any = build(task.model, competition, 0, on_epoch)  # loads TensorFlow where processes are not forked
     model.fit(data.images[rows], data.labels[rows])
     fitted = [now()]
     images = np.resize(np.asarray(data.test_images), (_PREDICTED, data.test_images.shape[1]))

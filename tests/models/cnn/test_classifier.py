@@ -1,6 +1,5 @@
 """The Keras classifier: it learns, the same seed gives the same bits, and what it saves rebuilds it."""
 
-import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from digits.common.processes import _context
 from digits.config.networks import TtaView
 from digits.models import build, save
 from digits.models.architecture import parse_layers
 from digits.models.cnn.network import build_network
+from digits.training.crossval import preload
 from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, SETTINGS, TASK, build_toy, fit_and_predict, fit_toy
 from toys import coloured_images
 
@@ -44,7 +45,7 @@ def test_the_same_seed_gives_the_same_bits(toy_spec: dict[str, Any], precision: 
 def test_parallel_processes_give_the_same_bits_as_one(toy_spec: dict[str, Any]) -> None:
     """Two networks, fitted at the same time in processes of their own and here one after the other."""
     specs = [toy_spec | {"layers": layers} for layers in ("4C3 BN MP2 D0.2 8", "6C3 8")]
-    context = multiprocessing.get_context("forkserver")
+    context = _context(preload("cnn"))
     both_started = context.Barrier(2).wait
     with ProcessPoolExecutor(2, context, initializer=both_started, max_tasks_per_child=1) as pool:
         parallel = [*pool.map(fit_and_predict, specs)]
