@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.common.code_version import code_version
-from digits.common.files import atomic_folder, fingerprint, read_json, write_atomic, write_json
+from digits.common.files import fingerprint, read_json, save_folder, write_atomic, write_json
 from digits.common.logs import log
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy, log_loss
@@ -104,25 +104,27 @@ class RunFolder:
 
     def save_unit(self, unit: Path, fitted: FoldFit, valid_labels: NDArray[np.int64], **also: float) -> None:
         """Write a unit: probabilities, history, metrics and weights. unit: its new folder. also: more metrics."""
-        with atomic_folder(unit) as folder:
+        metrics = {
+            "fit_seconds": fitted.fit_seconds,
+            "predict_seconds": fitted.predict_seconds,
+            "processor_seconds": fitted.processor_seconds,
+            **also,
+        }
+        if len(valid_labels):
+            metrics |= {
+                "accuracy": accuracy(fitted.predictions.valid, valid_labels).value,
+                "log_loss": log_loss(fitted.predictions.valid, valid_labels),
+            }
+
+        def fill(folder: Path) -> None:
             save(self.spec.model, fitted.model, folder)
-            size = sum(file.stat().st_size for file in folder.iterdir())
+            metrics["size_mb"] = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
             np.savez(folder / _PROBABILITIES, **asdict(fitted.predictions))
             history = getattr(fitted.model, "history_", [])
             write_atomic(folder / "history.jsonl", "".join(json.dumps(epoch) + "\n" for epoch in history))
-            metrics = {
-                "fit_seconds": fitted.fit_seconds,
-                "predict_seconds": fitted.predict_seconds,
-                "processor_seconds": fitted.processor_seconds,
-                "size_mb": size / 1e6,
-                **also,
-            }
-            if len(valid_labels):
-                metrics |= {
-                    "accuracy": accuracy(fitted.predictions.valid, valid_labels).value,
-                    "log_loss": log_loss(fitted.predictions.valid, valid_labels),
-                }
             write_json(folder / "metrics.json", metrics)
+
+        save_folder(unit, fill)
         log.info("%s done: %s", unit.name, metrics)
 
 
