@@ -5,7 +5,7 @@ folder of its own. A unit's folder appears complete or not at all: if it is miss
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,23 @@ class RunSpec:
 def run_spec(name: str, model: dict[str, Any], normalise: str, seed: int, data: Dataset) -> RunSpec:
     """The run of a model with the code as it is now."""
     return RunSpec(name, model, normalise, seed, data.hash, code_version(model["kind"]))
+
+
+def of_other_versions(runs: Path, specs: Collection[RunSpec]) -> str:
+    """A line about finished fits that differ from these in their code alone; "" if there are none, or fits of these."""
+
+    def numbers(spec: dict[str, Any]) -> str:
+        return fingerprint({key: value for key, value in spec.items() if key not in ("name", "code")})
+
+    own, alike = {spec.folder_name for spec in specs}, {numbers(asdict(spec)) for spec in specs}
+    fitted = {path.parent.parent for path in runs.glob("*/*/metrics.json")}
+    found = [path for path in sorted(fitted) if numbers(read_json(path / "run.json") or {}) in alike]
+    if not found or any(path.name in own for path in found):
+        return ""
+    return (
+        f"runs/{found[-1].name} has the same fits by other versions of digits or of its libraries; their numbers may "
+        "differ, so they are fitted again; make clean-runs removes the former ones"
+    )
 
 
 @dataclass(frozen=True)
