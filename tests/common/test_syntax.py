@@ -148,7 +148,7 @@ def test_a_stored_source_has_its_stored_hash() -> None:
 
 
 def test_what_other_versions_of_python_add_to_the_tree_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    parse, changed = ast.parse, []
+    parse, changed = ast.parse, list[ast.AST]()
 
     def parse_as_others(source: str) -> Any:
         tree = parse(source)
@@ -157,9 +157,9 @@ def test_what_other_versions_of_python_add_to_the_tree_does_not_count(monkeypatc
                 node.values.append(ast.Constant(""))
             if isinstance(node, ast.Constant):
                 node.kind = "t"
-            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.AsyncFunctionDef):
-                node._fields = (*dict.fromkeys((*node._fields, "type_params", "later")),)
-                node.type_params, node.later = [], None  # type: ignore[attr-defined]
+            if hasattr(node, "decorator_list"):
+                fields = (*dict.fromkeys((*node._fields, "type_params", "later")),)
+                node.__dict__.update(_fields=fields, type_params=[], later=None)
                 changed.append(node)
         return tree
 
