@@ -1,5 +1,6 @@
 """Whole commands on file systems that lack something: most are emulated by a library between Python and the system."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -162,6 +163,16 @@ def test_a_full_disk_loses_no_finished_baseline(toy: Path, small_disk: Path, dig
     assert command.returncode == 0, said
     assert "cannot be written: No space left on device; make room" in said
     assert len([*small_disk.glob("*/fold-*")]) == 6
+
+
+def test_what_finds_no_room_anywhere_is_named_too(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/a-file")
+
+    monkeypatch.setattr("digits.cli.main._context", fails)
+    shown = digits("baseline")
+    assert shown.returncode == 2
+    assert shown.stderr.startswith("error: /tmp/a-file: cannot be written: No space left on device; make room")
 
 
 def test_a_disk_that_is_full_from_the_start_is_said_to_be_and_can_be_cleaned(
