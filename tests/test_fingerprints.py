@@ -69,6 +69,7 @@ DECIDE_NOTHING = {
     "training.budget": "which fits are made; the blend is named after its members and their fits",
     "training.candidates": "which networks may be fitted; a run is named after its params",
     "training.device": "what it settles, as the precision and the batch size, is in the fingerprints themselves",
+    "training.remedies": "advice in messages",
     "training.executor": "which fits are made, when, on which device",
     "training.schedule": "which fits are made; a fit is named after its fold or its seed and epochs",
     "training.tuned": "what a study found; a run is named after its params",

@@ -24,7 +24,7 @@ MODELS = (
     ("baselines", "cnn"),
 )
 TRAINING = (
-    ("schedule", "crossval", "learning_curves"),
+    ("schedule", "crossval", "learning_curves", "remedies"),
     ("allocation", "runs", "probing"),
     ("device", "tuned", "fitting"),
     ("timing", "candidates"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 import yaml
 
 from digits.cli.context import Context
+from digits.common.code_version import code_version
 from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import read_json, write_json
@@ -90,6 +92,27 @@ def test_a_command_with_nothing_to_do_waits_for_no_large_library(toy: Path, digi
     ).stdout
     assert "Nothing to do" in shown
     assert not {"tensorflow", "keras", "sklearn", "scipy", "optuna"} & set(shown.splitlines()[-1].split())
+
+
+@pytest.mark.parametrize("command", ["baseline", "train"])
+def test_fits_by_other_libraries_are_made_again_and_it_is_said(
+    command: str, toy: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "has the same fits by other versions of digits or of its libraries"
+    assert said not in digits(command).stdout
+    before = set((toy / "runs").glob("*/fold-0"))
+    monkeypatch.setattr(
+        "digits.common.code_version.version", lambda name: version(name) + ".post1" * (name == "scikit-learn")
+    )
+    code_version.cache_clear()
+    again = digits(command)
+    assert again.returncode == 0
+    assert said in " ".join(again.stdout.split())
+    assert len([*(toy / "runs").glob("*/fold-0")]) == 2 * len(before)
+    assert said not in digits(command).stdout
+    assert digits("clean-runs", "--force").returncode == 0
+    code_version.cache_clear()
+    assert not [path for path in before if path.exists()]
 
 
 def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: Digits, tmp_path: Path) -> None:

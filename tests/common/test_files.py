@@ -1,14 +1,35 @@
 """Files are whole or absent; fingerprints tell equal content from different content."""
 
+import errno
+import fcntl
+import os
+import stat
+import tempfile
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digits.common.files import atomic_folder, fingerprint, read_json, read_or_make, write_atomic, write_json
+from digits.common import files
+from digits.common.errors import DiskError, UserError
+from digits.common.files import (
+    atomic_folder,
+    exclusive,
+    fingerprint,
+    in_use,
+    lock_file,
+    read_json,
+    read_or_make,
+    remove_folder,
+    save_folder,
+    write_atomic,
+    write_json,
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -94,3 +115,159 @@ def test_what_is_made_once_is_the_same_for_commands_side_by_side(tmp_path: Path)
         begun.wait()
         assert pool.submit(read_or_make, path, second).result() == made.result() == "first"
     assert not twice.is_set()
+
+
+def raising(number: int) -> Callable[..., Any]:
+    """What a system call is replaced by."""
+
+    def call(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+# The file systems are emulated: the calls give the answers that they would give there.
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_named_with_the_file_and_what_to_do(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kept").write_text("old")
+    monkeypatch.setattr("os.fsync", raising(number))
+    named = (
+        rf"cannot be written: {os.strerror(number)}; make room \(make clean-runs removes .*, then type the same command"
+    )
+    with pytest.raises(DiskError, match=f"/kept: {named}"):
+        write_atomic(tmp_path / "kept", "new")
+    with pytest.raises(DiskError, match=f"/unit: {named}"), atomic_folder(tmp_path / "unit") as folder:
+        write_json(folder / "metrics.json", 1)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE])
+def test_a_finished_fit_waits_until_it_can_be_saved(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempts = []
+
+    def fill(folder: Path) -> None:
+        attempts.append(folder)
+        (folder / "weights").write_text("some")
+        if len(attempts) < 4:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files, "_PAUSE", 0.0)
+    save_folder(tmp_path / "unit", fill)
+    assert (tmp_path / "unit" / "weights").read_text() == "some"
+    assert len(attempts) == 4
+    assert [*tmp_path.iterdir()] == [tmp_path / "unit"]
+    said = capsys.readouterr().err
+    assert said.count("a finished fit is not saved yet, and is lost in 10 minutes") == 1
+    assert os.strerror(number) in said
+
+
+def test_what_can_never_be_saved_is_said_to_be_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_PAUSE", 0.0)
+    monkeypatch.setattr(files, "_SAVING", 0.05)
+    with pytest.raises(
+        DiskError, match=r"a finished fit could not be saved and is lost: .*/unit: cannot be written: N"
+    ):
+        save_folder(tmp_path / "unit", raising(errno.ENOSPC))
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_what_is_wrong_in_the_code_waits_for_nothing(tmp_path: Path) -> None:
+    with pytest.raises(KeyError):
+        save_folder(tmp_path / "unit", lambda _: dict[str, None]()["key"])
+
+
+def test_a_file_system_need_not_flush_folders_or_change_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush = os.fsync
+
+    def fsync(handle: int) -> None:
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        flush(handle)
+
+    monkeypatch.setattr("os.fsync", fsync)
+    monkeypatch.setattr(Path, "chmod", raising(errno.EPERM))
+    write_json(tmp_path / "file", 1)
+    with atomic_folder(tmp_path / "unit") as folder:
+        write_json(folder / "file", 2)
+    assert [read_json(tmp_path / name) for name in ("file", "unit/file")] == [1, 2]
+    monkeypatch.setattr("os.fsync", raising(errno.EIO))
+    with pytest.raises(OSError, match="Input/output error"):
+        write_json(tmp_path / "file", 3)
+
+
+def test_a_full_disk_can_be_made_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "weights").write_text("some")
+    (tmp_path / "file").write_text("some")
+    monkeypatch.setattr("os.mkdir", raising(errno.ENOSPC))
+    for name in ("run", "file", "what another command has removed"):
+        remove_folder(tmp_path / name)
+    assert [*tmp_path.iterdir()] == []
+
+
+@pytest.fixture(params=[errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL], ids=errno.errorcode.__getitem__)
+def without_locks(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder on a file system without locks; the temporary folder has some."""
+    real, folder = fcntl.flock, tmp_path / "network"
+
+    def flock(file: Any, operation: int) -> None:
+        handle = file if isinstance(file, int) else file.fileno()
+        if Path(f"/proc/self/fd/{handle}").resolve().is_relative_to(folder):
+            raise OSError(request.param, os.strerror(request.param))
+        real(handle, operation)
+
+    folder.mkdir()
+    (tmp_path / "local").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "local"))
+    monkeypatch.setattr("fcntl.flock", flock)
+    return folder
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the path of a handle is read from Linux' /proc")
+def test_without_locks_commands_of_one_machine_wait_for_each_other(without_locks: Path) -> None:
+    lock = without_locks / ".lock"
+    assert lock_file(lock) == lock_file(without_locks / "more" / ".." / ".lock") != lock
+    others = [lock_file(path) for path in (without_locks / ".other", without_locks / "more" / ".lock")]
+    assert len({lock, lock_file(lock), *others}) == 4
+    with (
+        in_use(without_locks),
+        in_use(without_locks),
+        pytest.raises(UserError, match="another command is using"),
+        in_use(without_locks, alone=True),
+    ):
+        pass
+    with exclusive(lock, 5, "busy"), ThreadPoolExecutor(1) as pool:
+
+        def second() -> None:
+            with exclusive(lock, 0.2, "the other one is busy"):
+                pass
+
+        with pytest.raises(UserError, match="the other one is busy"):
+            pool.submit(second).result()
+    with exclusive(lock, 5, "busy"):
+        pass
+
+
+def test_locks_of_nfs_need_files_that_can_be_read_and_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There a shared lock needs a file that is open for reading, an exclusive one a file that is open for writing."""
+    real, asked = fcntl.flock, list[int]()
+
+    def flock(file: Any, operation: int) -> None:
+        handle = file if isinstance(file, int) else file.fileno()
+        mode, shared = fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE, bool(operation & fcntl.LOCK_SH)
+        assert mode != (os.O_WRONLY if shared else os.O_RDONLY), "Bad file descriptor"
+        asked.append(operation)
+        real(handle, operation)
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    for alone in (False, True):
+        with in_use(tmp_path, alone=alone):
+            pass
+    with exclusive(tmp_path / ".another", 5, "busy"):
+        pass
+    assert lock_file(tmp_path / ".lock") == tmp_path / ".lock"
+    assert asked

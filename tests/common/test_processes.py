@@ -53,6 +53,33 @@ def exits(status: int, send: Send) -> None:
     os._exit(status)
 
 
+def aborts(text: str, send: Send) -> None:
+    os.write(2, text.encode())
+    os.abort()
+
+
+def says_and_ends(text: str, send: Send) -> None:
+    print(text, file=sys.stderr)
+    os.write(2, b"a notice of a library\n")
+
+
+# as TensorFlow does on a processor without AVX, C++ without memory, and what ends with a list of calls
+NO_AVX = (
+    "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR\n"
+    "F0000 00:00:1764355200.123456    4242 cpu_feature_guard.cc:133] The TensorFlow library was compiled to use AVX "
+    "instructions, but these aren't available on your machine.\n"
+    "*** SIGABRT received by PID 4242 ***\n    @     0x7f3c00000000  (unknown)\n"
+)
+BAD_ALLOC = "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\n"
+# as TensorFlow does where a library of it is not whole
+NATIVE = ImportError(
+    'Traceback (most recent call last):\n  File "pywrap_tensorflow.py", line 73, in <module>\n'
+    "    from tensorflow.python._pywrap_tensorflow_internal import *\n"
+    "ImportError: libtensorflow_framework.so.2: file too short\n\n\nFailed to load the native TensorFlow runtime.\n"
+    "See https://www.tensorflow.org/install/errors for some common causes and solutions.\n"
+)
+
+
 def test_messages_are_answered_from_another_process() -> None:
     received: list[Any] = []
 
@@ -71,6 +98,14 @@ def test_messages_are_answered_from_another_process() -> None:
         (raises, UserError("the loss became nan"), "^the loss became nan$"),
         (raises, ValueError("a\nb"), "^ValueError: a b$"),
         (raises, MemoryError(), "MemoryError"),
+        (raises, NATIVE, r"^ImportError: libtensorflow_framework\.so\.2: file too short$"),
+        (raises, ImportError("no name 'f' in module 'g'"), "^ImportError: no name 'f' in module 'g'$"),
+        (is_killed, signal.SIGILL, "SIGILL: this processor lacks instructions"),
+        (is_killed, signal.SIGBUS, "SIGBUS, most often because a disk or /dev/shm is full"),
+        (aborts, NO_AVX, r"^its process was ended by SIGABRT: The TensorFlow .* AVX instructions, .* your machine\.$"),
+        (aborts, BAD_ALLOC, r"SIGABRT: what\(\):  std::bad_alloc$"),
+        (aborts, "a\n\nsomething in the end\n", "SIGABRT: something in the end$"),
+        (aborts, "x" * 2**20 + "\nCUDA_ERROR_LAUNCH_FAILED: a launch failed\n", "SIGABRT: CUDA_ERROR_LAUNCH_FAILED"),
         (is_killed, signal.SIGKILL, "was killed, most often because memory ran out"),
         (is_killed, signal.SIGSEGV, "ended by SIGSEGV"),
         (is_killed, signal.SIGILL, "TensorFlow needs AVX, make baseline does not"),
@@ -129,6 +164,47 @@ def test_what_dies_before_its_reply_is_reported() -> None:
 
     with pytest.raises(ProcessDiedError, match="was killed"):
         run_in_subprocess(sums, [1, 2], end_it, LONG)
+
+
+def test_python_is_heard_and_libraries_only_if_they_end_the_process(capfd: pytest.CaptureFixture[str]) -> None:
+    run_in_subprocess(says_and_ends, "a warning", print, LONG)
+    assert capfd.readouterr().err == "a warning\n"
+
+
+ENDS_THE_SERVER = """
+import sys
+from digits.common.processes import ProcessDiedError, run_in_subprocess
+
+def imports(name, send):
+    __import__(name)
+    send("done")
+
+if __name__ == "__main__":
+    for _ in range(2):
+        try:
+            run_in_subprocess(imports, sys.argv[1], print, 3600, sys.argv[1:])
+        except ProcessDiedError as error:
+            print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "cause"),
+    [
+        ("import os\nos.kill(os.getpid(), 4)", "its process was ended by SIGILL: this processor lacks instructions"),
+        ("import os\nos.write(2, b'lib.cc:1] no driver')\nos.abort()", "its process was ended by SIGABRT: no driver"),
+        ("raise AttributeError('the package is\\ndamaged')", "AttributeError: the package is damaged"),
+        ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+    ],
+)
+def test_what_a_preloaded_module_does_is_reported_too(module: str, cause: str, tmp_path: Path) -> None:
+    """Although it ends the server that processes are forked from."""
+    (tmp_path / "fatal.py").write_text(module)
+    (tmp_path / "script.py").write_text(ENDS_THE_SERVER)
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, str(tmp_path / "script.py"), "fatal"]
+    shown = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True)
+    assert [line.startswith(cause) for line in shown.stdout.splitlines()] == [True, True]
 
 
 PRELOADED = """

@@ -1,8 +1,18 @@
 """What of a module can change a number, and what cannot."""
 
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+from shutil import which
+from typing import Any
+
 import pytest
 
+from digits.common.files import fingerprint
 from digits.common.syntax import decisive_code
+from imports import SOURCE
 
 SAME = {
     "layout and comments": ("x = [1, 2]", "# why\nx = [\n    1,\n    2,  # images\n]"),
@@ -103,3 +113,89 @@ def test_what_cannot_change_a_number(one: str, other: str) -> None:
 @pytest.mark.parametrize(("one", "other"), DIFFERENT.values(), ids=DIFFERENT)
 def test_what_can_change_a_number(one: str, other: str) -> None:
     assert decisive_code(one) != decisive_code(other)
+
+
+# What versions of Python parse differently, or have added fields for.
+OF_ALL_KINDS = """
+from numpy import linalg as la
+x = u"text", b"bytes", 1j, -2, 1e-3, ..., "\\u2026 \\U0001fae8", f"", (yield_ := 1)
+y = f"{x!r:>{width}}" f"{x:{width}.{digits}f}b{{c}}" "d" f"{x=}"
+@cache
+def f(a, /, b=1, *c, d=None, **e) -> int:
+    global z
+    with g(a) as h, g(b):
+        return [i async for i in h if i] and {**e, "k": lambda j=1: not j}
+class A(B, metaclass=C):
+    n: int
+    async def m(self):
+        try:
+            await self.n[1:2, ::3]
+        except* (ValueError, KeyError) as error:
+            raise
+        finally:
+            del z
+match x:
+    case {"a": [1, *rest], **others} | A(n=2) if rest:
+        x @= 1 if y else 2
+    case _:
+        pass
+"""
+
+
+def test_a_stored_source_has_its_stored_hash() -> None:
+    """With every version of Python. Another hash means that all results are computed anew: say so in CHANGELOG.md."""
+    assert fingerprint(decisive_code(OF_ALL_KINDS)) == "554ec9532226"
+
+
+def test_what_other_versions_of_python_add_to_the_tree_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    parse, changed = ast.parse, list[ast.AST]()
+
+    def parse_as_others(source: str) -> Any:
+        tree = parse(source)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                node.values.append(ast.Constant(""))
+            if isinstance(node, ast.Constant):
+                node.kind = "t"
+            if hasattr(node, "decorator_list"):
+                fields = (*dict.fromkeys((*node._fields, "type_params", "later")),)
+                node.__dict__.update(_fields=fields, type_params=[], later=None)
+                changed.append(node)
+        return tree
+
+    before = decisive_code(OF_ALL_KINDS)
+    with monkeypatch.context() as patch:  # pytest parses what fails
+        patch.setattr(ast, "parse", parse_as_others)
+        after = decisive_code(OF_ALL_KINDS)
+    assert after == before
+    assert len(changed) == 3
+
+
+def other_pythons() -> list[str]:
+    """Interpreters of other supported versions on this computer."""
+    named = [which(f"python3.{minor}") for minor in range(11, 16)]
+    installed = sorted(Path.home().glob(".pyenv/versions/3.1[1-9].*/bin/python"))
+    return [*map(str, installed), *filter(None, named)]
+
+
+@pytest.mark.slow
+def test_other_versions_of_python_read_the_package_alike() -> None:
+    code = (
+        "import sys, hashlib, pathlib\n"
+        "from digits.common.syntax import decisive_code\n"
+        "for path in sorted(pathlib.Path(sys.argv[1]).rglob('*.py')):\n"
+        "    code = repr(decisive_code(path.read_text(encoding='utf-8')))\n"
+        "    print(path, hashlib.sha256(code.encode()).hexdigest())\n"
+        "print(sys.version_info[:2], file=sys.stderr)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE.parent), "PYTHONDONTWRITEBYTECODE": "1"}
+    found: dict[str, str] = {}
+    for python in (sys.executable, *other_pythons()):
+        shown = subprocess.run(
+            [python, "-c", code, str(SOURCE)], env=environment, capture_output=True, text=True, check=False
+        )
+        if shown.returncode == 0:
+            found.setdefault(shown.stderr.strip(), shown.stdout)
+    if len(found) == 1:
+        pytest.skip("no other version of Python is installed here")
+    assert len(set(found.values())) == 1

@@ -13,11 +13,12 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from digits.common.console import Console
+from digits.common.files import write_json
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy, log_loss
 from digits.training.fitting import Work, end_in_time, fit_fold_unit, fit_in_parallel, fit_refit_unit, log_epochs
-from digits.training.runs import RunFolder, RunSpec, run_spec, unit_metrics
+from digits.training.runs import RunFolder, RunSpec, of_other_versions, run_spec, unit_metrics
 from digits.training.schedule import Fit
 
 pytestmark = pytest.mark.slow
@@ -44,6 +45,21 @@ def test_whatever_changes_the_numbers_changes_the_folder(spec: RunSpec) -> None:
 def test_the_family_decides_the_code_that_counts(toy_params: Params, toy_data: Dataset, spec: RunSpec) -> None:
     cnn = run_spec("cnn", toy_params.train.spec.model_dump(mode="json"), "/255", 0, toy_data)
     assert cnn.code != spec.code
+
+
+def test_fits_that_differ_in_their_code_alone_are_pointed_at(spec: RunSpec, tmp_path: Path) -> None:
+    former, own = (RunFolder(tmp_path, each) for each in (replace(spec, code="other"), spec))
+    former.open()
+    assert of_other_versions(tmp_path, [spec]) == "", "nothing is finished there"
+    write_json(former.fold(0) / "metrics.json", {})
+    said = of_other_versions(tmp_path, [replace(spec, seed=1), replace(spec, name="renamed")])
+    assert f"runs/{former.path.name} has the same fits by other versions of digits or of its libraries" in said
+    for change in ({"seed": 1}, {"data": "other"}, {"model": spec.model | {"alpha": 1.0}}, {"normalise": "none"}):
+        assert of_other_versions(tmp_path, [replace(spec, **change)]) == ""
+    own.open()
+    assert of_other_versions(tmp_path, [spec]) == said, "it begins"
+    write_json(own.fold(1) / "metrics.json", {})
+    assert of_other_versions(tmp_path, [spec]) == "", "it goes on with fits of its own"
 
 
 def test_side_by_side_is_the_same_as_one_by_one(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from digits.cli import options
 from digits.cli.init import init
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.common.files import in_use
+from digits.common.files import full_disk, in_use, is_full, lock_file
 
 if TYPE_CHECKING:
     from digits.cli.context import Context, Outcome
@@ -189,6 +189,8 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
         if command.fits_networks and not find_spec("tensorflow"):
             raise UserError(f"{command.name} needs TensorFlow and Keras; type: pip install 'digits[keras]'")
         context = _context(command, values, console)
+        if lock_file(lock := context.paths.runs / ".lock") != lock:
+            console.warn("runs/: this file system has no locks; use this folder on one computer at a time")
         # clean-runs uses runs/ alone, once it knows what to remove
         with nullcontext() if command.name == "clean-runs" else in_use(context.paths.runs):
             interrupted = _run(context, command.stages)
@@ -201,6 +203,9 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
     except Exception as error:
         if values["debug"]:
             traceback.print_exc()
+        if is_full(error):
+            console.error(str(full_disk(getattr(error, "filename", None) or "a file", error)))
+            return USER_FAULT
         hint = "" if values["debug"] else "; the same command with DEBUG=1 (or --debug) shows the details"
         console.error(f"{type(error).__name__}: {' '.join(str(error).split())}{hint}")
         return OUR_FAULT

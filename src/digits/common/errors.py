@@ -11,3 +11,7 @@ class MisfitError(UserError):
 
 class DivergedError(UserError):
     """The loss of a fit has become nan or infinite."""
+
+
+class DiskError(UserError):
+    """A file cannot be written: the disk is full, a quota is used up, or the file system is away."""

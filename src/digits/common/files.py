@@ -4,23 +4,31 @@ Everything is written under a temporary name in the target's folder, flushed to 
 killed leaves either the old content or the new content.
 """
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from digits.common.errors import UserError
+from digits.common.errors import DiskError, UserError
 
 _MAKING = 900.0  # longest wait for another process, in seconds
+_SAVING = 600.0  # seconds of attempts to save what took long to compute
+_PAUSE = 5.0  # seconds between two of them
 _SILENT = 1.0  # seconds of waiting for a lock before the wait is shown
+# what file systems answer, network file systems above all, if they do not have an operation
+_NOT_SUPPORTED = {errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
 FINGERPRINT_LENGTH = 12  # hex digits, 48 bits: a collision among a million runs has a probability of 0.2 %
 
 
@@ -40,18 +48,19 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Replace the file `path` by `content` (text as UTF-8, line ends unchanged); creates its folder if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)  # mkstemp makes files that only their owner can read
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_folder(path.parent)
+    with _naming_full_disk(path):
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                _if_supported(os.fsync, file.fileno())
+            _if_supported(Path(temporary).chmod, 0o644)  # mkstemp makes files that only their owner can read
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -89,32 +98,93 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     If `target` exists by then, it is kept and the new folder is removed: a folder's name follows from what decides its
     content, so another process has made the same folder. After an exception, nothing of the new folder remains.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        yield temporary
-        temporary.chmod(0o755)
-        for file in temporary.rglob("*"):
-            if file.is_file():
-                with file.open("rb") as opened:
-                    os.fsync(opened.fileno())
-        _sync_folder(temporary)
+    with _naming_full_disk(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
-            temporary.rename(target)
-        except OSError:
-            if not target.is_dir():
-                raise
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    _sync_folder(target.parent)
+            yield temporary
+            _if_supported(temporary.chmod, 0o755)
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with file.open("rb") as opened:
+                        _if_supported(os.fsync, opened.fileno())
+            _sync_folder(temporary)
+            try:
+                temporary.rename(target)
+            except OSError:
+                if not target.is_dir():
+                    raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        _sync_folder(target.parent)
+
+
+def save_folder(target: Path, fill: Callable[[Path], None]) -> None:
+    """`atomic_folder`, filled by fill(folder): for a finished fit, which a full or absent disk shall not lose.
+
+    If it cannot be written, the user is told, and it is tried again for ten minutes. Raises DiskError in the end.
+    """
+    started, told = monotonic(), False
+    while True:
+        try:
+            with atomic_folder(target) as folder:
+                fill(folder)
+            return
+        except (OSError, DiskError) as error:
+            if monotonic() - started > _SAVING:
+                raise DiskError(f"a finished fit could not be saved and is lost: {error}") from None
+            if not told:
+                minutes = f"{_SAVING / 60:.0f} minutes"
+                print(f"\na finished fit is not saved yet, and is lost in {minutes}: {error}", file=sys.stderr)
+            told = True
+        sleep(_PAUSE)
 
 
 def remove_folder(folder: Path) -> None:
     """Remove a folder or a file; other processes see it complete or not at all."""
-    doomed = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    doomed = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")  # a new folder might find no room
     with suppress(FileNotFoundError):  # another command has removed it
-        folder.rename(doomed / folder.name)
-    shutil.rmtree(doomed, ignore_errors=True)
+        folder.rename(doomed)
+        doomed.unlink() if doomed.is_file() else shutil.rmtree(doomed, ignore_errors=True)
+
+
+def is_full(error: Exception) -> bool:
+    """Whether an error, of whatever library, says that the disk is full or a quota is used up."""
+    return any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
+
+
+def full_disk(path: object, error: Exception) -> DiskError:
+    """The error for the user, where `is_full`."""
+    reason = os.strerror(errno.EDQUOT if os.strerror(errno.EDQUOT) in str(error) else errno.ENOSPC)
+    return DiskError(
+        f"{path}: cannot be written: {reason}; make room (make clean-runs removes the runs that nothing uses), then "
+        "type the same command"
+    )
+
+
+@contextmanager
+def _naming_full_disk(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if is_full(error):
+            raise full_disk(path, error) from None
+        raise
+
+
+def lock_file(path: Path) -> Path:
+    """The path of a lock: this one, or one in this machine's temporary folder if the file system has no locks.
+
+    Then commands on this machine still wait for each other, but not for those on other machines.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _NOT_SUPPORTED:
+                return Path(tempfile.gettempdir()) / f"digits-{os.getuid()}-{fingerprint(str(path.resolve()))}.lock"
+    return path
 
 
 @contextmanager
@@ -123,8 +193,7 @@ def in_use(folder: Path, alone: bool = False) -> Iterator[None]:
 
     The system releases the lock of a process that ends. Raises UserError if an exclusive lock is not available.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as file:
+    with lock_file(folder / ".lock").open("a+") as file:  # NFS shares locks of files that can be read
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
         except BlockingIOError:
@@ -140,8 +209,7 @@ def exclusive(
 
     waiting: a context for waits of more than a second. The system releases the lock of a process that ends.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    held = FileLock(lock)
+    held = FileLock(lock_file(lock))
     try:
         try:
             held.acquire(timeout=min(timeout, _SILENT))
@@ -160,6 +228,15 @@ def _sync_folder(folder: Path) -> None:
     """Flush a folder's entries, so that a rename in it survives a power failure."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        _if_supported(os.fsync, handle)
     finally:
         os.close(handle)
+
+
+def _if_supported(operation: Callable[[int], object], argument: int) -> None:
+    """Go on if the file system does not have the operation."""
+    try:
+        operation(argument)
+    except OSError as error:
+        if error.errno not in _NOT_SUPPORTED:
+            raise

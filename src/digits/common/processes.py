@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -13,8 +14,9 @@ from math import inf
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
+from tempfile import TemporaryFile
 from time import monotonic
-from typing import Any
+from typing import IO, Any
 
 from digits.common.errors import UserError
 
@@ -23,6 +25,14 @@ Send = Callable[[Any], Any]  # sends a message to the parent process, returns it
 _POLL_INTERVAL = 0.2  # seconds between two checks of `stop`
 _EXIT_TIMEOUT = 10.0  # seconds that a process may take to exit once its pipe is closed
 _FORK_IS_SAFE = sys.platform != "darwin"  # Apple's libraries may crash in a forked process
+_SIGNALS = {
+    signal.SIGBUS: "was ended by SIGBUS, most often because a disk or /dev/shm is full",
+    signal.SIGILL: "was ended by SIGILL: this processor lacks instructions that a library was built for",
+    signal.SIGKILL: "was killed, most often because memory ran out",
+}
+# lines of standard error that tell why a process ended, the most telling first: the last lines may be a list of calls
+_TELLING = (re.compile(r"^(.* )?F\S* .*\.cc:\d+\] "), re.compile(r"what\(\):|[Ee]rror\b|CUDA_ERROR"), re.compile(r"\S"))
+_TAIL = 2**16  # bytes of standard error that are looked at
 
 
 class ProcessDiedError(Exception):
@@ -54,10 +64,9 @@ def run_in_subprocess(
     it. Raises ProcessDiedError with the cause if the task raises or is killed, ProcessTimeoutError after a timeout,
     ProcessStoppedError after `stop`, and what `on_message` raises.
     """
-    context = _context(preload)
-    here, there = context.Pipe()
-    process = context.Process(target=_main, args=(task, argument, there), daemon=True)
-    process.start()
+    here, there = multiprocessing.Pipe()
+    errors = TemporaryFile()  # noqa: SIM115 - closed below
+    process = _started(preload, task, argument, there, Connection(os.dup(errors.fileno())))
     there.close()
     started, allowed = monotonic(), min(first_message_timeout, timeout)
     try:
@@ -66,14 +75,14 @@ def run_in_subprocess(
                 raise ProcessStoppedError("was stopped")
             if not here.poll(min(left, _POLL_INTERVAL)):
                 continue
-            with _pipe_of(process):
+            with _pipe_of(process, errors):
                 kind, message = here.recv()
             if kind == "done":
                 return
             if kind == "failed":
                 raise ProcessDiedError(message)
             reply = on_message(message)
-            with _pipe_of(process):
+            with _pipe_of(process, errors):
                 here.send(reply)
             allowed = timeout
         raise ProcessTimeoutError(f"took longer than {allowed:.0f} s")
@@ -81,6 +90,17 @@ def run_in_subprocess(
         process.kill()
         process.join()
         here.close()
+        errors.close()
+
+
+def _started(preload: Sequence[str], *arguments: Any) -> BaseProcess:
+    process: BaseProcess = _context(preload).Process(target=_main, args=arguments, daemon=True)
+    try:
+        process.start()
+    except (EOFError, ConnectionError):  # the server has died of a module; in a process of its own that tells the cause
+        process = _context(()).Process(target=_main, args=arguments, daemon=True)
+        process.start()
+    return process
 
 
 def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
@@ -98,13 +118,13 @@ def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
 
 
 @contextmanager
-def _pipe_of(process: BaseProcess) -> Iterator[None]:
+def _pipe_of(process: BaseProcess, errors: IO[bytes]) -> Iterator[None]:
     """Raise ProcessDiedError if the pipe is closed at the other end."""
     try:
         yield
     except (EOFError, ConnectionError):
         process.join(_EXIT_TIMEOUT)
-        raise ProcessDiedError(_cause(process.exitcode)) from None
+        raise ProcessDiedError(_cause(process.exitcode, _last_words(errors))) from None
 
 
 def run_in_threads(
@@ -130,17 +150,32 @@ def run_in_threads(
             raise
 
 
-def _cause(exitcode: int | None) -> str:
-    if exitcode == -signal.SIGKILL:
-        return "its process was killed, most often because memory ran out"
-    if exitcode == -signal.SIGILL:
-        return "this processor lacks an instruction that a library uses; TensorFlow needs AVX, make baseline does not"
+def _cause(exitcode: int | None, said: str) -> str:
     if exitcode is not None and exitcode < 0:
-        return f"its process was ended by {signal.Signals(-exitcode).name}"
-    return f"its process ended without an error message, with exit status {exitcode}"
+        number = signal.Signals(-exitcode)
+        cause = _SIGNALS.get(number, f"was ended by {number.name}")
+    else:
+        cause = f"ended with{'' if said else 'out an error message, with'} exit status {exitcode}"
+    return f"its process {cause}{f': {said}' if said and exitcode != -signal.SIGKILL else ''}"
 
 
-def _main(task: Callable[[Any, Send], None], argument: Any, there: Connection) -> None:
+def _last_words(errors: IO[bytes]) -> str:
+    """The line of standard error that tells most of why a process ended; "" without any."""
+    errors.seek(max(0, errors.seek(0, os.SEEK_END) - _TAIL))
+    lines = errors.read().decode(errors="replace").splitlines()
+    found = (line for telling in _TELLING for line in reversed(lines) if telling.search(line))
+    return re.sub(r"^.*\.cc:\d+\] ", "", next(found, "")).strip()
+
+
+def _in_a_line(error: Exception) -> str:
+    """Type and text of an exception; of a traceback in the text, as TensorFlow's has one, only the error."""
+    inner = re.findall(r"^\w+Error: .*", str(error), re.MULTILINE) if "Traceback" in str(error) else ()
+    return inner[-1] if inner else f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def _main(task: Callable[[Any, Send], None], argument: Any, there: Connection, errors: Connection) -> None:
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
+    os.dup2(errors.fileno(), 2)  # what libraries write below Python, most of it when they abort the process
     gc.freeze()  # else a garbage collection would copy the memory of objects from before the fork
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C too, and kills this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -154,7 +189,7 @@ def _main(task: Callable[[Any, Send], None], argument: Any, there: Connection) -
     except UserError as error:
         there.send(("failed", str(error)))
     except Exception as error:
-        there.send(("failed", f"{type(error).__name__}: {' '.join(str(error).split())}"))
+        there.send(("failed", _in_a_line(error)))
     else:
         there.send(("done", None))
 

@@ -95,6 +95,11 @@ class _Reader(ast.NodeTransformer):
             return ast.Dict([], [])
         return self.generic_visit(node)
 
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:
+        # Python 3.12 ends some formats with an empty string
+        node.values = [part for part in node.values if not (isinstance(part, ast.Constant) and part.value == "")]
+        return self.generic_visit(node)
+
     def visit_Constant(self, node: ast.Constant) -> ast.Constant:
         return ast.Constant(_neutral(node.value))
 
@@ -154,7 +159,7 @@ def _plain(node: Any) -> Any:
     if isinstance(node, list):
         return [*map(_plain, node)]
     if not isinstance(node, ast.AST):
-        return repr(node)
+        return ascii(node)  # repr shows other characters in later versions of Python
     fields = [
         [name, _plain(value)]
         for name, value in ast.iter_fields(node)

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.common.errors import DivergedError
-from digits.common.files import atomic_folder, read_json, write_json
+from digits.common.files import read_json, save_folder, write_json
 from digits.data.dataset import load_dataset
 from digits.evaluation.metrics import accuracy, log_loss
-from digits.models import save
+from digits.models import Classifier, save
 from digits.replication.recipe import Recipe
 from digits.training.crossval import fit_on
 
@@ -62,27 +62,32 @@ def fit_unit(unit: Unit) -> None:
     history: list[dict[str, float]] = []
     result: dict[str, Any] = {"images": len(train), "train": None, "test": None, "loss": None, "diverged": ""}
     started = perf_counter()
-    with atomic_folder(unit.folder) as folder:
-        try:
-            model = fit_on(
-                data,
-                train,
-                test,
-                unit.model,
-                recipe.normalise,
-                unit.seed,
-                lambda epoch, epochs, record: history.append(record),
-                unit.start,
-            )
-        except DivergedError as error:
-            result["diverged"] = str(error)
-        else:
-            on_test, on_train = (model.predict_proba(data.images[rows]) for rows in (test, train))
-            result["test"] = accuracy(on_test, data.labels[test]).value
-            result["loss"] = log_loss(on_test, data.labels[test])
-            result["train"] = accuracy(on_train, data.labels[train]).value
+    model: Classifier | None = None
+    try:
+        model = fit_on(
+            data,
+            train,
+            test,
+            unit.model,
+            recipe.normalise,
+            unit.seed,
+            lambda epoch, epochs, record: history.append(record),
+            unit.start,
+        )
+    except DivergedError as error:
+        result["diverged"] = str(error)
+    else:
+        on_test, on_train = (model.predict_proba(data.images[rows]) for rows in (test, train))
+        result["test"] = accuracy(on_test, data.labels[test]).value
+        result["loss"] = log_loss(on_test, data.labels[test])
+        result["train"] = accuracy(on_train, data.labels[train]).value
+    result["seconds"] = perf_counter() - started
+    result["history"] = history
+
+    def fill(folder: Path) -> None:
+        if model is not None:
             np.save(folder / "test.npy", on_test.astype(np.float16))
             save(unit.model, model, folder)
-        result["seconds"] = perf_counter() - started
-        result["history"] = history
         write_json(folder / "result.json", result)
+
+    save_folder(unit.folder, fill)

@@ -16,6 +16,7 @@ from digits.training.budget import Part
 from digits.training.crossval import preload
 from digits.training.device import use_gpu
 from digits.training.fitting import end_in_time, fit_fold_unit, fit_refit_unit, log_epochs
+from digits.training.remedies import explained
 from digits.training.runs import RunFolder, RunSpec
 from digits.training.schedule import Fit, Sizes, epochs_to_predict, fit_seconds, is_kept, next_fit
 
@@ -95,7 +96,9 @@ class _Workers:
                 self.warn(f"{title}: stopped because it would have ended too late; {_SLOW}")
             return None
         except ProcessDiedError as error:
-            raise UserError(f"train: {title}: {error}; finished fits are kept; the same command continues") from None
+            raise UserError(
+                f"train: {title}: {explained(error)}; finished fits are kept; the same command continues"
+            ) from None
         if fit.fold is None and done < fit.epochs:
             self.warn(f"{title}: shortened to {done} of {fit.epochs} epochs to end in time; {_SLOW}")
         return done

@@ -14,7 +14,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
 from digits.common.console import Console
-from digits.common.errors import UserError
+from digits.common.errors import DiskError, UserError
 from digits.common.logs import log, log_to
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import NO_EARLY_STOPPING, OnEpoch, family
@@ -100,7 +100,8 @@ def fit_in_parallel(
 ) -> Work:
     """Fit the missing folds of several runs in `workers` processes, one core each; 0: as many as there are cores.
 
-    A fit that fails is reported at once, and the others continue. Raises UserError if a process is killed.
+    A fit that fails is reported at once, and the others continue. Raises UserError if a process is killed,
+    DiskError if a fit cannot be saved.
     """
     # fold by fold, so that the time left can be estimated after the first fold
     missing = [(spec, fold) for fold in range(data.fold_count) for spec in specs if not RunFolder(runs, spec).has(fold)]
@@ -132,6 +133,8 @@ def _fit_in_worker(data_folder: Path, runs: Path, spec: RunSpec, fold: int) -> t
     with threadpool_limits(1):
         try:
             fit_fold_unit(load_dataset(data_folder), runs, spec, fold)
+        except DiskError:
+            raise  # the other fits could not be saved either
         except Exception as error:
             log_file = RunFolder(runs, spec).path / "log.txt"
             with log_to(log_file):

@@ -17,6 +17,7 @@ from digits.common.errors import UserError
 from digits.common.host import available_memory
 from digits.common.processes import ProcessDiedError, ProcessTimeoutError, Send, run_in_subprocess
 from digits.common.rounds import choice
+from digits.training.remedies import explained
 
 _PROBE = "digits.models.cnn.probe"
 _TIMEOUT = 300.0  # seconds that a subprocess may take; a few are usual
@@ -143,9 +144,7 @@ def _measure(candidates: Sequence[Candidate], enough: float, modules: Sequence[s
         if isinstance(error, ProcessTimeoutError):
             raise UserError(f"the speed test of this machine {error}; close other programs, then type the same command")
         if isinstance(error, ProcessDiedError):
-            raise UserError(
-                f"TensorFlow does not run here: {error}; type rm -r .venv, then the same command, to reinstall it"
-            )
+            raise UserError(f"TensorFlow does not run here: {explained(error)}")
         raise error
     return seen, rounds
 

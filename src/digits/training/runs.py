@@ -5,7 +5,7 @@ folder of its own. A unit's folder appears complete or not at all: if it is miss
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.common.code_version import code_version
-from digits.common.files import atomic_folder, fingerprint, read_json, write_atomic, write_json
+from digits.common.files import fingerprint, read_json, save_folder, write_atomic, write_json
 from digits.common.logs import log
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy, log_loss
@@ -49,6 +49,23 @@ class RunSpec:
 def run_spec(name: str, model: dict[str, Any], normalise: str, seed: int, data: Dataset) -> RunSpec:
     """The run of a model with the code as it is now."""
     return RunSpec(name, model, normalise, seed, data.hash, code_version(model["kind"]))
+
+
+def of_other_versions(runs: Path, specs: Collection[RunSpec]) -> str:
+    """A line about finished fits that differ from these in their code alone; "" if there are none, or fits of these."""
+
+    def numbers(spec: dict[str, Any]) -> str:
+        return fingerprint({key: value for key, value in spec.items() if key not in ("name", "code")})
+
+    own, alike = {spec.folder_name for spec in specs}, {numbers(asdict(spec)) for spec in specs}
+    fitted = {path.parent.parent for path in runs.glob("*/*/metrics.json")}
+    found = [path for path in sorted(fitted) if numbers(read_json(path / "run.json") or {}) in alike]
+    if not found or any(path.name in own for path in found):
+        return ""
+    return (
+        f"runs/{found[-1].name} has the same fits by other versions of digits or of its libraries; their numbers may "
+        "differ, so they are fitted again; make clean-runs removes the former ones"
+    )
 
 
 @dataclass(frozen=True)
@@ -104,25 +121,27 @@ class RunFolder:
 
     def save_unit(self, unit: Path, fitted: FoldFit, valid_labels: NDArray[np.int64], **also: float) -> None:
         """Write a unit: probabilities, history, metrics and weights. unit: its new folder. also: more metrics."""
-        with atomic_folder(unit) as folder:
+        metrics = {
+            "fit_seconds": fitted.fit_seconds,
+            "predict_seconds": fitted.predict_seconds,
+            "processor_seconds": fitted.processor_seconds,
+            **also,
+        }
+        if len(valid_labels):
+            metrics |= {
+                "accuracy": accuracy(fitted.predictions.valid, valid_labels).value,
+                "log_loss": log_loss(fitted.predictions.valid, valid_labels),
+            }
+
+        def fill(folder: Path) -> None:
             save(self.spec.model, fitted.model, folder)
-            size = sum(file.stat().st_size for file in folder.iterdir())
+            metrics["size_mb"] = sum(file.stat().st_size for file in folder.iterdir()) / 1e6
             np.savez(folder / _PROBABILITIES, **asdict(fitted.predictions))
             history = getattr(fitted.model, "history_", [])
             write_atomic(folder / "history.jsonl", "".join(json.dumps(epoch) + "\n" for epoch in history))
-            metrics = {
-                "fit_seconds": fitted.fit_seconds,
-                "predict_seconds": fitted.predict_seconds,
-                "processor_seconds": fitted.processor_seconds,
-                "size_mb": size / 1e6,
-                **also,
-            }
-            if len(valid_labels):
-                metrics |= {
-                    "accuracy": accuracy(fitted.predictions.valid, valid_labels).value,
-                    "log_loss": log_loss(fitted.predictions.valid, valid_labels),
-                }
             write_json(folder / "metrics.json", metrics)
+
+        save_folder(unit, fill)
         log.info("%s done: %s", unit.name, metrics)
 
 

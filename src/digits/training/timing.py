@@ -20,6 +20,7 @@ from digits.data.dataset import Dataset, load_dataset
 from digits.models import NO_EARLY_STOPPING, TaskSpec, build
 from digits.training.crossval import preload
 from digits.training.device import Device, use_gpu
+from digits.training.remedies import explained
 from digits.training.runs import RunSpec
 from digits.training.schedule import Timing
 
@@ -84,7 +85,7 @@ def _measure_in_subprocess(task: _Task, stop: threading.Event) -> dict[str, floa
             "or choose a smaller network, as with SET=\"train.network=default train.layers='16C3 MP2 32C3 MP2 64'\""
         ) from None
     except ProcessDiedError as error:
-        raise UserError(f"train: {task.model['layers']} cannot be fitted here: {error}") from None
+        raise UserError(f"train: {task.model['layers']} cannot be fitted here: {explained(error)}") from None
     return measured[0]
 
 

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from digits.common.errors import UserError
+from digits.common.processes import ProcessDiedError, Send, run_in_subprocess
 from digits.config import load_params
+from digits.models.cnn.quiet import quiet_import
 from toy_networks import fit_toy
 from toys import ROOT, TOY
 
@@ -59,6 +61,30 @@ def test_memory_does_not_grow_with_fits(new_process: tuple[str, list[float]]) ->
 @pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="others have libraries of their own")
 def test_convolutions_are_those_of_onednn_on_every_processor(new_process: tuple[str, list[float]]) -> None:
     assert "exec,cpu,convolution," in new_process[0]
+
+
+def test_fits_share_a_gpu_with_other_programs() -> None:
+    """TensorFlow takes the memory that it needs, not all of it."""
+    from digits.models.cnn import libraries  # noqa: F401
+
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+
+
+def dies_while_it_is_loaded(text: str, send: Send) -> None:
+    with quiet_import():
+        os.write(2, text.encode())
+        os.abort()
+
+
+def test_what_the_import_says_is_seen_if_it_is_the_last() -> None:
+    with pytest.raises(ProcessDiedError, match="SIGABRT: there is no AVX"):
+        run_in_subprocess(dies_while_it_is_loaded, "there is no AVX\n", print, 600)
+
+
+def test_what_the_import_says_is_not_seen_otherwise(capfd: pytest.CaptureFixture[str]) -> None:
+    with quiet_import():
+        os.write(2, b"a notice")
+    assert capfd.readouterr().err == ""
 
 
 def test_another_number_of_threads_in_the_same_process_is_refused(toy_spec: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from digits.evaluation.ranking import NOTE, Entry, cells, rank_runs, titles
 from digits.evaluation.scoring import METRICS
 from digits.training.candidates import baseline_runs
 from digits.training.fitting import fit_in_parallel
-from digits.training.runs import RunFolder
+from digits.training.runs import RunFolder, of_other_versions
 
 
 def run(context: Context) -> Outcome:
@@ -22,6 +22,8 @@ def run(context: Context) -> Outcome:
     data = context.data
     specs = {spec.name: spec for spec in baseline_runs(context.tuned, data)}
     chosen = [specs[name] for name in select_names(context.only, list(specs), "baseline")]
+    if former := of_other_versions(context.paths.runs, chosen):
+        context.console.warn(former)
     work = fit_in_parallel(
         data, context.paths.runs, chosen, context.params.baseline.workers, context.console, "baseline"
     )

@@ -12,7 +12,7 @@ from digits.evaluation.scoring import ACCURACY, METRICS
 from digits.training.budget import USED_UP, Part, Plan
 from digits.training.device import forget_speeds
 from digits.training.executor import execute
-from digits.training.runs import RunFolder
+from digits.training.runs import RunFolder, of_other_versions
 from digits.training.schedule import Fit, drift
 
 _WITHIN = 1.96  # standard errors on either side of a 95 % interval
@@ -43,6 +43,8 @@ def _execute(context: Context, plan: Plan, started: float) -> bool:
     runs = context.paths.runs
     ends, deadline = plan.ends(runs)
     known = {path for part in plan.parts for path in part.units(runs).paths}
+    if former := of_other_versions(runs, [*(part.spec for part in plan.parts), *plan.alternatives]):
+        context.console.warn(former)
     context.console.say(plan.device.description(plan.parts[0].spec.model))
     context.console.say(_plan_lines(context, plan, ends, monotonic() - started))
     for part, end in zip(plan.parts, ends, strict=True):

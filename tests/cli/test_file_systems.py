@@ -1,0 +1,193 @@
+"""Whole commands on file systems that lack something: most are emulated by a library between Python and the system."""
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import which
+
+import pytest
+
+from toys import Digits, digits_command, write_toy_files
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="what is emulated is Linux")]
+
+# Below $ROOT: no locks, no flushing of folders, no modes, no hard links; and no room for units while $FULL exists.
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+static int below(const char *path) { return strncmp(path, getenv("ROOT"), strlen(getenv("ROOT"))) == 0; }
+static int inside(int handle, const char *part) {
+    char link[64], path[4096];
+    sprintf(link, "/proc/self/fd/%d", handle);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length < 0) return 0;
+    path[length] = 0;
+    return below(path) && strstr(path, part) != NULL;
+}
+static int fails(int number) { errno = number; return -1; }
+static int full(int handle) { return access(getenv("FULL"), F_OK) == 0 && inside(handle, "/.fold-"); }
+#define REAL(name) ((__typeof__(&name)) dlsym(RTLD_NEXT, #name))
+int flock(int handle, int operation) { return inside(handle, "") ? fails(ENOLCK) : REAL(flock)(handle, operation); }
+int fsync(int handle) {
+    struct stat status;
+    int folder = fstat(handle, &status) == 0 && S_ISDIR(status.st_mode);
+    return folder && inside(handle, "") ? fails(EINVAL) : REAL(fsync)(handle);
+}
+int chmod(const char *path, mode_t mode) { return below(path) ? fails(EPERM) : REAL(chmod)(path, mode); }
+int link(const char *from, const char *to) { return below(to) ? fails(EPERM) : REAL(link)(from, to); }
+ssize_t write(int handle, const void *data, size_t size) {
+    return full(handle) ? fails(EDQUOT) : REAL(write)(handle, data, size);
+}
+ssize_t pwrite(int handle, const void *data, size_t size, off_t at) {
+    return full(handle) ? fails(EDQUOT) : REAL(pwrite)(handle, data, size, at);
+}
+ssize_t pwrite64(int handle, const void *data, size_t size, off64_t at) {
+    return full(handle) ? fails(EDQUOT) : REAL(pwrite64)(handle, data, size, at);
+}
+"""
+
+
+@pytest.fixture
+def toy(workspace: Path) -> Path:
+    """A workspace with the toy competition's files in data/raw."""
+    write_toy_files(workspace / "data" / "raw")
+    return workspace
+
+
+@pytest.fixture
+def poor(toy: Path, tmp_path: Path) -> dict[str, str]:
+    """The environment of a process that sees the workspace on a poor file system."""
+    if not which("gcc"):
+        pytest.skip("the library cannot be built without gcc")
+    library = tmp_path / "shim.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, "-x", "c", "-"], input=SHIM, text=True, check=True)
+    own = {"LD_PRELOAD": str(library), "ROOT": str(toy), "FULL": str(tmp_path / "full"), "HOME": str(toy)}
+    return {**os.environ, **own}
+
+
+@pytest.fixture
+def small_disk(toy: Path) -> Iterator[Path]:
+    """The folder runs/, as a disk of 4 MiB."""
+    runs = toy / "runs"
+    kept = {path.name: path.read_bytes() for path in (runs / "machines").iterdir() if path.is_file()}
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", runs], check=False, capture_output=True
+    ).returncode:
+        pytest.skip("no disk can be mounted here")
+    (runs / "machines").mkdir()
+    for name, content in kept.items():
+        (runs / "machines" / name).write_bytes(content)
+    yield runs
+    subprocess.run(["umount", "--lazy", runs], check=True)
+
+
+def fill(disk: Path, file: Path, left: int) -> None:
+    """Write a file that leaves so many bytes of the disk."""
+    file.parent.mkdir(exist_ok=True)
+    status = os.statvfs(disk)
+    file.write_bytes(b"1" * (status.f_bavail * status.f_frsize - left))
+    assert os.statvfs(disk).f_bavail * status.f_frsize <= left
+
+
+def rescued(command: subprocess.Popen[str], full: Path) -> str:
+    """What a command writes to standard error, which finds room once it has said that it cannot save a fit."""
+    said: list[str] = []
+
+    def listen() -> None:
+        assert command.stderr
+        for line in command.stderr:
+            said.append(line)
+            if "a finished fit is not saved yet, and is lost in 10 minutes" in line:
+                full.unlink(missing_ok=True)
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    command.wait(600)
+    listener.join()
+    assert not full.exists(), said
+    return "".join(said)
+
+
+def test_a_submission_is_made_without_locks_modes_and_flushed_folders(toy: Path, poor: dict[str, str]) -> None:
+    shown = subprocess.run(digits_command("submit"), cwd=toy, env=poor, capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    assert "this file system has no locks; use this folder on one computer at a time" in shown.stdout
+    assert len([*(toy / "submissions").glob("toy-*.csv")]) == 1
+    names = [str(path).lower() for path in toy.rglob("*")]
+    assert len({*names}) == len(names), "there are file systems that ignore capitals"
+    removed = subprocess.run(
+        digits_command("clean-runs", "--only", "cnn-*", "--force"),
+        check=False,
+        cwd=toy,
+        env=poor,
+        capture_output=True,
+        text=True,
+    )
+    assert removed.returncode == 0, removed.stderr
+    assert not [*(toy / "runs").glob("cnn-*")]
+
+
+def test_a_used_up_quota_loses_no_finished_network(toy: Path, poor: dict[str, str]) -> None:
+    full = Path(poor["FULL"])
+    full.touch()
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        digits_command("train"), cwd=toy, env=poor, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as command:
+        said = rescued(command, full)
+    assert command.returncode == 0, said
+    assert "/fold-0: cannot be written: Disk quota exceeded; make room" in said
+    assert [path.name for path in toy.glob("runs/cnn-*/fold-*")] == ["fold-0"]
+
+
+def test_a_full_disk_loses_no_finished_baseline(toy: Path, small_disk: Path, digits: Digits) -> None:
+    """On a real disk."""
+    assert digits("data").returncode == 0
+    fill(small_disk, small_disk / "ballast", left=20_480)  # room for run.json and log.txt
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        digits_command("baseline", "--workers", "1"), cwd=toy, stdout=pipe, stderr=pipe, text=True
+    ) as command:
+        said = rescued(command, small_disk / "ballast")
+    assert command.returncode == 0, said
+    assert "cannot be written: No space left on device; make room" in said
+    assert len([*small_disk.glob("*/fold-*")]) == 6
+
+
+def test_what_finds_no_room_anywhere_is_named_too(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/a-file")
+
+    monkeypatch.setattr("digits.cli.main._context", fails)
+    shown = digits("baseline")
+    assert shown.returncode == 2
+    assert shown.stderr.startswith("error: /tmp/a-file: cannot be written: No space left on device; make room")
+
+
+def test_a_disk_that_is_full_from_the_start_is_said_to_be_and_can_be_cleaned(
+    toy: Path, small_disk: Path, digits: Digits
+) -> None:
+    """On a real disk; the command that is advised works there."""
+    assert digits("data").returncode == 0
+    fill(small_disk, small_disk / "old" / "ballast", left=0)
+    started = time.monotonic()
+    for command in ("baseline", "train"):
+        shown = digits(command)
+        assert shown.returncode == 2
+        [line] = shown.stderr.splitlines()
+        assert line.startswith(f"error: {small_disk}/")
+        assert "cannot be written: No space left on device; make room (make clean-runs removes" in line
+    assert time.monotonic() - started < 300
+    assert digits("clean-runs", "--only", "old", "--force").returncode == 0
+    assert digits("baseline").returncode == 0
