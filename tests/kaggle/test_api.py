@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from dataclasses import replace
 from threading import Thread
 
 import pytest
@@ -18,7 +19,24 @@ from digits.config import KaggleParams
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.failures import KaggleError
 from digits.kaggle.messages import Limits, Standing
-from kaggle_server import DROP, KEY, PAGE, TOKEN, USER, Fault, KaggleServer, token_in
+from kaggle_server import (
+    CLOSED,
+    DROP,
+    KEY,
+    LIMIT,
+    NO_COMPETITION,
+    NO_PHONE,
+    NO_RULES,
+    NOT_JOINED,
+    NOTEBOOKS,
+    PAGE,
+    TOKEN,
+    TOO_LATE,
+    USER,
+    Fault,
+    KaggleServer,
+    token_in,
+)
 from toys import QUICK, quick
 
 pytestmark = pytest.mark.slow
@@ -277,6 +295,39 @@ def test_a_download_that_stalls_is_ended_and_goes_on(server: KaggleServer, tmp_p
     assert found.read_bytes() == server.archive
     assert server.requests.count("DownloadDataFiles") == 2
     assert len(server.ranges) == 1, "what had arrived is not requested again"
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize(
+    ("fault", "line"),
+    [
+        (
+            NO_RULES,
+            r"Kaggle refuses access \(You must accept .*\); accept the competition's rules at kaggle.com/c/t",
+        ),
+        (NOT_JOINED, r"Kaggle refuses access \(.*\); accept .* if there is no such page, correct competition.slug in"),
+        (NO_COMPETITION, r"Kaggle has no competition called toy; correct competition.slug in params.yaml$"),
+        (LIMIT, r"Kaggle allows no more submissions now \(.* \(5\) today.*\); run the same command again when the"),
+        (CLOSED, r"the competition takes no file now \(.* have been disabled.*\); make submit UPLOAD=0 writes"),
+        (NOTEBOOKS, r"the competition takes no file now \(.* only accepts Submissions from Notebooks.\); make submit"),
+        (TOO_LATE, r"the competition takes no file now \(.* deadline has passed.\); make submit UPLOAD=0 writes"),
+        (
+            NO_PHONE,
+            r"Kaggle wants a verified account \(Phone .*\); verify it at kaggle.com/settings, then run the",
+        ),
+    ],
+)
+def test_what_kaggle_says_is_understood_and_not_asked_again(
+    server: KaggleServer, tmp_path: Path, fault: Fault, line: str, flat: bool
+) -> None:
+    (tmp_path / "toy.csv").write_text("ImageId,Label\n1,2\n")
+    server.faults["StartSubmissionUpload"] = [replace(fault, flat=flat)] * 2
+    with pytest.raises(KaggleError, match=line) as found:
+        api().upload(tmp_path / "toy.csv")
+    assert len(str(found.value).splitlines()) == 1
+    assert not found.value.transient
+    assert found.value.failure.certain
+    assert server.requests.count("StartSubmissionUpload") == 1
 
 
 def test_a_page_does_not_cost_what_has_come_before(server: KaggleServer, tmp_path: Path, limit: float) -> None:

@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,12 @@ _STATUS = {
     429: Failure.RATE_LIMIT,
 }
 
+_WORDS = {  # of a refusal, which has the status 400 or 403
+    r"\bphone\b|\bverif": Failure.NOT_VERIFIED,
+    r"\ballowance\b": Failure.LIMIT,
+    r"\bdisabled\b|\bdeadline\b|\bended\b|\bclosed\b|only accepts submissions from": Failure.CLOSED,
+    r"'competitions\.get'": Failure.NOT_FOUND,
+}
 
 class _UploadLostError(Exception):
     """The client reports that a file was not uploaded."""
@@ -150,7 +156,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 def _problem(error: BaseException) -> Problem:
     """The Problem that describes an exception of the client."""
     response = getattr(error, "response", None)
-    detail = _redacted(_one_line(str(error)))
+    detail = _redacted(_one_line(_said(response) or str(error)))
     match error:
         case SystemExit():
             return Problem(Failure.CREDENTIALS, "")
@@ -180,6 +186,8 @@ def _of_system(error: OSError) -> Problem:
 
 
 def _cause(error: BaseException) -> str:
+            if failure in (Failure.REFUSED, Failure.FORBIDDEN):
+                failure = next((kind for words, kind in _WORDS.items() if re.search(words, detail, re.I)), failure)
     """The innermost of the causes that are nested in a network error."""
     texts = re.findall(
         r"(Connection refused|Name or service not known|timed out|Network is unreachable|No route to host"
@@ -188,6 +196,14 @@ def _cause(error: BaseException) -> str:
         str(error),
     )
     return texts[-1].lower() if texts else type(error).__name__
+
+def _said(response: Any) -> str:
+    """What Kaggle says about a refusal; the client looks for it at the top of the answer alone. "" if it is a page."""
+    with suppress(AttributeError, TypeError, ValueError):
+        answer = response.json()
+        return str(answer.get("error", answer)["message"])
+    return ""
+
 
 
 def _seconds(text: str | None) -> float | None:
