@@ -17,18 +17,39 @@ USER, KEY, TOKEN = "someone", "canary-of-a-key", "canary-of-a-token"
 
 @dataclass(frozen=True)
 class Fault:
-    """How one request goes wrong. how: "none" (it does not), "status" (the status is answered), or see Handler."""
+    """How one request goes wrong. how: "none" (it does not), "status" (the status is answered), or see Handler.
+
+    flat: whether code and message are at the top of the answer, where the client looks for them; users have seen both.
+    """
 
     how: str = "status"
     status: int = 500
     message: str = "no"
     headers: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    flat: bool = False
 
 
 DROP = Fault("drop")  # the connection is closed before anything is done
 LOSE = Fault("lose")  # all is done, and the connection is closed before the response
 PAGE = Fault("page")  # a page to log in at, in place of an answer
+# Kaggle's words, as users have published them
+NO_RULES = Fault(
+    status=403, message="You must accept this competition's rules before you'll be able to download files."
+)
+NOT_JOINED = Fault(status=403, message="Permission 'competitions.participate' was denied")
+NO_COMPETITION = Fault(status=403, message="Permission 'competitions.get' was denied")
+NOT_ALLOWED = "Submission not allowed:  "
+CLOSED = Fault(status=400, message=f"{NOT_ALLOWED}Submissions have been disabled for this competition.")
+NOTEBOOKS = Fault(status=400, message=f"{NOT_ALLOWED}This competition only accepts Submissions from Notebooks.")
+LIMIT = Fault(
+    status=400,
+    message=f"{NOT_ALLOWED}Your team has used its daily Submission allowance (5) today, "
+    "please try again tomorrow UTC (7.5 hours from now).",
+)
+# the first is published for notebooks; nobody has published the other
+NO_PHONE = Fault(status=403, message="Phone verification is required to make a notebook public.")
+TOO_LATE = Fault(status=400, message=f"{NOT_ALLOWED}The deadline has passed.")
 
 
 class KaggleServer(ThreadingHTTPServer):
@@ -94,7 +115,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(b"<!doctype html><title>Log in to this network</title>")
             return
         if fault and fault.how == "status":
-            self.answer({"code": fault.status, "message": fault.message}, fault.status, fault.headers)
+            said = {"code": fault.status, "message": fault.message}
+            self.answer(said if fault.flat else {"error": said}, fault.status, fault.headers)
             return
         if "/upload/" in self.path:
             self.server.blobs[name] = body
@@ -110,16 +132,18 @@ class Handler(BaseHTTPRequestHandler):
 
     do_POST = do_PUT = do_GET = handle_one  # noqa: N815 - as the library calls them
 
-    def call(self, name: str, request: dict[str, Any]) -> tuple[Any, int, dict[str, str]]:  # noqa: PLR0911
+    def call(self, name: str, request: dict[str, Any]) -> tuple[Any, int, dict[str, str]]:  # noqa: PLR0911, PLR0912
         """What a method of the service returns."""
         server = self.server
         if not self.known():
-            return {"code": 401, "message": "Unauthenticated"}, 401, {}
+            return {"error": {"code": 401, "message": "Unauthenticated"}}, 401, {}
         with server.lock:
             match name:
                 case "IntrospectToken":
                     active = request["token"] == TOKEN
                     return {"active": active} | ({"username": USER} if active else {}), 200, {}
+                case "GenerateAccessToken":
+                    return {"token": TOKEN, "expiresIn": 43200}, 200, {}
                 case "GetSubmissionLimits":
                     today, total, allowed = server.today, server.total, server.allowed
                     return {"numToday": today, "numTotal": total, "numAllowedNow": allowed}, 200, {}
@@ -129,7 +153,7 @@ class Handler(BaseHTTPRequestHandler):
                     return {"token": token, "createUrl": f"http://localhost/upload/{token}?signed=by-kaggle"}, 200, {}
                 case "CreateSubmission":
                     if request["blobFileTokens"] not in server.blobs:
-                        return {"code": 400, "message": "No such file"}, 400, {}
+                        return {"error": {"code": 400, "message": "No such file"}}, 400, {}
                     server.submissions.insert(
                         0,
                         {
@@ -159,7 +183,7 @@ class Handler(BaseHTTPRequestHandler):
                     ref = f"https://www.kaggle.com/competitions/{request['competitionName']}"
                     return {"ref": ref, "teamCount": 1234, "userRank": 56, "userHasEntered": True}, 200, {}
                 case _:
-                    return {"code": 404, "message": self.path}, 404, {}
+                    return {"error": {"code": 404, "message": self.path}}, 404, {}
 
     def known(self) -> bool:
         """Whether the request is signed by the one user that there is."""
@@ -167,7 +191,8 @@ class Handler(BaseHTTPRequestHandler):
 
         basic = base64.b64encode(f"{USER}:{KEY}".encode()).decode()
         signed = self.headers.get("Authorization", "")
-        return signed in (f"Basic {basic}", f"Bearer {TOKEN}") or self.path.endswith("IntrospectToken")
+        asks_who = self.path.endswith(("IntrospectToken", "GenerateAccessToken"))
+        return signed in (f"Basic {basic}", f"Bearer {TOKEN}") or asks_who
 
     def file(self, fault: Fault | None) -> None:
         """The archive, or the requested part of it."""

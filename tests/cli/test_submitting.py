@@ -20,7 +20,7 @@ from digits.config import KaggleParams
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.ledger import Ledger, Line
 from digits.kaggle.upload import Uploader, tag
-from kaggle_server import DROP, KEY, TOKEN, USER, Fault, KaggleServer, token_in
+from kaggle_server import CLOSED, DROP, KEY, TOKEN, USER, Fault, KaggleServer, token_in
 from toys import MINUTES, QUICK, Digits, Shown, digits_command, quick, write_toy_files
 
 pytestmark = pytest.mark.slow
@@ -298,6 +298,42 @@ def test_rules_that_are_not_accepted_are_named_before_anything_is_fitted(server:
     assert shown.returncode == 2
     assert "kaggle.com/c/toy/rules" in shown.stderr
     assert not (workspace / "data" / "raw" / "kaggle" / "toy.zip").exists()
+
+
+def test_a_faulty_credentials_file_is_named_and_practice_images_do_not_take_its_place(
+    server: KaggleServer, home: Path, workspace: Path
+) -> None:
+    path = home / ".kaggle" / "kaggle.json"
+    path.write_text(path.read_text(), encoding="utf-16")  # as PowerShell's > writes
+    shown = command(workspace, "submit")
+    assert shown.returncode == 2
+    assert f"{path}: is UTF-16 text; it must be UTF-8" in words(shown.stderr)
+    assert "PRACTICE" not in shown.stdout
+    assert KEY not in shown.stderr
+    write_toy_files(workspace / "data" / "raw")
+    never = command(workspace, "submit", "--no-upload")
+    assert never.returncode == 0, never.stderr
+    refused = command(workspace, "submit")
+    assert refused.returncode == 2
+    assert f"{path}: is UTF-16 text" in words(refused.stderr)
+    assert server.requests == []
+
+
+def test_a_closed_competition_is_said_once_and_the_file_is_kept(
+    connected: Digits, server: KaggleServer, workspace: Path
+) -> None:
+    write_toy_files(workspace / "data" / "raw")
+    server.faults["CreateSubmission"] = [CLOSED] * 2
+    shown = connected("submit")
+    assert shown.returncode == 2
+    assert "the competition takes no file now" in words(shown.stderr)
+    assert server.requests.count("CreateSubmission") == 1
+    [line] = Ledger(workspace / "submissions" / "ledger.csv").intents("toy").values()
+    assert line["state"] == "failed"
+    assert "Submissions have been disabled for this competition" in line["reason"]
+    written = connected("submit", "--no-upload")
+    assert written.returncode == 0, "the remedy"
+    assert (workspace / "submissions" / line["file"]).exists()
 
 
 DELIVER = """

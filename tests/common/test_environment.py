@@ -29,7 +29,7 @@ NONSENSE = {
 
 
 def test_what_breaks_libraries_is_removed_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = {"CUDA_VISIBLE_DEVICES": "1", "HTTPS_PROXY": "http://proxy", "OMP_NUM_THREADS": "3", "HOME": "/nowhere/me"}
+    kept = {"CUDA_VISIBLE_DEVICES": "1", "HTTPS_PROXY": "http://proxy", "OMP_NUM_THREADS": "3", "HOME": str(Path.cwd())}
     environment = NONSENSE | kept
     with warnings.catch_warnings():
         clean(environment)
@@ -42,6 +42,46 @@ def test_windows_is_told_of_wsl() -> None:
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert re.fullmatch(r"error: Windows needs WSL2; .*\n", ended.stderr)
+
+
+def test_matplotlib_has_a_folder_where_the_home_has_none_and_keeps_the_one_that_is_set(tmp_path: Path) -> None:
+    environment = {"HOME": "/dev/null/home"}
+    clean(environment)
+    folder = Path(environment["MPLCONFIGDIR"])
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.rmdir()
+    clean(environment)
+    assert environment["MPLCONFIGDIR"] == str(folder)
+
+
+def test_a_user_without_a_name_and_a_home_has_an_empty_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("os.getuid", lambda: 54321)  # as in containers
+    clean(environment := {"MPLCONFIGDIR": "/mine"})
+    assert environment["HOME"] == os.devnull
+    monkeypatch.undo()
+    monkeypatch.delenv("HOME")
+    clean(environment := {"MPLCONFIGDIR": "/mine"})
+    assert environment["HOME"] == str(Path.home())
+
+
+@pytest.mark.slow
+def test_a_submission_is_made_without_a_home_and_nothing_is_left(workspace: Path, tmp_path: Path) -> None:
+    write_toy_files(workspace / "data" / "raw")
+    (tmp_path / "tmp").mkdir()
+    made = subprocess.run(
+        digits_command("submit"),
+        cwd=workspace,
+        env=os.environ | {"HOME": "/dev/null/home", "TMPDIR": str(tmp_path / "tmp")},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    assert made.stderr == ""
+    assert [*workspace.glob("submissions/toy-*.csv")]
+    assert [*(tmp_path / "tmp").iterdir()] == []
 
 
 @pytest.mark.slow

@@ -1,11 +1,15 @@
 """Kaggle's real client against a server on this machine that speaks its protocol."""
 
+import fcntl
 import io
 import json
 import os
 import ssl
+import subprocess
+import sys
 import zipfile
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -18,7 +22,24 @@ from digits.config import KaggleParams
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.failures import KaggleError
 from digits.kaggle.messages import Limits, Standing
-from kaggle_server import DROP, KEY, PAGE, TOKEN, USER, Fault, KaggleServer, token_in
+from kaggle_server import (
+    CLOSED,
+    DROP,
+    KEY,
+    LIMIT,
+    NO_COMPETITION,
+    NO_PHONE,
+    NO_RULES,
+    NOT_JOINED,
+    NOTEBOOKS,
+    PAGE,
+    TOKEN,
+    TOO_LATE,
+    USER,
+    Fault,
+    KaggleServer,
+    token_in,
+)
 from toys import QUICK, quick
 
 pytestmark = pytest.mark.slow
@@ -130,15 +151,120 @@ def test_a_login_that_has_expired_is_named(server: KaggleServer, home: Path) -> 
         api().submissions()
 
 
-@pytest.mark.skipif(not Path("/proc").exists(), reason="needs a folder that nobody can write to")
-def test_a_file_here_that_cannot_be_used_is_not_called_the_network(
+def test_a_file_here_that_cannot_be_used_is_not_called_the_network(server: KaggleServer, tmp_path: Path) -> None:
+    (tmp_path / "toy.zip").mkdir()
+    with pytest.raises(KaggleError, match=r"cannot use a file \(.*toy.zip: Is a directory\)"):
+        api().download(tmp_path)
+
+
+ASK = """
+import sys, tempfile
+from pathlib import Path
+from digits.common.console import Console
+from digits.config import KaggleParams
+from digits.kaggle.api import CompetitionApi
+if __name__ == "__main__":
+    api = CompetitionApi("toy", KaggleParams.model_validate_json(sys.argv[1]), Console(plain=True))
+    print(api.submissions())
+    print([(oct(own.stat().st_mode), [*own.iterdir()]) for own in Path(tempfile.gettempdir()).glob("kaggle-*")])
+"""
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        {"HOME": "/dev/null/home"},
+        {"HOME": "/nonexistent"},
+        {"HOME": "closed"},
+        {"KAGGLE_CONFIG_DIR": "/dev/null/kaggle"},
+        {"XDG_CONFIG_HOME": "/dev/null/config"},
+    ],
+)
+def test_the_client_has_a_folder_of_its_own_where_it_cannot_make_one_and_leaves_nothing(
+    server: KaggleServer, home: Path, tmp_path: Path, unusable: dict[str, str]
+) -> None:
+    (home / ".kaggle" / "kaggle.json").unlink()
+    (home / ".kaggle").rmdir()
+    if unusable == {"HOME": "closed"}:
+        unusable = {"HOME": str(tmp_path / "closed")}
+        (tmp_path / "closed").mkdir(mode=0o000)
+        if os.access(tmp_path / "closed", os.X_OK):
+            pytest.skip("this user may read everything")
+    (tmp_path / "ask.py").write_text(ASK)
+    (tmp_path / "tmp").mkdir()
+    asked = subprocess.run(
+        [sys.executable, tmp_path / "ask.py", QUICK.model_dump_json()],
+        env=os.environ | {"KAGGLE_USERNAME": USER, "KAGGLE_KEY": KEY, "TMPDIR": str(tmp_path / "tmp")} | unusable,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert asked.stdout.splitlines()[1:] == ["[]", "[('0o40700', [])]"], asked.stderr
+    assert [*(tmp_path / "tmp").iterdir()] == []
+    assert not Path("/nonexistent").exists()
+
+
+def test_without_a_home_missing_credentials_are_still_said(
+    server: KaggleServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/dev/null/home")
+    with pytest.raises(KaggleError, match=r"^no Kaggle credentials; make a token"):
+        api().submissions()
+
+
+def expired_login() -> bytes:
+    left = {"refresh_token": "canary", "access_token": "old canary", "username": USER, "scopes": []}
+    return json.dumps(left | {"access_token_expiration": "2026-01-01T00:00:00+00:00"}).encode()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a file that even the superuser cannot write")
+def test_a_login_that_cannot_be_saved_is_renewed(
+    server: KaggleServer, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / ".kaggle" / "kaggle.json").unlink()
+    sealed = os.memfd_create("credentials", os.MFD_ALLOW_SEALING)
+    os.write(sealed, expired_login())
+    fcntl.fcntl(sealed, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+    (home / ".kaggle" / "credentials.json").symlink_to(f"/proc/{os.getpid()}/fd/{sealed}")
+    assert api().submissions() == []
+    assert f"account {USER}, using the login of `kaggle auth login`" in words(capsys.readouterr().out)
+    assert "old canary" in (home / ".kaggle" / "credentials.json").read_text()
+    os.close(sealed)
+
+
+def test_a_login_in_a_folder_that_is_read_only_is_used(
+    server: KaggleServer, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (home / ".kaggle" / "kaggle.json").unlink()
+    login = home / ".kaggle" / "credentials.json"
+    login.write_bytes(expired_login())
+    login.chmod(0o400)
+    login.parent.chmod(0o500)
+    if os.access(login, os.W_OK):
+        pytest.skip("this user may write everything")
+    assert api().submissions() == []
+    assert f"account {USER}, using the login of `kaggle auth login`" in words(capsys.readouterr().out)
+    assert login.read_bytes() == expired_login()
+
+
+def test_empty_and_wrong_variables_do_not_reach_the_client(
     server: KaggleServer, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KAGGLE_USERNAME", USER)
-    monkeypatch.setenv("KAGGLE_KEY", KEY)
-    monkeypatch.setenv("HOME", "/proc/none")
-    with pytest.raises(KaggleError, match=r"cannot use a file \(/proc/none.*: No such file or directory\)"):
-        api().submissions()
+    (home / ".kaggle" / "kaggle.json").rename(home / "kaggle.json")
+    monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(home))  # it looks here only if it finds no empty key before
+    for name, value in {"KAGGLE_KEY": "", "KAGGLE_API_TOKEN": "", "KAGGLE_TOKEN": "wrong"}.items():
+        monkeypatch.setenv(name, value)
+    assert api().submissions() == []
+
+
+def test_a_number_is_a_key_as_it_is_for_the_client(
+    server: KaggleServer, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("kaggle_server.KEY", "123")
+    (home / ".kaggle" / "kaggle.json").write_text(json.dumps({"username": USER, "key": 123}))
+    assert api().submissions() == []
+    assert f"account {USER}, using the key in ~/.kaggle/kaggle.json" in capsys.readouterr().out
 
 
 def test_a_file_that_others_can_read_is_reported(
@@ -169,6 +295,39 @@ def test_refusals_are_explained_in_a_line_and_not_repeated(server: KaggleServer,
     assert len(str(found.value).splitlines()) == 1
     assert KEY not in str(found.value)
     assert server.requests.count("ListSubmissions") == 1
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize(
+    ("fault", "line"),
+    [
+        (
+            NO_RULES,
+            r"Kaggle refuses access \(You must accept .*\); accept the competition's rules at kaggle.com/c/t",
+        ),
+        (NOT_JOINED, r"Kaggle refuses access \(.*\); accept .* if there is no such page, correct competition.slug in"),
+        (NO_COMPETITION, r"Kaggle has no competition called toy; correct competition.slug in params.yaml$"),
+        (LIMIT, r"Kaggle allows no more submissions now \(.* \(5\) today.*\); run the same command again when the"),
+        (CLOSED, r"the competition takes no file now \(.* have been disabled.*\); make submit UPLOAD=0 writes"),
+        (NOTEBOOKS, r"the competition takes no file now \(.* only accepts Submissions from Notebooks.\); make submit"),
+        (TOO_LATE, r"the competition takes no file now \(.* deadline has passed.\); make submit UPLOAD=0 writes"),
+        (
+            NO_PHONE,
+            r"Kaggle wants a verified account \(Phone .*\); verify it at kaggle.com/settings, then run the",
+        ),
+    ],
+)
+def test_what_kaggle_says_is_understood_and_not_asked_again(
+    server: KaggleServer, tmp_path: Path, fault: Fault, line: str, flat: bool
+) -> None:
+    (tmp_path / "toy.csv").write_text("ImageId,Label\n1,2\n")
+    server.faults["StartSubmissionUpload"] = [replace(fault, flat=flat)] * 2
+    with pytest.raises(KaggleError, match=line) as found:
+        api().upload(tmp_path / "toy.csv")
+    assert len(str(found.value).splitlines()) == 1
+    assert not found.value.transient
+    assert found.value.failure.certain
+    assert server.requests.count("StartSubmissionUpload") == 1
 
 
 def test_what_passes_is_tried_again_and_then_given_up(server: KaggleServer, capsys: pytest.CaptureFixture[str]) -> None:

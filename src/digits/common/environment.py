@@ -1,7 +1,10 @@
 """Cleans what a process inherits: variables of other programs that would change a result or break a command."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import MutableMapping
 
@@ -28,6 +31,12 @@ def clean(environment: MutableMapping[str, str]) -> None:
         warnings.resetwarnings()
         for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
             warnings.simplefilter("ignore", category)
+    if "HOME" not in environment:
+        home = os.path.expanduser("~")  # noqa: PTH111 - it is "~" for a user without a name, as in containers
+        environment["HOME"] = os.devnull if home == "~" else home
+    if "MPLCONFIGDIR" not in environment and not os.access(environment["HOME"], os.W_OK):
+        environment["MPLCONFIGDIR"] = folder = tempfile.mkdtemp(prefix="matplotlib-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in [*environment]:
         if name in _REMOVED or name.startswith(_REMOVED_ALL):
             del environment[name]

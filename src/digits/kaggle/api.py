@@ -8,13 +8,14 @@ from functools import cached_property, partial
 from math import inf
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from digits.common.console import Bar, Console
 from digits.common.processes import ProcessDiedError, ProcessTimeoutError, run_in_subprocess
 from digits.config import KaggleParams
 from digits.kaggle.client import serve
-from digits.kaggle.credentials import Credentials, credentials
+from digits.kaggle.credentials import Credentials, credentials, has_folders
 from digits.kaggle.failures import Failure, KaggleError, retry
 from digits.kaggle.messages import Downloaded, Limits, Problem, Request, Response, SignedIn, Standing, Submission
 
@@ -125,6 +126,8 @@ class _ClientProcess:
         self._requests: SimpleQueue[Request] = SimpleQueue()
         self._messages: SimpleQueue[Any] = SimpleQueue()
         self._stop = threading.Event()
+        usual = has_folders(os.environ, Path.home())
+        self._own = None if usual else TemporaryDirectory(prefix="kaggle-")  # removed with this object, or at the exit
         threading.Thread(target=self._run, daemon=True).start()
 
     def send(self, request: Request) -> None:
@@ -147,7 +150,7 @@ class _ClientProcess:
 
     def _run(self) -> None:
         try:
-            run_in_subprocess(serve, None, self._on_message, inf, stop=self._stop.is_set)
+            run_in_subprocess(serve, self._own and self._own.name, self._on_message, inf, stop=self._stop.is_set)
         except BaseException as error:  # `receive` raises it in the other thread
             self._messages.put(error)
 

@@ -12,12 +12,13 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
+from digits.common.errors import UserError
 from digits.common.processes import Send
-from digits.kaggle.credentials import credentials
+from digits.kaggle.credentials import config_folder, credentials
 from digits.kaggle.failures import Failure
 from digits.kaggle.messages import Downloaded, Limits, Problem, Response, SignedIn, Standing, Submission
 
@@ -31,20 +32,27 @@ _STATUS = {
     407: Failure.PROXY,
     429: Failure.RATE_LIMIT,
 }
+_WORDS = {  # of a refusal, which has the status 400 or 403
+    r"\bphone\b|\bverif": Failure.NOT_VERIFIED,
+    r"\ballowance\b": Failure.LIMIT,
+    r"\bdisabled\b|\bdeadline\b|\bended\b|\bclosed\b|only accepts submissions from": Failure.CLOSED,
+    r"'competitions\.get'": Failure.NOT_FOUND,
+}
 
 
 class _UploadLostError(Exception):
     """The client reports that a file was not uploaded."""
 
 
-def serve(_: None, send: Send) -> None:
-    """Answer one Request after the other.
+def serve(own: str | None, send: Send) -> None:
+    """Answer one Request after the other. own: a folder for the client where it cannot use the home, as in containers.
 
     Sends None when it is ready. For each Request it sends SignedIn (the first time), Downloaded (during a download),
     and at the end a Response or a Problem.
     """
     client: Any = None
     message: Response | Problem | None = None
+    _prepare_environment(own)
     while request := send(message):
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
             try:
@@ -54,7 +62,26 @@ def serve(_: None, send: Send) -> None:
                 message = _problem(error)
 
 
+def _prepare_environment(own: str | None) -> None:
+    for name in [name for name, value in os.environ.items() if name.startswith("KAGGLE_") and not value]:
+        del os.environ[name]  # the client would take it for a value
+    os.environ.pop("KAGGLE_TOKEN", None)  # the client would send it in place of the credentials that it has found
+    if own and not os.access(Path.home(), os.X_OK):
+        os.environ["HOME"] = own
+    if own and not os.access(config_folder(os.environ, Path.home()), os.F_OK):
+        os.environ["KAGGLE_CONFIG_DIR"] = own
+
+
 def _signed_in(send: Send) -> Any:
+    from kagglesdk.kaggle_creds import KaggleCredentials  # noqa: PLC0415 - this is the client, too
+
+    save = KaggleCredentials.save
+
+    def save_if_possible(login: Any) -> None:
+        with suppress(OSError):  # in a read-only home a renewed login can be used all the same
+            save(login)
+
+    KaggleCredentials.save = save_if_possible
     from kaggle.api.kaggle_api_extended import KaggleApi, tqdm  # noqa: PLC0415 - calls Kaggle when imported
 
     # by default the client's progress bars share a lock with other processes, which would stay held after a kill
@@ -150,7 +177,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 def _problem(error: BaseException) -> Problem:
     """The Problem that describes an exception of the client."""
     response = getattr(error, "response", None)
-    detail = _redacted(_one_line(str(error)))
+    detail = _redacted(_one_line(_said(response) or str(error)))
     match error:
         case SystemExit():
             return Problem(Failure.CREDENTIALS, "")
@@ -159,6 +186,8 @@ def _problem(error: BaseException) -> Problem:
         case _ if response is not None:
             other = Failure.SERVER_ERROR if response.status_code >= 500 else Failure.REFUSED
             failure = _STATUS.get(response.status_code, other)
+            if failure in (Failure.REFUSED, Failure.FORBIDDEN):
+                failure = next((kind for words, kind in _WORDS.items() if re.search(words, detail, re.I)), failure)
             return Problem(failure, detail, _seconds(response.headers.get("Retry-After")))
         case ValueError():
             is_page = "JSONDecodeError" in type(error).__name__
@@ -166,6 +195,14 @@ def _problem(error: BaseException) -> Problem:
         case OSError():
             return _of_system(error)
     return Problem(Failure.INVALID_RESPONSE, f"{type(error).__name__}: {detail}")
+
+
+def _said(response: Any) -> str:
+    """What Kaggle says about a refusal; the client looks for it at the top of the answer alone. "" if it is a page."""
+    with suppress(AttributeError, TypeError, ValueError):
+        answer = response.json()
+        return str(answer.get("error", answer)["message"])
+    return ""
 
 
 def _of_system(error: OSError) -> Problem:
@@ -204,7 +241,7 @@ def _one_line(text: str) -> str:
 def _redacted(text: str) -> str:
     """The text without secrets: credentials, and the queries of URLs, which may hold signatures."""
     text = re.sub(r"\?[^\s'\")]+", "", text)
-    for known in credentials(os.environ, Path.home()):
-        for secret in known.secrets:
+    with suppress(UserError):  # there are none
+        for secret in (secret for known in credentials(os.environ, Path.home()) for secret in known.secrets):
             text = text.replace(secret, "***")
     return text

@@ -32,6 +32,21 @@ class Failure(Enum):
         "Kaggle refuses access{detail}; accept the competition's rules at kaggle.com/c/{slug}/rules with the same "
         "account, then run the same command again; if there is no such page, correct competition.slug in params.yaml",
     )
+    NOT_VERIFIED = (
+        False,
+        True,
+        "Kaggle wants a verified account{detail}; verify it at kaggle.com/settings, then run the same command again",
+    )
+    LIMIT = (
+        False,
+        True,
+        "Kaggle allows no more submissions now{detail}; run the same command again when the next day (UTC) begins",
+    )
+    CLOSED = (
+        False,
+        True,
+        "the competition takes no file now{detail}; make submit UPLOAD=0 writes and checks the file without sending it",
+    )
     NOT_FOUND = (False, True, "Kaggle has no competition called {slug}; correct competition.slug in params.yaml")
     REFUSED = (False, True, "Kaggle refuses the request{detail}; see kaggle.com/c/{slug}")
     RATE_LIMIT = (True, True, "too many requests to Kaggle{detail}; run the same command again in a few minutes")

@@ -3,6 +3,7 @@
 import hashlib
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -172,8 +173,9 @@ def _next_steps(context: Context, path: Path, line: Line, one_member: bool) -> t
     if not context.params.submit.upload:
         return steps
     command = ["kaggle", "competitions", "submit", "-c", slug, "-f", str(path), "-m", line["message"]]
-    if not context.kaggle.credentials:
-        steps = (f"{NEW_TOKEN}, then make submit   uploads it and waits for its score", *steps)
+    with suppress(UserError):  # that faulty credentials have; with UPLOAD=0 they do not matter
+        if not context.kaggle.credentials:
+            steps = (f"{NEW_TOKEN}, then make submit   uploads it and waits for its score", *steps)
     program = Path(sys.executable).with_name("kaggle")
     command[0] = str(program.relative_to(context.paths.root) if program.is_relative_to(context.paths.root) else program)
     return (f"{shlex.join(command)}   uploads it", *steps)
