@@ -4,8 +4,8 @@ benchmarks/trials.csv has the trials of real searches, each with its values and 
 Type `make bench-samplers`.
 """
 
-import sys
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -29,9 +29,7 @@ SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
     "random": lambda seed: RandomSampler(seed=seed),
     "TPE, 10 random trials first": lambda seed: TPESampler(multivariate=True, group=True, seed=seed),
     **{
-        f"mutations {share:.0%}, {change:.0%} of the dimensions": lambda seed, share=share, change=change: (
-            SearchSampler(seed, mutations=share, change=change)
-        )
+        f"mutations {share:.0%}, {change:.0%} of the dimensions": partial(SearchSampler, mutations=share, change=change)
         for share, change in ((0.0, 0.1), (0.5, 0.1), (0.75, 0.05), (0.75, 0.1), (0.75, 0.2), (1.0, 0.1))
     },
 }
@@ -46,7 +44,8 @@ class Surrogate:
     """
 
     def __init__(self, trials: pd.DataFrame):
-        features = np.array([encoded(row.dropna().to_dict()) for _, row in trials[[*SPACES["cnn"]]].iterrows()])
+        points: list[dict[Any, Any]] = [row.dropna().to_dict() for _, row in trials[[*SPACES["cnn"]]].iterrows()]
+        features = np.array([*map(encoded, points)])
         target = np.log(trials["log_loss"].to_numpy())
         self._trees = ExtraTreesRegressor(300, min_samples_leaf=2, random_state=0, n_jobs=1)
         left = target - cross_val_predict(self._trees, features, target, cv=5)
@@ -95,7 +94,7 @@ def main() -> None:
     console, trials = Console(), pd.read_csv(FILE)
     for name, of_study in trials.groupby("study"):
         surrogate = Surrogate(of_study)
-        first = of_study[[*SPACES["cnn"]]].iloc[0].dropna().to_dict()
+        first: dict[Any, Any] = of_study[[*SPACES["cnn"]]].iloc[0].dropna().to_dict()
         start = {name: SPACES["cnn"][name].distribution.nearest(value) for name, value in first.items()}
         rows = []
         for title, make in SAMPLERS.items():
@@ -107,4 +106,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

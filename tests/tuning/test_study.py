@@ -23,7 +23,7 @@ from digits.common.files import write_atomic
 from digits.tuning.records import finished_trials, spent_seconds, started_trials
 from digits.tuning.search import search
 from digits.tuning.storage import open_storage
-from digits.tuning.study import requeue_killed
+from digits.tuning.study import of_other_versions, open_study, requeue_killed
 from toy_search import NAMED, PAUSE, RUNGS, Evaluation, make_older, opened, plan, run_search
 from toys import ROOT
 
@@ -43,6 +43,14 @@ def test_first_trials_that_were_not_all_queued_are_queued_by_the_next(tmp_path: 
     study.enqueue_trial({}, user_attrs={"name": "wide", "overrides": '{"hidden_layer_sizes": [512]}'})
     run_search(tmp_path, evaluate, plan(n_trials=5))
     assert Counter(map(str, evaluate.evaluated))[str(NAMED["wide"])] == 1
+
+
+def test_a_search_of_another_version_in_the_same_database_is_said_once(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
+    former, other, new = (open_study(storage, name, 4) for name in ("train-1", "train-2", "train-3"))
+    assert of_other_versions(former, "a search") == of_other_versions(other, "another one") == ""
+    assert of_other_versions(new, "a search").startswith("train-1 in the same database is this search by another ver")
+    assert of_other_versions(new, "a search") == ""
 
 
 @pytest.fixture

@@ -27,10 +27,14 @@ _OF_PLANS = {"budget", "candidates", "extra", "measured_accuracy", "refits", "us
 
 @dataclass(frozen=True)
 class Study:
-    """The study of one model, with its data set and search space. model: `train`, or a baseline's name."""
+    """The study of one model, with its data set and search space.
+
+    model: `train`, or a baseline's name. search: fingerprint of what is searched, without the version of the code.
+    """
 
     folder: Path
     model: str
+    search: str = ""
 
     @property
     def name(self) -> str:
@@ -105,6 +109,6 @@ def study_of(params: Params, data: Dataset, studies: Path, model: str) -> Study:
         "normalise": params.data.normalise,
         **searched,
         "tune": params.tune.model_dump(mode="json", exclude=_NOT_DECISIVE),
-        "code": code_version(f"tuning {'cnn' if model == 'train' else 'mlp'}"),
     }
-    return Study(studies / f"{model}-{fingerprint(decisive)}", model)
+    code = code_version(f"tuning {'cnn' if model == 'train' else 'mlp'}")
+    return Study(studies / f"{model}-{fingerprint({**decisive, 'code': code})}", model, fingerprint(decisive))

@@ -26,7 +26,7 @@ from digits.tuning.origin import Machine, Origin, find_origin, search_plan, work
 from digits.tuning.records import Overrides, Result, TrialRecord, finished_trials, furthest, spent_seconds
 from digits.tuning.search import search
 from digits.tuning.storage import open_storage
-from digits.tuning.study import SearchPlan, continue_study, open_study
+from digits.tuning.study import SearchPlan, continue_study, of_other_versions, open_study
 from digits.tuning.trial_fits import Evaluator
 from digits.tuning.verdict import SEARCH_FOLD, CandidateFit, Verdict, decide, mean_accuracy
 
@@ -122,6 +122,9 @@ def open_session(study: Study, params: Params, data: Dataset, machine: Machine) 
     study.folder.mkdir(parents=True, exist_ok=True)
     storage = open_storage(params.tune.storage or f"sqlite:///{study.file}")
     searched = open_study(storage, study.name, params.tune.reduction_factor)
+    console = machine.console
+    if notice := of_other_versions(searched, study.search):
+        console.warn(notice)
     workers = workers_of(params, machine)
     origin = find_origin(searched, params, data, machine, workers)
     network = params.tune.model == "train"
@@ -134,7 +137,6 @@ def open_session(study: Study, params: Params, data: Dataset, machine: Machine) 
     continue_study(searched, plan, shared=params.tune.storage is not None)
     confirmation = open_confirmation(storage, f"{study.name}-confirmed")
     if network:
-        console = machine.console
         console.say(f"{machine.device().description(default)}, trials in parallel: {workers}")
     return Session(params, data, origin, default, plan, workers, searched, confirmation)
 

@@ -13,6 +13,8 @@ from digits.tuning.records import Overrides, started_trials, to_json
 from digits.tuning.sampler import SearchSampler
 from digits.tuning.storage import requeue
 
+_SEARCH = "search"  # attribute of a study
+
 
 class FailedError(Exception):
     """Ends a trial in Optuna's state FAIL."""
@@ -59,6 +61,23 @@ def open_study(storage: BaseStorage, name: str, reduction_factor: int) -> optuna
     pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=reduction_factor)
     return optuna.create_study(
         storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
+    )
+
+
+def of_other_versions(study: optuna.Study, search: str) -> str:
+    """A line about a search in the same database that differs from a new one in its code alone; "" if there is none.
+
+    search: as in training.tuned.Study; it is kept with the study.
+    """
+    known = optuna.get_all_study_summaries(study._storage, include_best_trial=False)
+    others = [each.study_name for each in known if each.user_attrs.get(_SEARCH) == search]
+    new = _SEARCH not in study.user_attrs
+    study.set_user_attr(_SEARCH, search)
+    if not new or not others:
+        return ""
+    return (
+        f"{others[-1]} in the same database is this search by another version of digits or of its libraries; its "
+        "trials are not comparable, so the search begins anew"
     )
 
 
