@@ -1,5 +1,7 @@
 """What the latest search for better hyperparameters found."""
 
+from typing import Any
+
 from digits.report.gather import Content
 from digits.report.layout import Section
 
@@ -11,14 +13,24 @@ def section(content: Content) -> Section:
         result.missing = "No search for hyperparameters is finished; type make tune."
         return result
     model, best = content.search.model, content.search.best
-    what = "values that replace the defaults:" if best else "none that are significantly better. The defaults stay."
-    subject = "the network" if model == "train" else model
-    result.sentences.append(f"The search for better hyperparameters of {subject} found {what}")
+    subject = "network" if model == "train" else model
+    what = f"one, with these values in place of `{model}`'s:" if best else "none above noise."
+    result.sentences.append(f"The search for a {subject} that is more accurate in the same time found {what}")
     params = content.params
     default = (params.train if model == "train" else params.baseline.models[model]).model_dump(mode="json")
     result.sentences += [
-        f"{name.replace('_', ' ')}: {value} instead of {default.get(name)}" for name, value in best.items()
+        f"{name.replace('_', ' ')}: {_in_words(value)} instead of {_in_words(default.get(name))}"
+        for name, value in best.items()
     ]
     for picture in content.search.pictures.values():
         result.add_picture(picture)
     return result
+
+
+def _in_words(value: Any) -> str:
+    """A param: of TTA the number of views, of a section its values."""
+    if isinstance(value, list) and all(isinstance(each, dict) for each in value):
+        return f"{len(value)} views"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {each}" for name, each in value.items())
+    return str(value)
