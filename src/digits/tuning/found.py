@@ -17,9 +17,10 @@ def network_fragment(
     """The network of `overrides` as a candidate, with its accuracy on the same footing as the others'.
 
     epochs: of the network's fits in the time in which the origin's have origin.epochs. errors: the origin's error rates
-    after some epochs, as LearningCurve has them. share: of the origin's errors that the network makes, the same at any
-    length. Where the origin was never measured on the competition, its learning curve from elsewhere is moved to its
-    errors here.
+    after some epochs, as LearningCurve has them. share: of the origin's errors that the network makes. In shorter fits
+    it is taken to make the same share; longer ones were not compared, and what wins short fits may lose long ones.
+    Where the origin was never measured on the competition, its learning curve from elsewhere is moved to its errors
+    here.
     """
     curve = learning_curves(params, {origin.name: origin.spec})[origin.name]
     measured = {}
@@ -28,9 +29,9 @@ def network_fragment(
         curve = curve.times(*here.compared_with(curve))
         measured[origin.name] = _accuracies(curve)
     faster = epochs / origin.epochs
-    measured[TUNED] = _accuracies(curve.times(share), faster)
+    measured[TUNED] = _accuracies(curve.until(origin.epochs).times(share), faster)
     tuned = CnnSpec.model_validate(overlay(origin.spec.model_dump(mode="json"), overrides))
-    network = differences(tuned, params.train.spec) | {"epochs": max(1, round(faster * origin.spec.epochs))}
+    network = differences(tuned, params.train.spec) | {"epochs": max(1, round(epochs))}
     train = {"measured_accuracy": {params.competition.slug: measured}}
     if params.train.network:
         return {"train": {"network": TUNED, **network, **train}}
