@@ -47,7 +47,7 @@ class Surrogate:
         points: list[dict[Any, Any]] = [row.dropna().to_dict() for _, row in trials[[*SPACES["cnn"]]].iterrows()]
         features = np.array([*map(encoded, points)])
         target = np.log(trials["log_loss"].to_numpy())
-        self._trees = ExtraTreesRegressor(300, min_samples_leaf=2, random_state=0, n_jobs=1)
+        self._trees = ExtraTreesRegressor(60, min_samples_leaf=2, random_state=0, n_jobs=1)
         left = target - cross_val_predict(self._trees, features, target, cv=5)
         self.explained = 1 - left.var() / target.var()
         self.noise = float(left.std() / np.sqrt(2))

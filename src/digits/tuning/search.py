@@ -53,7 +53,7 @@ def search(
         record = trial_record(trial, plan.rungs)
         failures[:] = [*failures, record.cause] if record.failed and record.cause else []
         repeats[:] = [*repeats, record.number] if "repeats" in trial.user_attrs else []
-        if not repeats and record.cause:
+        if not repeats and record.cause and (record.failed or not record.results):
             callback(record)
         if not time_left() or len(failures) >= MAX_FAILURES or len(repeats) >= _MAX_REPEATS:
             study.stop()
