@@ -66,7 +66,8 @@ def test_a_user_without_a_name_and_a_home_has_an_empty_home(monkeypatch: pytest.
 
 
 @pytest.mark.slow
-def test_a_submission_is_made_without_a_home_and_nothing_is_left(workspace: Path, tmp_path: Path) -> None:
+def test_without_a_home(workspace: Path, tmp_path: Path) -> None:
+    """A submission is made, and nothing is left. The name is short, because a socket's path must be."""
     write_toy_files(workspace / "data" / "raw")
     (tmp_path / "tmp").mkdir()
     made = subprocess.run(

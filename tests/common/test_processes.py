@@ -108,7 +108,6 @@ def test_messages_are_answered_from_another_process() -> None:
         (aborts, "x" * 2**20 + "\nCUDA_ERROR_LAUNCH_FAILED: a launch failed\n", "SIGABRT: CUDA_ERROR_LAUNCH_FAILED"),
         (is_killed, signal.SIGKILL, "was killed, most often because memory ran out"),
         (is_killed, signal.SIGSEGV, "ended by SIGSEGV"),
-        (is_killed, signal.SIGILL, "TensorFlow needs AVX, make baseline does not"),
         (exits, 3, "without an error message, with exit status 3"),
         (hangs, FOR_EVER, "took longer than 1 s"),
     ],
@@ -316,3 +315,20 @@ def _lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_temporary_folder_whose_path_is_too_long_for_a_socket_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / ("long-" * 20)
+    folder.mkdir()
+    code = "from digits.common.processes import run_in_subprocess as run; run(print, None, print, 60, ['json'])"
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TMPDIR": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    message = (
+        f"UserError: {folder}: this path is too long for a socket; type: export TMPDIR=/tmp, then the same command"
+    )
+    assert ended.stderr.strip().endswith(message)

@@ -125,6 +125,12 @@ def test_a_network_that_the_space_does_not_have_has_a_neighbour(params: Params) 
     assert layers == "32C3v BN 32C3v BN 32C3s2 BN D0.4 64C3v BN 64C3v BN 64C3s2 BN D0.4 128C3s2 BN D0.4"
 
 
+def test_what_is_narrowed_for_networks_does_not_matter_to_an_mlp(params: Params) -> None:
+    """As `flip` in params.yaml, where tune.model names an mlp."""
+    assert params.tune.space == {"flip": False}
+    assert narrow_space("mlp", params.tune.space) == SPACES["mlp"]
+
+
 def test_frozen_dimensions_are_no_part_of_a_point(params: Params) -> None:
     model = params.network("medium").model_dump(mode="json")
     space = narrow_space("cnn", {"kernel_size": 5, "filters": [48, 64], "zoom": [0.0, 0.05]})

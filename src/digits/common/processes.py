@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -14,7 +15,6 @@ from math import inf
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
-from tempfile import TemporaryFile
 from time import monotonic
 from typing import IO, Any
 
@@ -65,7 +65,7 @@ def run_in_subprocess(
     ProcessStoppedError after `stop`, and what `on_message` raises.
     """
     here, there = multiprocessing.Pipe()
-    errors = TemporaryFile()  # noqa: SIM115 - closed below
+    errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
     process = _started(preload, task, argument, there, Connection(os.dup(errors.fileno())))
     there.close()
     started, allowed = monotonic(), min(first_message_timeout, timeout)
@@ -100,6 +100,13 @@ def _started(preload: Sequence[str], *arguments: Any) -> BaseProcess:
     except (EOFError, ConnectionError):  # the server has died of a module; in a process of its own that tells the cause
         process = _context(()).Process(target=_main, args=arguments, daemon=True)
         process.start()
+    except OSError as error:
+        if "AF_UNIX path too long" not in str(error):
+            raise
+        folder = tempfile.gettempdir()
+        raise UserError(
+            f"{folder}: this path is too long for a socket; type: export TMPDIR=/tmp, then the same command"
+        ) from None
     return process
 
 

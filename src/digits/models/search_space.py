@@ -182,10 +182,13 @@ SPACES: Mapping[str, Space] = {"cnn": _CNN, "mlp": _MLP}
 def narrow_space(kind: str, narrowed: Mapping[str, Any]) -> Space:
     """The space of a kind of model, some dimensions narrowed to a list of choices or two ends, or frozen to a value.
 
-    Raises ValueError, naming the dimension, for an unknown one and for values outside it.
+    Dimensions of other kinds are passed over. Raises ValueError, naming the dimension, for an unknown one and for
+    values outside it.
     """
     space = dict(SPACES[kind])
     for name, values in narrowed.items():
+        if name not in space and any(name in other for other in SPACES.values()):
+            continue
         if name not in space:
             raise ValueError(f"{name}: no parameter of that name can be searched{hint(name, space)}")
         try:
