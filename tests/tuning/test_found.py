@@ -27,24 +27,23 @@ def test_it_is_a_network_of_its_own_that_differs_in_what_was_found(params: Param
     assert tuned.train.candidates == (*params.train.candidates, "tuned")
     network, small = networks(tuned)[0]["tuned"].model_dump(), params.network("small").model_dump()
     differs = {name for name in network if network[name] != small[name]}
-    assert differs == {"layers", "optimizer", "learning_rate"}
-    assert network["epochs"] == 14
+    assert differs == {"layers", "optimizer", "learning_rate", "epochs"}
+    assert network["epochs"] == round(1.6 * 14)
     assert network["layers"] == OVERRIDES["layers"]
 
 
-def test_it_makes_a_share_of_the_errors_in_fits_of_at_most_the_length_that_was_compared(params: Params) -> None:
+def test_it_makes_a_share_of_the_errors_up_to_a_little_more_than_the_length_that_was_compared(params: Params) -> None:
     """The shipped curves of the competition stay as they are, because its errors are relative to the origin's."""
     tuned = found(params, {7.0: 0.010}, 0.8)
     before = learning_curves(params, networks(params)[0])
     after = learning_curves(tuned, networks(tuned)[0])
     assert {name: after[name] for name in before} == before
-    for epochs in (4, 7):
+    for epochs in (4, 7, 11):
         own, origins = after["tuned"].measured_error(2 * epochs), before["small"].measured_error(epochs)
         assert own == pytest.approx(0.8 * origins, rel=0.01)
-    assert after["tuned"].measured_error(100) == after["tuned"].measured_error(14), (
+    assert after["tuned"].measured_error(100) == after["tuned"].measured_error(23), (
         "what wins short fits may lose long ones"
     )
-    assert after["medium"].measured_error(26) < after["tuned"].measured_error(100)
 
 
 def test_on_another_competition_all_curves_are_moved_to_the_errors_that_were_seen() -> None:
@@ -74,5 +73,5 @@ def test_a_network_that_was_named_gives_way_to_what_was_found() -> None:
     fragment = network_fragment(params, origin, OVERRIDES, 7.0, {7.0: 0.004}, 0.75)
     tuned = validate(Params, overlay(params.model_dump(), fragment), "best.yaml")
     [(name, network)] = networks(tuned)[0].items()
-    assert (name, network.layers, network.epochs) == ("tuned", OVERRIDES["layers"], 7)
+    assert (name, network.layers, network.epochs) == ("tuned", OVERRIDES["layers"], 11)
     assert network.label_smoothing == params.train.spec.label_smoothing

@@ -10,6 +10,8 @@ from digits.training.tuned import TUNED, Fragment
 from digits.tuning.origin import Origin, differences
 from digits.tuning.records import Overrides
 
+_FURTHER = 1.6  # times the epochs that were compared; refits, too, have so many times the epochs of a fold's fit
+
 
 def network_fragment(
     params: Params, origin: Origin, overrides: Overrides, epochs: float, errors: Mapping[float, float], share: float
@@ -17,8 +19,8 @@ def network_fragment(
     """The network of `overrides` as a candidate, with its accuracy on the same footing as the others'.
 
     epochs: of the network's fits in the time in which the origin's have origin.epochs. errors: the origin's error rates
-    after some epochs, as LearningCurve has them. share: of the origin's errors that the network makes. In shorter fits
-    it is taken to make the same share; longer ones were not compared, and what wins short fits may lose long ones.
+    after some epochs, as LearningCurve has them. share: of the origin's errors that the network makes. It is taken to
+    make the same share in shorter fits, and in longer ones up to _FURTHER: what wins short fits may lose long ones.
     Where the origin was never measured on the competition, its learning curve from elsewhere is moved to its errors
     here.
     """
@@ -29,9 +31,9 @@ def network_fragment(
         curve = curve.times(*here.compared_with(curve))
         measured[origin.name] = _accuracies(curve)
     faster = epochs / origin.epochs
-    measured[TUNED] = _accuracies(curve.until(origin.epochs).times(share), faster)
+    measured[TUNED] = _accuracies(curve.until(_FURTHER * origin.epochs).times(share), faster)
     tuned = CnnSpec.model_validate(overlay(origin.spec.model_dump(mode="json"), overrides))
-    network = differences(tuned, params.train.spec) | {"epochs": max(1, round(epochs))}
+    network = differences(tuned, params.train.spec) | {"epochs": max(1, round(_FURTHER * epochs))}
     train = {"measured_accuracy": {params.competition.slug: measured}}
     if params.train.network:
         return {"train": {"network": TUNED, **network, **train}}
