@@ -83,6 +83,13 @@ def test_a_dimension_that_the_parent_did_not_have_is_drawn() -> None:
     assert 0.003 <= made.ask(SPACE | other).params["weight_decay"] <= 0.3
 
 
+def test_while_no_trial_has_ended_values_are_drawn() -> None:
+    """As where several workers begin a search together: the first fits of some have ended, and no trial has."""
+    made = optuna.create_study(direction="maximize", sampler=SearchSampler(0, mutations=1.0))
+    made.ask(SPACE).report(0.5, 1)
+    assert made.ask(SPACE).params.keys() == SPACE.keys()
+
+
 @pytest.mark.parametrize("mutations", [0.0, 0.5, 1.0])
 def test_it_comes_nearer_to_the_optimum(mutations: float) -> None:
     """Of a formula; a random search comes within 1.6 of it in as many trials."""

@@ -44,7 +44,7 @@ class SearchSampler(BaseSampler):
             if each.params and each.intermediate_values
         ]
         drawn = self._generator.random() < self._mutations
-        if not known or not (drawn or len(known) < self._tpe_from):
+        if not search_space or not known or not (drawn or len(known) < self._tpe_from):
             return self._tpe.sample_relative(study, trial, search_space)
         return self._mutated(known, search_space)
 
@@ -65,6 +65,8 @@ class SearchSampler(BaseSampler):
         best = self._best(known)
         parent = best[int(self._generator.integers(len(best)))]
         names = [name for name in parent.params if name in search_space]
+        if not names:
+            return {}
         changed = self._generator.random(len(names)) < self._change
         changed[self._generator.integers(len(names))] = True
         return {
