@@ -1,5 +1,6 @@
 """Results of a study for the user: the lines in the terminal, the tables and the report."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,7 +140,9 @@ def write(
     """Write report.md, trials.csv and the pictures into `folder`. model, name: of the study."""
     from digits.tuning.plots import draw_study  # noqa: PLC0415 - Matplotlib and Optuna's importances take seconds
 
-    pictures = draw_study(searched, trials, folder, name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # Optuna's, of dimensions that few trials had
+        pictures = draw_study(searched, trials, folder, name)
     write_atomic(folder / "trials.csv", table(trials).to_csv(index=False, lineterminator="\n"))
     titles, rows = front(trials, rungs)
     parts = [
