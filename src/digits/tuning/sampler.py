@@ -1,4 +1,4 @@
-"""Draws trials: half of them by Optuna's TPE, the others by a few changes of one of the best trials so far."""
+"""Draws trials: some by Optuna's TPE, the others by a few changes of one of the best trials so far."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ class SearchSampler(BaseSampler):
 
     TPE: J. Bergstra et al. (2011), Algorithms for hyper-parameter optimization, NeurIPS, section 4. Mutations: as in
     the evolution of E. Real et al. (2019), Regularized evolution for image classifier architecture search, AAAI,
-    section 3, but of several dimensions at once. Which share is best was simulated (docs/experiments/tuning.md).
+    section 3, but of several dimensions at once. The shares were not compared; `make bench-samplers` can.
 
     mutations: share of the trials, 0 to 1. parents: number of best trials that are mutated. change: share of the
     dimensions that a mutation changes.

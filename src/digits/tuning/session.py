@@ -104,8 +104,10 @@ class Session:
 
     def fragment(self, winner: TrialRecord) -> Fragment:
         """What replaces the origin, for params.yaml."""
-        if self.params.tune.model != "train":
-            return {"baseline": {"models": {self.params.tune.model: winner.overrides}}}
+        epochs = confirmed_epochs(self.confirmation, winner.title)
+        if self.params.tune.model != "train":  # so many epochs that it takes the time in which it has won
+            found = winner.overrides | {"max_iter": max(1, round(epochs))}
+            return {"baseline": {"models": {self.params.tune.model: found}}}
         accuracies = confirmed_accuracies(self.confirmation)
         images, least = len(self.data.train_rows(0)), 1 / len(self.data.valid_rows(0))  # an error rate above 0
         names = self.origin.name, winner.title
@@ -113,7 +115,6 @@ class Session:
         tried = next(trial for trial in self.trials() if trial.name == self.origin.name)
         shorter = {result["epochs"]: max(least, 1 - result["accuracy"]) for result in tried.results[-2:-1]}
         errors = {epochs: as_measured(each, images) for epochs, each in {**shorter, self.origin.epochs: before}.items()}
-        epochs = confirmed_epochs(self.confirmation, winner.title)
         return network_fragment(self.params, self.origin, winner.overrides, epochs, errors, now / before)
 
 

@@ -21,7 +21,7 @@ from digits.training.crossval import fit_on
 from digits.training.timing import UNSURE
 
 _PREDICTING = 0.5  # most of a fit's seconds that are kept for predictions
-_RUNGS = 4
+_RUNGS = 4  # at most
 _TO_START = 0.5  # seconds until an MLP is fitted
 _SAMPLE = 2000  # images of the one epoch that shows how fast an MLP learns
 
@@ -83,6 +83,8 @@ def evaluate(task: Task, report: Send) -> None:
     valid, rows = data.valid_rows(task.fold), data.train_rows(task.fold)
     images, labels = data.images[valid], np.asarray(data.labels)[valid]
     pace = task.pace
+    if task.model["kind"] == "mlp":
+        pace = mlp_pace(data, task.model, task.normalise, task.fold)
     with threadpool_limits(task.model.get("threads", 1)):
         for rung, seconds in enumerate(task.rungs):
             started, last = perf_counter(), rung == len(task.rungs) - 1
@@ -115,8 +117,6 @@ def _fit(task: Task, data: Dataset, seconds: float, pace: Pace) -> tuple[Classif
         rows = np.random.default_rng(task.seed).permutation(rows)
         firsts = np.unique(np.asarray(data.labels)[rows], return_index=True)[1]  # one of each class comes first
         rows = np.concatenate([rows[firsts], np.delete(rows, firsts)])
-        if task.rungs.index(seconds) == 0:
-            pace = mlp_pace(data, task.model, task.normalise, task.fold)
         images = pace.images(seconds)
         epochs = ceil(images / len(rows))
         used = rows[: max(data.classes, round(images / epochs))]
@@ -127,12 +127,13 @@ def _fit(task: Task, data: Dataset, seconds: float, pace: Pace) -> tuple[Classif
 
 
 def mlp_pace(data: Dataset, model: dict[str, Any], normalise: str, fold: int) -> Pace:
-    """How fast an MLP is fitted, by one epoch of some images."""
+    """How fast an MLP is fitted on one thread, by one epoch of some images."""
     rows = data.train_rows(fold)[:: max(1, len(data.train_rows(fold)) // _SAMPLE)]
     short = model | {"max_iter": 1, "early_stopping": False}
-    started = perf_counter()
-    fitted = fit_on(data, rows, rows[:0], short, normalise, 0)
-    learned = perf_counter()
-    fitted.predict_proba(data.images[rows])
-    predicting = (perf_counter() - learned) / len(rows) * len(data.valid_rows(fold))
+    with threadpool_limits(1):
+        started = perf_counter()
+        fitted = fit_on(data, rows, rows[:0], short, normalise, 0)
+        learned = perf_counter()
+        fitted.predict_proba(data.images[rows])
+        predicting = (perf_counter() - learned) / len(rows) * len(data.valid_rows(fold))
     return Pace(_TO_START, predicting, len(rows) / (learned - started))
