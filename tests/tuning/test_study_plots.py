@@ -52,7 +52,7 @@ def test_each_plot_has_its_result_as_title(searched: tuple[optuna.Study, list[Tr
         titles["history"]
         == "trial-39 has the lowest log loss of 40 trials: 0.0220 after 9 s, with an accuracy of 0.9780"
     )
-    assert titles["importances"].startswith("learning_rate matters most for the log loss after 9 s: ")
+    assert titles["importances"].startswith("learning_rate is where the best trials after 9 s differ most from all: ")
     assert "the best has learning_rate 0.01, " in titles["parallel"]
     assert "the best has learning_rate 0.01, " in titles["slices"]
     for picture in written.values():
