@@ -14,7 +14,7 @@ import pytest
 
 from digits.cli.init import init
 from digits.cli.main import COMMANDS, GROUPS
-from toys import ROOT
+from toys import ROOT, make
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 CHECKOUT = (ROOT / "tools" / "checkout.mk").read_text()
@@ -26,8 +26,8 @@ LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
 
 
 def test_help_is_the_default_and_names_every_target_and_variable() -> None:
-    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert shown == subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = make().stdout
+    assert shown == make("help").stdout
     assert set(re.findall(r"^  make ([a-z-]+) ", shown, re.MULTILINE)) == TARGETS
     assert TARGETS | {"study"} >= set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
     assert set(re.findall(r"^  ([A-Z_]+)=", shown, re.MULTILINE)) == VARIABLES
@@ -44,9 +44,7 @@ def test_help_is_the_default_and_names_every_target_and_variable() -> None:
 
 def typed(*words: str, **environment: str) -> str:
     """The shell commands of a target; environment: variables that are set for everybody."""
-    command = ["make", "--dry-run", *words]
-    inherited = os.environ | environment
-    return subprocess.run(command, cwd=ROOT, env=inherited, capture_output=True, text=True, check=True).stdout
+    return make("--dry-run", *words, environment=os.environ | environment).stdout
 
 
 def test_variables_are_taken_from_the_command_line_alone() -> None:
@@ -100,7 +98,7 @@ def test_the_shell_and_tools_of_macos_understand_what_make_runs(kind: str) -> No
 
 
 def test_every_command_is_a_target_with_the_same_words_in_the_same_group() -> None:
-    shown = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    shown = make().stdout
     for title, group in GROUPS.items():
         [lines] = re.findall(rf"^{title}\n((?:  .*\n)+)", shown, re.MULTILINE)
         targets = dict(re.findall(r"^  make ([a-z-]+) +(.*)$", lines, re.MULTILINE))
@@ -124,7 +122,7 @@ def test_every_variable_is_an_option_of_the_commands_that_understand_it(name: st
 
 
 def test_what_has_another_name_now_is_said() -> None:
-    refused = subprocess.run(["make", "study"], cwd=ROOT, capture_output=True, text=True, check=False)
+    refused = make("study", check=False)
     assert refused.returncode == 2
     assert refused.stderr.startswith("error: make study is called make recipes now\n")
 
@@ -134,9 +132,7 @@ def test_help_needs_no_python(tmp_path: Path) -> None:
     tools = tmp_path / "bin"
     tools.mkdir()
     link(tools, "make", "sh", "sed", "awk", "printf")
-    shown = subprocess.run(
-        ["make"], cwd=tmp_path, env={"PATH": str(tools)}, capture_output=True, text=True, check=False
-    )
+    shown = make(cwd=tmp_path, environment={"PATH": str(tools)}, check=False)
     assert shown.returncode == 0, shown.stderr
     assert "make submit" in shown.stdout
 
@@ -178,10 +174,7 @@ def test_each_command_installs_what_it_needs_and_does_so_once(tmp_path: Path) ->
     folder, environment = installer(tmp_path / "a folder")
 
     def packages(*words: str) -> list[str]:
-        made = subprocess.run(
-            ["make", *words], cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
-        return installed(made.stdout)
+        return installed(make(*words, cwd=folder, environment=environment, check=False).stdout)
 
     assert packages("baseline") == ["base"]
     assert packages("baseline") == packages("report") == packages("runs") == []
@@ -202,7 +195,7 @@ def test_each_command_installs_what_it_needs_and_does_so_once(tmp_path: Path) ->
 def test_a_new_environment_has_all_in_one_step(tmp_path: Path) -> None:
     """A lock contains what it extends, so nothing is installed twice."""
     folder, environment = installer(tmp_path / "new")
-    made = subprocess.run(["make", "lint"], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    made = make("lint", cwd=folder, environment=environment, check=False)
     assert installed(made.stdout) == ["dev"]
     assert {path.stem for path in (folder / ".venv" / "locks").iterdir()} == {"base", "keras", "database", "dev"}
     for name, parts in (
@@ -231,13 +224,10 @@ def test_a_killed_setup_is_not_taken_for_done(tmp_path: Path) -> None:
     uv = folder / "bin" / "uv"
     whole = uv.read_text()
     uv.write_text(whole.replace('echo "uv $*"', "exit 1"))
-    setup = ["make", "setup"]
-    assert subprocess.run(setup, cwd=folder, env=environment, capture_output=True, check=False).returncode != 0
+    assert make("setup", cwd=folder, environment=environment, check=False).returncode != 0
     uv.write_text(whole)
-    made = subprocess.run(setup, cwd=folder, env=environment, capture_output=True, text=True, check=True)
-    assert installed(made.stdout) == ["keras"]
-    again = subprocess.run(setup, cwd=folder, env=environment, capture_output=True, text=True, check=True)
-    assert again.stdout == ""
+    assert installed(make("setup", cwd=folder, environment=environment).stdout) == ["keras"]
+    assert make("setup", cwd=folder, environment=environment).stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -249,17 +239,13 @@ def test_a_killed_setup_is_not_taken_for_done(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_set_up_is_explained(words: str, expected: str, tmp_path: Path) -> None:
     folder, environment = installer(tmp_path / "wrong")
-    refused = subprocess.run(
-        ["make", "setup", words], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
+    refused = make("setup", words, cwd=folder, environment=environment, check=False)
     assert refused.returncode == 2
     assert refused.stderr.startswith(expected)
 
 
 def test_windows_is_told_of_wsl(tmp_path: Path) -> None:
-    refused = subprocess.run(
-        ["make"], cwd=ROOT, env=os.environ | {"OS": "Windows_NT"}, capture_output=True, text=True, check=False
-    )
+    refused = make(environment=os.environ | {"OS": "Windows_NT"}, check=False)
     assert refused.returncode == 2
     assert re.fullmatch(r"Makefile:\d+: \*\*\* Windows needs WSL2: type wsl --install .*\n", refused.stderr)
 
@@ -325,8 +311,7 @@ def test_before_an_installation_the_machine_is_looked_at(machine: str, expected:
     python = python_that(folder, f'tools/supported.py*) exec "{sys.executable}" other.py "$@" ;;')
 
     def made(*words: str) -> subprocess.CompletedProcess[str]:
-        command = ["make", *words, python]
-        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+        return make(*words, python, cwd=folder, environment=environment, check=False)
 
     refused = made("submit")
     assert refused.returncode == 2
@@ -347,14 +332,7 @@ def test_where_no_python_fits_uv_brings_one(uv: bool, tmp_path: Path) -> None:
     program.write_text(program.read_text().replace("\n", f"\n{brings}\n", 1))
     if not uv:
         program.unlink()
-    made = subprocess.run(
-        ["make", "baseline"],
-        cwd=folder,
-        env=environment | {"PATH": str(folder / "bin")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    made = make("baseline", cwd=folder, environment=environment | {"PATH": str(folder / "bin")}, check=False)
     assert installed(made.stdout) == (["base"] if uv else [])
     refused = "error: no Python 3.11 to 3.13 found (TensorFlow supports no other); python3 is 3.14; install one"
     assert made.stderr.startswith(refused) is not uv
@@ -373,14 +351,7 @@ def test_a_python_without_ensurepip_gets_its_environment_from_pip(pip: bool, tmp
             shift 6; mkdir "$1/pip"; echo 'import sys; print(*sys.argv)' >"$1/pip/__main__.py"; exit ;;
         *venv?--without-pip*) ;; *-m?venv*) exit 1 ;;""",
     )
-    made = subprocess.run(
-        ["make", "setup", python],
-        cwd=folder,
-        env=environment | {"PATH": str(folder / "bin")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    made = make("setup", python, cwd=folder, environment=environment | {"PATH": str(folder / "bin")}, check=False)
     assert installed(made.stdout) == (["keras"] if pip else [])
     assert made.returncode == (0 if pip else 2)
     if not pip:
@@ -392,8 +363,7 @@ def test_values_with_spaces_and_quotes_reach_the_program(tmp_path: Path) -> None
     (tmp_path / "digits").write_text('#!/bin/sh\nfor word in "$@"; do echo "<$word>"; done\n')
     (tmp_path / "digits").chmod(0o755)
     values = ["SET=train.epochs=3 train.layers='8C3 MP2'", 'DATA=it\'s "my" data.zip']
-    command = ["make", "train", *values, "DIGITS=./digits"]
-    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
+    shown = make("train", *values, "DIGITS=./digits", cwd=tmp_path).stdout.splitlines()
     assert shown[shown.index("<--sets>") + 1] == f"<{values[0].removeprefix('SET=')}>"
     assert shown[shown.index("<--data>") + 1] == f"<{values[1].removeprefix('DATA=')}>"
     assert shown[0] == "<train>"
@@ -406,8 +376,7 @@ def test_the_password_of_a_database_is_no_argument(target: str, tmp_path: Path) 
     (tmp_path / "digits").write_text('#!/bin/sh\necho "$@"; echo "$DIGITS_STORAGE" > asked\n')
     (tmp_path / "digits").chmod(0o755)
     url = "postgresql://me:a$$canary@host/name"
-    command = ["make", target, f"STORAGE={url}", "DIGITS=./digits"]
-    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    shown = make(target, f"STORAGE={url}", "DIGITS=./digits", cwd=tmp_path)
     assert "canary" not in shown.stdout + shown.stderr
     assert (tmp_path / "asked").read_text() == url.replace("$$", "$") + "\n"
     values = {"DIGITS_STORAGE": "postgresql://me:a:# b@host/name"}
@@ -438,8 +407,7 @@ def test_the_program_is_that_of_this_folder(tmp_path: Path) -> None:
     (tmp_path / "src" / "digits").mkdir(parents=True)
     (tmp_path / "src" / "digits" / "__main__.py").write_text("print('the copy')")
     (tmp_path / "src" / "digits" / "__init__.py").touch()
-    shown = subprocess.run(["make", "score"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert shown == "the copy\n"
+    assert make("score", cwd=tmp_path).stdout == "the copy\n"
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)

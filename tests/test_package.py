@@ -12,7 +12,7 @@ import pytest
 
 from digits.cli.init import FILES
 from digits.cli.main import main
-from toys import ROOT, digits_arguments, tree, write_toy_files
+from toys import ROOT, digits_arguments, make, tree, write_toy_files
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
@@ -80,11 +80,8 @@ def test_make_in_that_folder_runs_the_installed_program(tmp_path: Path) -> None:
         (["setup"], ""),
         (["clean"], "rm -rf reports data/processed data/practice\n"),
     ):
-        shown = subprocess.run(
-            ["make", *words], cwd=tmp_path / "mine", env=environment, capture_output=True, text=True, check=True
-        )
-        assert shown.stdout == expected
-    listed = subprocess.run(["make"], cwd=tmp_path / "mine", capture_output=True, text=True, check=True).stdout
+        assert make(*words, cwd=tmp_path / "mine", environment=environment).stdout == expected
+    listed = make(cwd=tmp_path / "mine").stdout
     assert "make submit" in listed
     assert "make test" not in listed
 

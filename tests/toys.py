@@ -1,7 +1,9 @@
 """Toy competitions that take milliseconds, and what tests of several rooms share."""
 
+import os
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +60,14 @@ TOY = (
 )
 
 MINUTES = "train.budget=10"
+
+
+def make(
+    *words: str, cwd: Path = ROOT, environment: Mapping[str, str] = os.environ, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run make as a user does: without what a make that has started the tests has left in the environment."""
+    outside = {name: value for name, value in environment.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    return subprocess.run(["make", *words], cwd=cwd, env=outside, capture_output=True, text=True, check=check)
 
 
 def params_faults(*overrides: str) -> list[str]:
