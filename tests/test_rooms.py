@@ -31,7 +31,8 @@ TRAINING = (
     ("budget",),
     ("executor",),
 )
-TUNING = ("confirmation", "plots", "records", "sampler", "search", "storage", "study", "trial_fits")  # that know Optuna
+# that know Optuna
+TUNING = ("confirmation", "plots", "pruner", "records", "sampler", "search", "storage", "study", "trial_fits")
 ENTRY = ("__init__", "__main__")
 
 

@@ -9,6 +9,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from digits.models.search_space import Limits, Space
+from digits.tuning.pruner import RationingPruner
 from digits.tuning.records import Overrides, started_trials, to_json
 from digits.tuning.sampler import SearchSampler
 from digits.tuning.storage import requeue
@@ -56,9 +57,9 @@ class SearchPlan:
 
 def open_study(storage: BaseStorage, name: str, reduction_factor: int) -> optuna.Study:
     """The study of that name, created if it does not exist."""
-    # The pruner compares a trial with all others of the same rung. Hyperband's brackets would start half of the trials
-    # on higher rungs, which costs more than it gains within an hour or two.
-    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=reduction_factor)
+    # Hyperband's brackets would start half of the trials on higher rungs, which costs more than it gains within an hour
+    # or two.
+    pruner = RationingPruner(reduction_factor)
     return optuna.create_study(
         storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
     )
