@@ -18,7 +18,8 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import cross_val_predict
 
 from digits.common.console import Console
-from digits.models.search_space import SPACES, Categorical, suggest
+from digits.models.distributions import Categorical, suggest
+from digits.models.search_space import SPACES
 from digits.tuning.sampler import SearchSampler
 
 FILE = Path(__file__).with_name("trials.csv")

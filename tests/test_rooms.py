@@ -19,8 +19,8 @@ ROOMS = (
 )
 # The same inside the two rooms in which it is easy to lose the way.
 MODELS = (
-    ("architecture", "warping"),
-    ("search_space", "augmentation", "preprocessing", "__init__"),
+    ("architecture", "distributions", "warping"),
+    ("points", "search_space", "augmentation", "preprocessing", "__init__"),
     ("baselines", "cnn"),
 )
 TRAINING = (

@@ -10,7 +10,8 @@ from typing import Any
 import optuna
 from sqlalchemy import create_engine, text
 
-from digits.models.search_space import Limits, narrow_space
+from digits.models.points import Limits
+from digits.models.search_space import narrow_space
 from digits.tuning.records import TrialRecord, finished_trials, spent_seconds
 from digits.tuning.search import search
 from digits.tuning.storage import open_storage

@@ -17,7 +17,8 @@ from digits.config.baselines import BaselineSpec
 from digits.config.faults import allowed
 from digits.config.networks import CnnSpec, TtaView
 from digits.config.schema import Params
-from digits.models.search_space import SPACES, Categorical, Dimension
+from digits.models.distributions import Categorical, Dimension
+from digits.models.search_space import SPACES
 
 ROOT = Path(__file__).parents[1]
 Comments = Mapping[str, str]

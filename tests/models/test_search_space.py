@@ -9,7 +9,9 @@ import pytest
 from digits.config import CnnSpec, MlpSpec, Params
 from digits.config.section import overlay
 from digits.models.architecture import output_size, parse_layers, training_operations
-from digits.models.search_space import SPACES, Limits, narrow_space, nearest_values, suggest, to_params, usual_rate
+from digits.models.distributions import suggest
+from digits.models.points import Limits, nearest_values, to_params, usual_rate
+from digits.models.search_space import SPACES, narrow_space
 
 DIGITS = Limits((28, 28), 10, 1)
 

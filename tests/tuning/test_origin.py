@@ -11,7 +11,7 @@ import pytest
 from digits.common.console import Console
 from digits.config import Params, load_params
 from digits.data.dataset import Dataset
-from digits.models.search_space import to_params
+from digits.models.points import to_params
 from digits.training.device import Device
 from digits.training.schedule import Timing
 from digits.tuning.origin import Machine, Origin, find_origin, search_plan, workers_of

@@ -50,6 +50,7 @@ _CNN = (
 _SEARCH = (
     "tuning.confirmation",
     "tuning.origin",
+    "tuning.pruner",
     "tuning.records",
     "tuning.sampler",
     "tuning.search",
@@ -66,6 +67,8 @@ _TRIALS = (
     "config.section",
     "evaluation.calibration",
     "models.architecture",
+    "models.distributions",
+    "models.points",
     "models.search_space",
 )
 _RECIPE = ("replication.fits", "replication.unit")

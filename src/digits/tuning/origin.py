@@ -11,7 +11,9 @@ from digits.config import Params
 from digits.config.section import overlay
 from digits.data.dataset import Dataset
 from digits.models.architecture import parse_layers, training_operations
-from digits.models.search_space import Limits, Space, narrow_space, nearest_values, suggest, to_params
+from digits.models.distributions import Space, suggest
+from digits.models.points import Limits, nearest_values, to_params
+from digits.models.search_space import narrow_space
 from digits.training.budget import Plan, network_runs
 from digits.training.device import Device
 from digits.training.timing import measured_timing

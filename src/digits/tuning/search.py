@@ -9,7 +9,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from digits.common.errors import UserError
 from digits.common.processes import ProcessDiedError, ProcessStoppedError
-from digits.models.search_space import suggest, to_params
+from digits.models.distributions import suggest
+from digits.models.points import to_params
 from digits.tuning.records import (
     STARTED,
     Overrides,

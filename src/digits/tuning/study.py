@@ -8,7 +8,8 @@ import optuna
 from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
-from digits.models.search_space import Limits, Space
+from digits.models.distributions import Space
+from digits.models.points import Limits
 from digits.tuning.pruner import RationingPruner
 from digits.tuning.records import Overrides, started_trials, to_json
 from digits.tuning.sampler import SearchSampler
