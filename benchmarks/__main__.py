@@ -1,5 +1,6 @@
 """Run one benchmark, print its figures, and keep them in reports/bench-NAME.json."""
 
+import json
 import os
 import platform
 import sys
@@ -12,7 +13,7 @@ from digits.cli import options
 from digits.cli.context import Context
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.common.files import write_json
+from digits.common.files import write_atomic
 from digits.common.host import processor
 from digits.config import Paths, load_params
 
@@ -46,7 +47,7 @@ def main() -> int:
         return 2
     machine = f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     result = {"machine": machine} | figures
-    write_json(paths.reports / benchmark.REPORT, result)
+    write_atomic(paths.reports / benchmark.REPORT, json.dumps(result, indent=2) + "\n")
     for name, rows in result.items():
         if isinstance(rows, list):
             cells = [[f"{value}" for value in row.values() if not isinstance(value, dict)] for row in rows]

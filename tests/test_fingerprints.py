@@ -38,6 +38,7 @@ DECIDE_NOTHING = {
     "common.matching": "suggests names in messages",
     "common.plots": "how pictures look",
     "common.processes": "where something is computed, not what",
+    "common.sealed": "writes and reads values as they are",
     "common.syntax": "reads the code, computes nothing",
     "config.faults": "how faults of params are worded",
     "config.load": "resolved params are in the fingerprints themselves",

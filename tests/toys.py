@@ -1,6 +1,7 @@
 """Toy competitions that take milliseconds, and what tests of several rooms share."""
 
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -189,6 +190,33 @@ def report_content(workspace: Path, toy: bool = True, also: tuple[str, ...] = ()
     paths = Paths(workspace)
     [prepared] = paths.processed.iterdir()
     return gather(load_params(ROOT / "params.yaml", (*(TOY if toy else ()), *also)), load_dataset(prepared), paths)
+
+
+def _changed(path: Path, change: Callable[[bytearray, int], None], generator: random.Random) -> None:
+    content = bytearray(path.read_bytes())
+    change(content, generator.randrange(len(content)))
+    path.write_bytes(content)
+
+
+def _flip(content: bytearray, at: int) -> None:
+    content[at] ^= 1 << at % 8
+
+
+def _zero(content: bytearray, at: int) -> None:
+    content[at : at + 512] = bytes(len(content[at : at + 512]))
+
+
+def _cut(content: bytearray, at: int) -> None:
+    del content[at:]
+
+
+# what disks, cables and memory do to files
+DAMAGES: dict[str, Callable[[Path, random.Random], None]] = {
+    "a bit flipped": lambda path, generator: _changed(path, _flip, generator),
+    "bytes zeroed": lambda path, generator: _changed(path, _zero, generator),
+    "cut": lambda path, generator: _changed(path, _cut, generator),
+    "emptied": lambda path, generator: path.open("wb").close(),
+}
 
 
 def tree(folder: Path) -> dict[str, bytes]:

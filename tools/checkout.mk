@@ -10,7 +10,7 @@ BENCHMARKS := bench bench-data bench-samplers
 $(BENCHMARKS): OPTIONS += $(if $(DATA),--data "$$DATA")
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: check test lint fuzz docs reference pictures lock clean-caches $(BENCHMARKS)
+.PHONY: check test lint fuzz soak docs reference pictures lock clean-caches $(BENCHMARKS)
 
 ##@ Develop
 check: lint ## style, types and the quick tests, for a change in progress: about a minute
@@ -51,6 +51,12 @@ lint:
 fuzz:
 	$(SETUP) dev
 	@$(PYTEST) --hypothesis-profile=fuzz tests/data/test_csv_reader.py -k mutated
+
+# all commands killed, and files damaged, ROUNDS times each at random; half an hour for 100
+ROUNDS := 100
+soak:
+	$(SETUP) dev
+	@SOAK_KILLS=$(ROUNDS) DAMAGE_ROUNDS=$(ROUNDS) $(PYTEST) -s tests/cli/test_soak.py tests/cli/test_damage.py
 
 # docs/reference/: params from the schema, commands from the program
 reference:

@@ -11,7 +11,6 @@ import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import networks, one_fit
-from digits.common.files import read_json
 from digits.config import CnnSpec, Params, load_params
 from digits.data.dataset import Dataset, save_dataset
 from toys import ROOT, digits_arguments, write_toy_files
@@ -86,7 +85,7 @@ def test_the_report_has_what_was_measured(
     )
     monkeypatch.setattr(sys, "argv", ["benchmarks", *digits_arguments("networks", also=changes)])
     assert command.main() == 0
-    report: dict[str, Any] = read_json(workspace / "reports" / "bench.json")
+    report: dict[str, Any] = json.loads((workspace / "reports" / "bench.json").read_text())
     assert report["machine"]
     assert report["speedup"] > 0
     assert report["peak_share"] > 0

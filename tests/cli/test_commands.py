@@ -22,7 +22,7 @@ from digits.cli.context import Context
 from digits.common.code_version import code_version
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.common.files import read_json, write_json
+from digits.common.sealed import read_json, write_json
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset
 from digits.kaggle.ledger import Ledger

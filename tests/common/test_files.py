@@ -5,7 +5,6 @@ import fcntl
 import os
 import stat
 import tempfile
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digits.common import files
 from digits.common.errors import DiskError, UserError
 from digits.common.files import (
     atomic_folder,
@@ -23,13 +21,11 @@ from digits.common.files import (
     fingerprint,
     in_use,
     lock_file,
-    read_json,
-    read_or_make,
     remove_folder,
-    save_folder,
+    sweep,
     write_atomic,
-    write_json,
 )
+from digits.common.sealed import read_json, write_json
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -97,26 +93,6 @@ def test_the_first_of_two_that_make_the_same_folder_wins(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_what_is_made_once_is_the_same_for_commands_side_by_side(tmp_path: Path) -> None:
-    """Both have found nothing; the second one waits, and takes what the first one has made."""
-    path, begun, twice = tmp_path / "made.json", threading.Event(), threading.Event()
-
-    def first() -> str:
-        begun.set()
-        twice.wait(0.3)  # as long as the second one may take to make its own
-        return "first"
-
-    def second() -> str:
-        twice.set()
-        return "second"
-
-    with ThreadPoolExecutor(2) as pool:
-        made = pool.submit(read_or_make, path, first)
-        begun.wait()
-        assert pool.submit(read_or_make, path, second).result() == made.result() == "first"
-    assert not twice.is_set()
-
-
 def raising(number: int) -> Callable[..., Any]:
     """What a system call is replaced by."""
 
@@ -139,45 +115,8 @@ def test_a_full_disk_is_named_with_the_file_and_what_to_do(
     with pytest.raises(DiskError, match=f"/kept: {named}"):
         write_atomic(tmp_path / "kept", "new")
     with pytest.raises(DiskError, match=f"/unit: {named}"), atomic_folder(tmp_path / "unit") as folder:
-        write_json(folder / "metrics.json", 1)
+        write_atomic(folder / "metrics.json", "1")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ESTALE])
-def test_a_finished_fit_waits_until_it_can_be_saved(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    attempts = []
-
-    def fill(folder: Path) -> None:
-        attempts.append(folder)
-        (folder / "weights").write_text("some")
-        if len(attempts) < 4:
-            raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(files, "_PAUSE", 0.0)
-    save_folder(tmp_path / "unit", fill)
-    assert (tmp_path / "unit" / "weights").read_text() == "some"
-    assert len(attempts) == 4
-    assert [*tmp_path.iterdir()] == [tmp_path / "unit"]
-    said = capsys.readouterr().err
-    assert said.count("a finished fit is not saved yet, and is lost in 10 minutes") == 1
-    assert os.strerror(number) in said
-
-
-def test_what_can_never_be_saved_is_said_to_be_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_PAUSE", 0.0)
-    monkeypatch.setattr(files, "_SAVING", 0.05)
-    with pytest.raises(
-        DiskError, match=r"a finished fit could not be saved and is lost: .*/unit: cannot be written: N"
-    ):
-        save_folder(tmp_path / "unit", raising(errno.ENOSPC))
-    assert [*tmp_path.iterdir()] == []
-
-
-def test_what_is_wrong_in_the_code_waits_for_nothing(tmp_path: Path) -> None:
-    with pytest.raises(KeyError):
-        save_folder(tmp_path / "unit", lambda _: dict[str, None]()["key"])
 
 
 def test_a_file_system_need_not_flush_folders_or_change_modes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,13 +129,13 @@ def test_a_file_system_need_not_flush_folders_or_change_modes(tmp_path: Path, mo
 
     monkeypatch.setattr("os.fsync", fsync)
     monkeypatch.setattr(Path, "chmod", raising(errno.EPERM))
-    write_json(tmp_path / "file", 1)
+    write_atomic(tmp_path / "file", "1")
     with atomic_folder(tmp_path / "unit") as folder:
-        write_json(folder / "file", 2)
-    assert [read_json(tmp_path / name) for name in ("file", "unit/file")] == [1, 2]
+        write_atomic(folder / "file", "2")
+    assert [(tmp_path / name).read_text() for name in ("file", "unit/file")] == ["1", "2"]
     monkeypatch.setattr("os.fsync", raising(errno.EIO))
     with pytest.raises(OSError, match="Input/output error"):
-        write_json(tmp_path / "file", 3)
+        write_atomic(tmp_path / "file", "3")
 
 
 def test_a_full_disk_can_be_made_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,3 +210,25 @@ def test_locks_of_nfs_need_files_that_can_be_read_and_written(tmp_path: Path, mo
         pass
     assert lock_file(tmp_path / ".lock") == tmp_path / ".lock"
     assert asked
+
+
+def test_what_killed_commands_have_left_is_removed_once_nobody_works(tmp_path: Path) -> None:
+    """By its name; what others keep under hidden names stays."""
+    runs, reports = tmp_path / "runs", tmp_path / "reports"
+    stays = (".lock", ".damaged-fold-0-abc123", ".ledger.json", ".DS_Store", ".partial", "fold-0-abcdef12")
+    for folder in (runs / "cnn-1", reports):
+        folder.mkdir(parents=True)
+        for name in stays:
+            (folder / name).touch()
+        write_atomic(folder / "kept", "some")
+    left = (runs / "cnn-1" / ".fold-0-abcd_f12", runs / ".cnn-2-12345678", reports / ".index.html-k2l3m4n5")
+    for path in left:
+        path.mkdir()
+        (path / ".inner-12345678").touch()
+    with in_use(runs):
+        sweep(runs, (runs, reports))
+        assert all(path.exists() for path in left)
+    sweep(runs, (runs, reports))
+    assert not any(path.exists() for path in left)
+    found = {path.name for path in (*(runs / "cnn-1").iterdir(), *reports.iterdir())}
+    assert found == {*stays, "kept"}

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from digits.common.errors import UserError
-from digits.common.files import write_json
+from digits.common.sealed import write_json
 from digits.config import Params, Paths, load_params
 from digits.data.sources import Source, accept, find_source
 from toys import ROOT, TOY, tree, write_toy_files

@@ -1,12 +1,12 @@
 """A blend's scores are those of its probabilities, and it is read back as it was written."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from digits.common.files import read_json, write_json
+from digits.common.sealed import sealed_folder, write_json
 from digits.ensemble.blend import load_blend, load_predictions, make_blend, markdown, save_blend
 from digits.ensemble.combine import methods
 from digits.ensemble.selection import Member, Selection, select_method
@@ -89,11 +89,11 @@ def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_one_of_another_version_is_refused(tmp_path: Path) -> None:
-    blend, predictions = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT, UNITS)
-    save_blend(tmp_path, blend, predictions, b"a picture")
-    content = read_json(tmp_path / "blend-x" / "blend.json")
+    blend, _ = make_blend("blend-x", selected(member("a", 1)), LABELS, HOLDOUT, UNITS)
+    content = asdict(blend)
     del content["candidates"][0]["loss_gap"]
-    write_json(tmp_path / "blend-x" / "blend.json", content)
+    with sealed_folder(tmp_path / "blend-x") as folder:
+        write_json(folder / "blend.json", content)
     with pytest.raises(TypeError, match="loss_gap"):
         load_blend(tmp_path, "blend-x")
 

@@ -7,7 +7,8 @@ import pytest
 
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
-from digits.common.files import in_use, write_json
+from digits.common.files import in_use
+from digits.common.sealed import write_json
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
 from digits.ensemble.blend import make_blend, save_blend
@@ -105,12 +106,12 @@ def test_a_blend_is_used_until_its_members_have_more_fits(toy_params: Params, da
     assert listed(toy_params, data, paths)[name].user == ""
 
 
-def test_what_ended_commands_have_left_is_used_by_nothing(toy_params: Params, data: Dataset, paths: Paths) -> None:
+def test_what_was_damaged_is_used_by_nothing(toy_params: Params, data: Dataset, paths: Paths) -> None:
     left = (
-        paths.runs / ".cnn-1",
-        paths.runs / "cnn-2" / ".fold-0-x",
-        paths.copies / ".toy-3",
-        paths.processed / ".toy-4",
+        paths.runs / ".damaged-cnn-1-abc123",
+        paths.runs / "cnn-2" / ".damaged-fold-0-abc123",
+        paths.copies / ".damaged-toy-3-abc123",
+        paths.processed / ".damaged-toy-4-abc123",
     )
     for folder in (*left, paths.copies / "toy-5", paths.copies / "toy-6"):
         folder.mkdir(parents=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from digits.common.console import Console
-from digits.common.files import write_json
+from digits.common.sealed import write_json
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset
 from digits.training.budget import Part, Plan, make_plan

@@ -10,8 +10,8 @@ import pytest
 
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.common.files import write_json
 from digits.common.processes import Send
+from digits.common.sealed import write_json
 from digits.config import Params
 from digits.training import probing
 from digits.training.device import Device, forget_speeds, measured_device

@@ -13,7 +13,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from digits.common.console import Console
-from digits.common.files import write_json
+from digits.common.sealed import write_json
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy, log_loss

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from digits.common.console import Console
 from digits.common.errors import MisfitError, UserError
+from digits.common.sealed import intact
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset, load_dataset
 from digits.data.sources import Source, find_source, folder_name, has_files
@@ -89,8 +90,10 @@ class Context:
 
     @cached_property
     def data_folder(self) -> Path:
-        """Folder of the arrays that `prepare` makes of these files with these params; it need not exist yet."""
-        return self.paths.processed / folder_name(self.params, self.source)
+        """Folder of the arrays that `prepare` makes of these files with these params, if it exists intact."""
+        folder = self.paths.processed / folder_name(self.params, self.source)
+        intact(folder)
+        return folder
 
     @cached_property
     def data(self) -> Dataset:

@@ -20,7 +20,7 @@ from digits.cli import options
 from digits.cli.init import init
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.common.files import full_disk, in_use, is_full, lock_file
+from digits.common.files import full_disk, in_use, is_full, lock_file, sweep
 
 if TYPE_CHECKING:
     from digits.cli.context import Context, Outcome
@@ -191,6 +191,7 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
         context = _context(command, values, console)
         if lock_file(lock := context.paths.runs / ".lock") != lock:
             console.warn("runs/: this file system has no locks; use this folder on one computer at a time")
+        sweep(context.paths.runs, context.paths.written)
         # clean-runs uses runs/ alone, once it knows what to remove
         with nullcontext() if command.name == "clean-runs" else in_use(context.paths.runs):
             interrupted = _run(context, command.stages)

@@ -9,26 +9,23 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
-from time import monotonic, sleep
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from digits.common.errors import DiskError, UserError
 
-_MAKING = 900.0  # longest wait for another process, in seconds
-_SAVING = 600.0  # seconds of attempts to save what took long to compute
-_PAUSE = 5.0  # seconds between two of them
 _SILENT = 1.0  # seconds of waiting for a lock before the wait is shown
 # what file systems answer, network file systems above all, if they do not have an operation
 _NOT_SUPPORTED = {errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM}
+_TEMPORARY = re.compile(r"\..+-[a-z0-9_]{8}")  # as tempfile and `remove_folder` name them
 FINGERPRINT_LENGTH = 12  # hex digits, 48 bits: a collision among a million runs has a probability of 0.2 %
 
 
@@ -63,34 +60,6 @@ def write_atomic(path: Path, content: str | bytes) -> None:
         _sync_folder(path.parent)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Replace the file `path` by `value` as indented JSON."""
-    write_atomic(path, json.dumps(value, indent=2) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Value of a JSON file, or None where there is no such file."""
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-
-
-def read_or_make(path: Path, make: Callable[[], Any]) -> Any:
-    """Value of a JSON file. If there is no such file, `make` is called and its value is written to the file.
-
-    Only one process at a time does this in a folder. The others wait for it, so that all of them use the same value.
-    """
-    if (known := read_json(path)) is None:
-        with exclusive(
-            path.parent / ".lock", _MAKING, f"{path}: another command is making it; type the same command again later"
-        ):
-            if (known := read_json(path)) is None:
-                known = make()
-                write_json(path, known)
-    return known
-
-
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
     """Yield an empty folder to fill; at the end of the block it is flushed to disk and renamed to `target`.
@@ -119,33 +88,26 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         _sync_folder(target.parent)
 
 
-def save_folder(target: Path, fill: Callable[[Path], None]) -> None:
-    """`atomic_folder`, filled by fill(folder): for a finished fit, which a full or absent disk shall not lose.
-
-    If it cannot be written, the user is told, and it is tried again for ten minutes. Raises DiskError in the end.
-    """
-    started, told = monotonic(), False
-    while True:
-        try:
-            with atomic_folder(target) as folder:
-                fill(folder)
-            return
-        except (OSError, DiskError) as error:
-            if monotonic() - started > _SAVING:
-                raise DiskError(f"a finished fit could not be saved and is lost: {error}") from None
-            if not told:
-                minutes = f"{_SAVING / 60:.0f} minutes"
-                print(f"\na finished fit is not saved yet, and is lost in {minutes}: {error}", file=sys.stderr)
-            told = True
-        sleep(_PAUSE)
-
-
 def remove_folder(folder: Path) -> None:
     """Remove a folder or a file; other processes see it complete or not at all."""
     doomed = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")  # a new folder might find no room
     with suppress(FileNotFoundError):  # another command has removed it
         folder.rename(doomed)
         doomed.unlink() if doomed.is_file() else shutil.rmtree(doomed, ignore_errors=True)
+
+
+def sweep(runs: Path, folders: Sequence[Path]) -> None:
+    """Remove the temporary files that killed commands have left below some folders, unless a command is using `runs`.
+
+    Where the file system has no locks, nothing is removed: a command on another machine might be writing.
+    """
+    lock = runs / ".lock"
+    if not runs.is_dir() or lock_file(lock) != lock:
+        return
+    with suppress(UserError), in_use(runs, alone=True):
+        for path in (path for folder in folders for path in sorted(folder.rglob(".*"), reverse=True)):
+            if _TEMPORARY.fullmatch(path.name):
+                remove_folder(path)
 
 
 def is_full(error: Exception) -> bool:

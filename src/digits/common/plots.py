@@ -16,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from numpy.typing import NDArray
 
-from digits.common.files import read_json, write_atomic, write_json
+from digits.common.files import write_atomic
+from digits.common.sealed import read_json, write_json
 
 # Okabe and Ito's colours, which colour-blind readers tell apart (M. Okabe and K. Ito, 2008, Color universal design)
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")

@@ -18,3 +18,4 @@ class Paths:
         self.submissions = root / "submissions"  # the CSVs to upload, and the ledger
         self.ledger = self.submissions / "ledger.csv"  # the log of submissions: one line per event
         self.reports = root / "reports"  # tables, plots and pages for people
+        self.written = (self.copies, self.processed, self.practice, self.runs, self.submissions, self.reports)

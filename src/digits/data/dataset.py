@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.common.errors import UserError
-from digits.common.files import atomic_folder, read_json, write_json
+from digits.common.sealed import read_json, sealed_folder, write_json
 
 HOLDOUT, LEARNED = -1, -2  # in `folds`, in place of a fold's number
 _ARRAYS = ("images", "labels", "folds", "test_images", "test_ids")
@@ -115,7 +115,7 @@ class Dataset:
 
 def save_dataset(folder: Path, arrays: dict[str, NDArray[Any]], about: dict[str, Any]) -> None:
     """Write the arrays and `about` of a `Dataset` to `folder`; a folder that exists is kept as it is."""
-    with atomic_folder(folder) as temporary:
+    with sealed_folder(folder) as temporary:
         for name in _ARRAYS:
             np.save(temporary / f"{name}.npy", arrays[name])
         write_json(temporary / "about.json", about)

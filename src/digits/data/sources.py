@@ -14,11 +14,13 @@ from typing import Any, Literal
 
 from digits.common.code_version import code_version
 from digits.common.errors import MisfitError, UserError
-from digits.common.files import atomic_folder, file_sha256, fingerprint, read_json, write_json
+from digits.common.files import file_sha256, fingerprint
+from digits.common.sealed import intact, read_json, sealed_folder, set_aside, write_json
 from digits.config import Competition, Params, Paths
 from digits.data.places import Member, Place, find, place_of, tables
 
 PRACTICE = "practice"  # DATA=practice asks for the practice set by name
+_NEEDED = "the competition's files are needed again"  # where their copy is damaged
 MARK = "accepted.json"  # in a copy that has passed every check: its label and provenance
 
 Provenance = Literal["kaggle", "local", "practice"]
@@ -71,6 +73,11 @@ def find_source(competition: Competition, paths: Paths, named: str | None, prove
         return _only(accepted, paths)
     if (archive := archive_of(competition, paths)).is_file():
         return _from_user(str(archive), competition, paths, provenance="kaggle")
+    if damaged := sorted(paths.copies.glob(f".damaged-{competition.slug}-*")):
+        raise UserError(
+            f"{os.path.relpath(damaged[-1], paths.root)}: this copy of the competition's files is damaged; type the "
+            f"same command with DATA=path/to/{competition.slug}.zip, or with DATA=practice"
+        )
     return _practice(competition, paths)
 
 
@@ -102,12 +109,18 @@ def _in_raw(competition: Competition, paths: Paths) -> Path | None:
 
 def _accepted(competition: Competition, paths: Paths) -> dict[Path, dict[str, Any]]:
     """The copies that have passed every check, each with its label and provenance."""
-    marks = sorted(paths.copies.glob(f"*/{MARK}"))
+    accepted = {}
+    for mark in sorted(paths.copies.glob(f"[!.]*/{MARK}")):
+        copy = mark.parent
+        if copy.name.rpartition("-")[0] == competition.slug and intact(copy, _NEEDED):
+            if content := read_json(mark):
+                accepted[copy] = content
+            else:
+                set_aside(copy, f"{MARK} is lost", _NEEDED)
     return {
-        path.parent: read_json(path)
-        for path in marks
-        if path.parent.name.rpartition("-")[0] == competition.slug
-        and all((path.parent / name).is_file() for name in competition.needed_files)
+        copy: content
+        for copy, content in accepted.items()
+        if all((copy / name).is_file() for name in competition.needed_files)
     }
 
 
@@ -155,8 +168,8 @@ def _practice(competition: Competition, paths: Paths) -> Source:
     files = practice_files(competition)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
     target = paths.practice / f"{competition.slug}-{fingerprint(hashes)}"
-    if not target.is_dir():
-        with atomic_folder(target) as folder:
+    if not intact(target):
+        with sealed_folder(target) as folder:
             for name, content in files.items():
                 (folder / name).write_bytes(content)
     return _describe("practice", "practice set", target, competition)
@@ -173,8 +186,8 @@ def _from_user(named: str, competition: Competition, paths: Paths, provenance: P
     packed = {file: file_sha256(file) for file in {part.file for part in parts.values()}}
     content = fingerprint({name: [packed[part.file], *part.inside] for name, part in parts.items()})
     target = paths.copies / f"{competition.slug}-{content[:12]}"
-    if not target.is_dir():
-        with atomic_folder(target) as copy:
+    if not intact(target):
+        with sealed_folder(target) as copy:
             for name, part in parts.items():
                 part.copy_to(copy / name)
     return _describe(provenance, place.path.name, target, competition)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.common.files import atomic_folder, read_json, write_json
 from digits.common.markdown import table
+from digits.common.sealed import read_json, sealed_folder, write_json
 from digits.ensemble.combine import Probabilities
 from digits.ensemble.selection import Candidate, Contribution, Selection
 from digits.evaluation.expected_score import (
@@ -109,7 +109,7 @@ def make_blend(
 
 def save_blend(runs: Path, blend: Blend, predictions: BlendPredictions, picture: bytes) -> None:
     """Write the blend and its probabilities to the folder of its name below `runs`; picture: content of PICTURE."""
-    with atomic_folder(runs / blend.name) as folder:
+    with sealed_folder(runs / blend.name) as folder:
         (folder / PICTURE).write_bytes(picture)
         np.savez(folder / "probabilities.npz", **asdict(predictions))
         write_json(folder / "blend.json", asdict(blend))

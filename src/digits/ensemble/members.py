@@ -39,7 +39,7 @@ def members(params: Params, plan: Plan, data: Dataset, paths: Paths) -> Members:
     planned = [part.spec for part in plan.parts]
     specs = [*planned, *plan.alternatives, *baseline_runs(params, data)]
     # the planned ones first, and none twice
-    runs = {spec.folder_name: RunFolder(paths.runs, spec).units(data.fold_count) for spec in specs}
+    runs = {spec.folder_name: RunFolder(paths.runs, spec).check().units(data.fold_count) for spec in specs}
     done = [set(runs[spec.folder_name].folds) for spec in planned]
     enough = [own for own in done if len(own & done[0]) > len(done[0]) / 2]
     folds = set.intersection(*enough) if enough else {*range(data.fold_count)}

@@ -7,13 +7,14 @@ save it with other separators, quotes and line ends, and reformat cells that loo
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from digits.common.errors import UserError
 from digits.common.files import exclusive, write_atomic
+from digits.common.sealed import read_json, write_json
 
 State = Literal[
     "written",  # the file exists
@@ -92,10 +93,31 @@ class Ledger:
         return [_restored(line) for line in lines if line["state"] in get_args(State)]
 
     def _rows(self) -> list[list[str]]:
-        """The cells of all complete lines below the header."""
+        """The cells of all complete lines below the header: those of the copy, then those that only the file has.
+
+        If the file was moved away, there are none.
+        """
         if not self.path.exists():
             return []
+        copied = (read_json(self._copy) or {"rows": []})["rows"]
         header, *lines = self.path.read_text(encoding="utf-8-sig", errors="replace").splitlines() or [""]
+        return [*copied, *self._parsed(header, lines[len(copied) :])]
+
+    @property
+    def _copy(self) -> Path:
+        """A copy for the program: no spreadsheet saves it, and it shows whether it is damaged."""
+        return self.path.with_name(".ledger.json")
+
+    def _write(self, rows: Sequence[Sequence[str]]) -> None:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([COLUMNS, *rows])
+        write_atomic(self.path, text.getvalue())
+        write_json(self._copy, {"rows": [[*row] for row in rows]})
+
+    def _parsed(self, header: str, lines: Sequence[str]) -> list[list[str]]:
+        """The cells of complete lines."""
+        if not lines:
+            return []
         for separator in ",;\t":  # ours first
             if _cells(header, separator) == [*COLUMNS]:
                 # line by line: no value contains a line end, and an unclosed quote must not swallow the next lines
@@ -114,9 +136,7 @@ class Ledger:
         lock = self.path.with_name(".ledger.lock")
         with exclusive(lock, _APPEND_TIMEOUT, f"{self.path}: another process uses it; run the same command again"):
             # rewrite the whole file, to restore our format after a spreadsheet has saved it
-            text = io.StringIO()
-            csv.writer(text, lineterminator="\n").writerows([COLUMNS, *self._rows(), line.values()])
-            write_atomic(self.path, text.getvalue())
+            self._write([*self._rows(), [*line.values()]])
         return line
 
     def submitting(

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.common.code_version import code_version
-from digits.common.files import fingerprint, read_or_make
+from digits.common.files import fingerprint
 from digits.common.processes import Send, run_in_subprocess
+from digits.common.sealed import read_or_make
 from digits.models import FAMILIES, TaskSpec, build
 from digits.replication.recipe import base_model
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.common.errors import DivergedError
-from digits.common.files import read_json, save_folder, write_json
+from digits.common.sealed import read_json, save_folder, write_json
 from digits.data.dataset import load_dataset
 from digits.evaluation.metrics import accuracy, log_loss
 from digits.models import Classifier, save

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from digits.common.errors import UserError
-from digits.common.files import read_json
 from digits.common.plots import Picture, read_pictures
+from digits.common.sealed import intact, read_json
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
 from digits.ensemble.blend import PICTURE, Blend, BlendPredictions, load_blend, load_predictions
@@ -113,7 +113,7 @@ def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
         recipes=_recipes(paths.reports / "recipes.csv") if pictures else None,
         recipe_pictures=pictures,
         uncertain=uncertain if uncertain and uncertain.exists() else None,
-        budget=max([read_json(path)["minutes"] for path in paths.runs.glob("*/budget.json")], default=0.0),
+        budget=max([0.0, *(used["minutes"] for used in map(read_json, paths.runs.glob("*/budget.json")) if used)]),
     )
 
 
@@ -142,13 +142,14 @@ def _runs(data: Dataset, folder: Path, metric: Metric) -> tuple[Run, ...]:
     runs = []
     for path in sorted(folder.glob("*/run.json")):
         try:
-            spec = RunSpec(**read_json(path))
+            spec = RunSpec(**read_json(path) or {})
         except TypeError:
             continue  # made by another version of this package
         run = RunFolder(folder, spec)
-        # skips folders that were renamed, and runs on other data
-        units = run.units(data.fold_count)
-        if spec.data != data.hash or run.path != path.parent or not units.folds:
+        if spec.data != data.hash or run.path != path.parent:
+            continue  # on other data, or renamed
+        units = run.check().units(data.fold_count)
+        if not units.folds:
             continue
         result = units.result(data, units.folds)
         metrics = units.metrics(data)
@@ -200,7 +201,7 @@ def _largest_blend(folder: Path, runs: set[str], metric: Metric) -> Blend | None
     def key(blend: Blend) -> tuple[int, float]:
         return sum(map(len, blend.units.values())), metric.sign * blend.cv.value
 
-    return max(blends, key=key, default=None)
+    return next((blend for blend in sorted(blends, key=key, reverse=True) if intact(folder / blend.name)), None)
 
 
 def _submissions(params: Params, data: Dataset | None, paths: Paths) -> list[Line]:

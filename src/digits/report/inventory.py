@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from digits.common.files import read_json
+from digits.common.sealed import read_json
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
 from digits.data.sources import MARK
@@ -63,7 +63,7 @@ def user_of(params: Params, data: Dataset, device: Device, recipe_data: dict[str
         **{f"tune/{study.name}": "make tune" for study in studies_of(params, data, paths.studies)},
         **{f"recipes/{unit.folder.name}": "make recipes" for chain in recipes for unit in chain},
     }
-    prepared = [] if data.practice else [read_json(path) for path in paths.processed.glob("*/about.json")]
+    prepared = [] if data.practice else [read_json(path) or {} for path in paths.processed.glob("*/about.json")]
     known = {data.hash, *(about["hash"] for about in prepared if about.get("slug") == params.competition.slug)}
 
     def user(name: str) -> str | None:
@@ -91,7 +91,7 @@ def _is_current(name: str, params: Params, used: Set[str], runs: Path) -> bool:
 
 
 def inventory(paths: Paths, user: UserOf) -> list[Item]:
-    """Everything in runs/, copies of files given as DATA, and unfinished files that interrupted commands have left."""
+    """Everything in runs/, copies of files given as DATA, and what was found damaged."""
     found: dict[tuple[str, str | None], list[Path]] = {}
     for path in sorted(paths.runs.glob("[!.]*/")):
         for part in sorted(path.glob("[!.]*/")) if path.name in ("recipes", "tune") else [path]:
@@ -99,10 +99,8 @@ def inventory(paths: Paths, user: UserOf) -> list[Item]:
             found.setdefault(("recipes" if path.name == "recipes" else name, user(name)), []).append(part)
     for path in sorted(paths.copies.glob("[!.]*/")):  # an unmarked copy may be the user's only one
         found[os.path.relpath(path, paths.runs), "commands without DATA" if (path / MARK).exists() else None] = [path]
-    beside = (path for folder in (paths.copies, paths.processed, paths.practice) for path in folder.glob(".*"))
-    for path in sorted([*paths.runs.rglob(".*"), *beside]):  # temporary names
-        if path.name != ".lock":
-            found[os.path.relpath(path, paths.runs), ""] = [path]
+    for path in sorted(path for folder in paths.written for path in folder.rglob(".damaged-*")):
+        found[os.path.relpath(path, paths.runs), ""] = [path]
     return [_item(name, parts, command) for (name, command), parts in found.items()]
 
 

@@ -10,7 +10,7 @@ from math import ceil
 from pathlib import Path
 
 from digits.common.console import Console
-from digits.common.files import read_json
+from digits.common.sealed import read_json
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
 from digits.models.architecture import parse_layers, training_operations
@@ -151,7 +151,8 @@ def make_plan(params: Params, data: Dataset, device: Device, paths: Paths, conso
     )
     candidates, extra = networks(params)
     runs = network_runs(candidates | extra, params, data, device)
-    finished = {length: len(RunFolder(paths.runs, run).units(data.fold_count).paths) for length, run in runs.items()}
+    folders = {length: RunFolder(paths.runs, run).check() for length, run in runs.items()}
+    finished = {length: len(folder.units(data.fold_count).paths) for length, folder in folders.items()}
     longest = {name: run for (name, _), run in runs.items()}
 
     def measured(name: str) -> Timing:

@@ -12,8 +12,9 @@ import joblib
 from digits.common.code_version import code_version
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.common.files import fingerprint, read_json, read_or_make
+from digits.common.files import fingerprint
 from digits.common.host import processor
+from digits.common.sealed import read_json, read_or_make
 from digits.config import CnnSpec
 from digits.training.crossval import preload
 from digits.training.probing import probe

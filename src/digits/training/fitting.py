@@ -103,6 +103,8 @@ def fit_in_parallel(
     A fit that fails is reported at once, and the others continue. Raises UserError if a process is killed,
     DiskError if a fit cannot be saved.
     """
+    for spec in specs:
+        RunFolder(runs, spec).check()
     # fold by fold, so that the time left can be estimated after the first fold
     missing = [(spec, fold) for fold in range(data.fold_count) for spec in specs if not RunFolder(runs, spec).has(fold)]
     if not missing:

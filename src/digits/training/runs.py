@@ -5,6 +5,8 @@ folder of its own. A unit's folder appears complete or not at all: if it is miss
 """
 
 import json
+import re
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.common.code_version import code_version
-from digits.common.files import fingerprint, read_json, save_folder, write_atomic, write_json
+from digits.common.files import fingerprint, write_atomic
 from digits.common.logs import log
+from digits.common.sealed import intact, read_json, save_folder, write_json
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy, log_loss
 from digits.models import save
@@ -23,6 +26,8 @@ from digits.training.crossval import FoldFit, assemble, rows_of
 from digits.training.schedule import Fit
 
 _PROBABILITIES = "probabilities.npz"  # of a unit
+# names of units' folders
+_FOLD, _REFIT = re.compile(r"fold-\d+"), re.compile(r"refit-(\d+)-(\d+)(?:-of-(\d+))?")
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,7 @@ class Result:
 
 def unit_metrics(unit: Path) -> dict[str, float]:
     """fit_seconds, predict_seconds, size_mb of the model; a fold's accuracy and log_loss; a refit's planned_epochs."""
-    metrics: dict[str, float] = read_json(unit / "metrics.json")
-    return metrics
+    return read_json(unit / "metrics.json") or {}
 
 
 class RunFolder:
@@ -103,13 +107,28 @@ class RunFolder:
         """Folder of a refit: refit-<seed>-<epochs>, and -of-<planned epochs> if it was shortened."""
         return self.path / f"refit-{fit.seed}-{fit.epochs}{f'-of-{fit.planned}' if fit.planned else ''}"
 
+    def check(self) -> "RunFolder":
+        """Set aside the units that are damaged; the other methods only look for names.
+
+        A damaged run.json is written again. Other folders are named and passed over.
+        """
+        if self.path.is_dir() and read_json(self.path / "run.json") is None:
+            self.open()
+        for path in sorted(self.path.glob("[!.]*/")):
+            if _FOLD.fullmatch(path.name) or _REFIT.fullmatch(path.name):
+                intact(path)
+            else:
+                print(f"{path} is no fit of this version, and is passed over", file=sys.stderr)
+        return self
+
     def has(self, fold: int) -> bool:
         """Whether the fit of a fold is finished."""
         return self.fold(fold).is_dir()
 
     def units(self, folds: int) -> "Units":
         """The units that are finished now: of the first `folds` folds, and of refits."""
-        numbers = (map(int, folder.name.replace("-of-", "-").split("-")[1:]) for folder in self.path.glob("refit-*"))
+        names = filter(None, (_REFIT.fullmatch(folder.name) for folder in self.path.glob("refit-*")))
+        numbers = ([int(number) for number in name.groups() if number] for name in names)
         refits = (Fit(None, epochs, seed, *planned) for seed, epochs, *planned in numbers)
         by_seed = sorted(refits, key=lambda fit: (fit.seed, fit.epochs))
         return Units(self, tuple(filter(self.has, range(folds))), tuple(by_seed))

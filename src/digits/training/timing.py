@@ -12,10 +12,11 @@ import numpy as np
 from digits.common.code_version import code_version
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.common.files import fingerprint, read_or_make
+from digits.common.files import fingerprint
 from digits.common.host import processor
 from digits.common.processes import ProcessDiedError, ProcessTimeoutError, Send, run_in_subprocess, run_in_threads
 from digits.common.rounds import interval
+from digits.common.sealed import read_or_make
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import NO_EARLY_STOPPING, TaskSpec, build
 from digits.training.crossval import preload

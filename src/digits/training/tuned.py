@@ -8,16 +8,20 @@ from typing import Any
 import yaml
 
 from digits.common.code_version import code_version
+from digits.common.errors import UserError
 from digits.common.files import fingerprint, write_atomic
+from digits.common.sealed import read_json, write_json
 from digits.config import Params, validate
 from digits.config.section import overlay
 from digits.data.dataset import Dataset
 
 TUNED = "tuned"  # name of the network that a study found
+_FOUND = "found.json"  # the fragment, for commands
+_WITHOUT = "add SET=train.use_tuned=false"
 Fragment = dict[str, Any]  # sections of params.yaml with only what differs
 _HEADER = """\
-# What `make tune` found, as a fragment of params.yaml. Copy it there to keep it for good, or leave it here: with the
-# same params and data it is used while train.use_tuned is true.
+# What `make tune` found, as a fragment of params.yaml, to be copied there for good. With the same params and data it is
+# used anyway, from found.json beside this file, while train.use_tuned is true.
 """
 # the length and place of a search, and its number of processes, do not change the result of a trial
 _NOT_DECISIVE = {"model", "budget", "workers", "storage", "n_trials"}
@@ -48,16 +52,21 @@ class Study:
 
     @property
     def found_file(self) -> Path:
-        """The file of the fragment."""
+        """The fragment for people, with the verdict."""
         return self.folder / "best.yaml"
 
     @cached_property
     def fragment(self) -> Fragment | None:
-        """What was found; {} if nothing better was, None before the end. Read once."""
-        if not self.found_file.exists():
-            return None
-        content: Fragment = yaml.safe_load(self.found_file.read_text(encoding="utf-8")) or {}
-        return content
+        """What was found; {} if nothing better was, None before the end. Read once. Raises UserError if it is lost."""
+        if self.lost:
+            raise UserError(f"{self.folder / _FOUND} is lost; type make tune, which writes it again, or {_WITHOUT}")
+        content = read_json(self.folder / _FOUND)
+        return None if content is None else content["fragment"]
+
+    @property
+    def lost(self) -> bool:
+        """Whether the fragment was written and cannot be read any more."""
+        return self.found_file.exists() and read_json(self.folder / _FOUND) is None
 
     @property
     def best(self) -> dict[str, Any]:
@@ -73,6 +82,7 @@ class Study:
         """Write what was found; {}: nothing better."""
         self.__dict__.pop("fragment", None)
         notes = "".join(f"# {line}\n" for line in comment.splitlines())
+        write_json(self.folder / _FOUND, {"fragment": fragment})
         write_atomic(self.found_file, _HEADER + notes + yaml.safe_dump(fragment, sort_keys=False))
 
 

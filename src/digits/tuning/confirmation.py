@@ -11,6 +11,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from digits.common.processes import ProcessDiedError
+from digits.common.sealed import checksum
 from digits.tuning.records import Overrides, Result
 from digits.tuning.storage import begin, surviving
 from digits.tuning.study import FailedError, requeue_killed
@@ -143,14 +144,23 @@ def _objective(
             raise optuna.TrialPruned from error  # the time is over; it is enqueued again when there is more
         trial.set_user_attr("cause", str(error))
         raise FailedError from error
-    trial.set_user_attr("seconds", result["seconds"])
-    trial.set_user_attr("epochs", result["epochs"])
-    return float(result["accuracy"])
+    accuracy = float(result["accuracy"])
+    for name in ("seconds", "epochs"):
+        trial.set_user_attr(name, result[name])
+    trial.set_user_attr("checksum", _checksum(trial, accuracy))
+    return accuracy
+
+
+def _checksum(trial: Trial | FrozenTrial, accuracy: float | None) -> str:
+    """Of everything that a finished fit has written: a database does not notice when a disk changes its bytes."""
+    return checksum([*map(trial.user_attrs.get, ("fit", "seconds", "epochs")), accuracy])
 
 
 def _trials(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
-    """Trials in these states, without those that were drawn from an empty queue."""
-    return [trial for trial in study.get_trials(deepcopy=False, states=states) if "fit" in trial.user_attrs]
+    """Trials in these states, without those that were drawn from an empty queue, and without damaged ones."""
+    trials = [trial for trial in study.get_trials(deepcopy=False, states=states) if "fit" in trial.user_attrs]
+    complete = TrialState.COMPLETE
+    return [t for t in trials if t.state != complete or t.user_attrs.get("checksum") == _checksum(t, t.value)]
 
 
 def _fit_of(trial: Trial | FrozenTrial) -> CandidateFit:

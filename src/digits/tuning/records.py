@@ -8,8 +8,12 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
+from digits.common.sealed import checksum
+
 STARTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
+_RESULTS, _DECISIVE = "results", ("name", "overrides")  # attributes of a trial
 
 Overrides = dict[str, Any]  # parameters that differ from the default's
 Result = dict[str, Any]  # of one fit, as digits.tuning.trial describes it
@@ -52,6 +56,17 @@ def objective_value(result: Result) -> float:
     return -float(result["log_loss"])
 
 
+def with_checksum(attributes: dict[str, Any], results: Sequence[Result]) -> dict[str, Any]:
+    """The results of a trial as its attribute: a database does not notice when a disk changes its bytes."""
+    return {"fits": [*results], "checksum": checksum([*map(attributes.get, _DECISIVE), [*results]])}
+
+
+def is_damaged(trial: FrozenTrial) -> bool:
+    """Whether the results of a trial, or the overrides that they belong to, are not those that were written."""
+    kept = trial.user_attrs.get(_RESULTS, {"fits": ()})
+    return _RESULTS in trial.user_attrs and kept != with_checksum(trial.user_attrs, kept.get("fits", ()))
+
+
 def to_json(overrides: Overrides) -> str:
     """The overrides as JSON, with the same text for equal overrides."""
     return json.dumps(overrides, sort_keys=True)
@@ -60,7 +75,7 @@ def to_json(overrides: Overrides) -> str:
 def trial_record(trial: FrozenTrial, rungs: Sequence[float]) -> TrialRecord:
     """The record of a trial that has ended. rungs: seconds of each rung."""
     attributes = trial.user_attrs
-    results = tuple(attributes.get("results", ()))
+    results = tuple(attributes.get(_RESULTS, {}).get("fits", ()))
     return TrialRecord(
         number=trial.number,
         name=attributes.get("name", ""),
@@ -73,11 +88,13 @@ def trial_record(trial: FrozenTrial, rungs: Sequence[float]) -> TrialRecord:
 
 
 def finished_trials(study: optuna.Study, rungs: Sequence[float]) -> list[TrialRecord]:
-    """All trials that have ended, without repeats and without those that were killed with their command."""
+    """All trials that have ended, without repeats, damaged ones, and those that were killed with their command."""
     return [
         trial_record(trial, rungs)
         for trial in study.get_trials(deepcopy=False, states=FINISHED)
-        if "repeats" not in trial.user_attrs and (trial.state != TrialState.FAIL or "cause" in trial.user_attrs)
+        if "repeats" not in trial.user_attrs
+        and not is_damaged(trial)
+        and (trial.state != TrialState.FAIL or "cause" in trial.user_attrs)
     ]
 
 

@@ -20,6 +20,7 @@ from digits.tuning.records import (
     started_trials,
     to_json,
     trial_record,
+    with_checksum,
 )
 from digits.tuning.storage import STOPPED, begin, surviving
 from digits.tuning.study import FailedError, SearchPlan
@@ -101,7 +102,7 @@ def _objective(
 
     def report(result: Result) -> bool:
         results.append(result)
-        trial.set_user_attr("results", results)
+        trial.set_user_attr("results", with_checksum(trial.user_attrs, results))
         callback(trial_record(study._storage.get_trial(trial._trial_id), plan.rungs))
         trial.report(objective_value(result), plan.reduction_factor ** (len(results) - 1))
         if len(results) == len(plan.rungs) or trial.should_prune():

@@ -23,9 +23,9 @@ from digits.tuning.confirmation import (
 )
 from digits.tuning.found import network_fragment
 from digits.tuning.origin import Machine, Origin, find_origin, search_plan, workers_of
-from digits.tuning.records import Overrides, Result, TrialRecord, finished_trials, furthest, spent_seconds
+from digits.tuning.records import Overrides, Result, TrialRecord, finished_trials, furthest, is_damaged, spent_seconds
 from digits.tuning.search import search
-from digits.tuning.storage import open_storage
+from digits.tuning.storage import check_database, open_storage
 from digits.tuning.study import SearchPlan, continue_study, of_other_versions, open_study
 from digits.tuning.trial_fits import Evaluator
 from digits.tuning.verdict import SEARCH_FOLD, CandidateFit, Verdict, decide, mean_accuracy
@@ -121,9 +121,13 @@ class Session:
 def open_session(study: Study, params: Params, data: Dataset, machine: Machine) -> Session:
     """The study, opened or begun."""
     study.folder.mkdir(parents=True, exist_ok=True)
+    if not params.tune.storage:
+        check_database(study.file)
     storage = open_storage(params.tune.storage or f"sqlite:///{study.file}")
     searched = open_study(storage, study.name, params.tune.reduction_factor)
     console = machine.console
+    if damaged := sum(map(is_damaged, searched.get_trials(deepcopy=False))):
+        console.warn(f"damaged trials in the study's database, which are not used: {damaged}")
     if notice := of_other_versions(searched, study.search):
         console.warn(notice)
     workers = workers_of(params, machine)

@@ -2,9 +2,10 @@
 
 import logging
 import re
+import sqlite3
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from copy import deepcopy
 from datetime import datetime, timedelta
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
@@ -26,6 +27,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from digits.common.errors import UserError
 from digits.common.logs import log
+from digits.common.sealed import set_aside
 
 HEARTBEAT = 5  # seconds between two heartbeats of a running trial
 GRACE = 30  # seconds without a heartbeat after which another machine runs the trial
@@ -33,6 +35,8 @@ PATIENCE = 120.0  # seconds that a database may be unreachable
 # every way to write it; the driver that is installed is psycopg
 _POSTGRES = re.compile(r"^postgres(ql)?(\+psycopg)?://")
 _PAUSE = 0.5  # seconds between two attempts
+_LOCKED = 60.0  # seconds that one writer of a file waits for another
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _ATTEMPTS = 10  # to open a database
 _MOST_KILLS = 3  # of the process of a trial
 _KILLED = "killed"  # attribute: how often its process was killed
@@ -171,7 +175,7 @@ def open_storage(url: str) -> BaseStorage:
         raise UserError("STORAGE: not a database address, such as postgresql://user:password@host/name") from None
     backend = address.get_backend_name()
     if backend == "sqlite":
-        options: dict[str, Any] = {"connect_args": {"timeout": 60}}  # seconds that one writer waits for another
+        options: dict[str, Any] = {"connect_args": {"timeout": _LOCKED}}
     else:  # PgBouncer hands the next statement to another connection, which knows none of the prepared ones
         options = {"pool_pre_ping": True, "connect_args": {"prepare_threshold": None}}
     for attempt in range(_ATTEMPTS):
@@ -195,6 +199,26 @@ def open_storage(url: str) -> BaseStorage:
                 _lock_from_start(storage.engine)
             return optuna.storages._CachedStorage(cast(RDBStorage, _Patient(storage)))
     raise UserError(f"STORAGE: the database does not answer: {fault}; check its address")
+
+
+def check_database(file: Path) -> None:
+    """Set a study's file aside if SQLite or Optuna cannot read it, so that its search begins anew."""
+    if not file.exists():
+        return
+    fault = "" if file.stat().st_size else "it is empty"
+    try:
+        with closing(sqlite3.connect(file, timeout=_LOCKED)) as connection:
+            [answer] = connection.execute("PRAGMA quick_check(1)").fetchone()
+        fault = fault or ("" if answer == "ok" else str(answer))
+        storage = RDBStorage(f"sqlite:///{file}", {"connect_args": {"timeout": _LOCKED}})
+        for study in storage.get_all_studies():
+            storage.get_all_trials(study._study_id, deepcopy=False)
+    except Exception as error:
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode in _BUSY:
+            return
+        fault = fault or _message(error)
+    if fault:
+        set_aside(file, fault, "its search begins anew")
 
 
 def _lock_from_start(engine: Engine) -> None:

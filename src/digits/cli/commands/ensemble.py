@@ -5,6 +5,7 @@ import numpy as np
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
+from digits.common.sealed import intact
 from digits.ensemble.blend import PICTURE, Blend, load_blend, make_blend, markdown, save_blend
 from digits.ensemble.combine import methods
 from digits.ensemble.disagreement import draw_uncertain
@@ -22,7 +23,7 @@ def run(context: Context) -> Outcome:
     if not chosen.runs:
         raise UserError("no run is finished with these params; type: make train")
     name = context.blend_name
-    saved = load_blend(context.paths.runs, name)
+    saved = load_blend(context.paths.runs, name) if intact(context.paths.runs / name) else None
     blend = saved or _blend(context, chosen, name)
     write_atomic(context.paths.reports / "ensemble.md", markdown(blend))
     write_atomic(context.paths.reports / PICTURE, (context.paths.runs / name / PICTURE).read_bytes())

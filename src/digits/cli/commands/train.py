@@ -7,7 +7,7 @@ from time import monotonic
 import numpy as np
 
 from digits.cli.context import Context, Outcome
-from digits.common.files import read_json, write_json
+from digits.common.sealed import read_json, write_json
 from digits.evaluation.scoring import ACCURACY, METRICS
 from digits.training.budget import USED_UP, Part, Plan
 from digits.training.device import forget_speeds

@@ -1,8 +1,8 @@
 """Search for a better model, confirm the best on other folds, and keep the old one unless the gain is above noise."""
 
 from digits.cli.context import Context, Outcome
-from digits.common.files import read_json, write_json
 from digits.common.logs import log_to
+from digits.common.sealed import read_json, write_json
 from digits.training.budget import Plan, make_plan
 from digits.training.tuned import TUNED, study_of
 from digits.tuning.origin import Machine
@@ -15,7 +15,7 @@ def run(context: Context) -> Outcome:
     study = study_of(params, context.data, paths.studies, params.tune.model)
     limits = {"minutes": params.tune.budget, "trials": params.tune.n_trials}
     done = read_json(study.folder / "done.json")
-    worked = not done or done["minutes"] < limits["minutes"] or done["trials"] != limits["trials"]
+    worked = not done or done["minutes"] < limits["minutes"] or done["trials"] != limits["trials"] or study.lost
 
     def plan() -> Plan:
         return make_plan(params, context.data, context.device, paths, context.console)
