@@ -1,15 +1,17 @@
 """The blend's members, which are finished runs with the same folds, and the blend's name, which follows from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from digits.common.code_version import code_version
+from digits.common.errors import UserError
 from digits.common.files import fingerprint
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
 from digits.ensemble.selection import Member
 from digits.training.budget import Plan
 from digits.training.candidates import baseline_runs
-from digits.training.runs import RunFolder, Units
+from digits.training.runs import RunFolder, RunSpec, Units
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,25 @@ def members(params: Params, plan: Plan, data: Dataset, paths: Paths) -> Members:
     most half of the first one's folds is left out until it has more.
     """
     planned = [part.spec for part in plan.parts]
-    specs = [*planned, *plan.alternatives, *baseline_runs(params, data)]
+    baselines = baseline_runs(params, data)
+    _check_others([*plan.alternatives, *baselines], paths)
     # the planned ones first, and none twice
-    runs = {spec.folder_name: RunFolder(paths.runs, spec).check().units(data.fold_count) for spec in specs}
+    specs = [*planned, *plan.alternatives, *baselines]
+    runs = {spec.folder_name: RunFolder(paths.runs, spec).units(data.fold_count) for spec in specs}
     done = [set(runs[spec.folder_name].folds) for spec in planned]
     enough = [own for own in done if len(own & done[0]) > len(done[0]) / 2]
     folds = set.intersection(*enough) if enough else {*range(data.fold_count)}
     return Members(tuple(units for units in runs.values() if folds <= {*units.folds}), tuple(sorted(folds)))
+
+
+def _check_others(specs: Sequence[RunSpec], paths: Paths) -> None:
+    """Raise UserError if fits that this command does not make are damaged: the blend would be another one."""
+    damaged = [spec.folder_name for spec in specs if not RunFolder(paths.runs, spec).check("is left out")]
+    if damaged:
+        raise UserError(
+            f"fits in runs/{damaged[0]} are damaged and set aside; the same command goes on without them, and "
+            "make baseline or make train with the params of then makes them again"
+        )
 
 
 def blend_name(params: Params, units: dict[str, list[str]]) -> str:

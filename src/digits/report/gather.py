@@ -148,7 +148,8 @@ def _runs(data: Dataset, folder: Path, metric: Metric) -> tuple[Run, ...]:
         run = RunFolder(folder, spec)
         if spec.data != data.hash or run.path != path.parent:
             continue  # on other data, or renamed
-        units = run.check().units(data.fold_count)
+        run.check("is left out")
+        units = run.units(data.fold_count)
         if not units.folds:
             continue
         result = units.result(data, units.folds)

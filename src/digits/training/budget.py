@@ -151,8 +151,7 @@ def make_plan(params: Params, data: Dataset, device: Device, paths: Paths, conso
     )
     candidates, extra = networks(params)
     runs = network_runs(candidates | extra, params, data, device)
-    folders = {length: RunFolder(paths.runs, run).check() for length, run in runs.items()}
-    finished = {length: len(folder.units(data.fold_count).paths) for length, folder in folders.items()}
+    finished = {length: len(RunFolder(paths.runs, run).units(data.fold_count).paths) for length, run in runs.items()}
     longest = {name: run for (name, _), run in runs.items()}
 
     def measured(name: str) -> Timing:
@@ -179,6 +178,8 @@ def make_plan(params: Params, data: Dataset, device: Device, paths: Paths, conso
         )
         for share in shares
     }
+    for part in parts.values():
+        RunFolder(paths.runs, part.spec).check()
     alternatives = tuple(run for length, run in runs.items() if length not in parts)
     return Plan(tuple(parts.values()), alternatives, budget.sizes, device, minutes)
 

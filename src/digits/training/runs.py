@@ -107,19 +107,20 @@ class RunFolder:
         """Folder of a refit: refit-<seed>-<epochs>, and -of-<planned epochs> if it was shortened."""
         return self.path / f"refit-{fit.seed}-{fit.epochs}{f'-of-{fit.planned}' if fit.planned else ''}"
 
-    def check(self) -> "RunFolder":
-        """Set aside the units that are damaged; the other methods only look for names.
+    def check(self, consequence: str = "is made again") -> bool:
+        """Set aside the units that are damaged, and return whether there were none; other methods look for names alone.
 
-        A damaged run.json is written again. Other folders are named and passed over.
+        A damaged run.json is written again. Other folders are named and passed over. consequence: for the message.
         """
         if self.path.is_dir() and read_json(self.path / "run.json") is None:
             self.open()
+        sound = True
         for path in sorted(self.path.glob("[!.]*/")):
             if _FOLD.fullmatch(path.name) or _REFIT.fullmatch(path.name):
-                intact(path)
+                sound &= intact(path, consequence)
             else:
                 print(f"{path} is no fit of this version, and is passed over", file=sys.stderr)
-        return self
+        return sound
 
     def has(self, fold: int) -> bool:
         """Whether the fit of a fold is finished."""
