@@ -33,6 +33,7 @@ DECIDE_NOTHING = {
     "common.files": "writes and reads bytes as they are",
     "common.fingerprints": "these lists",
     "common.host": "what it says of the machine is in the fingerprints themselves",
+    "common.interrupts": "when a command ends",
     "common.logs": "the log file",
     "common.markdown": "how tables look",
     "common.matching": "suggests names in messages",

@@ -21,11 +21,12 @@ from digits.cli.init import init
 from digits.common.console import Console
 from digits.common.errors import UserError
 from digits.common.files import full_disk, in_use, is_full, lock_file, sweep
+from digits.common.interrupts import Interruption
 
 if TYPE_CHECKING:
     from digits.cli.context import Context, Outcome
 
-USER_FAULT, OUR_FAULT, INTERRUPTED = 2, 1, 130  # exit statuses
+USER_FAULT, OUR_FAULT = 2, 1  # exit statuses
 
 
 class Command(click.Command):
@@ -169,20 +170,28 @@ _COMMAND_LINE = _CommandLine(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     typed = [*(sys.argv[1:] if arguments is None else arguments)]
-    console = Console()
+    console, interruption, made = Console(), Interruption(), ""
     try:
-        parsed = options.parse(_COMMAND_LINE, typed or ["--help"])
+        with interruption.raised():
+            parsed = options.parse(_COMMAND_LINE, typed or ["--help"])
+            status = parsed if isinstance(parsed, int) else _execute(console, *parsed)
+        if status is not None:
+            return status
+        made = "the result uses the finished fits"
     except UserError as error:
         console.error(str(error))
         return USER_FAULT
-    except click.Abort:  # what click makes of Ctrl-C
-        console.error("interrupted; the same command begins again")
-        return INTERRUPTED
-    return parsed if isinstance(parsed, int) else _execute(console, *parsed)
+    except (KeyboardInterrupt, click.Abort) as error:  # Abort is what click makes of it
+        made = str(error)
+    console.error(f"interrupted; {made or 'what is finished is kept'}, and the same command continues from there")
+    return interruption.status
 
 
-def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
-    """Run a command with these values of its options; returns the exit status."""
+def _execute(console: Console, command: Command, values: dict[str, Any]) -> int | None:
+    """Run a command with these values of its options; returns the exit status, None if the user ended it early.
+
+    Raises KeyboardInterrupt if there is no result, with what there is.
+    """
     logging.getLogger("digits").setLevel(logging.INFO)
     logging.getLogger("digits").propagate = False
     try:
@@ -194,13 +203,10 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
         sweep(context.paths.runs, context.paths.written)
         # clean-runs uses runs/ alone, once it knows what to remove
         with nullcontext() if command.name == "clean-runs" else in_use(context.paths.runs):
-            interrupted = _run(context, command.stages)
+            return None if _run(context, command.stages) else 0
     except UserError as error:
         console.error(str(error))
         return USER_FAULT
-    except KeyboardInterrupt:
-        console.error("interrupted; all finished fits are kept, and the same command continues from there")
-        return INTERRUPTED
     except Exception as error:
         if values["debug"]:
             traceback.print_exc()
@@ -210,10 +216,6 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
         hint = "" if values["debug"] else "; the same command with DEBUG=1 (or --debug) shows the details"
         console.error(f"{type(error).__name__}: {' '.join(str(error).split())}{hint}")
         return OUR_FAULT
-    if interrupted:
-        console.error("interrupted; the result uses the finished fits, and the same command continues from there")
-        return INTERRUPTED
-    return 0
 
 
 def _context(command: Command, values: dict[str, Any], console: Console) -> "Context":

@@ -3,6 +3,8 @@
 On a terminal the bars move. In a file or in CI each prints a plain line about every ten seconds.
 """
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -67,14 +69,23 @@ class _PlainBar:
         self._console.print(f"{self._title}: {done}{time_used}{', ' + note if note else ''}")
 
 
+class _Output(RichConsole):
+    """Ends the program without a word once nobody reads what it prints, as after `| head`."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())  # for what is flushed at the exit
+        raise SystemExit(128 + signal.SIGPIPE)
+
+
 class Console:
     """Prints everything that the user sees. plain: lines instead of moving bars, even on a terminal."""
 
     def __init__(self, plain: bool = False):
-        self._out = RichConsole(highlight=False, soft_wrap=True)
+        self._out = _Output(highlight=False, soft_wrap=True)
         if not self._out.is_terminal:
             self._out.width = 110  # a file has no width, and rich would assume 80 columns
-        self._err = RichConsole(highlight=False, soft_wrap=True, stderr=True)
+        self._err = _Output(highlight=False, soft_wrap=True, stderr=True)
         self._plain = plain or not self._out.is_terminal
 
     def say(self, text: str) -> None:

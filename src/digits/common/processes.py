@@ -1,5 +1,6 @@
 """Tasks in subprocesses: their memory is freed when they end, and a crash does not end the program."""
 
+import atexit
 import gc
 import multiprocessing
 import os
@@ -19,6 +20,7 @@ from time import monotonic
 from typing import IO, Any
 
 from digits.common.errors import UserError
+from digits.common.interrupts import withheld
 
 Send = Callable[[Any], Any]  # sends a message to the parent process, returns its reply
 
@@ -61,8 +63,8 @@ def run_in_subprocess(
     task: a function at the top of a module; argument, messages and replies are pickled. timeout: seconds after which
     the process is killed; first_message_timeout: the same until the first message. stop: called every 0.2 s; once it
     returns true, the process is killed. preload: as in `_context`. The subprocess ends with the process that started
-    it. Raises ProcessDiedError with the cause if the task raises or is killed, ProcessTimeoutError after a timeout,
-    ProcessStoppedError after `stop`, and what `on_message` raises.
+    it, which alone gets interruptions. Raises ProcessDiedError with the cause if the task raises or is killed,
+    ProcessTimeoutError after a timeout, ProcessStoppedError after `stop`, and what `on_message` raises.
     """
     here, there = multiprocessing.Pipe()
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
@@ -93,13 +95,22 @@ def run_in_subprocess(
         errors.close()
 
 
+@atexit.register
+def _end_subprocesses() -> None:
+    """Kill those that still run at the exit, where multiprocessing would send them SIGTERM, and wait for ever."""
+    for process in multiprocessing.active_children():
+        process.kill()
+
+
 def _started(preload: Sequence[str], *arguments: Any) -> BaseProcess:
     process: BaseProcess = _context(preload).Process(target=_main, args=arguments, daemon=True)
     try:
-        process.start()
+        with withheld():
+            process.start()
     except (EOFError, ConnectionError):  # the server has died of a module; in a process of its own that tells the cause
         process = _context(()).Process(target=_main, args=arguments, daemon=True)
-        process.start()
+        with withheld():
+            process.start()
     except OSError as error:
         if "AF_UNIX path too long" not in str(error):
             raise
@@ -184,7 +195,6 @@ def _main(task: Callable[[Any, Send], None], argument: Any, there: Connection, e
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, errors="backslashreplace")
     os.dup2(errors.fileno(), 2)  # what libraries write below Python, most of it when they abort the process
     gc.freeze()  # else a garbage collection would copy the memory of objects from before the fork
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C too, and kills this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
     def send(message: Any) -> Any:

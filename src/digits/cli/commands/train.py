@@ -26,7 +26,7 @@ def run(context: Context) -> Outcome:
     worked = not plan.used_up(runs)
     interrupted = worked and not _execute(context, plan, started)
     if not folders[0].units(data.fold_count).folds:
-        raise KeyboardInterrupt  # later stages have nothing to work with
+        raise KeyboardInterrupt("no fold is finished yet")  # later stages have nothing to work with
     if worked and not interrupted:
         for path in (folder.path / USED_UP for folder in folders):
             known = (read_json(path) or {"minutes": 0})["minutes"]
