@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib import import_module
 from importlib.util import find_spec
+from io import TextIOWrapper
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ import click
 from digits.cli import options
 from digits.cli.init import init
 from digits.common.console import Console
+from digits.common.disk import check_writable, refusal
 from digits.common.errors import UserError
-from digits.common.files import full_disk, in_use, is_full, lock_file
+from digits.common.files import in_use, lock_file
 
 if TYPE_CHECKING:
     from digits.cli.context import Context, Outcome
@@ -137,6 +139,11 @@ GROUPS = {
     ),
 }
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
+# where stages write last, beside runs/: after hours, so that it is tried first
+_WRITES = {
+    **dict.fromkeys(("baseline", "tune", "ensemble", "recipes", "report"), "reports"),
+    **dict.fromkeys(("submit", "score"), "submissions"),
+}
 _RENAMED = {"study": "recipes"}
 
 
@@ -169,6 +176,9 @@ _COMMAND_LINE = _CommandLine(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     typed = [*(sys.argv[1:] if arguments is None else arguments)]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names may have letters that the terminal's alphabet lacks
     console = Console()
     try:
         parsed = options.parse(_COMMAND_LINE, typed or ["--help"])
@@ -178,6 +188,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:  # what click makes of Ctrl-C
         console.error("interrupted; the same command begins again")
         return INTERRUPTED
+    except Exception as error:  # of `init`, which runs while it is parsed
+        return _failed(console, error)
     return parsed if isinstance(parsed, int) else _execute(console, *parsed)
 
 
@@ -189,6 +201,8 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
         if command.fits_networks and not find_spec("tensorflow"):
             raise UserError(f"{command.name} needs TensorFlow and Keras; type: pip install 'digits[keras]'")
         context = _context(command, values, console)
+        for name in ("runs", *(_WRITES[stage] for stage in command.stages if stage in _WRITES)):
+            check_writable(getattr(context.paths, name))
         if lock_file(lock := context.paths.runs / ".lock") != lock:
             console.warn("runs/: this file system has no locks; use this folder on one computer at a time")
         # clean-runs uses runs/ alone, once it knows what to remove
@@ -201,18 +215,27 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int:
         console.error("interrupted; all finished fits are kept, and the same command continues from there")
         return INTERRUPTED
     except Exception as error:
-        if values["debug"]:
-            traceback.print_exc()
-        if is_full(error):
-            console.error(str(full_disk(getattr(error, "filename", None) or "a file", error)))
-            return USER_FAULT
-        hint = "" if values["debug"] else "; the same command with DEBUG=1 (or --debug) shows the details"
-        console.error(f"{type(error).__name__}: {' '.join(str(error).split())}{hint}")
-        return OUR_FAULT
+        return _failed(console, error, values["debug"])
     if interrupted:
         console.error("interrupted; the result uses the finished fits, and the same command continues from there")
         return INTERRUPTED
     return 0
+
+
+def _failed(console: Console, error: Exception, debug: bool | None = None) -> int:
+    """Print an error that no stage expects, in a line; returns the exit status. debug: None: not to be had."""
+    if debug:
+        traceback.print_exc()
+    said = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        console.error(f"memory ran out{f': {said}' if said else ''}; close other programs, then type the same command")
+        return USER_FAULT
+    if refused := refusal(error):
+        console.error(str(refused))
+        return USER_FAULT
+    hint = "; the same command with DEBUG=1 (or --debug) shows the details" if debug is False else ""
+    console.error(f"{type(error).__name__}: {said}{hint}")
+    return OUR_FAULT
 
 
 def _context(command: Command, values: dict[str, Any], console: Console) -> "Context":

@@ -21,6 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from digits.common.disk import is_full, refusal
 from digits.common.errors import DiskError, UserError
 
 _MAKING = 900.0  # longest wait for another process, in seconds
@@ -148,27 +149,13 @@ def remove_folder(folder: Path) -> None:
         doomed.unlink() if doomed.is_file() else shutil.rmtree(doomed, ignore_errors=True)
 
 
-def is_full(error: Exception) -> bool:
-    """Whether an error, of whatever library, says that the disk is full or a quota is used up."""
-    return any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
-
-
-def full_disk(path: object, error: Exception) -> DiskError:
-    """The error for the user, where `is_full`."""
-    reason = os.strerror(errno.EDQUOT if os.strerror(errno.EDQUOT) in str(error) else errno.ENOSPC)
-    return DiskError(
-        f"{path}: cannot be written: {reason}; make room (make clean-runs removes the runs that nothing uses), then "
-        "type the same command"
-    )
-
-
 @contextmanager
 def _naming_full_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
         if is_full(error):
-            raise full_disk(path, error) from None
+            raise refusal(error, path) or error from None
         raise
 
 

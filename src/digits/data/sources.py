@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from digits.common.code_version import code_version
+from digits.common.disk import check_room
 from digits.common.errors import MisfitError, UserError
 from digits.common.files import atomic_folder, file_sha256, fingerprint, read_json, write_json
 from digits.config import Competition, Params, Paths
@@ -174,6 +175,7 @@ def _from_user(named: str, competition: Competition, paths: Paths, provenance: P
     content = fingerprint({name: [packed[part.file], *part.inside] for name, part in parts.items()})
     target = paths.copies / f"{competition.slug}-{content[:12]}"
     if not target.is_dir():
+        check_room(paths.copies, sum(part.size for part in parts.values()), f"the files of {place.path.name}")
         with atomic_folder(target) as copy:
             for name, part in parts.items():
                 part.copy_to(copy / name)
