@@ -16,7 +16,10 @@ from toys import ROOT
 PAGES = [
     *(
         ROOT / name
-        for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "data/README.md", "submissions/README.md")
+        for name in (
+            *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"),
+            *("data/README.md", "submissions/README.md"),
+        )
     ),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]

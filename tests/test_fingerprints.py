@@ -29,6 +29,7 @@ DECIDE_NOTHING = {
     "cli": "passes params and results on; what it keeps is named after everything that decides it",
     "common.code_version": "hashes the code, computes nothing",
     "common.console": "shows what happens",
+    "common.disk": "refuses to write, computes nothing",
     "common.errors": "exceptions",
     "common.files": "writes and reads bytes as they are",
     "common.fingerprints": "these lists",

@@ -2,17 +2,17 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from shutil import which
 
 import pytest
 
-from toys import Digits, digits_command, write_toy_files
+from toys import Digits, digits_command, tree, write_toy_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="what is emulated is Linux")]
 
@@ -68,7 +68,7 @@ def toy(workspace: Path) -> Path:
 @pytest.fixture
 def poor(toy: Path, tmp_path: Path) -> dict[str, str]:
     """The environment of a process that sees the workspace on a poor file system."""
-    if not which("gcc"):
+    if not shutil.which("gcc"):
         pytest.skip("the library cannot be built without gcc")
     library = tmp_path / "shim.so"
     subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, "-x", "c", "-"], input=SHIM, text=True, check=True)
@@ -76,20 +76,40 @@ def poor(toy: Path, tmp_path: Path) -> dict[str, str]:
     return {**os.environ, **own}
 
 
+def mounted(*words: str | Path) -> None:
+    """Mount something. Skips the test where that is not allowed."""
+    if subprocess.run(["mount", *words], check=False, capture_output=True).returncode:
+        pytest.skip("nothing can be mounted here: it takes root, or a container that may")
+
+
 @pytest.fixture
 def small_disk(toy: Path) -> Iterator[Path]:
     """The folder runs/, as a disk of 4 MiB."""
     runs = toy / "runs"
     kept = {path.name: path.read_bytes() for path in (runs / "machines").iterdir() if path.is_file()}
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", runs], check=False, capture_output=True
-    ).returncode:
-        pytest.skip("no disk can be mounted here")
+    mounted("-t", "tmpfs", "-o", "size=4m", "tmpfs", runs)
     (runs / "machines").mkdir()
     for name, content in kept.items():
         (runs / "machines" / name).write_bytes(content)
     yield runs
     subprocess.run(["umount", "--lazy", runs], check=True)
+
+
+@pytest.fixture
+def read_only(toy: Path) -> Iterator[Callable[[str], Path]]:
+    """Makes a folder of the workspace a disk that cannot be written."""
+    folders = []
+
+    def mount(name: str) -> Path:
+        (folder := toy / name).mkdir(exist_ok=True)
+        mounted("--bind", folder, folder)
+        folders.append(folder)
+        mounted("-o", "remount,ro,bind", folder)
+        return folder
+
+    yield mount
+    for folder in folders:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 def fill(disk: Path, file: Path, left: int) -> None:
@@ -186,8 +206,69 @@ def test_a_disk_that_is_full_from_the_start_is_said_to_be_and_can_be_cleaned(
         shown = digits(command)
         assert shown.returncode == 2
         [line] = shown.stderr.splitlines()
-        assert line.startswith(f"error: {small_disk}/")
-        assert "cannot be written: No space left on device; make room (make clean-runs removes" in line
+        assert line.startswith(
+            f"error: {small_disk}: cannot be written: No space left on device: the probabilities of "
+        )
+        assert " MB are free; make room (make clean-runs removes" in line
     assert time.monotonic() - started < 300
     assert digits("clean-runs", "--only", "old", "--force").returncode == 0
     assert digits("baseline").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "commands"),
+    [
+        ("runs", ("data", "submit", "baseline", "tune", "report", "clean-runs")),
+        ("data", ("data", "submit", "baseline", "tune")),
+        ("submissions", ("submit", "score")),
+        ("reports", ("submit", "baseline", "tune", "report")),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_any_fit(
+    name: str, commands: tuple[str, ...], toy: Path, read_only: Callable[[str], Path], digits: Digits
+) -> None:
+    """On real disks."""
+    folder = read_only(name)
+    before = {*tree(toy)}
+    for command in commands:
+        shown = digits(command)
+        assert shown.returncode == 2, command
+        [line] = shown.stderr.splitlines()
+        assert line.startswith(f"error: {folder}")
+        assert (
+            "cannot be written: Read-only file system; make its disk writable, or copy the project to another" in line
+        )
+        assert not [*toy.glob("runs/*-*")], command
+    assert {each for each in {*tree(toy)} - before if not each.startswith(("data/processed/", "runs/.lock"))} == set()
+
+
+def test_data_that_are_complete_need_not_be_writable(
+    toy: Path, read_only: Callable[[str], Path], digits: Digits
+) -> None:
+    """On a real disk: as where a class shares one folder."""
+    assert digits("data").returncode == 0
+    read_only("data")
+    assert digits("baseline").returncode == 0
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_files_that_find_no_room_are_refused_before_they_are_unpacked_and_find_it_later(
+    packed: bool, toy: Path, tmp_path: Path, digits: Digits
+) -> None:
+    """On a real disk."""
+    write_toy_files(tmp_path / "many", train_rows=9000)
+    named = tmp_path / "many"
+    if packed:
+        named = Path(shutil.make_archive(str(tmp_path / "many"), "zip", tmp_path / "many"))
+    mounted("-t", "tmpfs", "-o", "size=3m", "tmpfs", toy / "data")
+    try:
+        also = ("competition.train_rows=null",)
+        shown = digits("data", "--data", str(named), also=also)
+        assert shown.returncode == 2
+        [line] = shown.stderr.splitlines()
+        assert "/data/raw/copies: cannot be written: No space left on device: the files of many" in line
+        assert [*(toy / "data").rglob("*")] == []
+        subprocess.run(["mount", "-o", "remount,size=20m", toy / "data"], check=True)
+        assert digits("data", "--data", str(named), also=also).returncode == 0
+    finally:
+        subprocess.run(["umount", "--lazy", toy / "data"], check=True)

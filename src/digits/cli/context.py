@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digits.common.console import Console
+from digits.common.disk import check_room
 from digits.common.errors import MisfitError, UserError
 from digits.common.sealed import intact
 from digits.config import Params, Paths, load_params
@@ -25,6 +26,7 @@ from digits.training.tuned import tuned_params
 if TYPE_CHECKING:
     from digits.report.inventory import Item
 
+_PROBABILITY = 4  # bytes
 RECIPES, FASHION = "digit-recognizer", "params.fashion-mnist.yaml"  # of published recipes: competition, other data
 
 
@@ -110,6 +112,11 @@ class Context:
                 "processor. On Linux with an NVIDIA GPU, `make setup EXTRAS=gpu` installs what TensorFlow needs"
             )
         return device
+
+    def check_room(self, fits: int) -> None:
+        """Raise DiskError if the disk of runs/ has no room for so many fits: for what they predict, at the least."""
+        rows = len(self.data.valid_rows(0)) + len(self.data.holdout_rows) + len(self.data.test_images)
+        check_room(self.paths.runs, fits * rows * self.data.classes * _PROBABILITY, f"the probabilities of {fits} fits")
 
     @cached_property
     def tuned(self) -> Params:

@@ -18,6 +18,7 @@ from digits.common.errors import UserError
 from digits.common.files import write_atomic
 from digits.common.plots import as_png, draw_images, drawing
 from digits.config import Competition, Params, Paths, load_params
+from digits.config.faults import validate
 from digits.data.build import prepare
 from digits.data.dataset import Dataset, load_dataset, save_dataset
 from digits.data.sources import Provenance, accept, archive_of, folder_name
@@ -51,7 +52,8 @@ def describe(folder: Path, named: str, console: Console) -> None:
     paths = Paths(folder)
     slug = named.removeprefix(KAGGLE) if named.startswith(KAGGLE) else slug_of(named)
     usual = load_params(folder / "params.yaml")
-    base = usual.model_copy(update={"competition": usual.competition.model_copy(update={"slug": slug})})
+    competition = validate(Competition, usual.competition.model_dump() | {"slug": slug}, f"DATA={named}")
+    base = usual.model_copy(update={"competition": competition})
     provenance: Provenance = "local"
     if named.startswith(KAGGLE):
         fetch.download(Context(base, paths, console))
@@ -74,7 +76,7 @@ def describe(folder: Path, named: str, console: Console) -> None:
 def _free(file: Path, text: str) -> Path:
     """`file`, or one with a number in its name where that exists with another content."""
     names = [file, *(file.with_suffix(f".{number}.yaml") for number in range(2, 1000))]
-    return next(name for name in names if not name.exists() or name.read_text() == text)
+    return next(name for name in names if not name.exists() or name.read_text(encoding="utf-8") == text)
 
 
 def slug_of(named: str) -> str:
@@ -120,8 +122,11 @@ def _scaled_shift(competition: Competition, usual: Params) -> str:
 
 
 def _line(key: str, value: Any, why: str) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf).splitlines()[0]
-    return f"  {key}: {text}".ljust(32) + f"  # {why}" * bool(why)
+    """A line of the params file, whatever the names from a competition's files contain."""
+    text, *more = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf).splitlines()
+    shown = json.dumps(value) if more not in ([], ["..."]) else text
+    reason = " ".join("".join(each if each.isprintable() else " " for each in why).split())
+    return f"  {key}: {shown}".ljust(32) + f"  # {reason}" * bool(reason)
 
 
 def _prepared(file: Path, paths: Paths, found: Understood, console: Console) -> Dataset:

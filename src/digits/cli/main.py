@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from importlib import import_module
 from importlib.util import find_spec
+from io import TextIOWrapper
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,9 @@ import click
 from digits.cli import options
 from digits.cli.init import init
 from digits.common.console import Console
+from digits.common.disk import check_writable, refusal
 from digits.common.errors import UserError
-from digits.common.files import full_disk, in_use, is_full, lock_file, sweep
+from digits.common.files import in_use, lock_file, sweep
 from digits.common.interrupts import Interruption
 
 if TYPE_CHECKING:
@@ -138,6 +140,11 @@ GROUPS = {
     ),
 }
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
+# where stages write last, beside runs/: after hours, so that it is tried first
+_WRITES = {
+    **dict.fromkeys(("baseline", "tune", "ensemble", "recipes", "report"), "reports"),
+    **dict.fromkeys(("submit", "score"), "submissions"),
+}
 _RENAMED = {"study": "recipes"}
 
 
@@ -170,6 +177,9 @@ _COMMAND_LINE = _CommandLine(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit status."""
     typed = [*(sys.argv[1:] if arguments is None else arguments)]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names may have letters that the terminal's alphabet lacks
     console, interruption, made = Console(), Interruption(), ""
     try:
         with interruption.raised():
@@ -183,6 +193,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USER_FAULT
     except (KeyboardInterrupt, click.Abort) as error:  # Abort is what click makes of it
         made = str(error)
+    except Exception as error:  # of `init`, which runs while it is parsed
+        return _failed(console, error)
     console.error(f"interrupted; {made or 'what is finished is kept'}, and the same command continues from there")
     return interruption.status
 
@@ -198,6 +210,8 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int 
         if command.fits_networks and not find_spec("tensorflow"):
             raise UserError(f"{command.name} needs TensorFlow and Keras; type: pip install 'digits[keras]'")
         context = _context(command, values, console)
+        for name in ("runs", *(_WRITES[stage] for stage in command.stages if stage in _WRITES)):
+            check_writable(getattr(context.paths, name))
         if lock_file(lock := context.paths.runs / ".lock") != lock:
             console.warn("runs/: this file system has no locks; use this folder on one computer at a time")
         sweep(context.paths.runs, context.paths.written)
@@ -208,14 +222,23 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int 
         console.error(str(error))
         return USER_FAULT
     except Exception as error:
-        if values["debug"]:
-            traceback.print_exc()
-        if is_full(error):
-            console.error(str(full_disk(getattr(error, "filename", None) or "a file", error)))
-            return USER_FAULT
-        hint = "" if values["debug"] else "; the same command with DEBUG=1 (or --debug) shows the details"
-        console.error(f"{type(error).__name__}: {' '.join(str(error).split())}{hint}")
-        return OUR_FAULT
+        return _failed(console, error, values["debug"])
+
+
+def _failed(console: Console, error: Exception, debug: bool | None = None) -> int:
+    """Print an error that no stage expects, in a line; returns the exit status. debug: None: not to be had."""
+    if debug:
+        traceback.print_exc()
+    said = " ".join(str(error).split())
+    if isinstance(error, MemoryError):
+        console.error(f"memory ran out{f': {said}' if said else ''}; close other programs, then type the same command")
+        return USER_FAULT
+    if refused := refusal(error):
+        console.error(str(refused))
+        return USER_FAULT
+    hint = "; the same command with DEBUG=1 (or --debug) shows the details" if debug is False else ""
+    console.error(f"{type(error).__name__}: {said}{hint}")
+    return OUR_FAULT
 
 
 def _context(command: Command, values: dict[str, Any], console: Console) -> "Context":

@@ -18,6 +18,8 @@ from rich.progress import Progress as RichProgress
 from rich.table import Column, Table
 
 _PLAIN_SECONDS = 10.0  # least time between two plain lines of a bar
+# what names from files must not do: move the cursor, clear the screen, hide what stands before them
+_VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
 class Bar(Protocol):
@@ -90,15 +92,15 @@ class Console:
 
     def say(self, text: str) -> None:
         """Print text to standard output."""
-        self._out.print(text, markup=False)
+        self._out.print(text.translate(_VISIBLE), markup=False)
 
     def warn(self, text: str) -> None:
         """Print a warning to standard output, in bold."""
-        self._out.print(text, style="bold yellow", markup=False)
+        self._out.print(text.translate(_VISIBLE), style="bold yellow", markup=False)
 
     def error(self, text: str) -> None:
         """Print an error to standard error."""
-        self._err.print(f"error: {text}", style="bold red", markup=False)
+        self._err.print(f"error: {text.translate(_VISIBLE)}", style="bold red", markup=False)
 
     def table(self, columns: list[str], rows: list[list[str]], title: str = "") -> None:
         """Print a table; cells are plain text."""
@@ -107,7 +109,7 @@ class Console:
             *headers, title=title or None, title_justify="left", box=None, header_style="bold", pad_edge=False
         )
         for row in rows:
-            table.add_row(*map(escape, row))
+            table.add_row(*(escape(cell.translate(_VISIBLE)) for cell in row))
         self._out.print(table)
 
     @contextmanager

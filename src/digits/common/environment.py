@@ -35,7 +35,10 @@ def clean(environment: MutableMapping[str, str]) -> None:
         home = os.path.expanduser("~")  # noqa: PTH111 - it is "~" for a user without a name, as in containers
         environment["HOME"] = os.devnull if home == "~" else home
     if "MPLCONFIGDIR" not in environment and not os.access(environment["HOME"], os.W_OK):
-        environment["MPLCONFIGDIR"] = folder = tempfile.mkdtemp(prefix="matplotlib-")
+        try:
+            environment["MPLCONFIGDIR"] = folder = tempfile.mkdtemp(prefix="matplotlib-")
+        except OSError as error:
+            sys.exit(f"error: no temporary folder: {error.strerror}; type: export TMPDIR=FOLDER, then the same command")
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
     for name in [*environment]:
         if name in _REMOVED or name.startswith(_REMOVED_ALL):

@@ -20,7 +20,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from digits.common.errors import DiskError, UserError
+from digits.common.disk import is_full, refusal
+from digits.common.errors import UserError
 
 _SILENT = 1.0  # seconds of waiting for a lock before the wait is shown
 # what file systems answer, network file systems above all, if they do not have an operation
@@ -110,27 +111,13 @@ def sweep(runs: Path, folders: Sequence[Path]) -> None:
                 remove_folder(path)
 
 
-def is_full(error: Exception) -> bool:
-    """Whether an error, of whatever library, says that the disk is full or a quota is used up."""
-    return any(os.strerror(number) in str(error) for number in (errno.ENOSPC, errno.EDQUOT))
-
-
-def full_disk(path: object, error: Exception) -> DiskError:
-    """The error for the user, where `is_full`."""
-    reason = os.strerror(errno.EDQUOT if os.strerror(errno.EDQUOT) in str(error) else errno.ENOSPC)
-    return DiskError(
-        f"{path}: cannot be written: {reason}; make room (make clean-runs removes the runs that nothing uses), then "
-        "type the same command"
-    )
-
-
 @contextmanager
 def _naming_full_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
         if is_full(error):
-            raise full_disk(path, error) from None
+            raise refusal(error, path) or error from None
         raise
 
 

@@ -42,7 +42,8 @@ def drawing(style: Mapping[str, Any] | None = None) -> Iterator[None]:
     """
     plt.switch_backend("agg")
     curves = cycler(linestyle=["-", "--"]) * cycler(color=COLOURS)
-    parameters: dict[Any, Any] = {"axes.prop_cycle": curves, **(style or {})}
+    # a name of a class may hold two dollar signs, and is no formula
+    parameters: dict[Any, Any] = {"axes.prop_cycle": curves, "text.parse_math": False, **(style or {})}
     with plt.rc_context(parameters), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # names of classes may be in any script
         try:

@@ -62,9 +62,9 @@ def _find(schema: dict[str, Any], location: Iterable[str | int]) -> tuple[list[s
     If a section or a value may be of several kinds or types, pydantic's location also contains the kind or type, which
     is not a key of the file.
     """
-    keys, node = [], schema
+    keys, node, above = [], schema, schema
     for part in location:
-        node = _resolve(schema, node)
+        node = here = _resolve(schema, node)
         if "anyOf" in node:
             if isinstance(part, str):
                 break  # the type that pydantic has tried
@@ -76,14 +76,15 @@ def _find(schema: dict[str, Any], location: Iterable[str | int]) -> tuple[list[s
         if isinstance(part, int):
             items = node.get("prefixItems")
             node = items[part] if items and part < len(items) else node.get("items", {})
+        elif part == "[key]":  # an extra part by which pydantic reports a wrong key of the dictionary above
+            node = above.get("propertyNames", {"pattern": next(iter(above.get("patternProperties", {})), "")})
         elif part in node.get("properties", {}):
             node = node["properties"][part]
         elif isinstance(node.get("additionalProperties"), dict):
             node = node["additionalProperties"]
-        elif part == "[key]":  # an extra part by which pydantic reports a wrong key of a dictionary
-            node = node.get("propertyNames", {"pattern": next(iter(node.get("patternProperties", {})), "")})
         else:
             node = next(iter(node.get("patternProperties", {}).values()), {})
+        above = here
     return keys, _resolve(schema, node)
 
 

@@ -35,7 +35,10 @@ _Loader.add_implicit_resolver(
 
 def parse_yaml(text: str) -> Any:
     """The value of a YAML text. Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=_Loader)
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (ValueError, RecursionError) as error:  # the 13th month, a number of 5,000 digits, 1,000 lists in each other
+        raise yaml.YAMLError(str(error)) from None
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -67,7 +67,10 @@ def read_header(file: IO[bytes], name: str) -> Header:
     except UnicodeDecodeError as error:
         raise UserError(f"{name}, row 1: byte {error.start + 1} is not UTF-8; save it again as `CSV UTF-8`") from None
     separator = next((each for each in _SEPARATORS if each in text and "," not in text), ",")
-    cells = [cell.strip() for cell in next(csv.reader([text], delimiter=separator))]
+    try:
+        cells = [cell.strip() for cell in next(csv.reader([text], delimiter=separator))]
+    except csv.Error as error:
+        raise UserError(f"{name}, row 1: {error}; save the file again as `CSV UTF-8`") from None
     numbers = [cell for cell in cells if _NUMBER.fullmatch(cell)]
     if len(numbers) > len(cells) / 2 and len(set(numbers)) < len(numbers):
         file.seek(0)

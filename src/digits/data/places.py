@@ -22,7 +22,8 @@ _TABLES = (".csv", ".parquet")
 _PACKED = (".gz", ".zip")
 _FOREIGN = (".7z", ".bz2", ".rar", ".tar", ".tar.gz", ".tgz", ".xz")
 _DEPTH = 3  # folders below the one that the user names
-_DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
+# the last two: another way to compress, a name in another alphabet than it says
+_DAMAGE = (zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError)
 
 
 @dataclass(frozen=True)
@@ -53,32 +54,50 @@ class Member:
     def open(self) -> Iterator[IO[bytes]]:
         """Its bytes, unpacked. Raises UserError if an archive is damaged, encrypted or unsafe."""
         with ExitStack() as stack, _named_damage(self.file):
-            stream: IO[bytes] = stack.enter_context(self.file.open("rb"))
-            for part in self.inside:
-                archive = stack.enter_context(zipfile.ZipFile(stream))
-                _check_member(self.file, archive.getinfo(part))
-                stream = stack.enter_context(archive.open(part))
+            stream, _ = self._opened(stack)
             if _is_gzip(stream):
                 stream = cast(IO[bytes], stack.enter_context(gzip.GzipFile(fileobj=stream)))
             yield stream
+
+    @property
+    def size(self) -> int:
+        """Its bytes, unpacked from zip files, as they say. Raises UserError as `open` does."""
+        with ExitStack() as stack, _named_damage(self.file):
+            return self._opened(stack)[1]
+
+    def _opened(self, stack: ExitStack) -> tuple[IO[bytes], int]:
+        """Its bytes, unpacked from zip files, and how many. zipfile reads no more of a member than the archive says."""
+        stream: IO[bytes] = stack.enter_context(self.file.open("rb"))
+        size = self.file.stat().st_size
+        for part in self.inside:
+            archive = stack.enter_context(zipfile.ZipFile(stream))
+            info = archive.getinfo(part)
+            _check_member(self.file, info)
+            stream, size = stack.enter_context(archive.open(info)), info.file_size
+        return stream, size
+
+    def _blocks(self) -> Iterator[bytes]:
+        """Its bytes, unpacked, in parts. Raises UserError if there are more than LARGEST_FILE."""
+        done = 0
+        with self.open() as stream:
+            while block := stream.read(2**20):
+                if (done := done + len(block)) > LARGEST_FILE:
+                    raise UserError(f"{self}: unpacked, it exceeds the limit of 4 GiB; use other files with DATA=path")
+                yield block
 
     def copy_to(self, target: Path) -> None:
         """Write the table to `target`, unpacked, and as a CSV. Raises UserError as `open` does."""
         if self.name.lower().endswith(".parquet"):
             read_parquet(self).to_csv(target, index=False, lineterminator="\n")
             return
-        with self.open() as stream, target.open("wb") as file:
-            while block := stream.read(2**20):
-                if file.tell() > LARGEST_FILE:
-                    raise UserError(f"{self}: unpacked, it exceeds the limit of 4 GiB; use other files with DATA=path")
-                file.write(block)
+        with target.open("wb") as file:
+            file.writelines(self._blocks())
 
     def sha256(self) -> str:
         """Of the unpacked bytes, in hex."""
         digest = sha256()
-        with self.open() as stream:
-            while block := stream.read(2**20):
-                digest.update(block)
+        for block in self._blocks():
+            digest.update(block)
         return digest.hexdigest()
 
 
@@ -164,17 +183,18 @@ def _in_file(path: Path) -> list[Member]:
     if path.suffix.lower() != ".zip" and not zipfile.is_zipfile(path):
         return [Member(path)]
     with _named_damage(path), zipfile.ZipFile(path) as archive:
-        found = [Member(path, inside) for info in archive.infolist() for inside in _in_archive(archive, info)]
+        found = [Member(path, inside) for info in archive.infolist() for inside in _in_archive(path, archive, info)]
     return sorted(found, key=lambda member: member.inside)
 
 
-def _in_archive(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> list[tuple[str, ...]]:
+def _in_archive(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> list[tuple[str, ...]]:
     """The tables that a member of an archive is or contains."""
     name = info.filename
     if info.is_dir() or "__MACOSX" in name or not _may_be_table(name):
         return []
     if not name.lower().endswith(".zip"):
         return [(name,)]
+    _check_member(path, info)
     with archive.open(info) as packed, zipfile.ZipFile(packed) as inner:
         return [(name, each.filename) for each in inner.infolist() if _may_be_table(each.filename)]
 

@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import IO
 
-from digits.data.csv_header import read_header
+from digits.common.errors import UserError
+from digits.data.csv_header import LONGEST_HEADER, read_header
 from digits.data.places import Member, read_parquet
 
 COLOURS = (3, 4)  # channels of images in colour
@@ -63,12 +64,12 @@ def sniff(member: Member) -> Sniffed:
 
 def _sniff_stream(member: Member, stream: IO[bytes]) -> Sniffed:
     names, named, separator = read_header(stream, member.name)
-    lines = (stream.readline().decode("utf-8", "replace") for _ in range(_ROWS))
-    rows = [
-        row
-        for row in csv.reader((line for line in lines if line.strip()), delimiter=separator)
-        if len(row) == len(names)
-    ]
+    lines = (stream.readline(LONGEST_HEADER).decode("utf-8", "replace") for _ in range(_ROWS))
+    reader = csv.reader((line for line in lines if line.strip()), delimiter=separator)
+    try:
+        rows = [row for row in reader if len(row) == len(names)]
+    except csv.Error as error:
+        raise UserError(f"{member}: not valid, download it again: {error}") from None
     return Sniffed(member, names, rows, _block(names, rows, named) if rows else None)
 
 

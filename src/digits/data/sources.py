@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from digits.common.code_version import code_version
+from digits.common.disk import check_room
 from digits.common.errors import MisfitError, UserError
 from digits.common.files import file_sha256, fingerprint
 from digits.common.sealed import intact, read_json, sealed_folder, set_aside, write_json
@@ -187,6 +188,7 @@ def _from_user(named: str, competition: Competition, paths: Paths, provenance: P
     content = fingerprint({name: [packed[part.file], *part.inside] for name, part in parts.items()})
     target = paths.copies / f"{competition.slug}-{content[:12]}"
     if not intact(target):
+        check_room(paths.copies, sum(part.size for part in parts.values()), f"the files of {place.path.name}")
         with sealed_folder(target) as copy:
             for name, part in parts.items():
                 part.copy_to(copy / name)

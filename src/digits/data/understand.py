@@ -1,6 +1,7 @@
 """The params that fit a competition's files: inferred from their beginnings, completed from their whole content."""
 
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ _USUAL: dict[str, Any] = {
     "test_rows": None,
     "metric": "accuracy",
 }
+_PLAIN = re.compile(r"[\w.,:=+/\[\]-]+")  # a word of SET that means itself to a shell and to make
 _SHOWN, _LINES = 5, 3  # keys in a remedy, as more are better written to a file; lines of what does not fit
 
 
@@ -96,9 +98,9 @@ def remedy(misfit: MisfitError, named: str, params: Params, paths: Paths) -> Use
     except ValidationError:
         differing = {}
     words = [f"competition.{key}={_word(value)}" for key, value in differing.items()]
-    if 0 < len(words) <= _SHOWN and not any(re.search(r"[\s\"']", word) for word in words):
+    if 0 < len(words) <= _SHOWN and all(_PLAIN.fullmatch(word) for word in words):
         lines.append(f'with these files, add SET="{" ".join(words)}"')
-    lines.append(f"make init DATA={named} writes a params file that fits these files")
+    lines.append(f"make init DATA={shlex.quote(named)} writes a params file that fits these files")
     return UserError("\n".join(lines))
 
 

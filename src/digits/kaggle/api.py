@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from digits.common.console import Bar, Console
+from digits.common.disk import check_room
 from digits.common.processes import ProcessDiedError, ProcessTimeoutError, run_in_subprocess
 from digits.config import KaggleParams
 from digits.kaggle.client import serve
@@ -65,7 +66,7 @@ class CompetitionApi:
         """Download the competition's archive into `folder`, resuming a partial download; returns its path."""
         folder.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            progress = _Progress(self._console, stack, self._params.timeout)
+            progress = _Progress(self._console, stack, self._params.timeout, folder)
             return Path(self._request("download", progress, folder=str(folder)))
 
     def _request(self, function: str, progress: "_Progress | None" = None, **arguments: Any) -> Any:
@@ -163,10 +164,11 @@ class _ClientProcess:
 class _Progress:
     """A progress bar in megabytes for a download with all its tries; it includes what earlier tries have downloaded."""
 
-    def __init__(self, console: Console, stack: ExitStack, timeout: float):
+    def __init__(self, console: Console, stack: ExitStack, timeout: float, folder: Path):
         self._console = console
         self._stack = stack
         self._timeout = timeout
+        self._folder = folder
         self._bar: Bar | None = None
         self._bar_bytes = 0
         self.begin_try()
@@ -176,8 +178,9 @@ class _Progress:
         self._done, self._since = -1, time.monotonic()
 
     def update(self, downloaded: Downloaded) -> None:
-        """Move the bar. Raises ProcessTimeoutError after `timeout` seconds without a new byte."""
+        """Move the bar. Raises ProcessTimeoutError after `timeout` seconds without a byte, DiskError without room."""
         if self._bar is None and downloaded.total:
+            check_room(self._folder, downloaded.total - downloaded.done, "the competition's files")
             self._bar = self._stack.enter_context(self._console.bar("download", downloaded.total / 1e6, "MB"))
         if self._bar:
             self._bar.advance((downloaded.done - self._bar_bytes) / 1e6)

@@ -22,7 +22,7 @@ from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateF
 from optuna.storages import BaseStorage, RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine, make_url
+from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from digits.common.errors import UserError
@@ -34,10 +34,12 @@ GRACE = 30  # seconds without a heartbeat after which another machine runs the t
 PATIENCE = 120.0  # seconds that a database may be unreachable
 # every way to write it; the driver that is installed is psycopg
 _POSTGRES = re.compile(r"^postgres(ql)?(\+psycopg)?://")
+_FILE = "sqlite:///"
 _PAUSE = 0.5  # seconds between two attempts
 _LOCKED = 60.0  # seconds that one writer of a file waits for another
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _ATTEMPTS = 10  # to open a database
+_LOCK = "digits-tune-"  # begins the names of the temporary files
 _MOST_KILLS = 3  # of the process of a trial
 _KILLED = "killed"  # attribute: how often its process was killed
 STOPPED = "stopped"  # attribute: the user or the end of the time has stopped it
@@ -54,7 +56,7 @@ class _Storage(RDBStorage):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        lock = NamedTemporaryFile(prefix="digits-tune-")  # noqa: SIM115 - removed with the storage
+        lock = NamedTemporaryFile(prefix=_LOCK)  # noqa: SIM115 - removed with the storage
         finalize(self, lock.close)  # at the end of the process at the latest
         with suppress(OSError):  # a file system without locks: heartbeats alone decide
             flock(lock, LOCK_EX)
@@ -80,6 +82,8 @@ class _Storage(RDBStorage):
 def _has_ended(driver: str) -> bool:
     """Whether a driver was a process of this machine that has ended; if so, its file is removed."""
     path = Path(gettempdir()) / Path(driver).name
+    if not path.name.startswith(_LOCK):  # whoever shares the database might name any file
+        return False
     try:
         with path.open() as file:
             flock(file, LOCK_SH | LOCK_NB)
@@ -170,7 +174,12 @@ def open_storage(url: str) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("sqlalchemy").setLevel(logging.ERROR)
     try:
-        address = make_url(_POSTGRES.sub("postgresql+psycopg://", url))
+        file = url.removeprefix(_FILE)  # a path may contain what has a meaning in an address, such as % and ?
+        address = (
+            make_url(_POSTGRES.sub("postgresql+psycopg://", url))
+            if file == url
+            else URL.create("sqlite", database=file)
+        )
     except ArgumentError:
         raise UserError("STORAGE: not a database address, such as postgresql://user:password@host/name") from None
     backend = address.get_backend_name()

@@ -24,10 +24,10 @@ def run(context: Context) -> Outcome:
     chosen = [specs[name] for name in select_names(context.only, list(specs), "baseline")]
     if former := of_other_versions(context.paths.runs, chosen):
         context.console.warn(former)
-    work = fit_in_parallel(
-        data, context.paths.runs, chosen, context.params.baseline.workers, context.console, "baseline"
-    )
-    folders = [RunFolder(context.paths.runs, spec) for spec in specs.values()]
+    runs, folds = context.paths.runs, range(data.fold_count)
+    context.check_room(sum(not RunFolder(runs, spec).has(fold) for spec in chosen for fold in folds))
+    work = fit_in_parallel(data, runs, chosen, context.params.baseline.workers, context.console, "baseline")
+    folders = [RunFolder(runs, spec) for spec in specs.values()]
     finished = [units for folder in folders if len((units := folder.units(data.fold_count)).folds) == data.fold_count]
     labels = np.asarray(data.labels)[data.working_rows]
     entries = [

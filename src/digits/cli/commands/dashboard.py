@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from importlib.util import find_spec
+from urllib.parse import quote
 
 from digits.cli.context import Context, Outcome
 from digits.cli.options import STORAGE_VARIABLE
@@ -22,6 +23,6 @@ def run(context: Context) -> Outcome:
         raise UserError("there is no search with these params and data yet; type: make tune")
     if find_spec("optuna_dashboard") is None:
         raise UserError("optuna-dashboard is not installed; type: pip install 'digits[dashboard]'")
-    environment = {**os.environ, STORAGE_VARIABLE: tune.storage or f"sqlite:///{study.file}"}
+    environment = {**os.environ, STORAGE_VARIABLE: tune.storage or f"sqlite:///{quote(str(study.file))}"}
     subprocess.run([sys.executable, "-c", _SERVE], check=False, env=environment)
     return Outcome(f"study {study.name}", True)

@@ -3,6 +3,7 @@
 from collections import Counter
 
 from digits.cli.context import Context, Outcome
+from digits.common.disk import check_room
 from digits.common.host import peak_memory
 from digits.data.dataset import HOLDOUT, Dataset, save_dataset
 from digits.data.sources import accept
@@ -17,6 +18,7 @@ def run(context: Context) -> Outcome:
         size = sum(context.source.sizes()) / 1e6
         with context.fitting_files(), context.console.bar("read", size, "MB") as bar:
             arrays, about = prepare(context.source, context.params, lambda count: bar.advance(count / 1e6))
+        check_room(context.paths.processed, sum(array.nbytes for array in arrays.values()), "the arrays")
         save_dataset(context.data_folder, arrays, about)
     accept(context.source, context.paths)
     _print_contents(context, context.data)

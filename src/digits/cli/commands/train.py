@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import sqrt
+from pathlib import Path
 from time import monotonic
 
 import numpy as np
@@ -13,7 +14,7 @@ from digits.training.budget import USED_UP, Part, Plan
 from digits.training.device import forget_speeds
 from digits.training.executor import execute
 from digits.training.runs import RunFolder, of_other_versions
-from digits.training.schedule import Fit, drift
+from digits.training.schedule import Fit, ScheduledFit, drift
 
 _WITHIN = 1.96  # standard errors on either side of a 95 % interval
 
@@ -46,7 +47,9 @@ def _execute(context: Context, plan: Plan, started: float) -> bool:
     if former := of_other_versions(runs, [*(part.spec for part in plan.parts), *plan.alternatives]):
         context.console.warn(former)
     context.console.say(plan.device.description(plan.parts[0].spec.model))
-    context.console.say(_plan_lines(context, plan, ends, monotonic() - started))
+    schedules = _schedules(plan, runs, ends, monotonic() - started)
+    context.check_room(sum(map(len, schedules)))
+    context.console.say(_plan_lines(context, plan, schedules))
     for part, end in zip(plan.parts, ends, strict=True):
         gone = monotonic() - started
         if execute(
@@ -63,17 +66,24 @@ def _execute(context: Context, plan: Plan, started: float) -> bool:
     return True
 
 
-def _plan_lines(context: Context, plan: Plan, ends: Sequence[float], gone: float) -> str:
-    """The plan: the score that it promises, then a line per network with its fits and their minutes."""
-    lines, at = [], gone
+def _schedules(plan: Plan, runs: Path, ends: Sequence[float], gone: float) -> list[list[ScheduledFit]]:
+    """The fits of each part. ends: seconds after the begin at which each ends; gone: those that are over."""
+    schedules, at = [], gone
     for part, end in zip(plan.parts, ends, strict=True):
-        schedule = plan.schedule(part, context.paths.runs, end - at)
+        schedules.append(plan.schedule(part, runs, end - at))
+        at = max(at, end)
+    return schedules
+
+
+def _plan_lines(context: Context, plan: Plan, schedules: Sequence[Sequence[ScheduledFit]]) -> str:
+    """The plan: the score that it promises, then a line per network with its fits and their minutes."""
+    lines = []
+    for part, schedule in zip(plan.parts, schedules, strict=True):
         minutes = max((each.end for each in schedule), default=0.0) / 60
         lines.append(
             f"  {part.name}, {part.spec.model['layers']}: {_fits([each.fit for each in schedule])}; "
             f"about {minutes:.1f} minutes"
         )
-        at = max(at, end)
     parallel = _count(plan.device.parallel_fits, "fit")
     first = f"plan: {_count(plan.minutes, 'minute')}, {parallel} in parallel; {_expected(context, plan)}"
     return "\n".join([first + _left_out(context), *lines])
