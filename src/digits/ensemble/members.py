@@ -55,8 +55,8 @@ def _check_others(specs: Sequence[RunSpec], paths: Paths) -> None:
     damaged = [spec.folder_name for spec in specs if not RunFolder(paths.runs, spec).check("is left out")]
     if damaged:
         raise UserError(
-            f"fits in runs/{damaged[0]} are damaged and set aside; the same command goes on without them, and "
-            "make baseline or make train with the params of then makes them again"
+            f"fits in runs/{damaged[0]} are damaged and set aside; type make baseline, or make train with the budget "
+            "of then, which makes them again, or the same command, which goes on without them"
         )
 
 

@@ -178,8 +178,9 @@ def make_plan(params: Params, data: Dataset, device: Device, paths: Paths, conso
         )
         for share in shares
     }
-    for part in parts.values():
-        RunFolder(paths.runs, part.spec).check()
+    for folder in (RunFolder(paths.runs, part.spec) for part in parts.values()):
+        if not folder.check():
+            (folder.path / USED_UP).unlink(missing_ok=True)
     alternatives = tuple(run for length, run in runs.items() if length not in parts)
     return Plan(tuple(parts.values()), alternatives, budget.sizes, device, minutes)
 
