@@ -54,7 +54,7 @@ def test_a_named_zip_is_copied_and_once_accepted_remembered(
     assert (source.provenance, source.label) == ("local", "toy.zip")
     assert contents(source) == tree(toy_files)
     assert Path(source.folder).parent == paths.copies
-    assert {Path(name).name for name in tree(paths.root)} == set(NAMES)
+    assert {Path(name).name for name in tree(paths.root)} == {*NAMES, "manifest.json"}
     archive.unlink()
     assert find_source(toy_params.competition, paths, None).provenance == "practice"
     accept(source, paths)

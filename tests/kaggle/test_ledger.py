@@ -17,6 +17,7 @@ import pytest
 
 from digits.common.errors import UserError
 from digits.kaggle.ledger import COLUMNS, Ledger, best_scored, verdict
+from toys import DAMAGES
 
 pytestmark = pytest.mark.slow
 
@@ -52,8 +53,10 @@ def test_a_line_that_a_killed_process_left_unfinished_is_passed_over(ledger: Led
     whole = ledger.path.read_bytes()
     ledger.append(ENTRY | {"message": 'a "quoted" wörd'}, "uploaded", "2")
     torn = ledger.path.read_bytes()
+    copy = ledger.path.with_name(".ledger.json")
     for length in range(len(whole), len(torn)):
         ledger.path.write_bytes(torn[:length])
+        copy.unlink()
         # without its line end alone a line is complete
         assert ledger.intents("toy")["abc"]["state"] == ("uploaded" if length == len(torn) - 1 else "written")
         ledger.append(ENTRY, "scored" if state == "uploaded" else "uploading", "3")
@@ -151,7 +154,27 @@ def test_an_open_quote_costs_its_own_line_alone(ledger: Ledger, separator: str) 
     header, *lines = saved(separator)(ledger.path.read_text()).splitlines()
     lines[1] = lines[1].replace("abc", '"abc')
     ledger.path.write_text("\n".join([header, *lines, ""]))
+    assert [line["time"] for line in ledger.lines()] == ["0", "1", "2"], "the copy is whole"
+    ledger.path.with_name(".ledger.json").unlink()
     assert [line["time"] for line in ledger.lines()] == ["0", "2"]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_lines_are_those_of_the_copy_and_come_back(ledger: Ledger, damage: str) -> None:
+    generator = random.Random(0)
+    for number in range(4):
+        ledger.append(ENTRY, "written", str(number))
+    whole, copy = ledger.path.read_bytes(), ledger.path.with_name(".ledger.json")
+    kept = copy.read_bytes()
+    for path in (ledger.path, copy):
+        for _ in range(10):
+            ledger.path.write_bytes(whole)
+            copy.write_bytes(kept)
+            DAMAGES[damage](path, generator)
+            assert [line["time"] for line in ledger.lines()][:4] == ["0", "1", "2", "3"]
+            ledger.append(ENTRY, "uploading", "4")
+            assert ledger.path.read_bytes().startswith(whole)
+            assert ledger.lines()[-1]["time"] == "4"
 
 
 HASHES = {

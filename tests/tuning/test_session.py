@@ -8,7 +8,8 @@ import pytest
 
 from digits.config import Params
 from digits.data.dataset import Dataset
-from digits.tuning.confirmation import missing_fits
+from digits.tuning.confirmation import fit_checksum, missing_fits
+from digits.tuning.records import with_checksum
 from digits.tuning.session import Session
 from digits.tuning.verdict import CandidateFit
 from toy_search import plan, result
@@ -23,7 +24,10 @@ def session(params: Params, data: Dataset, **tune: object) -> Session:
 def tried(to: Session, **attributes: Any) -> None:
     """A trial that was fitted at the highest rung."""
     fits = [result(0.9, rung) for rung in range(3)]
-    to.searched.add_trial(optuna.create_trial(value=0.9, user_attrs={"results": fits, "overrides": "{}", **attributes}))
+    attributes = {"overrides": "{}", **attributes}
+    to.searched.add_trial(
+        optuna.create_trial(value=0.9, user_attrs={"results": with_checksum(attributes, fits), **attributes})
+    )
 
 
 def test_the_search_leaves_the_time_for_all_confirming_fits_which_have_seeds_of_their_own(
@@ -49,5 +53,6 @@ def test_who_was_judged_to_the_end_is_no_candidate_any_more(toy_params: Params, 
     assert [*one.candidates()] == ["default", "trial-1", "trial-2"]
     for fit in missing_fits({}, ["default", "trial-1"], one.seeds(), range(toy_data.fold_count)):
         fitted = f'[{fit.seed}, {fit.fold}, "{fit.candidate}"]'
-        one.confirmation.add_trial(optuna.create_trial(value=0.9, user_attrs={"fit": fitted}))
+        attributes = {"fit": fitted, "checksum": fit_checksum({"fit": fitted}, 0.9)}
+        one.confirmation.add_trial(optuna.create_trial(value=0.9, user_attrs=attributes))
     assert [*one.candidates()] == ["default", "trial-2", "trial-3"]

@@ -1,5 +1,6 @@
 """A database that is away for a while."""
 
+import random
 import re
 import sys
 from pathlib import Path
@@ -15,8 +16,10 @@ from sqlalchemy.exc import OperationalError
 
 from digits.common.errors import UserError
 from digits.tuning import storage
-from digits.tuning.records import started_trials
-from digits.tuning.storage import STOPPED, begin, open_storage, requeue, surviving
+from digits.tuning.records import finished_trials, started_trials
+from digits.tuning.storage import STOPPED, begin, check_database, open_storage, requeue, surviving
+from toy_search import Evaluation, opened, plan, run_search
+from toys import DAMAGES
 
 pytestmark = pytest.mark.filterwarnings("ignore:Heartbeat of storage")  # which needs `optimize`
 
@@ -178,3 +181,25 @@ def test_a_trial_whose_process_is_killed_again_and_again_has_failed(
     assert last.state == (TrialState.WAITING if stopped else TrialState.FAIL)
     cause = "its process was killed 3 times, most often because memory ran out"
     assert last.user_attrs.get("cause") == (None if stopped else cause)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_database_gives_no_other_results(damage: str, tmp_path: Path) -> None:
+    """It is set aside if it cannot be read; else each result is the one that was written, or is left out."""
+    url, generator, made = f"sqlite:///{tmp_path / 'study.db'}", random.Random(0), plan(n_trials=6)
+    run_search(tmp_path, Evaluation(), made)
+    whole = (tmp_path / "study.db").read_bytes()
+    written = {trial.number: trial for trial in finished_trials(opened(url, made), made.rungs)}
+    for _ in range(12):
+        (tmp_path / "study.db").write_bytes(whole)
+        DAMAGES[damage](tmp_path / "study.db", generator)
+        check_database(tmp_path / "study.db")
+        found = finished_trials(opened(url, made), made.rungs)
+        for trial in found:
+            assert (trial.overrides, trial.results) == (
+                written[trial.number].overrides,
+                written[trial.number].results,
+            )
+        for kept in tmp_path.glob(".damaged-study.db-*"):
+            assert found == []
+            kept.unlink()

@@ -60,8 +60,10 @@ class Study:
         """What was found; {} if nothing better was, None before the end. Read once. Raises UserError if it is lost."""
         if self.lost:
             raise UserError(f"{self.folder / _FOUND} is lost; type make tune, which writes it again, or {_WITHOUT}")
-        content = read_json(self.folder / _FOUND)
-        return None if content is None else content["fragment"]
+        if (content := read_json(self.folder / _FOUND)) is None:
+            return None
+        found: Fragment = yaml.safe_load(content["params.yaml"])
+        return found
 
     @property
     def lost(self) -> bool:
@@ -82,8 +84,9 @@ class Study:
         """Write what was found; {}: nothing better."""
         self.__dict__.pop("fragment", None)
         notes = "".join(f"# {line}\n" for line in comment.splitlines())
-        write_json(self.folder / _FOUND, {"fragment": fragment})
-        write_atomic(self.found_file, _HEADER + notes + yaml.safe_dump(fragment, sort_keys=False))
+        text = yaml.safe_dump(fragment, sort_keys=False)
+        write_json(self.folder / _FOUND, {"params.yaml": text})
+        write_atomic(self.found_file, _HEADER + notes + text)
 
 
 def tuned_params(params: Params, data: Dataset, studies: Path) -> Params:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 from time import sleep
+from typing import Any
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -147,20 +148,24 @@ def _objective(
     accuracy = float(result["accuracy"])
     for name in ("seconds", "epochs"):
         trial.set_user_attr(name, result[name])
-    trial.set_user_attr("checksum", _checksum(trial, accuracy))
+    trial.set_user_attr("checksum", fit_checksum(trial.user_attrs, accuracy))
     return accuracy
 
 
-def _checksum(trial: Trial | FrozenTrial, accuracy: float | None) -> str:
+def fit_checksum(attributes: Mapping[str, Any], accuracy: float | None) -> str:
     """Of everything that a finished fit has written: a database does not notice when a disk changes its bytes."""
-    return checksum([*map(trial.user_attrs.get, ("fit", "seconds", "epochs")), accuracy])
+    return checksum([*map(attributes.get, ("fit", "seconds", "epochs")), accuracy])
 
 
 def _trials(study: optuna.Study, *states: TrialState) -> list[FrozenTrial]:
     """Trials in these states, without those that were drawn from an empty queue, and without damaged ones."""
     trials = [trial for trial in study.get_trials(deepcopy=False, states=states) if "fit" in trial.user_attrs]
-    complete = TrialState.COMPLETE
-    return [t for t in trials if t.state != complete or t.user_attrs.get("checksum") == _checksum(t, t.value)]
+
+    def is_whole(trial: FrozenTrial) -> bool:
+        known = trial.user_attrs.get("checksum")
+        return trial.state != TrialState.COMPLETE or known == fit_checksum(trial.user_attrs, trial.value)
+
+    return [*filter(is_whole, trials)]
 
 
 def _fit_of(trial: Trial | FrozenTrial) -> CandidateFit:
