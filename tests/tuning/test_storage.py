@@ -203,3 +203,19 @@ def test_a_damaged_database_gives_no_other_results(damage: str, tmp_path: Path) 
         for kept in tmp_path.glob(".damaged-study.db-*"):
             assert found == []
             kept.unlink()
+
+
+@pytest.mark.parametrize("what", [b'"accuracy": 0.', b'hidden_layer_sizes\\": ['])
+def test_a_changed_digit_in_a_result_or_its_overrides_leaves_that_trial_out(what: bytes, tmp_path: Path) -> None:
+    file, made = tmp_path / "study.db", plan(n_trials=6)
+    run_search(tmp_path, Evaluation(), made)
+    written = finished_trials(opened(f"sqlite:///{file}", made), made.rungs)
+    content = bytearray(file.read_bytes())
+    places = [match.end() for match in re.finditer(re.escape(what) + rb"(?=\d)", content)]
+    for at in places[::-1]:  # the last one is the newest page that SQLite reads, others may be of freed pages
+        content[at] = ord("5") if content[at] != ord("5") else ord("6")
+    file.write_bytes(content)
+    check_database(file)
+    found = finished_trials(opened(f"sqlite:///{file}", made), made.rungs)
+    assert len(found) < len(written)
+    assert all(trial in written for trial in found)
