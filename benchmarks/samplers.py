@@ -4,6 +4,7 @@ benchmarks/trials.csv has the trials of real searches, each with its values and 
 Type `make bench-samplers`.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pandas as pd
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import cross_val_predict
@@ -67,18 +69,20 @@ def encoded(values: Mapping[str, Any]) -> list[float]:
         if value is None:
             numbers.append(-1.0)
         elif isinstance(distribution, Categorical):
-            numbers.append(float([*map(str, distribution.choices)].index(str(value))))
+            numbers.append(float(distribution.choices.index(distribution.nearest(value))))
         else:
             numbers.append(float(np.log(float(value)) if distribution.log else float(value)))
     return numbers
 
 
-def replay(sampler: BaseSampler, surrogate: Surrogate, start: dict[str, Any], seed: int) -> list[float]:
+def replay(
+    sampler: BaseSampler, surrogate: Surrogate, start: dict[str, Any], seed: int, trials: int = TRIALS
+) -> list[float]:
     """The log loss of the best trial after each number of trials, as the surrogate knows it without its noise."""
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.enqueue_trial(start)
     generator, best, found = np.random.default_rng(seed), (-np.inf, 0.0), []
-    for _ in range(TRIALS):
+    for _ in range(trials):
         trial = study.ask()
         true = surrogate(suggest(trial, SPACES["cnn"]))
         seen = -(true + generator.normal(0, surrogate.noise))
@@ -92,6 +96,7 @@ def replay(sampler: BaseSampler, surrogate: Surrogate, start: dict[str, Any], se
 def main() -> None:
     """Print the mean log loss found by each sampler, with its standard deviation over the replays."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", ExperimentalWarning)  # of the sampler's `group`
     console, trials = Console(), pd.read_csv(FILE)
     for name, of_study in trials.groupby("study"):
         surrogate = Surrogate(of_study)

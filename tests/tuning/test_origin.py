@@ -103,7 +103,7 @@ def test_all_networks_are_tried_first_and_those_in_the_space_are_points_of_it(pa
     assert plan.known["default"].overrides["batch_size"] == 256, "`auto` is what suits this machine"
     # the first two of these have more than three times the multiplications of the origin
     assert [name for name, known in plan.known.items() if not known.values] == ["default", "deep", "published"]
-    assert to_params("cnn", {**plan.known["small"].values, "flip": False}, plan.limits)["layers"] == default["layers"]
+    assert to_params("cnn", params.tune.space | plan.known["small"].values, plan.limits)["layers"] == default["layers"]
     seconds = PACE.seconds(10 * 30_000)
     assert plan.rungs[-1] == pytest.approx(seconds)
     assert plan.rungs[0] >= 3 * (PACE.start + PACE.predict)
