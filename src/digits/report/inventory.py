@@ -99,7 +99,8 @@ def inventory(paths: Paths, user: UserOf) -> list[Item]:
             found.setdefault(("recipes" if path.name == "recipes" else name, user(name)), []).append(part)
     for path in sorted(paths.copies.glob("[!.]*/")):  # an unmarked copy may be the user's only one
         found[os.path.relpath(path, paths.runs), "commands without DATA" if (path / MARK).exists() else None] = [path]
-    beside = (path for folder in (paths.copies, paths.processed, paths.practice) for path in folder.glob(".*"))
+    beside = [path for folder in (paths.copies, paths.processed, paths.practice) for path in folder.glob(".*")]
+    beside += [*paths.submissions.glob(".*.csv-*"), *paths.reports.rglob(".*-*")]
     for path in sorted([*paths.runs.rglob(".*"), *beside]):  # temporary names
         if path.name != ".lock":
             found[os.path.relpath(path, paths.runs), ""] = [path]
