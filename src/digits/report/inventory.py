@@ -100,11 +100,18 @@ def inventory(paths: Paths, user: UserOf) -> list[Item]:
     for path in sorted(paths.copies.glob("[!.]*/")):  # an unmarked copy may be the user's only one
         found[os.path.relpath(path, paths.runs), "commands without DATA" if (path / MARK).exists() else None] = [path]
     beside = [path for folder in (paths.copies, paths.processed, paths.practice) for path in folder.glob(".*")]
-    beside += [*paths.submissions.glob(".*.csv-*"), *paths.reports.rglob(".*-*")]
-    for path in sorted([*paths.runs.rglob(".*"), *beside]):  # temporary names
+    beside += [*paths.submissions.glob(".*.csv-*"), *_below(paths.reports)]
+    for path in sorted([*_below(paths.runs), *beside]):  # temporary names
         if path.name != ".lock":
             found[os.path.relpath(path, paths.runs), ""] = [path]
     return [_item(name, parts, command) for (name, command), parts in found.items()]
+
+
+def _below(folder: Path) -> list[Path]:
+    """Hidden files and folders, at any depth; `rglob` fails if another command removes a folder meanwhile."""
+    return [
+        Path(top, name) for top, inner, names in os.walk(folder) for name in (*inner, *names) if name.startswith(".")
+    ]
 
 
 def _units(folder: Path) -> list[Path]:
@@ -112,7 +119,8 @@ def _units(folder: Path) -> list[Path]:
 
 
 def _item(name: str, paths: list[Path], user: str | None) -> Item:
-    fits = len(paths) if name == "recipes" else len(_units(paths[0]))
+    unfinished = paths[0].name.startswith(".")  # and may be renamed meanwhile
+    fits = len(paths) if name == "recipes" else 0 if unfinished else len(_units(paths[0]))
     files = [path for path in paths if path.is_file()]
     files += [Path(folder) / file for path in paths for folder, _, names in os.walk(path) for file in names]
     stats = []
