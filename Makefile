@@ -71,9 +71,10 @@ tune tune-dashboard: PACKAGES += $(if $(STORAGE),database)
 
 .PHONY: help setup clean study $(COMMANDS)
 
+# in place of the shell, so that a signal to make reaches it
 $(COMMANDS):
 	$(SETUP) $(PACKAGES)
-	@$(DIGITS) $@ $(strip $(OPTIONS))
+	@exec $(DIGITS) $@ $(strip $(OPTIONS))
 
 ##@ Start
 help: ## this page

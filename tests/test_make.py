@@ -4,8 +4,10 @@ import os
 import re
 import runpy
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -423,3 +425,20 @@ def test_environment_is_the_locked_one() -> None:
     lock = dict(re.findall(r"^([a-z0-9-]+)==([^ \\]+) \\", text, re.MULTILINE))
     for name in ("keras", "tensorflow", "scikit-learn", "optuna", "kaggle"):
         assert version(name) == lock[name]
+
+
+def test_a_signal_to_make_reaches_the_program(tmp_path: Path) -> None:
+    """A shell between them would end, and the program would go on without anybody who waits for it."""
+    script = tmp_path / "digits"
+    script.write_text("trap 'echo told; exit 143' TERM\necho ready\nwhile :; do sleep 0.1; done\n")
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    words = ["make", f"DIGITS=sh {script}", "SETUP=@:", "runs", "DATA=a b"]
+    process = subprocess.Popen(words, cwd=ROOT, env=outside, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    process.terminate()
+    try:
+        assert process.communicate(timeout=20)[0] == "told\n"
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)

@@ -1,14 +1,18 @@
 """The command line by itself: which commands and options there are, their help, and what is refused."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from digits.cli import main as command_line
+from digits.cli.context import Outcome
 from digits.cli.main import COMMANDS, GROUPS, main
 from digits.cli.options import ParamOption
 from digits.config import Params
@@ -22,7 +26,7 @@ def started(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, 
     """Params, options and stages of every command that is typed in the test, none of which runs."""
     commands: list[dict[str, Any]] = []
     monkeypatch.setattr(
-        command_line, "_run", lambda context, stages: commands.append(vars(context) | {"stages": stages})
+        command_line, "_run", lambda context, stages, _: commands.append(vars(context) | {"stages": stages})
     )
     monkeypatch.chdir(workspace)
     return commands
@@ -148,3 +152,25 @@ def test_the_stages_of_a_command_are_summed_up(digits: Digits, workspace: Path) 
     shown = digits("data", "--data", "practice", toy=False)
     assert shown.returncode == 0
     assert re.findall(r"^(fetch|prepare)  ", shown.stdout, re.MULTILINE) == ["fetch", "prepare"]
+
+
+@pytest.mark.parametrize("lost", [None, ImportError("initialization failed")])
+def test_an_interruption_that_a_library_catches_ends_the_command_all_the_same(
+    lost: Exception | None, workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the next stage, or where the library makes another error of it, as in the middle of an import."""
+
+    def fetch(_: object) -> Outcome:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        except KeyboardInterrupt:
+            if lost:
+                raise lost from None
+        return Outcome("a stage that knows of nothing", worked=True)
+
+    monkeypatch.chdir(workspace)
+    monkeypatch.setattr("digits.cli.commands.fetch.run", fetch)
+    assert main(["data"]) == 143
+    told = capsys.readouterr().err
+    assert told == "error: interrupted; what is finished is kept, and the same command continues from there\n"

@@ -309,6 +309,41 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         time.sleep(0.05)
 
 
+def interrupts_itself(_: None, send: Send) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(os.getpid(), number)
+    send("still here")
+
+
+@pytest.mark.parametrize("preload", [[], FORKED])
+def test_interruptions_are_for_the_process_that_started_it(preload: list[str]) -> None:
+    """A terminal sends Ctrl-C to both."""
+    received: list[str] = []
+    run_in_subprocess(interrupts_itself, None, received.append, LONG, preload)
+    assert received == ["still here"]
+
+
+LEAVING = """
+import threading, time
+from digits.common.processes import run_in_subprocess
+
+def task(_, send):
+    send("ready")
+    time.sleep(3600)
+
+if __name__ == "__main__":
+    ready = threading.Event()
+    arguments = task, None, lambda _: ready.set(), 3600
+    threading.Thread(daemon=True, target=run_in_subprocess, args=arguments).start()
+    ready.wait()
+"""
+
+
+def test_no_process_waits_at_its_exit_for_one_that_it_started(tmp_path: Path) -> None:
+    (script := tmp_path / "leaving.py").write_text(LEAVING)
+    subprocess.run([sys.executable, str(script)], timeout=60, check=True)
+
+
 def _lives(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -67,7 +67,7 @@ def append_some(path: Path, name: str) -> None:
     generator = random.Random(name)
     for number in range(20):
         Ledger(path).append(
-            ENTRY | {"intent": name, "message": "x" * generator.randint(1, 5000)}, "written", str(number)
+            ENTRY | {"intent": name, "message": "x" * generator.randint(1, 5000)}, "uploading", str(number)
         )
 
 
@@ -137,6 +137,14 @@ def test_what_a_spreadsheet_has_saved_is_read_and_made_one_of_ours_again(ledger:
     assert ledger.path.read_bytes().startswith(ours), "whole, and in our own form again"
 
 
+def test_the_same_file_of_two_commands_is_written_once(ledger: Ledger) -> None:
+    """The second one goes on from the last line of the first."""
+    ledger.append(ENTRY, "written", "1")
+    first = ledger.append(ENTRY, "uploading", "2")
+    assert ledger.append(ENTRY, "written", "3") == first
+    assert [line["time"] for line in ledger.lines()] == ["1", "2"]
+
+
 def test_what_a_user_has_written_into_it_stays_there(ledger: Ledger) -> None:
     ledger.append(ENTRY, "written", "1")
     note = "asked about;" + ";" * (len(COLUMNS) - 2) + "my note\r\n"
@@ -150,7 +158,7 @@ def test_what_a_user_has_written_into_it_stays_there(ledger: Ledger) -> None:
 @pytest.mark.parametrize("separator", [",", ";"])
 def test_an_open_quote_costs_its_own_line_alone(ledger: Ledger, separator: str) -> None:
     for number in range(3):
-        ledger.append(ENTRY, "written", str(number))
+        ledger.append(ENTRY, "uploading", str(number))
     header, *lines = saved(separator)(ledger.path.read_text()).splitlines()
     lines[1] = lines[1].replace("abc", '"abc')
     ledger.path.write_text("\n".join([header, *lines, ""]))

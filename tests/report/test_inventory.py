@@ -1,5 +1,8 @@
 """What lies in runs/ is listed with what uses it, and nothing is removed that is used, read, or not named."""
 
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import pytest
 
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
-from digits.common.files import in_use
+from digits.common.files import atomic_folder, in_use, remove_folder, write_atomic
 from digits.common.sealed import write_json
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
@@ -218,3 +221,37 @@ def test_without_data_or_a_measured_device_it_is_listed_all_the_same(
     assert [folder.name in shown.stdout for folder in unused] == [True, True]
     assert digits("clean-runs", "--force").returncode == 0
     assert tree(toy / "runs") == before, "it is not known whether it is used, and nothing was measured to know it"
+
+
+def test_what_other_commands_are_writing_stops_no_list(paths: Paths) -> None:
+    """Folders that are renamed and files that are replaced between two looks at them."""
+    stop = threading.Event()
+
+    def write(run: int) -> None:
+        for number in itertools.cycle(range(3)):
+            unit = paths.runs / f"cnn-{run}" / f"fold-{number}"
+            with atomic_folder(unit) as folder:
+                (folder / "model").mkdir()
+                write_json(folder / "model" / "layers.json", {"run": run})
+            remove_folder(unit)
+            if stop.is_set():
+                return
+
+    with ThreadPoolExecutor(3) as pool:
+        writing = [pool.submit(write, run) for run in range(3)]
+        try:
+            listed = [inventory(paths, lambda _: None) for _ in range(300)]
+        finally:
+            stop.set()
+        assert [work.result() for work in writing] == [None] * 3
+    assert any(listed)
+
+
+def test_temporary_files_beside_the_runs_are_removed_too(workspace: Path, digits: Digits) -> None:
+    """As a command leaves them that is killed while it writes a page or the ledger."""
+    left = [workspace / name for name in ("reports/tune/.history.png-a1", "submissions/.ledger.csv-b2")]
+    kept = [workspace / name for name in ("submissions/.ledger.lock", "submissions/.gitignore", "reports/index.html")]
+    for path in (*left, *kept):
+        write_atomic(path, "some")
+    assert digits("clean-runs", "--force").returncode == 0
+    assert [path.exists() for path in (*left, *kept)] == [False, False, True, True, True]

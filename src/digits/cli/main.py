@@ -184,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with interruption.raised():
             parsed = options.parse(_COMMAND_LINE, typed or ["--help"])
-            status = parsed if isinstance(parsed, int) else _execute(console, *parsed)
+            status = parsed if isinstance(parsed, int) else _execute(console, interruption, *parsed)
         if status is not None:
             return status
         made = "the result uses the finished fits"
@@ -199,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return interruption.status
 
 
-def _execute(console: Console, command: Command, values: dict[str, Any]) -> int | None:
+def _execute(console: Console, interruption: Interruption, command: Command, values: dict[str, Any]) -> int | None:
     """Run a command with these values of its options; returns the exit status, None if the user ended it early.
 
     Raises KeyboardInterrupt if there is no result, with what there is.
@@ -217,11 +217,13 @@ def _execute(console: Console, command: Command, values: dict[str, Any]) -> int 
         sweep(context.paths.runs, context.paths.written)
         # clean-runs uses runs/ alone, once it knows what to remove
         with nullcontext() if command.name == "clean-runs" else in_use(context.paths.runs):
-            return None if _run(context, command.stages) else 0
+            return None if _run(context, command.stages, interruption) else 0
     except UserError as error:
         console.error(str(error))
         return USER_FAULT
     except Exception as error:
+        if interruption.signal:  # a library has made another error of it, as while it was imported
+            raise KeyboardInterrupt from error
         return _failed(console, error, values["debug"])
 
 
@@ -262,7 +264,7 @@ def _context(command: Command, values: dict[str, Any], console: Console) -> "Con
     )
 
 
-def _run(context: "Context", stages: Sequence[str]) -> bool:
+def _run(context: "Context", stages: Sequence[str], interruption: Interruption) -> bool:
     """Run the stages in order; print what each made, how long it took, and what to type next.
 
     Returns whether the user interrupted one of them.
@@ -270,6 +272,8 @@ def _run(context: "Context", stages: Sequence[str]) -> bool:
     rows: list[list[str]] = []
     outcomes: list[Outcome] = []
     for stage in stages:
+        if interruption.signal and not context.interrupted:  # a library has caught it
+            raise KeyboardInterrupt
         started = perf_counter()
         # imported when it runs, so that light commands stay light
         outcome: Outcome = import_module(f"digits.cli.commands.{stage}").run(context)

@@ -96,7 +96,7 @@ def write_pictures(folder: Path, source: str, draw: Mapping[str, Callable[[], st
     titles = {name: picture.title for name, picture in pictures.items()}
     write_json(folder / _TITLES, {"source": source, "titles": titles})
     for old in {*folder.glob("*.png")} - {picture.path for picture in pictures.values()}:
-        old.unlink()  # titles.json does not list it any more
+        old.unlink(missing_ok=True)  # titles.json does not list it any more
     return pictures
 
 

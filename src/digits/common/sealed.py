@@ -19,6 +19,7 @@ from digits.common.errors import DiskError
 from digits.common.files import atomic_folder, exclusive, file_sha256, write_atomic
 from digits.common.logs import log
 
+DAMAGED = ".damaged-"  # start of the names of what is set aside
 _CHECKSUM = "checksum"  # key of a JSON file
 _MANIFEST = "manifest.json"  # of a folder
 _MAKING = 900.0  # longest wait for another process, in seconds
@@ -136,7 +137,7 @@ def _fault(folder: Path) -> str:
 
 def set_aside(path: Path, fault: str, consequence: str = "is made again") -> Path:
     """Rename a damaged file or folder, and tell the user; returns its new path, which `make clean-runs` removes."""
-    kept = path.with_name(f".damaged-{path.name}-{secrets.token_hex(3)}")
+    kept = path.with_name(f"{DAMAGED}{path.name}-{secrets.token_hex(3)}")
     try:
         path.rename(kept)
     except FileNotFoundError:  # another command has done it

@@ -16,7 +16,7 @@ from digits.common.code_version import code_version
 from digits.common.disk import check_room
 from digits.common.errors import MisfitError, UserError
 from digits.common.files import file_sha256, fingerprint
-from digits.common.sealed import intact, read_json, sealed_folder, set_aside, write_json
+from digits.common.sealed import DAMAGED, intact, read_json, sealed_folder, set_aside, write_json
 from digits.config import Competition, Params, Paths
 from digits.data.places import Member, Place, find, place_of, tables
 
@@ -74,7 +74,7 @@ def find_source(competition: Competition, paths: Paths, named: str | None, prove
         return _only(accepted, paths)
     if (archive := archive_of(competition, paths)).is_file():
         return _from_user(str(archive), competition, paths, provenance="kaggle")
-    if damaged := sorted(paths.copies.glob(f".damaged-{competition.slug}-*")):
+    if damaged := sorted(paths.copies.glob(f"{DAMAGED}{competition.slug}-*")):
         raise UserError(
             f"{os.path.relpath(damaged[-1], paths.root)}: this copy of the competition's files is damaged; type the "
             f"same command with DATA=path/to/{competition.slug}.zip, or with DATA=practice"

@@ -130,11 +130,16 @@ class Ledger:
         return {line["intent"]: line for line in self.lines() if line["competition"] == competition}
 
     def append(self, entry: Mapping[str, Any], state: State, time: str) -> Line:
-        """Add a line to the file; returns it. Values that are not in `entry` stay blank."""
+        """Add a line to the file; returns it. Values that are not in `entry` stay blank.
+
+        An intent is `written` once: if two commands make the same file, the second one gets the line of the first.
+        """
         line = {name: " ".join(str(entry.get(name, "")).split()) for name in COLUMNS}
         line |= {"state": state, "time": time}
         lock = self.path.with_name(".ledger.lock")
         with exclusive(lock, _APPEND_TIMEOUT, f"{self.path}: another process uses it; run the same command again"):
+            if state == "written" and (known := self.intents(line["competition"]).get(line["intent"])):
+                return known
             # rewrite the whole file, to restore our format after a spreadsheet has saved it
             self._write([*self._rows(), [*line.values()]])
         return line

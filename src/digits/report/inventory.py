@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from digits.common.sealed import read_json
+from digits.common.sealed import DAMAGED, read_json
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
 from digits.data.sources import MARK
@@ -99,9 +99,15 @@ def inventory(paths: Paths, user: UserOf) -> list[Item]:
             found.setdefault(("recipes" if path.name == "recipes" else name, user(name)), []).append(part)
     for path in sorted(paths.copies.glob("[!.]*/")):  # an unmarked copy may be the user's only one
         found[os.path.relpath(path, paths.runs), "commands without DATA" if (path / MARK).exists() else None] = [path]
-    for path in sorted(path for folder in paths.written for path in folder.rglob(".damaged-*")):
+    for path in sorted(path for folder in paths.written for path in _damaged(folder)):
         found[os.path.relpath(path, paths.runs), ""] = [path]
     return [_item(name, parts, command) for (name, command), parts in found.items()]
+
+
+def _damaged(folder: Path) -> list[Path]:
+    """What was set aside, at any depth; `rglob` fails if another command removes a folder meanwhile."""
+    below = ((top, [*inner, *names]) for top, inner, names in os.walk(folder))
+    return [Path(top, name) for top, names in below for name in names if name.startswith(DAMAGED)]
 
 
 def _units(folder: Path) -> list[Path]:

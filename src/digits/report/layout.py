@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,4 +68,5 @@ class Section:
 
     def add_picture(self, picture: Picture) -> None:
         """Add a PNG that another command has drawn, with its title."""
-        self.add_image(picture.title, picture.title, embedded(picture.path.read_bytes()))
+        with suppress(FileNotFoundError):  # a command is drawing others
+            self.add_image(picture.title, picture.title, embedded(picture.path.read_bytes()))

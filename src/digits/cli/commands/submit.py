@@ -53,7 +53,10 @@ def run(context: Context) -> Outcome:
         context.console.say(f"{relative}: {expected}")
     if upload:
         line = context.uploader.submit_once(line["intent"], path, context.force)
-        line = context.uploader.wait_for_score(line["intent"])
+        try:
+            line = context.uploader.wait_for_score(line["intent"])
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt("the file is sent, make score asks for its score") from None
     return Outcome(
         f"{relative}: {len(frame):,} predictions, " + ("practice only" if data.practice else expected) + verdict(line),
         written or uploads,

@@ -24,7 +24,10 @@ def run(context: Context) -> Outcome:
         write_json(study.folder / "study.json", {"data": context.data.hash})
         machine = Machine(lambda: context.device, plan, paths.runs / "machines", context.console)
         with log_to(study.folder / "log.txt"):
-            final = tune(study, params, context.data, machine, paths.reports / "tune")
+            try:
+                final = tune(study, params, context.data, machine, paths.reports / "tune")
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt("finished trials are kept, those that were running run again") from None
         if final:
             write_json(study.folder / "done.json", limits)
     found = study.found_file.relative_to(paths.root)
