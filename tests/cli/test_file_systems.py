@@ -219,6 +219,21 @@ def test_a_disk_that_is_full_from_the_start_is_said_to_be_and_can_be_cleaned(
     assert digits("baseline").returncode == 0
 
 
+def test_a_search_whose_database_finds_no_room_goes_on_once_there_is_some(
+    toy: Path, small_disk: Path, digits: Digits
+) -> None:
+    """On a real disk."""
+    also = ("tune.model=small", "tune.workers=1", "tune.space={}", "tune.n_trials=1")
+    assert digits("data").returncode == 0
+    fill(small_disk, small_disk / "ballast", left=49_152)
+    shown = digits("tune", also=also)
+    assert shown.returncode == 2
+    [line] = shown.stderr.splitlines()
+    assert "/study.db: cannot be written: database or disk is full; make room (make clean-runs removes" in line
+    (small_disk / "ballast").unlink()
+    assert digits("tune", also=also).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("name", "commands"),
     [

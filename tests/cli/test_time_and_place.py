@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -127,7 +128,7 @@ def test_one_core_gives_the_same_bits(toy: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            preexec_fn=lambda cores=cores: os.sched_setaffinity(0, cores),
+            preexec_fn=partial(os.sched_setaffinity, 0, cores),
         )
         assert made.returncode == 0, made.stderr
         units = sorted(toy.glob("runs/small-*/fold-*"))

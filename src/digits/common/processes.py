@@ -18,6 +18,7 @@ from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import IO, Any
 
+from digits.common.disk import refusal
 from digits.common.errors import UserError
 
 Send = Callable[[Any], Any]  # sends a message to the parent process, returns its reply
@@ -196,7 +197,7 @@ def _main(task: Callable[[Any, Send], None], argument: Any, there: Connection, e
     except UserError as error:
         there.send(("failed", str(error)))
     except Exception as error:
-        there.send(("failed", _in_a_line(error)))
+        there.send(("failed", str(refusal(error) or _in_a_line(error))))
     else:
         there.send(("done", None))
 
