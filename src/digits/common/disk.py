@@ -61,6 +61,6 @@ def _existing(path: Path) -> Path:
 
 
 def _to_open(path: Path) -> Path:
-    """What must change its owner, so that an absolute path can be used: of the project all of runs/, data/ and so on."""
+    """What must change its owner, so that an absolute path can be used: of the project all of runs/, data/ etc."""
     here, found = Path.cwd(), _existing(path)
     return here / found.relative_to(here).parts[0] if here in found.parents else found
