@@ -24,6 +24,8 @@ from digits.data.infer import infer
 from digits.data.places import place_of
 from digits.data.sources import find_source
 from digits.data.understand import understand
+from digits.report.chart import as_chart, name_classes, subplots
+from digits.report.layout import Section
 from digits.tuning.storage import _has_ended
 from imports import SOURCE
 from toys import ROOT, Digits, params_faults, prepare_toy, tree, write_toy_files
@@ -217,6 +219,17 @@ def test_names_in_files_are_no_formulas() -> None:
         figure = plt.figure()
         draw_images(figure, np.zeros((2, 4, 4, 1), np.uint8), [r"$\frac{1$", "$x^{$"], 2)
         assert as_png(figure, 50)
+
+
+def test_names_in_files_are_no_part_of_the_page() -> None:
+    name = "<script>alert('x')</script>"
+    with subplots(3, 2) as (figure, grid):
+        name_classes(grid[0, 0], [name, "b"])
+        grid[0, 0].set_title(name)
+        chart = as_chart(figure, "chart", "Its title", "")
+    section = Section("id", name, sentences=[name], figures=[chart])
+    section.add_image(name, name, "data:")
+    assert "<script" not in "".join(figure.body for figure in section.figures)
 
 
 def test_a_shared_database_names_no_file_to_remove(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

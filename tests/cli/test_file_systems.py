@@ -12,7 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from toys import Digits, digits_command, tree, write_toy_files
+from digits.common.console import Console
+from digits.common.errors import DiskError
+from digits.kaggle.api import CompetitionApi
+from kaggle_server import Fault, KaggleServer
+from toys import QUICK, Digits, digits_command, tree, write_toy_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="what is emulated is Linux")]
 
@@ -215,6 +219,21 @@ def test_a_disk_that_is_full_from_the_start_is_said_to_be_and_can_be_cleaned(
     assert digits("baseline").returncode == 0
 
 
+def test_a_search_whose_database_finds_no_room_goes_on_once_there_is_some(
+    toy: Path, small_disk: Path, digits: Digits
+) -> None:
+    """On a real disk."""
+    also = ("tune.model=small", "tune.workers=1", "tune.space={}", "tune.n_trials=1")
+    assert digits("data").returncode == 0
+    fill(small_disk, small_disk / "ballast", left=49_152)
+    shown = digits("tune", also=also)
+    assert shown.returncode == 2
+    [line] = shown.stderr.splitlines()
+    assert "/study.db: cannot be written: database or disk is full; make room (make clean-runs removes" in line
+    (small_disk / "ballast").unlink()
+    assert digits("tune", also=also).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("name", "commands"),
     [
@@ -272,3 +291,20 @@ def test_files_that_find_no_room_are_refused_before_they_are_unpacked_and_find_i
         assert digits("data", "--data", str(named), also=also).returncode == 0
     finally:
         subprocess.run(["umount", "--lazy", toy / "data"], check=True)
+
+
+def test_an_archive_that_finds_no_room_is_refused_with_its_size_and_goes_on_later(
+    server: KaggleServer, tmp_path: Path
+) -> None:
+    """On a real disk."""
+    server.archive = os.urandom(1_500_000)
+    server.faults["toy.zip"] = [Fault("hang", seconds=3600)]  # in the middle, and its size is known
+    (folder := tmp_path / "there").mkdir()
+    mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs", folder)
+    try:
+        with pytest.raises(DiskError, match=r"/there: cannot be .* files need .* MB, but .* MB are free; make room"):
+            CompetitionApi("toy", QUICK, Console(plain=True)).download(folder)
+        subprocess.run(["mount", "-o", "remount,size=2m", folder], check=True)
+        assert CompetitionApi("toy", QUICK, Console(plain=True)).download(folder).read_bytes() == server.archive
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)

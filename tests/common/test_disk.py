@@ -39,6 +39,19 @@ def test_what_may_not_be_written_is_seen_and_the_remedy_names_what_exists(closed
         assert shlex.split(command)[:5] == ["sudo", "chown", "-R", "$USER", f"{closed};"]
 
 
+def test_one_command_opens_all_of_a_folder_of_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = str(refusal(PermissionError(errno.EACCES, "Permission denied", "runs")))
+    assert f"type: sudo chown -R $USER {tmp_path};" in said, "it is the project that must be opened"
+    (tmp_path / "my runs").mkdir()
+    for file in (tmp_path / "my runs" / "cnn-1" / "log.txt", Path("my runs")):
+        said = str(refusal(PermissionError(errno.EACCES, "Permission denied", str(file))))
+        folder = shlex.quote(str(tmp_path / "my runs"))
+        assert said.startswith(
+            f"{file}: Permission denied; type: sudo chown -R $USER {folder}; chmod -R u+rwX {folder}; "
+        )
+
+
 def test_what_can_be_written_stays_as_it_is(tmp_path: Path) -> None:
     check_writable(tmp_path)
     check_writable(tmp_path / "not yet" / "there")

@@ -16,12 +16,18 @@ from digits.common.host import available_memory, peak_memory, processor
         ("cgroup/memory.max=max\n", 2048),
         ("cgroup/memory.max=1000000\n", 1),
         ("cgroup/memory/memory.limit_in_bytes=9223372036854771712", 2048),
+        ("cgroup/jobs/7/step/memory.max=1000000\n", 1),
+        ("cgroup/jobs/memory.max=1000000\n", 1),
+        ("cgroup/jobs/8/memory.max=1000000\n", 2048),
+        ("cgroup/memory/docker/7/memory.limit_in_bytes=1000000", 1),
     ],
 )
-def test_memory_is_the_systems_and_at_most_the_containers(limit: str, expected: float, tmp_path: Path) -> None:
+def test_memory_is_the_systems_and_at_most_that_of_its_groups(limit: str, expected: float, tmp_path: Path) -> None:
     assert available_memory(tmp_path) == os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e6
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/meminfo").write_text("MemTotal: 3000000 kB\nMemAvailable:    2000000 kB\n")
+    (tmp_path / "proc/self").mkdir()
+    (tmp_path / "proc/self/cgroup").write_text("4:memory:/docker/7\n0::/jobs/7/step\n")
     if limit:
         path, text = f"sys/fs/{limit}".split("=")
         (tmp_path / path).parent.mkdir(parents=True)

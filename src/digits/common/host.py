@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # of a container, in /sys/fs/cgroup; cgroup version 2, then 1
+# of a group of processes, as of a container or a job on a cluster: its place below this one, and the file there; cgroup
+# version 2, then 1
+_LIMITS = (("sys/fs/cgroup", "memory.max"), ("sys/fs/cgroup/memory", "memory.limit_in_bytes"))
 
 
 def peak_memory() -> float:
@@ -24,12 +26,14 @@ def peak_memory() -> float:
 
 
 def available_memory(root: Path = Path("/")) -> float:
-    """Memory that programs can still use, in MB (10^6 bytes), at most the container's limit.
+    """Memory that programs can still use, in MB (10^6 bytes), at most the limits of the groups that this process is in.
 
     All of the machine's memory where the system does not report it. root: root folder of the file system.
     """
     found = re.search(r"MemAvailable:\s+(\d+) kB", _text(root / "proc/meminfo"))
-    limits = [text.strip() for name in _LIMITS if (text := _text(root / "sys/fs/cgroup" / name))]
+    own = [Path(line.split(":")[-1].lstrip("/")) for line in _text(root / "proc/self/cgroup").splitlines()]
+    groups = {group for path in (Path(), *own) for group in (path, *path.parents)}  # a container may not see its path
+    limits = [_text(root / place / group / name).strip() for group in groups for place, name in _LIMITS]
     bounds = [int(text) for text in limits if text.isdigit()]  # a file without a limit contains the word max
     free = int(found[1]) * 1024 if found else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return min([free, *bounds]) / 1e6

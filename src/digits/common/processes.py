@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from time import monotonic
 from typing import IO, Any
 
+from digits.common.disk import refusal
 from digits.common.errors import UserError
 from digits.common.interrupts import withheld
 
@@ -206,7 +207,7 @@ def _main(task: Callable[[Any, Send], None], argument: Any, there: Connection, e
     except UserError as error:
         there.send(("failed", str(error)))
     except Exception as error:
-        there.send(("failed", _in_a_line(error)))
+        there.send(("failed", str(refusal(error) or _in_a_line(error))))
     else:
         there.send(("done", None))
 

@@ -40,7 +40,7 @@ class Item:
 
     def cells(self, now: float) -> list[str]:
         """Name, fits, MB, age, and the command that uses it."""
-        minutes = (now - self.changed) / 60
+        minutes = max(0.0, now - self.changed) / 60  # a clock may be wrong
         unit, length = next((each for each in (("d", 1440), ("h", 60)) if minutes >= 2 * each[1]), ("min", 1))
         user = {None: "not known", "": "nothing"}.get(self.user, self.user)
         return [self.name, str(self.fits or ""), f"{self.size / 1e6:,.1f}", f"{minutes / length:.0f} {unit}", str(user)]

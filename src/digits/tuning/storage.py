@@ -25,7 +25,8 @@ from sqlalchemy import event
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
-from digits.common.errors import UserError
+from digits.common.disk import refusal
+from digits.common.errors import DiskError, UserError
 from digits.common.logs import log
 from digits.common.sealed import set_aside
 
@@ -122,7 +123,9 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
                 return True  # the first call was carried out, and only its answer was lost
             except (DBAPIError, StorageInternalError) as error:
                 if monotonic() > deadline:
-                    raise UserError(f"the study's database does not answer: {_message(error)}; retry later") from None
+                    full = _full_disk(error, cast(Any, method).__self__.engine.url)
+                    said = f"the study's database does not answer: {_message(error)}; retry later"
+                    raise full or UserError(said) from None
                 log.warning("the study's database does not answer, trying again: %s", _message(error))
             repeated = True
             sleep(_PAUSE)
@@ -174,11 +177,10 @@ def open_storage(url: str) -> BaseStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     logging.getLogger("sqlalchemy").setLevel(logging.ERROR)
     try:
-        file = url.removeprefix(_FILE)  # a path may contain what has a meaning in an address, such as % and ?
         address = (
-            make_url(_POSTGRES.sub("postgresql+psycopg://", url))
-            if file == url
-            else URL.create("sqlite", database=file)
+            URL.create("sqlite", database=url.removeprefix(_FILE))  # a path may contain % and ?
+            if url.startswith(_FILE)
+            else make_url(_POSTGRES.sub("postgresql+psycopg://", url))
         )
     except ArgumentError:
         raise UserError("STORAGE: not a database address, such as postgresql://user:password@host/name") from None
@@ -202,12 +204,18 @@ def open_storage(url: str) -> BaseStorage:
             known = "type: pip install 'digits[database]'" if backend == "postgresql" else "use a postgresql:// address"
             raise UserError(f"STORAGE: {_message(error)}; {known}") from None
         except (DBAPIError, StorageInternalError) as error:  # also if two machines create the same tables
-            fault = _message(error)
+            fault, full = _message(error), _full_disk(error, address)
         else:
             if backend == "sqlite":
                 _lock_from_start(storage.engine)
             return optuna.storages._CachedStorage(cast(RDBStorage, _Patient(storage)))
-    raise UserError(f"STORAGE: the database does not answer: {fault}; check its address")
+    raise full or UserError(f"STORAGE: the database does not answer: {fault}; check its address")
+
+
+def _full_disk(error: Exception, address: URL) -> DiskError | None:
+    """The error for the user where a database in a file finds no room."""
+    local = address.get_backend_name() == "sqlite" and address.database
+    return refusal(Exception(_message(error)), Path(local)) if local else None
 
 
 def check_database(file: Path) -> None:
