@@ -15,8 +15,7 @@ from digits.ensemble.combine import methods
 from digits.ensemble.members import Members, blend_name
 from digits.ensemble.selection import select_method
 from digits.report.inventory import Item, inventory, user_of
-from digits.training.budget import network_runs
-from digits.training.candidates import baseline_runs, networks
+from digits.training.candidates import baseline_runs, network_runs, networks
 from digits.training.device import Device
 from digits.training.fitting import fit_fold_unit
 from digits.training.runs import RunFolder, RunSpec
@@ -86,7 +85,7 @@ def test_a_blend_is_used_until_its_members_have_more_fits(toy_params: Params, da
     nearest = baseline_runs(toy_params, data)[1]
     for fold in (0, 1):
         fit_fold_unit(data, paths.runs, nearest, fold)
-    chosen = Members((RunFolder(paths.runs, nearest).units(3),), (0, 1))
+    chosen = Members((RunFolder(paths.runs, nearest).units(3),), (0, 1), data)
     used = chosen.predictions(data)
     labels, rows = data.labels, used[0].rows
     selection = select_method(used, methods(1, 20, 0.1), labels[rows], data.folds[rows])
