@@ -77,7 +77,7 @@ def user_of(params: Params, data: Dataset, device: Device, recipe_data: dict[str
         if name.startswith("recipes/"):
             return "" if len(recipe_data) == 2 else None
         record = read_json(paths.runs / name / ("study.json" if name.startswith("tune/") else "run.json")) or {}
-        return "" if record.get("data") in known else None
+        return "" if str(record.get("data")).split("/")[0] in known else None  # before the slash: of a sample
 
     return user
 
