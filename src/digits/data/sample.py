@@ -1,6 +1,6 @@
 """A share of a data set's labelled images, for fits that would take too long on all of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,8 @@ def sampled(data: Dataset, one_in: int, seed: int) -> Dataset:
     folds = np.full_like(data.folds, _LEFT_OUT)
     folds[drawn] = data.folds[drawn]
     about = data.about | {"hash": f"{data.hash}/{one_in}/{code_version('sample')}"}
-    return Sample(**{**vars(data), "folds": folds, "about": about})
+    same = {field.name: getattr(data, field.name) for field in fields(Dataset)}
+    return Sample(**same | {"folds": folds, "about": about})
 
 
 def with_hash(data: Dataset, name: str, seed: int) -> Dataset | None:
