@@ -30,7 +30,7 @@ def sampled(data: Dataset, one_in: int, seed: int) -> Dataset:
     if one_in == 1:
         return data
     drawn = np.random.default_rng(seed).permutation(len(data.folds))[: len(data.folds) // one_in]
-    folds = np.full_like(data.folds, _LEFT_OUT)
+    folds = np.full(len(data.folds), _LEFT_OUT, data.folds.dtype)
     folds[drawn] = data.folds[drawn]
     about = data.about | {"hash": f"{data.hash}/{one_in}/{code_version('sample')}"}
     same = {field.name: getattr(data, field.name) for field in fields(Dataset)}
