@@ -228,6 +228,35 @@ def test_many_minutes_are_shared_by_networks_that_are_blended(toy: Path, digits:
     assert "Nothing to do" in digits("submit", also=also).stdout
 
 
+def test_more_images_than_have_time_are_sampled(
+    workspace: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And blended with baselines that have learned from all; with more minutes all are learned from."""
+    monkeypatch.setattr("digits.training.allocation._FEWEST", 100)
+    write_toy_files(workspace / "data" / "raw", train_rows=1440)
+    also = ("competition.train_rows=1440",)
+    assert digits("baseline", also=also).returncode == 0
+    first = digits("submit", also=also)
+    assert first.returncode == 0, first.stderr
+    assert "each fit learns from 180 of the 1,440 labelled images" in first.stdout
+    assert re.search(r"interval of the score is \d\.\d times as wide .* from about BUDGET=1 on", first.stdout)
+    [run] = (workspace / "runs").glob("cnn-*")
+    [blend] = (workspace / "runs").glob("blend-*")
+    sample, judged = (np.load(path / "probabilities.npz") for path in (run / "fold-0", blend))
+    assert len(sample["test"]) == 30
+    assert len(sample["valid"]) == len(judged["rows"]) < 100
+    assert len(sample["holdout"]) == len(judged["holdout"]) < 40
+    assert len((read_json(blend / "blend.json") or {})["contributions"]) == 3
+    assert "Nothing to do" in digits("submit", also=also).stdout
+    assert {each.spec.name for each in report_content(workspace, also=also).runs} == {"cnn", "small", "nearest"}
+    assert "nothing" not in digits("runs", also=also).stdout
+    more = digits("submit", also=(*also, MINUTES))
+    assert more.returncode == 0, more.stderr
+    assert "each fit learns" not in more.stdout
+    blends = [(read_json(path) or {})["units"] for path in (workspace / "runs").glob("blend-*/blend.json")]
+    assert sorted(run.name in units for units in blends) == [False, True]
+
+
 def test_other_params_make_other_runs_and_leave_the_old(toy: Path, digits: Digits) -> None:
     assert digits("train").returncode == 0
     before = tree(toy / "runs")

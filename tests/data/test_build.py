@@ -1,5 +1,6 @@
 """Labels, ids and pixels of any kind become arrays, and what cannot is said."""
 
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,10 @@ import pytest
 from digits.common.errors import UserError
 from digits.config import Params, Paths
 from digits.data.build import prepare
+from digits.data.csv_reader import Table
 from digits.data.dataset import LEARNED, Dataset, load_dataset, save_dataset
+from digits.data.pixels import pixel_range as pixel_range_of
+from digits.data.pixels import to_bytes
 from digits.data.sources import find_source
 
 COUNT, TESTS = 60, 9  # images
@@ -159,7 +163,10 @@ def test_repeated_ids_are_refused(make: Make) -> None:
     ],
     ids=["bytes", "decimals", "0 to 1", "0 or 1", "0 to 16", "16 bits", "-1 to 1"],
 )
-def test_pixels_are_scaled_to_bytes(make: Make, scaled: np.ndarray, options: dict[str, Any]) -> None:
+def test_pixels_are_scaled_to_bytes(
+    make: Make, scaled: np.ndarray, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("digits.data.pixels._ROWS", 2)
     numbers = scaled.astype(int) if scaled.dtype == bool else scaled
     expected = np.where(IMAGES > 127, 255, 0) if scaled.max() in (1, 16) and len(np.unique(scaled)) == 2 else IMAGES
     data = make({"label": LABELS}, images=numbers, **options)
@@ -176,14 +183,31 @@ def test_pixels_are_scaled_to_bytes(make: Make, scaled: np.ndarray, options: dic
     ],
 )
 def test_a_value_that_does_not_belong_is_named_with_a_remedy_that_works(
-    make: Make, value: float, complaint: str
+    make: Make, value: float, complaint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("digits.data.pixels._ROWS", 2)
     images = IMAGES.astype(object)
     images[3, 7] = value
     with pytest.raises(UserError, match=complaint) as caught:
         make({"label": LABELS}, images=images)
     low, high = str(caught.value).rpartition("pixel_range=[")[2].removesuffix(']"').split(",")
     assert make({"label": LABELS}, images=images, pixel_range=(float(low), float(high))).images.max() == 255
+
+
+@pytest.mark.parametrize("pixel_range", [None, (0, 255)])
+def test_looking_at_many_images_takes_no_more_memory_than_they_do(
+    toy_params: Params, pixel_range: tuple[int, int] | None
+) -> None:
+    given = toy_params.competition.model_copy(update={"pixel_range": pixel_range})
+    values = np.random.default_rng(0).integers(0, 256, (20_000, 100), np.uint8)
+    tracemalloc.start()
+    limits, _ = pixel_range_of(Table(values, {}), given, "train.csv")
+    found, outside = to_bytes(values, limits, given)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found is values
+    assert not outside
+    assert peak < values.nbytes / 2
 
 
 def test_a_test_file_in_another_range_is_a_warning(make: Make) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset
+from digits.data.sample import sampled
 from digits.ensemble.members import Members, blend_name, members
 from digits.training.budget import Part, Plan
 from digits.training.candidates import baseline_runs
@@ -39,12 +40,20 @@ def networks(toy_data: Dataset) -> dict[str, RunSpec]:
     return {"plain": run_spec("cnn", model.model_dump(mode="json"), "/255", 0, toy_data)}
 
 
-def found(params: Params, specs: dict[str, RunSpec], names: str, data: Dataset, paths: Paths) -> Members:
-    """The members where the networks of these names are planned."""
+def found(
+    params: Params,
+    specs: dict[str, RunSpec],
+    names: str,
+    data: Dataset,
+    paths: Paths,
+    learned: Dataset | None = None,
+) -> Members:
+    """The members where the networks of these names are planned. learned: the sample of the plan, if it has one."""
     goal = Goal(folds=2, epochs=2, seed=0, refits=1)
     parts = tuple(Part(name, specs[name], goal, Timing(1, 1, 1), 60) for name in names.split())
     device = Device("CPU", 0, "float32", 16, 1, 1.0, 2)
-    return members(params, Plan(parts, tuple(specs.values()), Sizes(1, 1, 1), device, minutes=1), data, paths)
+    plan = Plan(parts, tuple(specs.values()), learned or data, Sizes(1, 1, 1), device, minutes=1, least=1)
+    return members(params, plan, data, paths)
 
 
 def test_members_are_all_runs_that_have_the_folds_of_the_planned_one(
@@ -91,6 +100,28 @@ def test_further_networks_are_judged_on_the_folds_that_all_have(
     fit_fold_unit(toy_data, paths.runs, specs["other"], 2)
     both = found(toy_params, specs, "some other", toy_data, paths)
     assert ([units.run.spec for units in both.runs], both.folds) == ([specs["some"], specs["other"]], (0, 2))
+
+
+def test_members_are_judged_on_the_sample_that_some_have_learned_from(
+    toy_params: Params, toy_data: Dataset, specs: dict[str, RunSpec], paths: Paths
+) -> None:
+    sample, small = sampled(toy_data, 2, seed=specs["some"].seed), baseline_runs(toy_params, toy_data)[0]
+    learned = {"some": replace(specs["some"], data=sample.hash)}
+    for fold in range(3):
+        fit_fold_unit(toy_data, paths.runs, small, fold)
+    before = found(toy_params, learned, "some", toy_data, paths, sample)
+    assert before.data is toy_data, "none has learned from the sample yet"
+    [alone] = before.predictions(toy_data)
+    fit_fold_unit(sample, paths.runs, learned["some"], 0)
+    both = found(toy_params, learned, "some", toy_data, paths, sample)
+    assert [units.run.spec for units in both.runs] == [learned["some"], small]
+    assert both.data is sample
+    some, rest = both.predictions(toy_data)
+    assert np.array_equal(some.rows, sample.valid_rows(0))
+    assert np.array_equal(rest.rows, some.rows)
+    assert np.array_equal(rest.oof, alone.oof[np.isin(alone.rows, rest.rows)])
+    assert np.array_equal(rest.holdout, alone.holdout[:1, np.isin(toy_data.holdout_rows, sample.holdout_rows)])
+    assert some.holdout.shape == rest.holdout.shape
 
 
 def test_what_another_command_fits_meanwhile_is_not_put_under_the_name(

@@ -19,8 +19,7 @@ from digits.ensemble.combine import methods
 from digits.ensemble.members import Members, blend_name
 from digits.ensemble.selection import select_method
 from digits.report.inventory import Item, inventory, user_of
-from digits.training.budget import network_runs
-from digits.training.candidates import baseline_runs, networks
+from digits.training.candidates import baseline_runs, network_runs, networks
 from digits.training.device import Device
 from digits.training.fitting import fit_fold_unit
 from digits.training.runs import RunFolder, RunSpec
@@ -90,7 +89,7 @@ def test_a_blend_is_used_until_its_members_have_more_fits(toy_params: Params, da
     nearest = baseline_runs(toy_params, data)[1]
     for fold in (0, 1):
         fit_fold_unit(data, paths.runs, nearest, fold)
-    chosen = Members((RunFolder(paths.runs, nearest).units(3),), (0, 1))
+    chosen = Members((RunFolder(paths.runs, nearest).units(3),), (0, 1), data)
     used = chosen.predictions(data)
     labels, rows = data.labels, used[0].rows
     selection = select_method(used, methods(1, 20, 0.1), labels[rows], data.folds[rows])
@@ -249,7 +248,7 @@ def test_what_other_commands_are_writing_stops_no_list(paths: Paths) -> None:
 
 def test_temporary_files_beside_the_runs_are_removed_too(workspace: Path, digits: Digits) -> None:
     """As a command leaves them that is killed while it writes a page or the ledger."""
-    left = [workspace / name for name in ("reports/tune/.history.png-a1", "submissions/.ledger.csv-b2")]
+    left = [workspace / name for name in ("reports/tune/.history.png-a1b2c3d4", "submissions/.ledger.csv-b2c3d4e5")]
     kept = [workspace / name for name in ("submissions/.ledger.lock", "submissions/.gitignore", "reports/index.html")]
     for path in (*left, *kept):
         write_atomic(path, "some")

@@ -111,7 +111,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Content:
         for fold in range(folds):
             fit_fold_unit(data, paths.runs, spec, fold)
     fit_refit_unit(data, paths.runs, network, Fit(None, 2, 1))
-    members = Members(tuple(RunFolder(paths.runs, spec).units(3) for spec in (network, small, nearest)), (0, 1))
+    members = Members(tuple(RunFolder(paths.runs, spec).units(3) for spec in (network, small, nearest)), (0, 1), data)
     chosen, labels = members.predictions(data), np.asarray(data.labels)
     rows = chosen[0].rows
     selection = select_method(chosen, methods(3, 20, 0.1), labels[rows], np.asarray(data.folds)[rows])

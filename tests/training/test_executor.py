@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from digits.common.errors import UserError
 from digits.common.processes import run_in_subprocess
 from digits.config import Params
 from digits.data.dataset import Dataset
+from digits.data.sample import sampled
 from digits.training.budget import Part
 from digits.training.crossval import preload
 from digits.training.executor import Executed, execute
+from digits.training.fitting import fit_fold_unit, fit_refit_unit
 from digits.training.runs import RunFolder, RunSpec, run_spec
 from digits.training.schedule import Fit, Goal, Sizes, Timing
 
@@ -59,6 +62,20 @@ def test_two_workers_give_the_same_bits_as_one(toy_data: Dataset, spec: RunSpec,
     results = [folder.units(3).result(toy_data, [0, 1]) for folder in folders]
     assert (results[0].oof == results[1].oof).all()
     assert (results[0].test[:2] == results[1].test[:2]).all()
+
+
+def test_fits_on_a_sample_learn_what_their_seeds_draw(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:
+    sample = sampled(toy_data, 2, seed=0)
+    spec = replace(spec, data=sample.hash)
+    folder, alone = (RunFolder(tmp_path / name, spec) for name in ("executed", "alone"))
+    assert spent(toy_data, folder, Goal(folds=1, epochs=2, seed=0, refits=1)) == Executed(2, interrupted=False)
+    [refit] = folder.units(3).refits
+    fit_fold_unit(sample, tmp_path / "alone", spec, 0)
+    fit_refit_unit(sampled(toy_data, 2, seed=refit.seed), tmp_path / "alone", spec, refit)
+    found, expected = (each.units(3).result(sample, [0]) for each in (folder, alone))
+    for part in ("rows", "oof", "holdout", "test"):
+        assert np.array_equal(getattr(found, part), getattr(expected, part)), part
+    assert (len(found.rows), len(found.test)) == (len(sample.valid_rows(0)), 2)
 
 
 def test_a_fit_has_the_same_bits_where_processes_are_not_forked(

@@ -13,7 +13,7 @@ from digits.config import Params, load_params
 from digits.data.dataset import Dataset
 from digits.models.points import to_params
 from digits.training.device import Device
-from digits.training.schedule import Timing
+from digits.training.schedule import Sizes, Timing
 from digits.tuning.origin import Machine, Origin, find_origin, search_plan, workers_of
 from digits.tuning.trial import Pace
 from toys import ROOT
@@ -26,12 +26,13 @@ def changed(params: Params, **tune: object) -> Params:
     return params.model_copy(update={"tune": params.tune.model_copy(update=tune)})
 
 
-def machine(device: Device = CPU, planned: tuple[str, int] | None = None) -> Machine:
-    """On which the plan has a network with so many epochs; None: nobody may ask."""
+def machine(device: Device = CPU, planned: tuple[str, int] | None = None, images: int = 0) -> Machine:
+    """On which the plan has a network with so many epochs of so many images; None: nobody may ask."""
 
     def plan() -> Any:
         assert planned
-        return SimpleNamespace(parts=[SimpleNamespace(name=planned[0], goal=SimpleNamespace(epochs=planned[1]))])
+        part = SimpleNamespace(name=planned[0], goal=SimpleNamespace(epochs=planned[1]))
+        return SimpleNamespace(parts=[part], sizes=Sizes(images, 0, 0))
 
     def no_device() -> Device:
         return device if planned else pytest.fail("the device was measured")
@@ -55,21 +56,23 @@ def test_the_origin_is_the_network_of_the_plan_and_stays_it(params: Params, toy_
     """Also where another machine, or a longer budget, has another plan."""
     study, images = optuna.create_study(), len(toy_data.train_rows(0))
     small = load_params(ROOT / "params.yaml", ["competition.image_shape=[28,28]", "tune.budget=1000"])
-    origin = find_origin(study, small, toy_data, machine(planned=("small", 9)), 2)
+    origin = find_origin(study, small, toy_data, machine(planned=("small", 9), images=images), 2)
     assert (origin.name, origin.spec) == ("small", params.network("small"))
     assert origin.epochs * images == pytest.approx(max(9 * images, 2 * 2.3 * PACE.images_per_second), rel=0.01)
     assert find_origin(study, small, toy_data, machine(planned=("medium", 30)), 7) == origin
 
 
 @pytest.mark.usefixtures("timed")
-@pytest.mark.parametrize("minutes", [15, 30, 120])
-def test_a_fit_at_the_highest_rung_is_as_long_as_the_search_has_time_for(params: Params, minutes: int) -> None:
-    """At most as long as that of the plan."""
+@pytest.mark.parametrize(("minutes", "images"), [(15, 43_200), (30, 43_200), (120, 43_200), (120, 5_400)])
+def test_a_fit_at_the_highest_rung_is_as_long_as_the_search_has_time_for(
+    params: Params, minutes: int, images: int
+) -> None:
+    """At most as long as that of the plan, whose fits may learn from fewer images."""
     data: Any = SimpleNamespace(train_rows=lambda _: range(43_200), valid_rows=lambda _: range(10_800), hash="clothes")
     study, budgeted = optuna.create_study(), changed(params, budget=float(minutes))
-    origin = find_origin(study, budgeted, data, machine(planned=("medium", 18)), 2)
+    origin = find_origin(study, budgeted, data, machine(planned=("medium", 18), images=images), 2)
     seconds = PACE.seconds(origin.epochs * 43_200)
-    assert seconds == pytest.approx(min(PACE.seconds(18 * 43_200), minutes * 60 * 2 / 30), rel=1e-3)
+    assert seconds == pytest.approx(min(PACE.seconds(18 * images), minutes * 60 * 2 / 30), rel=1e-3)
 
 
 def test_a_search_for_a_baseline_asks_for_no_device(toy_params: Params, toy_data: Dataset) -> None:

@@ -125,7 +125,7 @@ class Context:
 
     @cached_property
     def plan(self) -> Plan:
-        """The fits of `train`: how its minutes are spent."""
+        """The fits of `train`: how its minutes are spent, and on which images."""
         return make_plan(self.tuned, self.data, self.device, self.paths, self.console)
 
     @cached_property

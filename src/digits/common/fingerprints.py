@@ -95,6 +95,7 @@ COMPUTATIONS = {
         ),
         (*_SKLEARN, "pandas"),
     ),
+    "sample": Computation(("data.sample",), ("data.dataset",), ("numpy",)),
     "mlp": _fits("models.baselines.mlp", _PIPELINE),
     "augmented-mlp": _fits("models.baselines.augmented_mlp", (*_PIPELINE, "models.augmentation")),
     **dict.fromkeys(("logistic", "knn", "svm", "extra-trees"), _fits("models.baselines.classical", _PIPELINE)),

@@ -1,5 +1,7 @@
 """Turns the numbers of a file into pixels: bytes from 0 to 255, the values of a pixel side by side."""
 
+from collections.abc import Callable, Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -12,6 +14,7 @@ Range = tuple[float, float]
 
 BYTE = 255
 DARK = 128  # a largest value below it says that the pixels do not run to 255
+_ROWS = 1000  # that are looked at together, so that there is never a second array of all values
 
 
 def pixel_range(table: Table, competition: Competition, file: str) -> tuple[Range, tuple[str, ...]]:
@@ -24,14 +27,14 @@ def pixel_range(table: Table, competition: Competition, file: str) -> tuple[Rang
     values = table.values
     if competition.pixel_range is not None:
         low, high = competition.pixel_range
-        _refuse(table, (values < low) | (values > high), competition, file, f"outside {low:g} to {high:g}")
+        _refuse(table, lambda part: (part < low) | (part > high), competition, file, f"outside {low:g} to {high:g}")
         return (low, high), ()
-    _refuse(table, (values < 0) | (values > BYTE), competition, file, "outside 0 to 255")
+    _refuse(table, lambda part: (part < 0) | (part > BYTE), competition, file, "outside 0 to 255")
     largest = float(values.max())
     if largest <= 1:
         return (0.0, 1.0), (f"{file}: the pixels run from 0 to 1, and are scaled to 0 to 255",)
     if values.dtype != np.uint8:
-        _refuse(table, values != np.rint(values), competition, file, "not whole")
+        _refuse(table, lambda part: part != np.rint(part), competition, file, "not whole")
     if largest >= DARK:
         return (0.0, float(BYTE)), ()
     return (0.0, largest), (
@@ -46,33 +49,36 @@ def to_bytes(values: Values, limits: Range, competition: Competition) -> tuple[N
     `limits` become 0 and 255. The values of a pixel stand side by side, whatever their order in the file.
     """
     low, high = limits
-    outside = int(((values < low) | (values > high)).sum())
-    if limits == (0, BYTE):
-        pixels = (
-            np.rint(values.clip(low, high)).astype(np.uint8)
-            if values.dtype != np.uint8
-            else values.astype(np.uint8, copy=False)
-        )
-    elif values.dtype == np.uint8:
+    outside = sum(int(((part < low) | (part > high)).sum()) for _, part in _parts(values))
+    if values.dtype == np.uint8:
         table = np.rint((np.arange(256).clip(low, high) - low) * (BYTE / (high - low)))
-        pixels = table.astype(np.uint8)[values]
+        pixels = values.astype(np.uint8, copy=False) if limits == (0, BYTE) else table.astype(np.uint8)[values]
     else:
         pixels = np.empty(values.shape, np.uint8)
-        for first in range(0, len(values), 1000):  # so that there is never a second copy of all rows
-            part = values[first : first + 1000].clip(low, high)
-            pixels[first : first + 1000] = np.rint((part - low) * (BYTE / (high - low)))
+        for first, part in _parts(values):
+            pixels[first : first + _ROWS] = np.rint((part.clip(low, high) - low) * (BYTE / (high - low)))
     if competition.planar and competition.channels > 1:
         planes = pixels.reshape(len(pixels), competition.channels, -1)
         pixels = np.ascontiguousarray(planes.transpose(0, 2, 1)).reshape(len(pixels), -1)
     return pixels, outside
 
 
-def _refuse(table: Table, wrong: NDArray[np.bool_], competition: Competition, file: str, kind: str) -> None:
+def _parts(values: Values) -> Iterator[tuple[int, Values]]:
+    """The first row of every _ROWS rows, and these rows."""
+    return ((first, values[first : first + _ROWS]) for first in range(0, len(values), _ROWS))
+
+
+def _refuse(
+    table: Table, wrong: Callable[[Values], NDArray[np.bool_]], competition: Competition, file: str, kind: str
+) -> None:
     """Raise UserError if a value is wrong. kind: as in "outside 0 to 255"."""
-    count = int(wrong.sum())
-    if not count:
+    counts = [int(wrong(part).sum()) for _, part in _parts(table.values)]
+    if not (count := sum(counts)):
         return
-    row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
+    before = _ROWS * next(number for number, each in enumerate(counts) if each)
+    found = wrong(table.values[before : before + _ROWS])
+    row, column = (int(place) for place in np.unravel_index(int(found.argmax()), found.shape))
+    row += before
     name = (
         competition.pixel_columns[column] if isinstance(competition.first_pixel, int) else f"{column + 1} of the pixels"
     )

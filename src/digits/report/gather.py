@@ -17,6 +17,7 @@ from digits.common.plots import Picture, read_pictures
 from digits.common.sealed import intact, read_json
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
+from digits.data.sample import with_hash
 from digits.ensemble.blend import PICTURE, Blend, BlendPredictions, load_blend, load_predictions
 from digits.evaluation.scoring import ACCURACY, METRICS, Metric, Score
 from digits.kaggle.ledger import Ledger, Line
@@ -146,14 +147,15 @@ def _runs(data: Dataset, folder: Path, metric: Metric) -> tuple[Run, ...]:
         except TypeError:
             continue  # made by another version of this package
         run = RunFolder(folder, spec)
-        if spec.data != data.hash or run.path != path.parent:
+        learned = with_hash(data, spec.data, spec.seed)
+        if not learned or run.path != path.parent:
             continue  # on other data, or renamed
         run.check("is left out")
         units = run.units(data.fold_count)
         if not units.folds:
             continue
-        result = units.result(data, units.folds)
-        metrics = units.metrics(data)
+        result = units.result(learned, units.folds)
+        metrics = units.metrics(learned)
         histories = (run.fold(fold) / "history.jsonl" for fold in units.folds)
         runs.append(
             Run(

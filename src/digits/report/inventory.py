@@ -9,13 +9,14 @@ from pathlib import Path
 from digits.common.sealed import DAMAGED, read_json
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
+from digits.data.sample import sampled
 from digits.data.sources import MARK
 from digits.ensemble.blend import load_blend
 from digits.ensemble.members import blend_name
 from digits.replication.fits import units
 from digits.replication.recipe import load_recipes
-from digits.training.budget import network_runs
-from digits.training.candidates import baseline_runs, networks
+from digits.training.allocation import shares
+from digits.training.candidates import baseline_runs, network_runs, networks
 from digits.training.device import Device
 from digits.training.tuned import studies_of, tuned_params
 
@@ -54,11 +55,13 @@ def user_of(params: Params, data: Dataset, device: Device, recipe_data: dict[str
     """
     tuned = tuned_params(params, data, paths.studies)
     candidates, extra = networks(tuned)
+    learned = [sampled(data, share, tuned.train.seed) for share in shares(len(data.train_rows(0)))]
+    planned = [run for each in learned for run in network_runs(candidates | extra, tuned, each, device).values()]
     folder = paths.runs / "recipes"
     recipes = units(load_recipes().values(), recipe_data, folder, _MOST_SEEDS, device) if folder.is_dir() else []
     users = {
         "machines": "make train, tune, recipes",
-        **{run.folder_name: "make train" for run in network_runs(candidates | extra, tuned, data, device).values()},
+        **{run.folder_name: "make train" for run in planned},
         **{run.folder_name: "make baseline" for run in baseline_runs(tuned, data)},
         **{f"tune/{study.name}": "make tune" for study in studies_of(params, data, paths.studies)},
         **{f"recipes/{unit.folder.name}": "make recipes" for chain in recipes for unit in chain},
@@ -74,7 +77,7 @@ def user_of(params: Params, data: Dataset, device: Device, recipe_data: dict[str
         if name.startswith("recipes/"):
             return "" if len(recipe_data) == 2 else None
         record = read_json(paths.runs / name / ("study.json" if name.startswith("tune/") else "run.json")) or {}
-        return "" if record.get("data") in known else None
+        return "" if str(record.get("data")).split("/")[0] in known else None  # before the slash: of a sample
 
     return user
 

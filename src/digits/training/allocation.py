@@ -1,11 +1,12 @@
-"""Chooses the network that a budget of time is spent on, the length of its fits, and the share of further networks.
+"""Chooses what a budget of time is spent on: network, length of its fits, further networks, share of the images.
 
 A candidate plan is a network with a length of its fits. `schedule.simulate` simulates each, and the best one is taken.
 Pure functions: no clock, no files.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count, takewhile
 from math import floor
 
 from digits.training.learning_curves import LearningCurve, blended
@@ -13,6 +14,9 @@ from digits.training.schedule import Goal, Sizes, Timing, fit_seconds, simulate
 
 _SLACK = 1.15  # the fits that follow still have time if the first one takes this many times its expected duration
 _ENOUGH_FOLDS = 5  # of each network, if there are several
+_LONG_ENOUGH = 0.7  # share of the best length from which on a length is kept that has finished fits
+_EPOCHS = 4  # of a sample, at least, that there is time for: fits are planned, and shortened, by whole epochs
+_FEWEST = 2000  # images that a fold's fit learns from in the smallest sample
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,47 @@ def best_option(options: Sequence[Option], budget: Budget) -> Option:
     Only those are compared in which a fold and a refit can end in time. If there is none, it is the one with the
     shortest fit of a fold.
     """
-    if in_time := [option for option in options if _has_time(option, budget)]:
+    if in_time := [option for option in options if least_seconds(option, budget) <= budget.seconds]:
         return min(in_time, key=lambda option: blended(expected_errors(allocate([option], budget)[0], budget)))
     return min(options, key=lambda option: _fold_seconds(option, budget))
+
+
+def shared_out(
+    options: Mapping[str, Sequence[Option]],
+    candidates: Sequence[str],
+    extra: Sequence[str],
+    finished: Mapping[tuple[str, int], int],
+    budget: Budget,
+) -> list[Share]:
+    """The budget, shared among the best candidate and as many of the extra networks as there is time for.
+
+    finished: number of finished fits by network and length. Each network continues with the length that has the most,
+    of those that are long enough; the fits of the others may still join the blend.
+    """
+    best = best_option([option for name in candidates for option in options[name]], budget)
+    further = [options[name][-1] for name in extra if name != best.network]
+
+    def with_most_fits(option: Option) -> Option:
+        as_good = [each for each in options[option.network] if each.length >= _LONG_ENOUGH * option.length]
+        return max([option, *as_good], key=lambda each: finished[each.network, each.length])
+
+    return allocate([*map(with_most_fits, [best, *further])], budget)
+
+
+def shares(images: int) -> list[int]:
+    """What fits may learn, one in so many of the labelled images: all, 1, or a sample. images: all of a fold's fit."""
+    samples = (_EPOCHS * 2**power for power in count(1))
+    return [1, *takewhile(lambda share: images // share >= _FEWEST, samples)]
+
+
+def best_share(least: Callable[[int], float], seconds: float, images: int) -> int:
+    """All images, if a fold and a refit of them can end in time; else a sample; the smallest, if there is no time.
+
+    least: fewest seconds of each worker for a fold and a refit on one in so many images. A sample is smaller than it
+    must be, so that its fits can have _EPOCHS epochs or more: repeating images so often costs no accuracy.
+    """
+    in_time = (share for share in shares(images) if least(max(1, share // _EPOCHS)) <= seconds)
+    return next(in_time, shares(images)[-1])
 
 
 def expected_errors(share: Share, budget: Budget) -> tuple[float, ...]:
@@ -78,9 +120,10 @@ def expected_errors(share: Share, budget: Budget) -> tuple[float, ...]:
     )
 
 
-def _has_time(option: Option, budget: Budget) -> bool:
+def least_seconds(option: Option, budget: Budget) -> float:
+    """Fewest seconds of each worker in which a fold and a refit can end in time."""
     fold, refit = _fold_seconds(option, budget), _refit_seconds(option, budget)
-    return _SLACK * max(fold, refit) <= budget.seconds and _SLACK * (fold + refit) <= budget.workers * budget.seconds
+    return _SLACK * max(fold, refit, (fold + refit) / budget.workers)
 
 
 def allocate(options: Sequence[Option], budget: Budget) -> list[Share]:

@@ -3,8 +3,8 @@
 Every command makes the same plan from the same params, so `make ensemble` finds the runs that `make train` has fitted.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import ceil
 from pathlib import Path
@@ -13,12 +13,13 @@ from digits.common.console import Console
 from digits.common.sealed import read_json
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
+from digits.data.sample import Sample, sampled
 from digits.models.architecture import parse_layers, training_operations
-from digits.training.allocation import Budget, Option, Share, allocate, best_option, expected_errors
-from digits.training.candidates import Networks, is_measured, learning_curves, networks
+from digits.training.allocation import Budget, Option, best_share, expected_errors, least_seconds, shared_out
+from digits.training.candidates import Length, is_measured, learning_curves, network_runs, networks
 from digits.training.device import Device
 from digits.training.learning_curves import LearningCurve, blended
-from digits.training.runs import RunFolder, RunSpec, Units, run_spec, unit_metrics
+from digits.training.runs import RunFolder, RunSpec, Units, unit_metrics
 from digits.training.schedule import Fit, Goal, ScheduledFit, Sizes, Timing, fit_seconds, simulate
 from digits.training.timing import measured_timing
 
@@ -29,9 +30,6 @@ _HARDLY_MORE = 1.02  # times the errors: two images of the digits' 28,000
 USED_UP = "budget.json"  # in a run's folder: the largest budget, in minutes, that a command has used up
 _PRACTICE = 1.0  # minutes; enough for the practice set, whose scores mean nothing
 _OPTIMISM = 1.4  # a network not measured yet may be this many times faster than its multiplications suggest
-# Lengths of a fold's fit to choose from, as shares of a network's epochs.
-_LENGTHS = tuple(count / 20 for count in range(4, 21))
-_LONG_ENOUGH = 0.7  # share of the best length from which on a length is kept that has finished fits
 
 
 @dataclass(frozen=True)
@@ -66,15 +64,23 @@ class Part:
 class Plan:
     """What a budget is spent on: a part for each network, one after the other.
 
-    alternatives: runs that other budgets would have chosen. sizes: as in training.allocation. device: runs the fits.
-    minutes: the budget.
+    alternatives: runs that other budgets would have chosen. data: the images of the fits: a sample where a fold and a
+    refit of all of them have no time. sizes: as in training.allocation. device: runs the fits. minutes: the budget.
+    least: the smallest budget, in minutes, without a sample.
     """
 
     parts: tuple[Part, ...]
     alternatives: tuple[RunSpec, ...]
+    data: Dataset
     sizes: Sizes
     device: Device
     minutes: float
+    least: float
+
+    @property
+    def sampled(self) -> bool:
+        """Whether its fits learn a share of the labelled images."""
+        return isinstance(self.data, Sample)
 
     @property
     def error(self) -> float | None:
@@ -84,7 +90,7 @@ class Plan:
     @property
     def generous(self) -> bool:
         """Whether half of the fits are expected to make hardly more errors, because a blend of many gains little."""
-        errors = self._errors or ()
+        errors = () if self.sampled else self._errors or ()  # with more minutes a sample is larger
         return len(errors) > 1 and blended(errors[: len(errors) // 2]) < _HARDLY_MORE * blended(errors)
 
     @property
@@ -131,9 +137,6 @@ class Plan:
         return factors
 
 
-Length = tuple[str, int]  # a network's name, and the epochs of a fold's fit, as in params
-
-
 def make_plan(params: Params, data: Dataset, device: Device, paths: Paths, console: Console) -> Plan:
     """Pick the network and length that are expected to give the best blend here in the time, and share the time out.
 
@@ -141,7 +144,7 @@ def make_plan(params: Params, data: Dataset, device: Device, paths: Paths, conso
     used. If the speed of a network in the plan is not known yet, it is measured, and the plan is made again.
     """
     minutes = min(params.train.budget, _PRACTICE) if data.practice else params.train.budget
-    budget = Budget(
+    on_all = Budget(
         seconds=_PLANNED * minutes * 60,
         workers=device.parallel_fits,
         sizes=_sizes(data),
@@ -150,19 +153,28 @@ def make_plan(params: Params, data: Dataset, device: Device, paths: Paths, conso
         seed=params.train.seed,
     )
     candidates, extra = networks(params)
-    runs = network_runs(candidates | extra, params, data, device)
-    finished = {length: len(RunFolder(paths.runs, run).units(data.fold_count).paths) for length, run in runs.items()}
-    longest = {name: run for (name, _), run in runs.items()}
+    runs_on_all = network_runs(candidates | extra, params, data, device)
+    longest = {name: run for (name, _), run in runs_on_all.items()}
+    curves = learning_curves(params, candidates | extra)
 
     def measured(name: str) -> Timing:
         return measured_timing(data, longest[name], device, paths.runs / "machines", console)
 
-    curves = learning_curves(params, candidates | extra)
+    def options(budget: Budget) -> dict[str, list[Option]]:
+        return _options(runs_on_all, _estimated(timings, longest, data), curves, budget)
+
+    def least(share: int) -> float:
+        budget = replace(on_all, sizes=_sizes(data, share))
+        return min(least_seconds(option, budget) for name in candidates for option in options(budget)[name])
+
     # the last but one first: the best one takes a long budget or a fast machine
     timings = {(first := [*candidates][-2:][0]): measured(first)}
     while True:
-        options = _options(runs, _estimated(timings, longest, data), curves, budget)
-        shares = _shares(options, [*candidates], [*extra], finished, budget)
+        learned = sampled(data, best_share(least, on_all.seconds, on_all.sizes.fold), params.train.seed)
+        budget = replace(on_all, sizes=_sizes(learned))
+        runs = network_runs(candidates | extra, params, learned, device)
+        finished = {key: len(RunFolder(paths.runs, run).units(data.fold_count).paths) for key, run in runs.items()}
+        shares = shared_out(options(budget), [*candidates], [*extra], finished, budget)
         unknown = [share.option.network for share in shares if share.option.network not in timings]
         if not unknown:
             break
@@ -181,24 +193,17 @@ def make_plan(params: Params, data: Dataset, device: Device, paths: Paths, conso
     for folder in (RunFolder(paths.runs, part.spec) for part in parts.values()):
         if not folder.check():
             (folder.path / USED_UP).unlink(missing_ok=True)
-    alternatives = tuple(run for length, run in runs.items() if length not in parts)
-    return Plan(tuple(parts.values()), alternatives, budget.sizes, device, minutes)
+    others = [run for length, run in runs.items() if length not in parts]
+    if learned is not data:
+        others += runs_on_all.values()
+    return Plan((*parts.values(),), (*others,), learned, budget.sizes, device, minutes, least(1) / _PLANNED / 60)
 
 
-def _sizes(data: Dataset) -> Sizes:
-    predicted = len(data.valid_rows(0)) + len(data.holdout_rows) + len(data.test_images)
-    return Sizes(fold=len(data.train_rows(0)), refit=len(data.labels), predicted=predicted)
-
-
-def network_runs(found: Networks, params: Params, data: Dataset, device: Device) -> dict[Length, RunSpec]:
-    """A run for each network and length; the longest run of each network comes last."""
-    runs: dict[Length, RunSpec] = {}
-    for name, spec in found.items():
-        resolved = device.resolve(spec)
-        for epochs in dict.fromkeys(max(1, round(share * spec.epochs)) for share in _LENGTHS):
-            model = resolved.model_copy(update={"epochs": epochs}).model_dump(mode="json")
-            runs[name, epochs] = run_spec("cnn", model, params.data.normalise, params.train.seed, data)
-    return runs
+def _sizes(data: Dataset, share: int = 1) -> Sizes:
+    """Sizes of fits on one in `share` of the labelled images."""
+    judged = len(data.valid_rows(0)) + len(data.holdout_rows)
+    fold, refit = (len(data.train_rows(which)) // share for which in (0, None))
+    return Sizes(fold, refit, judged // share + len(data.test_images))
 
 
 def _estimated(measured: Mapping[str, Timing], runs: Mapping[str, RunSpec], data: Dataset) -> dict[str, Timing]:
@@ -231,25 +236,3 @@ def _fold_epochs(run: RunSpec, sizes: Sizes) -> int:
     """Epochs of a fold's fit: more than the params say if the data set is too small to give enough steps."""
     steps = max(1, sizes.fold // int(run.model["batch_size"]))
     return max(int(run.model["epochs"]), ceil(int(run.model["min_steps"]) / steps))
-
-
-def _shares(
-    options: Mapping[str, Sequence[Option]],
-    candidates: Sequence[str],
-    extra: Sequence[str],
-    finished: Mapping[Length, int],
-    budget: Budget,
-) -> list[Share]:
-    """The budget, shared among the best candidate and as many of the extra networks as there is time for.
-
-    finished: number of finished fits by network and length. Each network continues with the length that has the most,
-    of those that are long enough; the fits of the others may still join the blend.
-    """
-    best = best_option([option for name in candidates for option in options[name]], budget)
-    further = [options[name][-1] for name in extra if name != best.network]
-
-    def with_most_fits(option: Option) -> Option:
-        as_good = [each for each in options[option.network] if each.length >= _LONG_ENOUGH * option.length]
-        return max([option, *as_good], key=lambda each: finished[each.network, each.length])
-
-    return allocate([*map(with_most_fits, [best, *further])], budget)

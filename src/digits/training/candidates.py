@@ -4,13 +4,16 @@ from collections.abc import Iterable, Mapping
 
 from digits.config import CnnSpec, Params
 from digits.data.dataset import Dataset
+from digits.training.device import Device
 from digits.training.learning_curves import LearningCurve
 from digits.training.runs import RunSpec, run_spec
 
 _UNKNOWN = 0.02  # error rate of a network before the first one of a list of which none was measured
+_LENGTHS = tuple(count / 20 for count in range(4, 21))  # of a fold's fit, as shares of a network's epochs
 _BETTER = 0.95  # error rate of a network that was not measured, as a share of that of the one before it in the list
 
 Networks = dict[str, CnnSpec]  # by name
+Length = tuple[str, int]  # a network's name, and the epochs of a fold's fit, as in params
 
 
 def networks(params: Params) -> tuple[Networks, Networks]:
@@ -63,6 +66,17 @@ def learning_curves(params: Params, found: Networks) -> dict[str, LearningCurve]
         curves[name] = own.get(name) or others.get(name) or unknown
         error = curves[name].measured_error(network.epochs)
     return curves
+
+
+def network_runs(found: Networks, params: Params, data: Dataset, device: Device) -> dict[Length, RunSpec]:
+    """A run for each network and length; the longest run of each network comes last."""
+    runs: dict[Length, RunSpec] = {}
+    for name, spec in found.items():
+        resolved = device.resolve(spec)
+        for epochs in dict.fromkeys(max(1, round(share * spec.epochs)) for share in _LENGTHS):
+            model = resolved.model_copy(update={"epochs": epochs}).model_dump(mode="json")
+            runs[name, epochs] = run_spec("cnn", model, params.data.normalise, params.train.seed, data)
+    return runs
 
 
 def baseline_runs(params: Params, data: Dataset) -> list[RunSpec]:

@@ -12,6 +12,7 @@ from digits.common.console import Console, by_the_clock
 from digits.common.errors import UserError
 from digits.common.processes import ProcessDiedError, ProcessStoppedError, Send, run_in_subprocess, run_in_threads
 from digits.data.dataset import Dataset, load_dataset
+from digits.data.sample import with_hash
 from digits.training.budget import Part
 from digits.training.crossval import preload
 from digits.training.device import use_gpu
@@ -154,7 +155,8 @@ def _fit_in_subprocess(task: _Task, send: Send) -> None:
     logging.getLogger("digits").setLevel(logging.INFO)
     logging.getLogger("digits").propagate = False
     use_gpu(task.gpu)
-    data = load_dataset(task.data_folder)
+    data = with_hash(load_dataset(task.data_folder), task.spec.data, task.fit.seed)
+    assert data
     on_epoch = log_epochs(lambda epoch, note: send((epoch, note)))
     if task.fit.fold is None:
         in_time = end_in_time(task.fit, task.end, task.epochs_to_predict, on_epoch)

@@ -14,7 +14,8 @@ from digits.models.architecture import parse_layers, training_operations
 from digits.models.distributions import Space, suggest
 from digits.models.points import Limits, nearest_values, to_params
 from digits.models.search_space import narrow_space
-from digits.training.budget import Plan, network_runs
+from digits.training.budget import Plan
+from digits.training.candidates import network_runs
 from digits.training.device import Device
 from digits.training.timing import measured_timing
 from digits.tuning.records import Overrides
@@ -69,7 +70,7 @@ def find_origin(study: "optuna.Study", params: Params, data: Dataset, machine: M
     known = study.user_attrs.get(_ORIGIN)
     name = params.tune.model
     if name == "train":
-        name, epochs = (known["name"], known["epochs"]) if known else _planned(machine.plan())
+        name, epochs = (known["name"], known["epochs"]) if known else _planned(machine.plan(), images)
         spec: Any = params.train.spec if params.train.network else params.network(name)
         [*_, run] = network_runs({name: spec}, params, data, machine.device()).values()
         timing = measured_timing(data, run, machine.device(), machine.timings, machine.console)
@@ -85,9 +86,10 @@ def find_origin(study: "optuna.Study", params: Params, data: Dataset, machine: M
     return Origin(name, spec, epochs, pace)
 
 
-def _planned(plan: Plan) -> tuple[str, float]:
+def _planned(plan: Plan, images: int) -> tuple[str, float]:
+    """The plan's first network, and the epochs of its fits on so many images."""
     part = plan.parts[0]
-    return part.name, float(part.goal.epochs)
+    return part.name, part.goal.epochs * plan.sizes.fold / images
 
 
 def _shortest(pace: Pace) -> float:

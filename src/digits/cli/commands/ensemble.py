@@ -48,10 +48,10 @@ def _composition(blend: Blend) -> str:
 
 
 def _blend(context: Context, chosen: Members, name: str) -> Blend:
-    data, params, competition = context.data, context.params.ensemble, context.params.competition
+    data, params, competition = chosen.data, context.params.ensemble, context.params.competition
     metric = METRICS[competition.metric]
     labels, folds = np.asarray(data.labels), np.asarray(data.folds)
-    members = chosen.predictions(data)
+    members = chosen.predictions(context.data)
     rows = members[0].rows
     candidates = methods(len(chosen.runs), params.selection_rounds, params.stacking_c)
     selection = select_method(members, candidates, labels[rows], folds[rows], metric)

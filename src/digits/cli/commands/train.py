@@ -1,7 +1,7 @@
 """Fit Keras networks within the user's minutes."""
 
 from collections.abc import Sequence
-from math import sqrt
+from math import ceil, sqrt
 from pathlib import Path
 from time import monotonic
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from digits.cli.context import Context, Outcome
 from digits.common.sealed import read_json, write_json
+from digits.data.dataset import Dataset
 from digits.evaluation.scoring import ACCURACY, METRICS
 from digits.training.budget import USED_UP, Part, Plan
 from digits.training.device import forget_speeds
@@ -81,12 +82,12 @@ def _plan_lines(context: Context, plan: Plan, schedules: Sequence[Sequence[Sched
     for part, schedule in zip(plan.parts, schedules, strict=True):
         minutes = max((each.end for each in schedule), default=0.0) / 60
         lines.append(
-            f"  {part.name}, {part.spec.model['layers']}: {_fits([each.fit for each in schedule])}; "
+            f"  {part.name}, {part.spec.model['layers']}: {_fits([each.fit for each in schedule], plan)}; "
             f"about {minutes:.1f} minutes"
         )
     parallel = _count(plan.device.parallel_fits, "fit")
     first = f"plan: {_count(plan.minutes, 'minute')}, {parallel} in parallel; {_expected(context, plan)}"
-    return "\n".join([first + _left_out(context), *lines])
+    return "\n".join([first + _left_out(context), *_sampled(context, plan), *lines])
 
 
 def _expected(context: Context, plan: Plan) -> str:
@@ -94,12 +95,29 @@ def _expected(context: Context, plan: Plan) -> str:
     metric = METRICS[context.params.competition.metric]
     if plan.error is None or metric is not ACCURACY:  # only accuracies are known beforehand
         return f"{metric.title} not known yet"
-    data, folds = context.data, max(part.goal.folds for part in plan.parts)
-    judged = len(data.holdout_rows) + sum(len(data.valid_rows(fold)) for fold in range(folds))
-    scored = len(data.test_images) * context.params.competition.public_share
-    within = _WITHIN * sqrt(plan.error * (1 - plan.error) * (1 / judged + 1 / scored))
+    within = _WITHIN * sqrt(plan.error * (1 - plan.error)) * _spread(context, plan, plan.data)
     enough = "; half of the minutes would do as well" if plan.generous else ""
     return f"expected score about {1 - plan.error:.4f}, to within {within:.4f}{enough}"
+
+
+def _spread(context: Context, plan: Plan, data: Dataset) -> float:
+    """Standard error of the score if these data judge it, as a multiple of the standard deviation of one image's."""
+    folds = max(part.goal.folds for part in plan.parts)
+    judged = len(data.holdout_rows) + sum(len(data.valid_rows(fold)) for fold in range(folds))
+    return sqrt(1 / judged + 1 / (len(data.test_images) * context.params.competition.public_share))
+
+
+def _sampled(context: Context, plan: Plan) -> list[str]:
+    """What it means that the fits learn a share of the images; nothing where they learn all."""
+    if not plan.sampled:
+        return []
+    share = f"{len(plan.data.train_rows(None)):,} of the {len(context.data.labels):,} labelled images"
+    wider = _spread(context, plan, plan.data) / _spread(context, plan, context.data)
+    return [
+        f"  not even an epoch of all images has time: each fit learns from {share}, each refit from others, and as "
+        f"small a share judges them; the interval of the score is {wider:.1f} times as wide as with all images, for "
+        f"which there is time from about BUDGET={ceil(plan.least)} on"
+    ]
 
 
 def _left_out(context: Context) -> str:
@@ -108,7 +126,7 @@ def _left_out(context: Context) -> str:
     return f"; images of {context.data.size} are too small for {', '.join(names)}"
 
 
-def _fits(fits: Sequence[Fit]) -> str:
+def _fits(fits: Sequence[Fit], plan: Plan) -> str:
     folds = [fit for fit in fits if fit.fold is not None]
     refits = [fit for fit in fits if fit.fold is None]
     parts = []
@@ -117,19 +135,20 @@ def _fits(fits: Sequence[Fit]) -> str:
     if refits:
         epochs = sorted({fit.epochs for fit in refits})
         shown = str(epochs[0]) if len(epochs) == 1 else f"{epochs[0]} to {epochs[-1]}"
-        parts.append(f"{_count(len(refits), 'refit')} of {shown} epochs on all labelled images")
+        images = "as many images" if plan.sampled else "all labelled images"
+        parts.append(f"{_count(len(refits), 'refit')} of {shown} epochs on {images}")
     return ", then ".join(parts) or "nothing more"
 
 
 def _fitted(context: Context, part: Part, folder: RunFolder) -> str:
     """The finished fits of a network in a line; empty where no fold is finished."""
-    units = folder.units(context.data.fold_count)
+    units, data = folder.units(context.data.fold_count), context.plan.data
     if not units.folds:
         return ""
-    metrics = units.metrics(context.data)
+    metrics = units.metrics(data)
     folds = f"{metrics['folds']} of {context.data.fold_count} folds"
-    metric, result = METRICS[context.params.competition.metric], units.result(context.data, units.folds)
-    cv = metric.of_run(metrics, result.oof, np.asarray(context.data.labels)[result.rows])
+    metric, result = METRICS[context.params.competition.metric], units.result(data, units.folds)
+    cv = metric.of_run(metrics, result.oof, np.asarray(data.labels)[result.rows])
     return (
         f"{part.name}, {part.spec.model['layers']}: {folds}, CV {metric.title} {cv}, "
         f"{_count(len(units.refits), 'refit')}; {folder.path.relative_to(context.paths.root)}"
