@@ -1,13 +1,15 @@
 """What a section of the page consists of: sentences, tables, figures, commands."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from markupsafe import Markup
 
 from digits.common.plots import Picture
+
+Column = tuple[str, Sequence[Any]]  # style of `format` for numbers, or "" for text; cells
 
 
 def embedded(png: bytes) -> str:
@@ -28,19 +30,21 @@ class Figure:
 class Table:
     """Rows that can be sorted and filtered in the browser.
 
-    columns: by title, the style of `format` for numbers, or "" for text. rows: a cell may be None, shown as nothing.
+    columns: by title. None is shown as nothing.
     """
 
     caption: str
-    columns: dict[str, str]
-    rows: Sequence[Sequence[Any]]
+    columns: Mapping[str, Column]
 
-    def cells(self, row: Sequence[Any]) -> list[tuple[str, str, bool]]:
+    @property
+    def rows(self) -> list[tuple[tuple[str, str, bool], ...]]:
         """For each cell, the value that it is sorted by, the text that is shown, and whether it is a number."""
-        return [
-            ("" if cell is None else str(cell), "" if cell is None else format(cell, style), bool(style))
-            for cell, style in zip(row, self.columns.values(), strict=True)
-        ]
+
+        def shown(cell: Any, style: str) -> tuple[str, str, bool]:
+            return ("", "", bool(style)) if cell is None else (str(cell), format(cell, style), bool(style))
+
+        columns = ([shown(cell, style) for cell in cells] for style, cells in self.columns.values())
+        return [*zip(*columns, strict=True)]
 
 
 @dataclass
