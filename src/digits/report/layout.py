@@ -12,11 +12,6 @@ from digits.common.plots import Picture
 Column = tuple[str, Sequence[Any]]  # style of `format` for numbers, or "" for text; cells
 
 
-def embedded(png: bytes) -> str:
-    """A PNG as a data URL."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
-
-
 @dataclass(frozen=True)
 class Figure:
     """A chart or image. title: what it shows. text: the same for screen readers, or "". body: an SVG or <img>."""
@@ -64,11 +59,11 @@ class Section:
         if chart:
             self.figures.append(chart)
 
-    def add_image(self, title: str, text: str, source: str) -> None:
-        """Add an image; text: what it shows, for screen readers; source: its URL or data URL."""
-        body = Markup('<img src="{}" alt="{}">').format(source, text)
+    def add_image(self, title: str, text: str, png: bytes) -> None:
+        """Add an image; text: what it shows, for screen readers."""
+        body = Markup('<img src="data:image/png;base64,{}" alt="{}">').format(base64.b64encode(png).decode(), text)
         self.figures.append(Figure(title, "", body))
 
     def add_picture(self, picture: Picture) -> None:
         """Add a PNG that another command has drawn, with its title."""
-        self.add_image(picture.title, picture.title, embedded(picture.path.read_bytes()))
+        self.add_image(picture.title, picture.title, picture.path.read_bytes())

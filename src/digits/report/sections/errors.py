@@ -5,13 +5,14 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from digits.common.plots import COLOURS
+from digits.ensemble.disagreement import most_confident_errors
 from digits.evaluation.reliability import Reliability, reliability
-from digits.report.chart import GREY, as_chart, name_classes, subplots
-from digits.report.galleries import worst_errors
+from digits.report.chart import GREY, as_chart, image_grid, name_classes, subplots
 from digits.report.gather import Content
 from digits.report.layout import Figure, Section
 
 _PAIRS = 10  # of classes, in words
+_WORST = 32  # errors that are shown
 
 
 def section(content: Content) -> Section:
@@ -27,9 +28,13 @@ def section(content: Content) -> Section:
     result.sentences.append(f"Out of fold, the blend predicts {wrong:,} of {len(labels):,} images wrongly.")
     result.add_chart(confusion_matrix(predicted, labels, names))
     result.add_chart(error_rates(predicted, labels, names))
-    if gallery := worst_errors(content.data, rows, oof, names):
-        image, text = gallery
-        result.add_image("The most confident errors (label → prediction); some labels may be wrong", text, image)
+    worst = most_confident_errors(oof, labels, _WORST)
+    if len(worst):
+        found = [(names[labels[row]], names[predicted[row]], f"{oof[row].max():.1%}") for row in worst]
+        text = "; ".join(f"{true} predicted as {taken}, {confidence}" for true, taken, confidence in found)
+        titles = [f"{true} → {taken}\n{confidence}" for true, taken, confidence in found]
+        images = image_grid(content.data.shaped(content.data.images[rows[worst]]), titles, columns=8)
+        result.add_image("The most confident errors (label → prediction); some labels may be wrong", text, images)
     result.add_chart(reliability_diagram(reliability(oof, labels)))
     return result
 
