@@ -17,9 +17,8 @@ from digits.data.csv_header import Columns
 
 _BETWEEN = re.compile(rb" *, *| +")  # the numbers in a cell that holds all of them
 _NUMBER = re.compile(rb" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)? *")
-_QUOTED = re.compile(
-    rb'(?<![^,\n])"(\w?)[^"]*(?:""[^"]*)*"(?![^,\n])'
-)  # a cell, which may contain commas; its first letter
+# a cell in quotes, which may contain commas; its first letter
+_QUOTED = re.compile(rb'(?<![^,\n])"(\w?)[^"]*(?:""[^"]*)*"(?![^,\n])')
 
 Values = NDArray[np.uint8] | NDArray[np.float32]
 
