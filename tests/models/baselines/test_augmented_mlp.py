@@ -110,7 +110,9 @@ def test_every_epoch_augments_anew_and_labels_stay_with_their_images(
         return plain(self, features, labels, **classes)
 
     monkeypatch.setattr(MLPClassifier, "partial_fit", recorded)
-    network(MLPClassifier((8,), batch_size=160), image_shape=(12, 12), epochs=3, **NO_AUGMENTATION | augment).fit(X, y)
+    network(MLPClassifier((8,), batch_size=160), image_shape=(12, 12), epochs=3, augment=NO_AUGMENTATION | augment).fit(
+        X, y
+    )
     rows = np.concatenate([features for features, _ in batches])
     assert len(np.unique(rows, axis=0)) == 3 * 160
     assert not np.array_equal(batches[0][1], batches[1][1])
@@ -131,7 +133,9 @@ def test_half_of_the_images_are_mirrored(
         return plain(self, features, labels, **classes)
 
     monkeypatch.setattr(MLPClassifier, "partial_fit", recorded)
-    network(MLPClassifier((8,), batch_size=160), image_shape=(12, 12), epochs=3, flip=True).fit(*images)
+    network(
+        MLPClassifier((8,), batch_size=160), image_shape=(12, 12), epochs=3, augment=NO_AUGMENTATION | {"flip": True}
+    ).fit(*images)
     originals = {tuple(image) for image in images[0]}
     mirrored = {tuple(image) for image in images[0].reshape(-1, 12, 12)[:, :, ::-1].reshape(-1, 144)}
     kinds = [(tuple(features) in originals, tuple(features) in mirrored) for features in seen]

@@ -19,6 +19,7 @@ from digits.models.baselines.pipelines import feature_steps, image_steps, save
 __all__ = ["AugmentedMLPClassifier", "build", "save"]
 
 _BATCHES_PER_CHUNK = 8  # batches that are augmented together and share a learning rate
+_NO_AUGMENTATION = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0, "flip": False}
 
 
 @dataclass(eq=False, repr=False)
@@ -32,7 +33,7 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
     final_learning_rate_fraction: share of mlp's learning_rate_init at the end of half a cosine (I. Loshchilov and F.
     Hutter, 2017, SGDR, arXiv:1608.03983, equation 5); 1: a constant rate. averaged_fraction: last share of the training
     whose weights are averaged (B. T. Polyak and A. B. Juditsky, 1992, SIAM J. Control Optim. 30, p. 838); 0: the last
-    weights are taken. rotation, zoom, shear, shift, elastic, flip: as in `digits.models.augmentation`.
+    weights are taken. augment: parameters of `augment_images`; None: no augmentation.
 
     Fitted: classes_, n_features_in_, features_, mlp_, history_ (one dictionary per epoch: loss, learning_rate).
     """
@@ -45,12 +46,7 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
     epochs: int = 50
     final_learning_rate_fraction: float = 0.0
     averaged_fraction: float = 0.0
-    rotation: float = 0.0
-    zoom: float = 0.0
-    shear: float = 0.0
-    shift: float = 0.0
-    elastic: float = 0.0
-    flip: bool = False
+    augment: dict[str, Any] | None = None
     random_state: int | np.random.RandomState | None = None
     on_epoch: OnEpoch | None = None
 
@@ -103,17 +99,8 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
     def _augment(self, X: NDArray[np.number], generator: np.random.Generator) -> NDArray[np.float32]:
         shape = self.image_shape or (1, X.shape[1] // self.channels)
-        augmented = augment_images(
-            generator,
-            X.reshape(-1, *shape, self.channels),
-            rotation=self.rotation,
-            zoom=self.zoom,
-            shear=self.shear,
-            shift=self.shift,
-            elastic=self.elastic,
-            flip=self.flip,
-        )
-        return augmented.reshape(X.shape)
+        images = X.reshape(-1, *shape, self.channels)
+        return augment_images(generator, images, **(self.augment or _NO_AUGMENTATION)).reshape(X.shape)
 
     def _to_features(self, X: NDArray[np.number]) -> NDArray[np.floating]:
         features: NDArray[Any] = X if self.features_ is None else self.features_.transform(X)
@@ -171,7 +158,7 @@ def build(spec: dict[str, Any], task: TaskSpec, seed: int, on_epoch: OnEpoch | N
         epochs=spec["epochs"],
         final_learning_rate_fraction=spec["final_learning_rate_fraction"],
         averaged_fraction=spec["averaged_fraction"],
-        **spec["augment"],
+        augment=spec["augment"],
         random_state=seed,
         on_epoch=on_epoch,
     )
