@@ -7,6 +7,7 @@ make smooth images.
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,8 @@ def infer(place: Place) -> Inferred:
     sniffed = _sniffed(place)
     images = [table for table in sniffed if table.block]
     sizes = {table.member.name: table.block.count for table in images if table.block}
-    size = max(sizes.values(), key=lambda count: _occurs(images, count))
+    occurs = Counter(table.block.count for table in images if table.block)
+    size = max(occurs, key=lambda count: (occurs[count], count))
     images = [table for table in images if table.block and table.block.count == size]
     small = [table for table in sniffed if not table.block]
     train, test = _train_and_test(images, small, place)
@@ -116,11 +118,6 @@ def _csv_name(member: Member) -> str:
     return f"{Path(member.name).stem}.csv"
 
 
-def _occurs(images: list[Sniffed], count: int) -> tuple[int, int]:
-    """How many tables have images of this size, and the size."""
-    return sum(table.block.count == count for table in images if table.block), count
-
-
 def _train_and_test(images: list[Sniffed], small: list[Sniffed], place: Place) -> tuple[Sniffed, Sniffed | None]:
     """The tables of the labelled images and of those to predict; None where there is no such table."""
     given = [table for each in place.given for table in images if table.member == each]
@@ -157,7 +154,11 @@ def _labels(
         found.set("label_column", label, f"a column of {train.member.name}" + (" and of the sample" if same else ""))
     elif len(only) > 1 and _one_hot(train, only):
         found.set("label_column", only, f"in each row of {train.member.name} one of these columns is 1")
-    elif repeated := [name for name in only or others if _repeats(train, name) and name.lower() not in _IDS]:
+    elif repeated := [
+        name
+        for name in only or others
+        if 1 < len({*train.cells(name)}) <= len(train.rows) / 2 and name.lower() not in _IDS
+    ]:
         found.set("label_column", repeated[0], f"the column of {train.member.name} with few different values")
         if len(repeated) > 1:
             found.unsure.append(f"the label may be another column: competition.label_column={repeated[1]}")
@@ -186,11 +187,6 @@ def _one_hot(table: Sniffed, names: list[str]) -> bool:
     return all(is_number(cell) for column in cells for cell in column) and all(
         sorted(map(float, row))[-2:] == [0.0, 1.0] for row in zip(*cells, strict=True)
     )
-
-
-def _repeats(table: Sniffed, name: str) -> bool:
-    cells = table.cells(name)
-    return 1 < len({*cells}) <= len(cells) / 2
 
 
 def _ids(found: Inferred, test: Sniffed | None, sample: Sniffed | None) -> None:
