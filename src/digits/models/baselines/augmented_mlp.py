@@ -62,7 +62,8 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         batch = min(200 if self.mlp_.batch_size == "auto" else self.mlp_.batch_size, len(X))
         self.mlp_.set_params(batch_size=batch, shuffle=False, random_state=int(seeds[1]))
         self.history_: list[dict[str, float]] = []
-        weights = _MeanWeights()
+        means: list[NDArray[np.float64]] = []
+        averaged = 0  # chunks whose weights are in the means
         used = len(X) // batch * batch  # images in a smaller last batch would have more weight
         for epoch in range(self.epochs):
             order = generator.permutation(len(X))[:used]
@@ -76,9 +77,15 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
                 self.mlp_.partial_fit(features, y[rows], classes=self.classes_)
                 loss += self.mlp_.loss_ * len(rows) / used
                 if progress >= 1 - self.averaged_fraction:
-                    weights.add(self.mlp_)
-            self._report(epoch + 1, {"loss": float(loss), "learning_rate": rate})
-        weights.copy_to(self.mlp_)
+                    averaged += 1
+                    means = means or [np.zeros(array.shape) for array in _weights(self.mlp_)]
+                    for mean, array in zip(means, _weights(self.mlp_), strict=True):
+                        np.add(mean, (array - mean) / averaged, out=mean)
+            self.history_.append({"loss": float(loss), "learning_rate": rate})
+            if self.on_epoch:
+                self.on_epoch(epoch + 1, self.epochs, self.history_[-1])
+        for mean, array in zip(means, _weights(self.mlp_), strict=averaged > 0):
+            array[...] = mean
         return self
 
     def predict_proba(self, X: NDArray[np.number]) -> NDArray[np.floating]:
@@ -110,31 +117,9 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         final, cosine = self.final_learning_rate_fraction, 0.5 * (1 + np.cos(np.pi * progress))
         return float(self.mlp_.learning_rate_init * (final + (1 - final) * cosine))
 
-    def _report(self, epoch: int, record: dict[str, float]) -> None:
-        self.history_.append(record)
-        if self.on_epoch:
-            self.on_epoch(epoch, self.epochs, record)
 
-
-class _MeanWeights:
-    """Running mean of a network's weights, in float64."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._means: list[NDArray[np.float64]] = []
-
-    def add(self, mlp: MLPClassifier) -> None:
-        arrays = [*mlp.coefs_, *mlp.intercepts_]
-        self._count += 1
-        if self._count == 1:
-            self._means = [array.astype(np.float64) for array in arrays]
-        for mean, array in zip(self._means, arrays, strict=True):
-            np.add(mean, (array - mean) / self._count, out=mean)
-
-    def copy_to(self, mlp: MLPClassifier) -> None:
-        """Overwrite the weights with their mean, if any were added."""
-        for mean, array in zip(self._means, [*mlp.coefs_, *mlp.intercepts_], strict=bool(self._count)):
-            array[...] = mean
+def _weights(mlp: MLPClassifier) -> list[NDArray[np.floating]]:
+    return [*mlp.coefs_, *mlp.intercepts_]
 
 
 def _set_learning_rate(mlp: MLPClassifier, rate: float) -> None:
