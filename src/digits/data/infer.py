@@ -5,7 +5,6 @@ row and column). Where they do not, the cells decide: which column has few diffe
 make smooth images.
 """
 
-import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -255,17 +254,15 @@ def _shapes(block: Block) -> list[tuple[int, int, int, bool]]:
     if block.shape:
         return [(*block.shape, 1, False)]
     least, most = _SIDES
-    for channels in (1, *COLOURS):
-        side = math.isqrt(block.count // channels)
-        if side * side * channels == block.count and least <= side <= most:
-            return [(side, side, channels, planar) for planar in ((False, True) if channels > 1 else (False,))]
-    return [
-        (height, block.count // channels // height, channels, planar)
-        for channels in (1, 3)
+    sizes = [
+        (height, block.count // channels // height, channels)
+        for channels in (1, *COLOURS)
         for height in range(least, most + 1)
-        for planar in ((False, True) if channels > 1 else (False,))
         if block.count % (channels * height) == 0 and least <= block.count // channels // height <= most
     ]
+    squares = [size for size in sizes if size[0] == size[1]]
+    chosen = squares[:1] or [size for size in sizes if size[2] in (1, 3)]
+    return [(*size, planar) for size in chosen for planar in ((False, True) if size[2] > 1 else (False,))]
 
 
 def _roughness(images: NDArray[np.float32], shape: tuple[int, int, int, bool]) -> float:
