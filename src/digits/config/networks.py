@@ -36,7 +36,6 @@ class Sgd(Section):
 OtherName = Literal[
     "rmsprop", "adagrad", "adadelta", "adam", "adamax", "nadam", "adamw", "lion", "muon", "schedule-free-adamw"
 ]
-OptimizerName = Literal["sgd", OtherName]
 
 
 class OtherOptimizer(Section):
