@@ -47,26 +47,7 @@ def affine_maps(
     zooms = generator.uniform(-zoom, zoom, count)
     shifts_y, shifts_x = generator.uniform(-shift, shift, (2, count))
     maps = _to_maps(image_shape, rotations, zooms, shears, shifts_y, shifts_x)
-    return _half_mirrored(generator, maps, image_shape[1]) if flip else maps
-
-
-def integer_shift_maps(
-    generator: np.random.Generator, count: int, image_shape: tuple[int, int], *, shift: float, flip: bool
-) -> NDArray[np.float32]:
-    """Draw `count` maps, as `affine_maps` does, that shift by integer pixels alone, up to `shift` along each axis.
-
-    They need no interpolation, which blurs the image a little; nor do flips.
-    """
-    limit = int(shift)
-    maps = np.tile(np.array([1, 0, 0, 0, 1, 0, 0, 0], np.float32), (count, 1))
-    maps[:, [2, 5]] = generator.integers(-limit, limit, (count, 2), endpoint=True)
-    return _half_mirrored(generator, maps, image_shape[1]) if flip else maps
-
-
-def _half_mirrored(generator: np.random.Generator, maps: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """The maps, (n, 8), each mirrored with a probability of 1/2; width: of the images, in pixels."""
-    chosen = generator.random((len(maps), 1)) < 0.5
-    return np.where(chosen, _mirrored(maps, width), maps)
+    return np.where(generator.random((count, 1)) < 0.5, _mirrored(maps, image_shape[1]), maps) if flip else maps
 
 
 def _mirrored(maps: NDArray[np.float32], width: int) -> NDArray[np.float32]:

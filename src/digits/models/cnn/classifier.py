@@ -60,12 +60,10 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     weight_decay: float | None
     clipnorm: float | None
     clipvalue: float | None
-    ema_momentum: float | None
     label_smoothing: float
     early_stopping_patience: int | None
     restore_best_weights: bool
     augment: dict[str, Any]
-    shift_only: float
     tta: list[dict[str, Any]]
     precision: str
     threads: int
@@ -109,7 +107,6 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             channels=self.channels,
             classes=self.classes,
             augment=self.augment,
-            shift_only=self.shift_only,
             batch_size=min(self.batch_size, len(X)),
             seed=self.random_state,
         )
@@ -132,7 +129,6 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             weight_decay=self.weight_decay,
             clipnorm=self.clipnorm,
             clipvalue=self.clipvalue,
-            ema_momentum=self.ema_momentum,
         )
         stream = batches.stream(epochs)
         if within:
