@@ -11,7 +11,7 @@ from digits.models.preprocessing import CappedPCA, Normaliser
 ESTIMATORS = [
     Normaliser("standard"),
     CappedPCA(),
-    AugmentedMLPClassifier(MLPClassifier(learning_rate_init=0.01), epochs=60, averaged_fraction=0.1),
+    AugmentedMLPClassifier(MLPClassifier(learning_rate_init=0.01), epochs=60),
 ]
 
 

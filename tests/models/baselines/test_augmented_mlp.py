@@ -1,4 +1,4 @@
-"""The augmented MLP: its schedule, averaged weights and augmentation, in the fitted network."""
+"""The augmented MLP: its schedule and augmentation, in the fitted network."""
 
 from typing import Any
 
@@ -25,7 +25,6 @@ SPEC: dict[str, Any] = {
     "batch_size": 16,
     "learning_rate_init": 0.1,
     "final_learning_rate_fraction": 0.0,
-    "averaged_fraction": 0.0,
     "epochs": 6,
     "augment": NO_AUGMENTATION,
 }
@@ -85,13 +84,6 @@ def test_the_rate_falls_along_half_a_cosine(images: tuple[np.ndarray, np.ndarray
     rates = [record["learning_rate"] for record in model.history_]
     expected = [0.02 * (0.1 + 0.9 * 0.5 * (1 + np.cos(np.pi * epoch / 10))) for epoch in range(10)]
     assert rates == pytest.approx(expected)
-
-
-def test_averaged_weights_are_the_mean_over_the_last_share(images: tuple[np.ndarray, np.ndarray]) -> None:
-    model = network(MLPClassifier((8,), batch_size=160), epochs=10, averaged_fraction=0.3)
-    weights = weights_by_epoch(model, images)
-    assert np.allclose(model.mlp_.coefs_[0], np.mean(weights[-3:], axis=0), atol=1e-6)
-    assert not np.allclose(model.mlp_.coefs_[0], weights[-1], atol=1e-6)
 
 
 @pytest.mark.parametrize(

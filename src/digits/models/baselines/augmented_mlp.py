@@ -24,16 +24,14 @@ _NO_AUGMENTATION = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "e
 
 @dataclass(eq=False, repr=False)
 class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """An MLPClassifier fitted by `partial_fit`, with augmentation, cosine decay and averaged weights.
+    """An MLPClassifier fitted by `partial_fit`, with augmentation and cosine decay.
 
     mlp: unfitted MLPClassifier with a stochastic solver; None: one with scikit-learn's defaults. features: transformer
     between the augmented images and mlp, fitted on the original ones; None: the pixels as they are. image_shape:
     (height, width); None takes each example as one row of pixels. channels: values per pixel. epochs: passes over the
-    images, augmented afresh.
-    final_learning_rate_fraction: share of mlp's learning_rate_init at the end of half a cosine (I. Loshchilov and F.
-    Hutter, 2017, SGDR, arXiv:1608.03983, equation 5); 1: a constant rate. averaged_fraction: last share of the training
-    whose weights are averaged (B. T. Polyak and A. B. Juditsky, 1992, SIAM J. Control Optim. 30, p. 838); 0: the last
-    weights are taken. augment: parameters of `augment_images`; None: no augmentation.
+    images, augmented afresh. final_learning_rate_fraction: share of mlp's learning_rate_init at the end of half a
+    cosine (I. Loshchilov and F. Hutter, 2017, SGDR, arXiv:1608.03983, equation 5); 1: a constant rate. augment:
+    parameters of `augment_images`; None: no augmentation.
 
     Fitted: classes_, n_features_in_, features_, mlp_, history_ (one dictionary per epoch: loss, learning_rate).
     """
@@ -45,7 +43,6 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
     channels: int = 1
     epochs: int = 50
     final_learning_rate_fraction: float = 0.0
-    averaged_fraction: float = 0.0
     augment: dict[str, Any] | None = None
     random_state: int | np.random.RandomState | None = None
     on_epoch: OnEpoch | None = None
@@ -62,8 +59,6 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         batch = min(200 if self.mlp_.batch_size == "auto" else self.mlp_.batch_size, len(X))
         self.mlp_.set_params(batch_size=batch, shuffle=False, random_state=int(seeds[1]))
         self.history_: list[dict[str, float]] = []
-        means: list[NDArray[np.float64]] = []
-        averaged = 0  # chunks whose weights are in the means
         used = len(X) // batch * batch  # images in a smaller last batch would have more weight
         for epoch in range(self.epochs):
             order = generator.permutation(len(X))[:used]
@@ -76,16 +71,9 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
                 features = self._to_features(self._augment(X[rows], generator))
                 self.mlp_.partial_fit(features, y[rows], classes=self.classes_)
                 loss += self.mlp_.loss_ * len(rows) / used
-                if progress >= 1 - self.averaged_fraction:
-                    averaged += 1
-                    means = means or [np.zeros(array.shape) for array in _weights(self.mlp_)]
-                    for mean, array in zip(means, _weights(self.mlp_), strict=True):
-                        np.add(mean, (array - mean) / averaged, out=mean)
             self.history_.append({"loss": float(loss), "learning_rate": rate})
             if self.on_epoch:
                 self.on_epoch(epoch + 1, self.epochs, self.history_[-1])
-        for mean, array in zip(means, _weights(self.mlp_), strict=averaged > 0):
-            array[...] = mean
         return self
 
     def predict_proba(self, X: NDArray[np.number]) -> NDArray[np.floating]:
@@ -118,10 +106,6 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         return float(self.mlp_.learning_rate_init * (final + (1 - final) * cosine))
 
 
-def _weights(mlp: MLPClassifier) -> list[NDArray[np.floating]]:
-    return [*mlp.coefs_, *mlp.intercepts_]
-
-
 def _set_learning_rate(mlp: MLPClassifier, rate: float) -> None:
     """Change the learning rate between two calls of partial_fit; before the first, it is learning_rate_init.
 
@@ -142,7 +126,6 @@ def build(spec: dict[str, Any], task: TaskSpec, seed: int, on_epoch: OnEpoch | N
         channels=task.channels,
         epochs=spec["epochs"],
         final_learning_rate_fraction=spec["final_learning_rate_fraction"],
-        averaged_fraction=spec["averaged_fraction"],
         augment=spec["augment"],
         random_state=seed,
         on_epoch=on_epoch,
