@@ -40,23 +40,13 @@ def make_callbacks(
         raise ValueError("early_stopping_patience and restore_best_weights need validation images, X_valid and y_valid")
     callbacks.append(_RecordHistory(classifier, epochs, schedule))
     if plateau:
-        callbacks.append(
-            keras.callbacks.ReduceLROnPlateau(
-                "valid_loss" if validates else "loss",
-                factor=classifier.schedule["factor"],
-                patience=classifier.schedule["patience"],
-                mode="min",
-            )
-        )
+        options = {name: classifier.schedule[name] for name in ("factor", "patience")}
+        loss = "valid_loss" if validates else "loss"
+        callbacks.append(keras.callbacks.ReduceLROnPlateau(loss, mode="min", **options))
     if stops:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                "valid_loss",
-                patience=epochs if classifier.early_stopping_patience is None else classifier.early_stopping_patience,
-                restore_best_weights=classifier.restore_best_weights,
-                mode="min",
-            )
-        )
+        patience = epochs if classifier.early_stopping_patience is None else classifier.early_stopping_patience
+        options = {"patience": patience, "restore_best_weights": classifier.restore_best_weights}
+        callbacks.append(keras.callbacks.EarlyStopping("valid_loss", mode="min", **options))
     return callbacks
 
 
