@@ -26,8 +26,10 @@ def section(content: Content) -> Section:
     predicted = oof.argmax(axis=1)
     wrong = int((predicted != labels).sum())
     result.sentences.append(f"Out of fold, the blend predicts {wrong:,} of {len(labels):,} images wrongly.")
-    result.add_chart(confusion_matrix(predicted, labels, names))
-    result.add_chart(error_rates(predicted, labels, names))
+    counts = np.zeros((len(names), len(names)), int)  # by true and predicted class
+    np.add.at(counts, (labels, predicted), 1)
+    result.add_chart(confusion_matrix(counts, names))
+    result.add_chart(error_rates(counts, names))
     worst = most_confident_errors(oof, labels, _WORST)
     if len(worst):
         found = [(names[labels[row]], names[predicted[row]], f"{oof[row].max():.1%}") for row in worst]
@@ -39,11 +41,9 @@ def section(content: Content) -> Section:
     return result
 
 
-def confusion_matrix(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: list[str]) -> Figure:
-    """Counts and shares of the true class; only errors are coloured. predicted, labels: (n,)."""
+def confusion_matrix(counts: NDArray[np.int64], names: list[str]) -> Figure:
+    """Counts and shares of the true class; only errors are coloured. counts: (true classes, predicted classes)."""
     classes = len(names)
-    counts = np.zeros((classes, classes), int)
-    np.add.at(counts, (labels, predicted), 1)
     wrong = counts - np.diag(counts.diagonal())
     totals = np.maximum(1, counts.sum(axis=1, keepdims=True))
     shares, errors = counts / totals, wrong / totals
@@ -69,23 +69,20 @@ def confusion_matrix(predicted: NDArray[np.int64], labels: NDArray[np.int64], na
         return as_chart(figure, "confusion", title, text or title)
 
 
-def error_rates(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: list[str]) -> Figure:
-    """Share of errors by true class; predicted, labels: (n,)."""
-    accuracies = [
-        float((predicted[labels == label] == label).mean()) if (labels == label).any() else 1.0
-        for label in range(len(names))
-    ]
-    worst = int(np.argmin(accuracies))
+def error_rates(counts: NDArray[np.int64], names: list[str]) -> Figure:
+    """Share of errors by true class; counts: (true classes, predicted classes)."""
+    totals = counts.sum(axis=1)
+    accuracies = np.where(totals > 0, counts.diagonal() / np.maximum(1, totals), 1.0)
+    worst = int(accuracies.argmin())
     title = (
         f"{names[worst]} is the hardest class: {accuracies[worst]:.2%} of its images are predicted correctly"
-        if min(accuracies) < 1
+        if accuracies[worst] < 1
         else "All classes are predicted correctly"
     )
     text = "; ".join(f"{name}: accuracy {value:.4f}" for name, value in zip(names, accuracies, strict=True))
     with subplots(7, 3) as (figure, ((axes,),)):
-        errors = [1 - value for value in accuracies]
-        axes.plot(range(len(names)), errors, "o", markersize=8)
-        axes.vlines(range(len(names)), 0, errors, color=COLOURS[0])
+        axes.plot(range(len(names)), 1 - accuracies, "o", markersize=8)
+        axes.vlines(range(len(names)), 0, 1 - accuracies, color=COLOURS[0])
         name_classes(axes, names)
         axes.set(xlabel="true class", ylabel="share of errors", ylim=(0, None))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))
