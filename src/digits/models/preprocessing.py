@@ -27,18 +27,9 @@ def deskewer(image_shape: tuple[int, int], channels: int = 1) -> FunctionTransfo
 
 
 def deskew(X: NDArray[np.number], image_shape: tuple[int, int], channels: int) -> NDArray[np.float32]:
-    """X, (n, pixels), deskewed and centred, in the same units, float32."""
-    images = np.asarray(X).reshape(-1, *image_shape, channels)
-    return warp(images, deskew_maps(images)).reshape(X.shape)
-
-
-def deskew_maps(images: NDArray[np.number]) -> NDArray[np.float32]:
-    """Maps as `warp` takes them, (n, 8), that centre and deskew images; empty ones stay.
-
-    images: (n, height, width, channels).
-    """
-    count, height, width, channels = images.shape
-    ink = np.clip(images.reshape(count, -1), 0, None).astype(np.float32)
+    """X, (n, pixels), deskewed and centred, in the same units, float32; empty images stay."""
+    count, (height, width) = len(X), image_shape
+    ink = np.clip(X, 0, None).astype(np.float32)
     mass = ink.sum(axis=1)
     ink /= np.where(mass > 0, mass, 1)[:, None]
     row, column, _ = np.mgrid[:height, :width, :channels].reshape(3, -1).astype(np.float32)
@@ -53,7 +44,8 @@ def deskew_maps(images: NDArray[np.number]) -> NDArray[np.float32]:
     shift_column = np.where(empty, 0, mean_column - middle_column)
     zero, one = np.zeros(count), np.ones(count)
     maps = [one, slant, shift_column - slant * middle_row, zero, one, shift_row, zero, zero]
-    return np.stack(maps, axis=1).astype(np.float32)
+    images = np.asarray(X).reshape(count, height, width, channels)
+    return warp(images, np.stack(maps, axis=1).astype(np.float32)).reshape(X.shape)
 
 
 class CappedPCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
