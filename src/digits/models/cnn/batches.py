@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.models.augmentation import affine_maps, elastic_basis, elastic_coefficients
-from digits.models.cnn.augmentation import augment_rows, pad_images
+from digits.models.cnn.augmentation import compiled_augmentation, pad_images
 from digits.models.cnn.libraries import tf
 from digits.models.preprocessing import Normaliser
 
@@ -88,7 +88,7 @@ class Batches:
             coefficients = [elastic_coefficients(rng, size, self.image_shape, elastic) for rng in generators]
             field = np.concatenate(coefficients), elastic_basis(self.image_shape)
         normaliser = self.normaliser
-        return augment_rows(
+        return compiled_augmentation()(
             self._padded,
             rows.astype(np.int32),
             np.concatenate(maps),

@@ -16,7 +16,7 @@ from digits.models.architecture import parse_layers
 from digits.models.augmentation import transform_images
 from digits.models.cnn.batches import Batches
 from digits.models.cnn.callbacks import make_callbacks
-from digits.models.cnn.in_time import MOST, Clock, in_time
+from digits.models.cnn.in_time import MOST, in_time, stopwatch
 from digits.models.cnn.libraries import keras, set_threads, tf
 from digits.models.cnn.loop import train
 from digits.models.cnn.network import LayerSettings, build_network
@@ -67,7 +67,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         the loss is not finite, ValueError if early stopping has no validation images.
         """
         spec, task = self.spec, self.task
-        clock = Clock(processor=spec["threads"] == 1 and not tf.config.list_physical_devices("GPU"))
+        clock = stopwatch(processor=spec["threads"] == 1 and not tf.config.list_physical_devices("GPU"))
         set_threads(spec["threads"])
         keras.backend.clear_session()  # frees the networks fitted before and restarts Keras' name counters
         keras.utils.set_random_seed(self.random_state)
