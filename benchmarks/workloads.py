@@ -32,7 +32,6 @@ def ours(spec: CnnSpec, images: int) -> Workload:
         channels=1,
         classes=_CLASSES,
         augment=spec.augment.model_dump(),
-        shift_only=spec.shift_only,
         batch_size=spec.batch_size,
         seed=0,
     )

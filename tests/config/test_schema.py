@@ -14,8 +14,6 @@ def test_the_committed_file_is_valid_and_frozen(params: Params) -> None:
 
 
 def test_what_excludes_each_other_is_refused() -> None:
-    [fault] = params_faults("train.ema_momentum=0.99", "train.early_stopping_patience=3")
-    assert fault.startswith("params.yaml: train: ema_momentum averages the weights")
     [fault] = params_faults("train.clipnorm=1.0", "train.clipvalue=0.5")
     assert fault == "params.yaml: train: clipnorm and clipvalue exclude each other; set one of them to null"
 

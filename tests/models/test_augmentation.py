@@ -10,7 +10,6 @@ from digits.models.augmentation import (
     affine_maps,
     augment_images,
     elastic_fields,
-    integer_shift_maps,
     transform_images,
 )
 from digits.models.warping import warp
@@ -51,26 +50,6 @@ def test_rotation_and_zoom_stay_within_their_ranges() -> None:
     assert 0.098 < np.abs(zoomed).max() <= 0.1001
 
 
-@pytest.mark.parametrize("flip", [False, True])
-def test_integer_shifts_move_every_image_and_blur_none(flip: bool) -> None:
-    """With room for the shift around the ink, each image is the same one rolled; a shift of 2.9 allows 2 pixels."""
-    generator = np.random.default_rng(5)
-    image = np.pad(generator.integers(1, 256, (6, 9)), 3).astype(np.float32)
-    maps = integer_shift_maps(generator, 600, image.shape, shift=2.9, flip=flip)
-    moved = warp(np.repeat(image[None], 600, axis=0), maps)
-    rolled = {
-        (down, right, mirrored): np.roll(image[:, :: -1 if mirrored else 1], (down, right), (0, 1))
-        for down in range(-2, 3)
-        for right in range(-2, 3)
-        for mirrored in {False, flip}
-    }
-    found = [next(shift for shift, at in rolled.items() if np.array_equal(at, each)) for each in moved]
-    assert set(found) == set(rolled)
-    assert np.mean([mirrored for *_, mirrored in found]) == pytest.approx(0.5 if flip else 0, abs=0.06)
-    still = integer_shift_maps(generator, 2, image.shape, shift=0.9, flip=False)
-    assert np.array_equal(still, np.tile([1, 0, 0, 0, 1, 0, 0, 0], (2, 1)))
-
-
 @pytest.mark.parametrize("shape", [(5, 8), (8, 5), (7, 6, 3), (28, 28), (4, 511)])
 def test_a_flip_alone_is_the_image_or_its_mirror_image(shape: tuple[int, ...]) -> None:
     """To the same bits, about half of each, whether the width is odd or even."""
@@ -97,9 +76,6 @@ def test_maps_without_flips_are_what_they_were_before_there_were_flips() -> None
         matrix = turned @ [[1, np.tan(slant)], [0, 1]] / (1 + larger)
         offset = [9.5, 13.5] - matrix @ [9.5, 13.5] + move
         assert np.allclose(each, [*matrix[0], offset[0], *matrix[1], offset[1], 0, 0], atol=1e-5)
-    integers = integer_shift_maps(ours, 200, (28, 20), shift=2.0, flip=False)
-    assert np.array_equal(integers[:, [2, 5]], plain.integers(-2, 3, (200, 2)))
-    assert ours.bit_generator.state == plain.bit_generator.state
 
 
 def test_flips_are_drawn_last_and_mirror_the_image_before_it_is_moved() -> None:

@@ -6,13 +6,12 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from digits.models.baselines.augmented_mlp import AugmentedMLPClassifier
-from digits.models.preprocessing import CappedPCA, Deskewer, Normaliser
+from digits.models.preprocessing import CappedPCA, Normaliser
 
 ESTIMATORS = [
     Normaliser("standard"),
-    Deskewer(),
     CappedPCA(),
-    AugmentedMLPClassifier(MLPClassifier(learning_rate_init=0.01), epochs=60, averaged_fraction=0.1),
+    AugmentedMLPClassifier(MLPClassifier(learning_rate_init=0.01), epochs=60),
 ]
 
 

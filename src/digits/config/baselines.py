@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from digits.config.section import Augment, LearningRate, Section, Share, Widths
+from digits.config.section import Augment, LearningRate, Section, Widths
 
 
 class Preprocessed(Section):
@@ -40,7 +40,6 @@ class AugmentedMlpSpec(Perceptron):
     kind: Literal["augmented-mlp"]
     batch_size: Annotated[int, Field(ge=1)]
     final_learning_rate_fraction: Annotated[float, Field(ge=0, le=1)]
-    averaged_fraction: Share
     epochs: Annotated[int, Field(ge=1)]
     augment: Augment
 

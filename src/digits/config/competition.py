@@ -51,7 +51,7 @@ class Competition(Section):
         return shape
 
     @model_validator(mode="after")
-    def _a_name_for_each_class(self) -> Self:
+    def _what_goes_together(self) -> Self:
         if self.class_names is not None and len(self.class_names) != self.classes:
             raise ValueError(f"class_names has {len(self.class_names)} names for {self.classes} classes; correct one")
         if isinstance(self.submission_label, tuple) and len(self.submission_label) != self.classes:
@@ -59,18 +59,10 @@ class Competition(Section):
                 f"submission_label has {len(self.submission_label)} columns of probabilities for {self.classes} "
                 "classes; correct one"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _ids_join_the_labels(self) -> Self:
         if self.labels_file is not None and self.train_id_column is None:
             raise ValueError("labels_file needs train_id_column, the column of the ids in both files; set it")
         if self.pixel_range is not None and not self.pixel_range[0] < self.pixel_range[1]:
             raise ValueError(f"pixel_range is {list(self.pixel_range)}, but it must begin with the smaller number")
-        return self
-
-    @model_validator(mode="after")
-    def _probabilities_where_they_count(self) -> Self:
         if self.metric == "log-loss" and isinstance(self.submission_label, str):
             raise ValueError(
                 f"the metric log-loss counts probabilities: set submission_label to a list of {self.classes} columns, "
@@ -98,6 +90,11 @@ class Competition(Section):
     def needed_files(self) -> list[str]:
         """Names of the files without which nothing works."""
         return [name for name in self.files if name != self.sample_file]
+
+    @property
+    def label_columns(self) -> list[str]:
+        """Columns of the labels: one, or one per class."""
+        return [self.label_column] if isinstance(self.label_column, str) else [*self.label_column]
 
     @property
     def submission_columns(self) -> list[str]:

@@ -36,7 +36,6 @@ class Sgd(Section):
 OtherName = Literal[
     "rmsprop", "adagrad", "adadelta", "adam", "adamax", "nadam", "adamw", "lion", "muon", "schedule-free-adamw"
 ]
-OptimizerName = Literal["sgd", OtherName]
 
 
 class OtherOptimizer(Section):
@@ -112,23 +111,16 @@ class CnnSpec(Section):
     weight_decay: Annotated[float, Field(ge=0, lt=1)] | None
     clipnorm: Annotated[float, Field(gt=0)] | None
     clipvalue: Annotated[float, Field(gt=0)] | None
-    ema_momentum: Annotated[float, Field(gt=0, lt=1)] | None
     label_smoothing: Share
     early_stopping_patience: Annotated[int, Field(ge=0)] | None
     restore_best_weights: bool
     augment: Augment
-    shift_only: Share
     tta: Annotated[tuple[TtaView, ...], Field(strict=False)]
     precision: Literal["float32", "mixed_bfloat16", "auto"]
     threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"]
 
     @model_validator(mode="after")
     def _what_goes_together(self) -> Self:
-        if self.ema_momentum is not None and (self.restore_best_weights or self.early_stopping_patience is not None):
-            raise ValueError(
-                "ema_momentum averages the weights, but restore_best_weights and early_stopping_patience judge them "
-                "without the average; set ema_momentum=null, or restore_best_weights=false early_stopping_patience=null"
-            )
         if self.clipnorm is not None and self.clipvalue is not None:
             raise ValueError("clipnorm and clipvalue exclude each other; set one of them to null")
         return self

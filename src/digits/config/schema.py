@@ -144,16 +144,12 @@ class Params(Section):
         return CnnSpec.model_validate(overlay(self.train.spec.model_dump(), overrides))
 
     @model_validator(mode="after")
-    def _networks_exist(self) -> Self:
+    def _networks_exist_and_are_valid(self) -> Self:
         for key, names in (("candidates", self.train.candidates), ("extra", self.train.extra)):
             for name in names:
                 if name not in (DEFAULT, *self.networks):
                     near = hint(name, self.networks, ["networks"])
                     raise ValueError(f"train.{key}: there is no network {name!r}{near}")
-        return self
-
-    @model_validator(mode="after")
-    def _networks_are_valid(self) -> Self:
         for path, networks in (("networks", self.networks), ("tune.enqueue", self.tune.enqueue)):
             for name, overrides in networks.items():
                 try:

@@ -104,8 +104,7 @@ def match_columns(
     """
     position = {column: index for index, column in enumerate(header.names)}
     faults = [f"there is no column {column!r}" for column in kept if column not in position]
-    label = competition.label_column
-    pixels = _pixels(header.names, competition, {*kept, *known, *([label] if isinstance(label, str) else label)})
+    pixels = _pixels(header.names, competition, {*kept, *known, *competition.label_columns})
     needed = {*kept, *([] if isinstance(competition.first_pixel, str) else competition.pixel_columns)}
     occurs = Counter(column for column in header.names if column in needed)
     faults += [f"column {column!r} occurs {count} times" for column, count in occurs.items() if count > 1]

@@ -92,9 +92,7 @@ def read_table(
 
 def read_sample(path: Path, competition: Competition) -> Texts:
     """Ids of the sample submission, (m,), in its order. Raises MisfitError if it has other columns than the params."""
-    labels = competition.submission_label
-    expected = [competition.submission_id, *([labels] if isinstance(labels, str) else labels)]
-    frame = read_text(path)
+    expected, frame = competition.submission_columns, read_text(path)
     if frame.columns[0] != expected[0] or sorted(frame.columns) != sorted(expected):
         raise MisfitError(
             f"{path.name}, row 1: the columns are {[*frame.columns]}, but {expected} are expected; set "

@@ -5,8 +5,8 @@ row and column). Where they do not, the cells decide: which column has few diffe
 make smooth images.
 """
 
-import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +50,8 @@ def infer(place: Place) -> Inferred:
     sniffed = _sniffed(place)
     images = [table for table in sniffed if table.block]
     sizes = {table.member.name: table.block.count for table in images if table.block}
-    size = max(sizes.values(), key=lambda count: _occurs(images, count))
+    occurs = Counter(table.block.count for table in images if table.block)
+    size = max(occurs, key=lambda count: (occurs[count], count))
     images = [table for table in images if table.block and table.block.count == size]
     small = [table for table in sniffed if not table.block]
     train, test = _train_and_test(images, small, place)
@@ -116,11 +117,6 @@ def _csv_name(member: Member) -> str:
     return f"{Path(member.name).stem}.csv"
 
 
-def _occurs(images: list[Sniffed], count: int) -> tuple[int, int]:
-    """How many tables have images of this size, and the size."""
-    return sum(table.block.count == count for table in images if table.block), count
-
-
 def _train_and_test(images: list[Sniffed], small: list[Sniffed], place: Place) -> tuple[Sniffed, Sniffed | None]:
     """The tables of the labelled images and of those to predict; None where there is no such table."""
     given = [table for each in place.given for table in images if table.member == each]
@@ -157,7 +153,11 @@ def _labels(
         found.set("label_column", label, f"a column of {train.member.name}" + (" and of the sample" if same else ""))
     elif len(only) > 1 and _one_hot(train, only):
         found.set("label_column", only, f"in each row of {train.member.name} one of these columns is 1")
-    elif repeated := [name for name in only or others if _repeats(train, name) and name.lower() not in _IDS]:
+    elif repeated := [
+        name
+        for name in only or others
+        if 1 < len({*train.cells(name)}) <= len(train.rows) / 2 and name.lower() not in _IDS
+    ]:
         found.set("label_column", repeated[0], f"the column of {train.member.name} with few different values")
         if len(repeated) > 1:
             found.unsure.append(f"the label may be another column: competition.label_column={repeated[1]}")
@@ -186,11 +186,6 @@ def _one_hot(table: Sniffed, names: list[str]) -> bool:
     return all(is_number(cell) for column in cells for cell in column) and all(
         sorted(map(float, row))[-2:] == [0.0, 1.0] for row in zip(*cells, strict=True)
     )
-
-
-def _repeats(table: Sniffed, name: str) -> bool:
-    cells = table.cells(name)
-    return 1 < len({*cells}) <= len(cells) / 2
 
 
 def _ids(found: Inferred, test: Sniffed | None, sample: Sniffed | None) -> None:
@@ -259,17 +254,15 @@ def _shapes(block: Block) -> list[tuple[int, int, int, bool]]:
     if block.shape:
         return [(*block.shape, 1, False)]
     least, most = _SIDES
-    for channels in (1, *COLOURS):
-        side = math.isqrt(block.count // channels)
-        if side * side * channels == block.count and least <= side <= most:
-            return [(side, side, channels, planar) for planar in ((False, True) if channels > 1 else (False,))]
-    return [
-        (height, block.count // channels // height, channels, planar)
-        for channels in (1, 3)
+    sizes = [
+        (height, block.count // channels // height, channels)
+        for channels in (1, *COLOURS)
         for height in range(least, most + 1)
-        for planar in ((False, True) if channels > 1 else (False,))
         if block.count % (channels * height) == 0 and least <= block.count // channels // height <= most
     ]
+    squares = [size for size in sizes if size[0] == size[1]]
+    chosen = squares[:1] or [size for size in sizes if size[2] in (1, 3)]
+    return [(*size, planar) for size in chosen for planar in ((False, True) if size[2] > 1 else (False,))]
 
 
 def _roughness(images: NDArray[np.float32], shape: tuple[int, int, int, bool]) -> float:

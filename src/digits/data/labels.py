@@ -1,7 +1,6 @@
 """Labels and ids as the files have them: numbers or text."""
 
 import re
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,22 +27,29 @@ def class_numbers(
     if there are not as many different labels as competition.classes says, or if a label is blank.
     """
     found, first, classes = np.unique(texts, return_index=True, return_inverse=True)
-    if not all(cell.strip() for cell in found.tolist()):
-        row = first_row + int(first[[not cell.strip() for cell in found.tolist()].index(True)])
+    if blank := [row for cell, row in zip(found.tolist(), first, strict=True) if not cell.strip()]:
+        row = blank[0] + first_row
         raise UserError(f"{file}, row {row:,}: the label is blank; correct it in the file, or download the file again")
-    values = [_value(cell, found) for cell in found.tolist()]
-    names = list(competition.class_names or ())
+    values, names = _values(found), list(competition.class_names or ())
     order: list[Value] = [*names] if set(names) == set(values) else different_labels(texts)
     if len(order) != competition.classes:
-        raise UserError(_other_number(values, order, np.bincount(classes), first + first_row, competition, file))
+        seen, counts = f"from {order[0]!r} to {order[-1]!r}", np.bincount(classes)
+        if (more := len(order) - competition.classes) > 0:
+            rare = np.argsort(counts, kind="stable")[: min(_SHOWN, more)]
+            some = (f"{values[each]!r} in {counts[each]:,} rows, first in {first[each] + first_row:,}" for each in rare)
+            seen = f"the rarest: {', '.join(some)}"
+        remedy = f'if these are the labels, add SET="competition.classes={len(order)}"' if len(order) > 1 else ""
+        raise UserError(
+            f"{file}: there are {len(order):,} different labels ({seen}), but competition.classes = "
+            f"{competition.classes}; {remedy}"
+        )
     number = np.array([order.index(value) for value in values])
     return number[classes].astype(np.int64), order
 
 
 def different_labels(texts: Texts) -> list[Value]:
     """The different labels in `texts`, numbers in numerical and others in alphabetical order."""
-    found = np.unique(texts)
-    return sorted({_value(cell, found) for cell in found.tolist()}, key=lambda value: (str(type(value)), value))
+    return sorted({*_values(np.unique(texts))}, key=lambda value: (str(type(value)), value))
 
 
 def largest_of(texts: list[Texts], columns: tuple[str, ...], file: str) -> NDArray[np.int64]:
@@ -73,11 +79,12 @@ def ids(texts: Texts, file: str) -> Ids:
     return np.array([_text(cell) for cell in texts.tolist()])
 
 
-def _value(cell: bytes, found: Texts) -> Value:
-    """A label as a number if all labels are whole numbers, else as text."""
-    if all(_WHOLE.fullmatch(each.strip()) for each in found.tolist()):
-        return int(cell.strip().partition(b".")[0])
-    return _text(cell).strip()
+def _values(found: Texts) -> list[Value]:
+    """Labels as numbers if all of them are whole numbers, else as text."""
+    cells = [cell.strip() for cell in found.tolist()]
+    if all(map(_WHOLE.fullmatch, cells)):
+        return [int(cell.partition(b".")[0]) for cell in cells]
+    return [_text(cell).strip() for cell in found.tolist()]
 
 
 def _text(cell: bytes) -> str:
@@ -87,25 +94,3 @@ def _text(cell: bytes) -> str:
     except UnicodeDecodeError:
         shown = cell[:20].decode("utf-8", "backslashreplace")
         raise UserError(f"the label or id '{shown}' is not UTF-8; save the file again as `CSV UTF-8`") from None
-
-
-def _other_number(
-    values: list[Value],
-    order: list[Any],
-    counts: NDArray[np.int64],
-    rows: NDArray[np.int64],
-    competition: Competition,
-    file: str,
-) -> str:
-    """What to say of too many or too few labels. rows: where each of `values` is first."""
-    if len(order) > competition.classes:
-        rare = np.argsort(counts, kind="stable")[: min(_SHOWN, len(order) - competition.classes)]
-        some = ", ".join(f"{values[each]!r} in {counts[each]:,} rows, first in {rows[each]:,}" for each in rare)
-        text = f"the rarest: {some}"
-    else:
-        text = f"from {order[0]!r} to {order[-1]!r}"
-    remedy = f'if these are the labels, add SET="competition.classes={len(order)}"' if len(order) > 1 else ""
-    return (
-        f"{file}: there are {len(order):,} different labels ({text}), but competition.classes = {competition.classes}; "
-        f"{remedy}"
-    )

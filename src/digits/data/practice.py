@@ -19,8 +19,7 @@ def practice_files(competition: Competition) -> dict[str, bytes]:
     """Content of the three CSVs, by file name, in the competition's columns and image shape.
 
     The images are enlarged by the largest whole factor that fits the competition's image shape, without interpolation,
-    and centred. Raises UserError if the competition's images or
-    columns are of another kind.
+    and centred. Raises UserError if the competition's images or columns are of another kind.
     """
     if not _can_replace(competition):
         raise UserError(
@@ -38,14 +37,12 @@ def practice_files(competition: Competition) -> dict[str, bytes]:
     test_frame = pd.DataFrame(test, columns=competition.pixel_columns)
     if competition.test_id_column:
         test_frame.insert(0, competition.test_id_column, ids)
-    label = competition.submission_label
-    sample_frame = pd.DataFrame(
-        {competition.submission_id: ids} | dict.fromkeys([label] if isinstance(label, str) else label, 0)
-    )
-    return {
-        competition.train_file: _csv(train_frame),
-        competition.test_name: _csv(test_frame),
-    } | ({competition.sample_file: _csv(sample_frame)} if competition.sample_file else {})
+    frames = {competition.train_file: train_frame, competition.test_name: test_frame}
+    if competition.sample_file:
+        frames[competition.sample_file] = pd.DataFrame(
+            dict.fromkeys(competition.submission_columns, 0) | {competition.submission_id: ids}
+        )
+    return {name: frame.to_csv(index=False, lineterminator="\n").encode() for name, frame in frames.items()}
 
 
 def _can_replace(competition: Competition) -> bool:
@@ -68,7 +65,3 @@ def _enlarge(images: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     spare = [side - 8 * scale for side in shape]
     margins = [(0, 0), *((space // 2, space - space // 2) for space in spare)]
     return np.pad(large, margins).reshape(len(images), -1)
-
-
-def _csv(frame: pd.DataFrame) -> bytes:
-    return frame.to_csv(index=False, lineterminator="\n").encode()

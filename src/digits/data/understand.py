@@ -50,35 +50,30 @@ class Understood:
 
 def understand(named: str, base: Competition, paths: Paths, provenance: Provenance) -> Understood:
     """What the files at `named` are, with the slug of `base`. Raises UserError if they cannot be understood."""
-    inferred = infer(named_place(named, paths))
-    competition = base.model_copy(update=_USUAL | _frozen(inferred.values))
+    found = infer(named_place(named, paths))
+    frozen = {key: tuple(value) if isinstance(value, list) else value for key, value in found.values.items()}
+    competition = base.model_copy(update=_USUAL | frozen)
     source = find_source(competition, paths, named, provenance)
-    values, why = dict(inferred.values), dict(inferred.why)
     train = _read(source, competition.train_file, competition, train_columns(competition))
-    values["train_rows"], why["train_rows"] = len(train.values), f"rows of {competition.train_file}"
+    found.set("train_rows", len(train.values), f"rows of {competition.train_file}")
     if competition.test_file is not None:
         test = _read(source, competition.test_file, competition, [])
-        values["test_rows"], why["test_rows"] = len(test.values), f"rows of {competition.test_file}"
-    sample = values["sample_file"]
-    if sample is not None and (fault := _stale(Path(source.folder) / sample, values.get("test_rows"))):
-        values["sample_file"], why["sample_file"] = None, fault
-        inferred.unsure.append(f"{sample} is left out: {fault}")
+        found.set("test_rows", len(test.values), f"rows of {competition.test_file}")
+    sample = found.values["sample_file"]
+    if sample is not None and (fault := _stale(Path(source.folder) / sample, found.values.get("test_rows"))):
+        found.set("sample_file", None, fault)
+        found.unsure.append(f"{sample} is left out: {fault}")
     labels = _labels(train, competition, source)
     if len(labels) < 2:
         raise UserError(
             f"{competition.train_file}: all images have the label {labels[0]!r} in {competition.label_column!r}"
         )
-    values["classes"], why["classes"] = len(labels), f"different labels, from {labels[0]} to {labels[-1]}"
-    values["pixel_range"], why["pixel_range"] = _range(train)
+    found.set("classes", len(labels), f"different labels, from {labels[0]} to {labels[-1]}")
+    found.set("pixel_range", *_range(train))
     if not isinstance(competition.submission_label, str):
-        values["submission_label"] = _in_order(list(competition.submission_label), labels)
-    return Understood(
-        values,
-        why,
-        inferred.unsure,
-        validate(Competition, base.model_dump() | _USUAL | values, "what the files show"),
-        source,
-    )
+        found.values["submission_label"] = _in_order(list(competition.submission_label), labels)
+    section = validate(Competition, base.model_dump() | _USUAL | found.values, "what the files show")
+    return Understood(found.values, found.why, found.unsure, section, source)
 
 
 def remedy(misfit: MisfitError, named: str, params: Params, paths: Paths) -> UserError:
@@ -121,10 +116,6 @@ def _word(value: Any) -> str:
     if isinstance(value, list):
         return f"[{','.join(map(str, value))}]"
     return "null" if value is None else str(value)
-
-
-def _frozen(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _stale(sample: Path, rows: int | None) -> str:

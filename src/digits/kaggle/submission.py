@@ -113,16 +113,11 @@ def share_differing(some: pd.DataFrame, other: pd.DataFrame) -> float | None:
     """Share of rows, 0 to 1, in which the classes of two checked frames differ; None if their ids or columns do."""
     if list(some.columns) != list(other.columns):
         return None
-    (ids, labels), (other_ids, other_labels) = ((_ids(frame), _classes(frame)) for frame in (some, other))
-    if not np.array_equal(ids, other_ids):
+    ids, other_ids = (frame.iloc[:, 0].astype(str).tolist() for frame in (some, other))
+    if ids != other_ids:
         return None
+    labels, other_labels = (
+        (frame.iloc[:, 1].astype(str) if frame.shape[1] == 2 else frame.iloc[:, 1:].astype(float).idxmax(axis=1))
+        for frame in (some, other)
+    )
     return float((labels.to_numpy() != other_labels.to_numpy()).mean())
-
-
-def _ids(frame: pd.DataFrame) -> pd.Series:
-    return frame.iloc[:, 0].astype(str)
-
-
-def _classes(frame: pd.DataFrame) -> pd.Series:
-    """The submitted labels as text, or the column with the largest probability."""
-    return frame.iloc[:, 1].astype(str) if frame.shape[1] == 2 else frame.iloc[:, 1:].astype(float).idxmax(axis=1)

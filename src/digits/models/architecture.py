@@ -18,6 +18,7 @@ of some published recipes (`make recipes`): a class whose unit is never above 0 
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -71,10 +72,19 @@ class FinalRelu:
 
 Layer = Conv | Pool | GlobalPool | BatchNorm | Dropout | Dense | FinalRelu
 
-_CONV = re.compile(r"(\d+)C(\d+)(?:s(\d+))?(v?)")
-_POOL = re.compile(r"(MP|AP)(\d+)")
-_DROPOUT = re.compile(r"D(0?\.\d+|0)")
-_DENSE = re.compile(r"\d+")
+# the layer of a word, from the parts of the word in parentheses
+_WORDS: Mapping[str, Callable[..., Layer]] = {
+    r"(\d+)C(\d+)(?:s(\d+))?(v?)": lambda filters, kernel, stride, valid: Conv(
+        int(filters), int(kernel), int(stride or 1), "valid" if valid else "same"
+    ),
+    r"MP(\d+)": lambda size: Pool(int(size), "max"),
+    r"AP(\d+)": lambda size: Pool(int(size), "average"),
+    r"GAP": GlobalPool,
+    r"BN": BatchNorm,
+    r"D(0?\.\d+|0)": lambda rate: Dropout(float(rate)),
+    r"(\d+)": lambda units: Dense(int(units)),
+    r"RELU": FinalRelu,
+}
 _EXAMPLES = "32C5, 32C5s2, 32C5v, MP2, AP2, GAP, BN, D0.3, 128, RELU"
 
 
@@ -149,24 +159,10 @@ def training_operations(
 
 
 def _parse_word(word: str, position: int) -> Layer:
-    if match := _CONV.fullmatch(word):
-        filters, kernel, stride = int(match[1]), int(match[2]), int(match[3] or 1)
-        layer: Layer = Conv(filters, kernel, stride, "valid" if match[4] else "same")
-        sizes = [filters, kernel, stride]
-    elif match := _POOL.fullmatch(word):
-        layer, sizes = Pool(int(match[2]), "max" if match[1] == "MP" else "average"), [int(match[2])]
-    elif match := _DROPOUT.fullmatch(word):
-        layer, sizes = Dropout(float(match[1])), []
-    elif _DENSE.fullmatch(word):
-        layer, sizes = Dense(int(word)), [int(word)]
-    elif word == "GAP":
-        layer, sizes = GlobalPool(), []
-    elif word == "BN":
-        layer, sizes = BatchNorm(), []
-    elif word == "RELU":
-        layer, sizes = FinalRelu(), []
-    else:
-        raise ValueError(f"layer {position}, {word!r}, is none of the known kinds: {_EXAMPLES}")
-    if 0 in sizes:
-        raise ValueError(f"layer {position}, {word!r}, has a size of 0")
-    return layer
+    for pattern, make in _WORDS.items():
+        if match := re.fullmatch(pattern, word):
+            layer = make(*match.groups())
+            if any(size == 0 for size in vars(layer).values() if isinstance(size, int)):
+                raise ValueError(f"layer {position}, {word!r}, has a size of 0")
+            return layer
+    raise ValueError(f"layer {position}, {word!r}, is none of the known kinds: {_EXAMPLES}")

@@ -1,5 +1,6 @@
 """Data augmentation with NumPy: one random affine map and one elastic displacement field per image."""
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -46,27 +47,8 @@ def affine_maps(
     rotations, shears = generator.uniform(-1, 1, (2, count)) * [[rotation], [shear]]
     zooms = generator.uniform(-zoom, zoom, count)
     shifts_y, shifts_x = generator.uniform(-shift, shift, (2, count))
-    maps = _to_maps(image_shape, rotations, zooms, shears, shifts_y, shifts_x)
-    return _half_mirrored(generator, maps, image_shape[1]) if flip else maps
-
-
-def integer_shift_maps(
-    generator: np.random.Generator, count: int, image_shape: tuple[int, int], *, shift: float, flip: bool
-) -> NDArray[np.float32]:
-    """Draw `count` maps, as `affine_maps` does, that shift by integer pixels alone, up to `shift` along each axis.
-
-    They need no interpolation, which blurs the image a little; nor do flips.
-    """
-    limit = int(shift)
-    maps = np.tile(np.array([1, 0, 0, 0, 1, 0, 0, 0], np.float32), (count, 1))
-    maps[:, [2, 5]] = generator.integers(-limit, limit, (count, 2), endpoint=True)
-    return _half_mirrored(generator, maps, image_shape[1]) if flip else maps
-
-
-def _half_mirrored(generator: np.random.Generator, maps: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """The maps, (n, 8), each mirrored with a probability of 1/2; width: of the images, in pixels."""
-    chosen = generator.random((len(maps), 1)) < 0.5
-    return np.where(chosen, _mirrored(maps, width), maps)
+    maps = _to_maps(image_shape, (rotations, zooms, shears, shifts_y, shifts_x))
+    return np.where(generator.random((count, 1)) < 0.5, _mirrored(maps, image_shape[1]), maps) if flip else maps
 
 
 def _mirrored(maps: NDArray[np.float32], width: int) -> NDArray[np.float32]:
@@ -91,21 +73,17 @@ def transform_images(
     rotation and shear in degrees, zoom as a share of the size, shift in pixels down and right; flip: whether they are
     mirrored first, left to right.
     """
-    count = len(images)
-    parameters = (np.full(count, value) for value in (rotation, zoom, shear, -shift[0], -shift[1]))
-    maps = _to_maps((images.shape[1], images.shape[2]), *parameters)
+    parameters = [np.full(len(images), value) for value in (rotation, zoom, shear, -shift[0], -shift[1])]
+    maps = _to_maps((images.shape[1], images.shape[2]), parameters)
     return warp(images, _mirrored(maps, images.shape[2]) if flip else maps)
 
 
-def _to_maps(
-    image_shape: tuple[int, int],
-    rotation: NDArray[np.float64],
-    zoom: NDArray[np.float64],
-    shear: NDArray[np.float64],
-    shift_y: NDArray[np.float64],
-    shift_x: NDArray[np.float64],
-) -> NDArray[np.float32]:
-    """Affine maps about the image's centre, (n, 8), from output to input pixels; all parameters are (n,)."""
+def _to_maps(image_shape: tuple[int, int], parameters: Sequence[NDArray[np.float64]]) -> NDArray[np.float32]:
+    """Affine maps about the image's centre, (n, 8), from output to input pixels.
+
+    parameters: rotation, zoom, shear, shift down and shift right, (n,) each.
+    """
+    rotation, zoom, shear, shift_y, shift_x = parameters
     angle, slant, scale = np.deg2rad(rotation), np.deg2rad(shear), 1 / (1 + zoom)
     centre_y, centre_x = (image_shape[0] - 1) / 2, (image_shape[1] - 1) / 2
     a, b = np.cos(angle) * scale, (np.cos(angle) * np.tan(slant) - np.sin(angle)) * scale

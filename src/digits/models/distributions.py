@@ -2,20 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-
-class Suggests(Protocol):
-    """The part of optuna.Trial that suggests values."""
-
-    def suggest_categorical(self, name: str, choices: Any) -> Any:
-        """One of `choices`."""
-
-    def suggest_int(self, name: str, low: int, high: int) -> int:
-        """An integer from low to high, both included."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, step: float | None, log: bool) -> float:
-        """A number from low to high, in multiples of `step` or on a logarithmic scale."""
+Trial = Any  # an optuna.Trial, or what suggests values as it does; Optuna takes too long to be imported for a type
 
 
 @dataclass(frozen=True)
@@ -43,7 +32,7 @@ class Categorical:
         """Whether there is a single choice."""
         return len(self.choices) == 1
 
-    def suggest(self, trial: Suggests, name: str) -> Any:
+    def suggest(self, trial: Trial, name: str) -> Any:
         """A value; the trial is not called if there is only one choice."""
         return self.choices[0] if self.frozen else trial.suggest_categorical(name, self.choices)
 
@@ -88,7 +77,7 @@ class Range:
         """Whether there is a single number."""
         return self.low == self.high
 
-    def suggest(self, trial: Suggests, name: str) -> Any:
+    def suggest(self, trial: Trial, name: str) -> Any:
         """A value, floats with three digits; the trial is not called if there is only one number."""
         if self.frozen:
             return self.low
@@ -115,7 +104,7 @@ class Dimension:
 Space = Mapping[str, Dimension]
 
 
-def suggest(trial: Suggests, space: Space) -> dict[str, Any]:
+def suggest(trial: Trial, space: Space) -> dict[str, Any]:
     """A value for each dimension whose condition holds."""
     values: dict[str, Any] = {}
     for name, dimension in space.items():

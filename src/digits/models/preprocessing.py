@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.decomposition import PCA
+from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -15,46 +16,20 @@ _MIN_ROW_VARIANCE = 1e-3  # rows squared; ink within one row has no slant
 _MAX_SLANT = 1.0  # columns per row, 45 degrees; a steeper slant is a dot or a bar, not handwriting
 
 
-class Deskewer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Centres the ink (pixel values) of an image and shears it upright.
+def deskewer(image_shape: tuple[int, int], channels: int = 1) -> FunctionTransformer:
+    """A transformer that centres the ink (pixel values) of images and shears them upright; nothing is fitted.
 
     The slant is the slope of column on row by least squares, weighted by ink, from second moments as in Y. LeCun et al.
-    (1998), Gradient-based learning applied to document recognition, Proc. IEEE 86, section III-A. Only the number of
-    pixels is fitted. image_shape: (height, width); None takes each example as one row. channels: values per pixel, in
-    sum its ink; all of them are moved alike.
+    (1998), Gradient-based learning applied to document recognition, Proc. IEEE 86, section III-A. channels: values per
+    pixel, in sum its ink; all of them are moved alike.
     """
-
-    def __init__(self, image_shape: tuple[int, int] | None = None, channels: int = 1):
-        self.image_shape = image_shape
-        self.channels = channels
-
-    def fit(self, X: ArrayLike, y: Any = None) -> Self:
-        """Check X, (n, pixels), and remember the number of pixels."""
-        validate_data(self, X)
-        return self
-
-    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """X, (n, pixels), deskewed and centred, in the same units, float32."""
-        check_is_fitted(self)
-        ink = validate_data(self, X, reset=False)
-        shape = self.image_shape or (1, ink.shape[1] // self.channels)
-        images = ink.reshape(-1, *shape, self.channels)
-        return warp(images, deskew_maps(images)).reshape(ink.shape)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "n_features_in_")
-
-    def __sklearn_tags__(self) -> Tags:
-        return _float32_tags(super().__sklearn_tags__())
+    return FunctionTransformer(deskew, kw_args={"image_shape": image_shape, "channels": channels})
 
 
-def deskew_maps(images: NDArray[np.number]) -> NDArray[np.float32]:
-    """Maps as `warp` takes them, (n, 8), that centre and deskew images; empty ones stay.
-
-    images: (n, height, width, channels).
-    """
-    count, height, width, channels = images.shape
-    ink = np.clip(images.reshape(count, -1), 0, None).astype(np.float32)
+def deskew(X: NDArray[np.number], image_shape: tuple[int, int], channels: int) -> NDArray[np.float32]:
+    """X, (n, pixels), deskewed and centred, in the same units, float32; empty images stay."""
+    count, (height, width) = len(X), image_shape
+    ink = np.clip(X, 0, None).astype(np.float32)
     mass = ink.sum(axis=1)
     ink /= np.where(mass > 0, mass, 1)[:, None]
     row, column, _ = np.mgrid[:height, :width, :channels].reshape(3, -1).astype(np.float32)
@@ -69,7 +44,8 @@ def deskew_maps(images: NDArray[np.number]) -> NDArray[np.float32]:
     shift_column = np.where(empty, 0, mean_column - middle_column)
     zero, one = np.zeros(count), np.ones(count)
     maps = [one, slant, shift_column - slant * middle_row, zero, one, shift_row, zero, zero]
-    return np.stack(maps, axis=1).astype(np.float32)
+    images = np.asarray(X).reshape(count, height, width, channels)
+    return warp(images, np.stack(maps, axis=1).astype(np.float32)).reshape(X.shape)
 
 
 class CappedPCA(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -144,10 +120,6 @@ class Normaliser(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return pixels
 
     def __sklearn_tags__(self) -> Tags:
-        return _float32_tags(super().__sklearn_tags__())
-
-
-def _float32_tags(tags: Tags) -> Tags:
-    """Declare to scikit-learn that the output is float32 for every input dtype."""
-    tags.transformer_tags.preserves_dtype = ["float32"]
-    return tags
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]  # for every input dtype
+        return tags

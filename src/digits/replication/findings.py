@@ -1,6 +1,7 @@
 """What the fitted recipes show, in sentences that are computed from their figures."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from digits.replication.table import Row
 
@@ -11,10 +12,17 @@ Rows = Mapping[str, Row]  # by id of the recipe
 
 def sentences(rows: Rows) -> list[str]:
     """One sentence for each finding whose rows are all there."""
-    findings = [_raw_pixels(rows), _epochs_of_adam(rows), _twenty_epochs(rows), _seeds(rows)]
-    findings += [_race(rows, "", "digits"), _race(rows, "-fashion", "Fashion-MNIST")]
-    findings += [_learning_rates(rows), _steadying(rows), _overfitting(rows)]
-    return [sentence for sentence in findings if sentence]
+    findings: tuple[Callable[[Rows], str], ...] = (
+        *(_raw_pixels, _epochs_of_adam, _twenty_epochs, _seeds),
+        lambda rows: _race(rows, "", "digits"),
+        lambda rows: _race(rows, "-fashion", "Fashion-MNIST"),
+        *(_learning_rates, _steadying, _overfitting),
+    )
+    found = []
+    for finding in findings:
+        with suppress(KeyError):  # a row that it is about is missing
+            found.append(finding(rows))
+    return [sentence for sentence in found if sentence]
 
 
 def ranks(rows: Rows, prefix: str) -> list[str]:
@@ -24,15 +32,8 @@ def ranks(rows: Rows, prefix: str) -> list[str]:
     return sorted(accuracies, key=lambda name: -accuracies[name]) if complete else []
 
 
-def _has(rows: Rows, *names: str) -> bool:
-    return all(name in rows for name in names)
-
-
 def _raw_pixels(rows: Rows) -> str:
-    names = ("claim-raw", "claim-raw-slow", "claim-normalised")
-    if not _has(rows, *names):
-        return ""
-    raw, slow, normalised = (rows[name].mean() for name in names)
+    raw, slow, normalised = (rows[name].mean() for name in ("claim-raw", "claim-raw-slow", "claim-normalised"))
     stalls = "true" if raw < normalised - 0.02 else "false"
     order = "A lower rate helps less than normalising." if raw < slow < normalised else "The order differs here."
     return (
@@ -42,10 +43,7 @@ def _raw_pixels(rows: Rows) -> str:
 
 
 def _epochs_of_adam(rows: Rows) -> str:
-    names = ("claim-normalised", "claim-sgd-10", "claim-sgd-30")
-    if not _has(rows, *names):
-        return ""
-    adam, ten, thirty = (rows[name].mean() for name in names)
+    adam, ten, thirty = (rows[name].mean() for name in ("claim-normalised", "claim-sgd-10", "claim-sgd-30"))
     equal = "true" if adam >= thirty - 0.002 else "false"
     return (
         f"The claim that ten epochs of Adam are as accurate as thirty of SGD is {equal} here: the accuracies are "
@@ -54,8 +52,6 @@ def _epochs_of_adam(rows: Rows) -> str:
 
 
 def _twenty_epochs(rows: Rows) -> str:
-    if not _has(rows, "cnn-b", "cnn-b-20"):
-        return ""
     ten, twenty = rows["cnn-b"].mean(), rows["cnn-b-20"].mean()
     return (
         f"The accuracy of cnn-b after twenty epochs, which its author left blank, is {twenty:.4f}; the difference to "
@@ -69,8 +65,6 @@ def _seeds(rows: Rows) -> str:
         "first-deep-dropout": "with dropout",
         "first-deep-he": "with He's initialiser",
     }
-    if not _has(rows, "first-deep-run-1", *changes):
-        return ""
 
     def value_range(name: str) -> str:
         values = rows[name].values("test")
@@ -108,12 +102,10 @@ def _learning_rates(rows: Rows) -> str:
 
 def _steadying(rows: Rows) -> str:
     names = ("steady-plain", "steady-clip-norm", "steady-clip-value", "steady-batch-norm")
-    if not _has(rows, *names):
-        return ""
     plain, *others = (rows[name].mean() for name in names)
     better, momentum = sum(mean > plain for mean in others), ""
     values = ", ".join(f"{rows[name].recipe.description} {rows[name].mean():.3f}" for name in names)
-    if _has(rows, "steady-momentum", "steady-slow"):
+    if {"steady-momentum", "steady-slow"} <= rows.keys():
         slow, fast = rows["steady-slow"].mean(), rows["steady-momentum"].mean()
         momentum = f" At a learning rate of 0.01 the accuracy is {slow:.3f} without momentum and {fast:.3f} with it."
     return (

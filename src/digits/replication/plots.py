@@ -49,22 +49,17 @@ def _published(rows: Rows) -> str | None:
     if board.empty:
         return None
     _, axes = plt.subplots(figsize=(9, 1 + 0.22 * len(board)))
-    places, limits = np.arange(len(board))[::-1], _limits(board["difference"].to_numpy())
+    places, most = np.arange(len(board))[::-1], min(0.1, 1.1 * float(board["difference"].abs().max()) + 0.005)
     within = (board["within"] == "yes").to_numpy()
     axes.barh(places, 2 * board["tolerance"], left=-board["tolerance"], color="0.9", label="tolerance")
     for chosen, marker, label in ((within, "o", "within"), (~within, "X", "beyond")):
         sd = board["sd"].fillna(0)[chosen]
-        axes.errorbar(board["difference"][chosen].clip(*limits), places[chosen], xerr=sd, fmt=marker, label=label)
+        axes.errorbar(board["difference"][chosen].clip(-most, most), places[chosen], xerr=sd, fmt=marker, label=label)
     axes.axvline(0, color="0.5", linewidth=1)
     axes.set_yticks(places, [f"{line.id} {line.figure}" for line in board.itertuples()], fontsize=7)
-    axes.set(xlabel="measured accuracy minus published accuracy", xlim=limits)
+    axes.set(xlabel="measured accuracy minus published accuracy", xlim=(-most, most))
     axes.legend(loc="lower left")
     return f"{int(within.sum())} of {len(board)} published figures are met within their tolerance"
-
-
-def _limits(differences: np.ndarray) -> tuple[float, float]:
-    most = min(0.1, 1.1 * float(np.abs(differences).max()) + 0.005)
-    return -most, most
 
 
 def _race(rows: Rows, suffix: str, data: str) -> str | None:

@@ -24,21 +24,7 @@ class Published(Section):
     score: Share | None = None
 
 
-class _Entry(Section):
-    section: Annotated[int, Field(ge=1, le=5)]
-    description: str
-    data: Literal["digits", "fashion"]
-    test_size: Annotated[float, Field(gt=0, lt=0.9)]
-    normalise: Literal["/255", "/256", "standard", "minmax", "none"]
-    tolerance: Annotated[float, Field(gt=0, le=0.2)]
-    model: dict[str, Any]
-    published: Published = Published()
-    why: str = ""
-    seeds: Annotated[int, Field(ge=1, le=100)] = 1
-    images: Annotated[int, Field(ge=100)] | None = None
-
-
-class Recipe(_Entry):
+class Recipe(Section):
     """One published recipe.
 
     id, section: in the published document. group: name of its YAML file. description: of the model, in a few words.
@@ -51,6 +37,17 @@ class Recipe(_Entry):
     id: str
     group: str
     after: str | None
+    section: Annotated[int, Field(ge=1, le=5)]
+    description: str
+    data: Literal["digits", "fashion"]
+    test_size: Annotated[float, Field(gt=0, lt=0.9)]
+    normalise: Literal["/255", "/256", "standard", "minmax", "none"]
+    tolerance: Annotated[float, Field(gt=0, le=0.2)]
+    model: dict[str, Any]
+    published: Published = Published()
+    why: str = ""
+    seeds: Annotated[int, Field(ge=1, le=100)] = 1
+    images: Annotated[int, Field(ge=100)] | None = None
 
 
 def load_recipes() -> dict[str, Recipe]:
@@ -80,9 +77,8 @@ def parse(
 
     Raises UserError that names the key and the value that is not allowed.
     """
-    checked = validate(_Entry, entry, origin)
-    complete = dict(checked) | {"model": _model(checked.model, base, f"{origin}.model")}
-    return Recipe(**complete, id=name, group=group, after=after)
+    recipe = validate(Recipe, entry | {"id": name, "group": group, "after": after}, origin)
+    return recipe.model_copy(update={"model": _model(recipe.model, base, f"{origin}.model")})
 
 
 def _model(given: dict[str, Any], base: dict[str, Any], origin: str) -> dict[str, Any]:

@@ -1,19 +1,21 @@
-"""Draws charts as SVG in the page's own colours, each with a title that says what it shows."""
+"""Draws charts as SVG in the page's own colours, each with a title that says what it shows, and images as PNG."""
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib import figure as matplotlib_figure
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import LogLocator, NullFormatter
+from numpy.typing import NDArray
 
-from digits.common.plots import drawing
+from digits.common.plots import as_png, draw_images, drawing
 from digits.report.layout import Figure
 
 GREY = "#888888"  # legible on a light and on a dark page
@@ -60,6 +62,14 @@ def as_chart(figure: matplotlib_figure.Figure, name: str, title: str, text: str)
     svg = re.sub(r'(url\(#|xlink:href="#)', rf"\1{name}-", svg)
     svg = svg.replace(_INK, "currentColor").replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
     return Figure(title, text, Markup(svg))
+
+
+def image_grid(images: NDArray[np.uint8], titles: Sequence[str], columns: int) -> bytes:
+    """Images, (n, height, width, channels), each under its title, as PNG."""
+    with drawing():
+        figure = plt.figure(figsize=(0.95 * columns, 1.25 * -(-len(images) // columns)), layout="constrained")
+        draw_images(figure, images, titles, columns)
+        return as_png(figure, dpi=100)
 
 
 def name_classes(axes: Axes, names: list[str]) -> None:

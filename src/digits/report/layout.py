@@ -1,7 +1,7 @@
 """What a section of the page consists of: sentences, tables, figures, commands."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +10,7 @@ from markupsafe import Markup
 
 from digits.common.plots import Picture
 
-
-def embedded(png: bytes) -> str:
-    """A PNG as a data URL."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+Column = tuple[str, Sequence[Any]]  # style of `format` for numbers, or "" for text; cells
 
 
 @dataclass(frozen=True)
@@ -29,19 +26,21 @@ class Figure:
 class Table:
     """Rows that can be sorted and filtered in the browser.
 
-    columns: by title, the style of `format` for numbers, or "" for text. rows: a cell may be None, shown as nothing.
+    columns: by title. None is shown as nothing.
     """
 
     caption: str
-    columns: dict[str, str]
-    rows: Sequence[Sequence[Any]]
+    columns: Mapping[str, Column]
 
-    def cells(self, row: Sequence[Any]) -> list[tuple[str, str, bool]]:
+    @property
+    def rows(self) -> list[tuple[tuple[str, str, bool], ...]]:
         """For each cell, the value that it is sorted by, the text that is shown, and whether it is a number."""
-        return [
-            ("" if cell is None else str(cell), "" if cell is None else format(cell, style), bool(style))
-            for cell, style in zip(row, self.columns.values(), strict=True)
-        ]
+
+        def shown(cell: Any, style: str) -> tuple[str, str, bool]:
+            return ("", "", bool(style)) if cell is None else (str(cell), format(cell, style), bool(style))
+
+        columns = ([shown(cell, style) for cell in cells] for style, cells in self.columns.values())
+        return [*zip(*columns, strict=True)]
 
 
 @dataclass
@@ -61,12 +60,12 @@ class Section:
         if chart:
             self.figures.append(chart)
 
-    def add_image(self, title: str, text: str, source: str) -> None:
-        """Add an image; text: what it shows, for screen readers; source: its URL or data URL."""
-        body = Markup('<img src="{}" alt="{}">').format(source, text)
+    def add_image(self, title: str, text: str, png: bytes) -> None:
+        """Add an image; text: what it shows, for screen readers."""
+        body = Markup('<img src="data:image/png;base64,{}" alt="{}">').format(base64.b64encode(png).decode(), text)
         self.figures.append(Figure(title, "", body))
 
     def add_picture(self, picture: Picture) -> None:
         """Add a PNG that another command has drawn, with its title."""
         with suppress(FileNotFoundError):  # a command is drawing others
-            self.add_image(picture.title, picture.title, embedded(picture.path.read_bytes()))
+            self.add_image(picture.title, picture.title, picture.path.read_bytes())

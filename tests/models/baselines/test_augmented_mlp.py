@@ -1,4 +1,4 @@
-"""The augmented MLP: its schedule, averaged weights and augmentation, in the fitted network."""
+"""The augmented MLP: its schedule and augmentation, in the fitted network."""
 
 from typing import Any
 
@@ -25,7 +25,6 @@ SPEC: dict[str, Any] = {
     "batch_size": 16,
     "learning_rate_init": 0.1,
     "final_learning_rate_fraction": 0.0,
-    "averaged_fraction": 0.0,
     "epochs": 6,
     "augment": NO_AUGMENTATION,
 }
@@ -87,13 +86,6 @@ def test_the_rate_falls_along_half_a_cosine(images: tuple[np.ndarray, np.ndarray
     assert rates == pytest.approx(expected)
 
 
-def test_averaged_weights_are_the_mean_over_the_last_share(images: tuple[np.ndarray, np.ndarray]) -> None:
-    model = network(MLPClassifier((8,), batch_size=160), epochs=10, averaged_fraction=0.3)
-    weights = weights_by_epoch(model, images)
-    assert np.allclose(model.mlp_.coefs_[0], np.mean(weights[-3:], axis=0), atol=1e-6)
-    assert not np.allclose(model.mlp_.coefs_[0], weights[-1], atol=1e-6)
-
-
 @pytest.mark.parametrize(
     "augment", [{"shift": 0.4}, {"elastic": 0.3}, {"rotation": 4.0}, {"zoom": 0.05}, {"shear": 4.0}]
 )
@@ -110,7 +102,9 @@ def test_every_epoch_augments_anew_and_labels_stay_with_their_images(
         return plain(self, features, labels, **classes)
 
     monkeypatch.setattr(MLPClassifier, "partial_fit", recorded)
-    network(MLPClassifier((8,), batch_size=160), image_shape=(12, 12), epochs=3, **NO_AUGMENTATION | augment).fit(X, y)
+    network(MLPClassifier((8,), batch_size=160), image_shape=(12, 12), epochs=3, augment=NO_AUGMENTATION | augment).fit(
+        X, y
+    )
     rows = np.concatenate([features for features, _ in batches])
     assert len(np.unique(rows, axis=0)) == 3 * 160
     assert not np.array_equal(batches[0][1], batches[1][1])
@@ -131,7 +125,9 @@ def test_half_of_the_images_are_mirrored(
         return plain(self, features, labels, **classes)
 
     monkeypatch.setattr(MLPClassifier, "partial_fit", recorded)
-    network(MLPClassifier((8,), batch_size=160), image_shape=(12, 12), epochs=3, flip=True).fit(*images)
+    network(
+        MLPClassifier((8,), batch_size=160), image_shape=(12, 12), epochs=3, augment=NO_AUGMENTATION | {"flip": True}
+    ).fit(*images)
     originals = {tuple(image) for image in images[0]}
     mirrored = {tuple(image) for image in images[0].reshape(-1, 12, 12)[:, :, ::-1].reshape(-1, 144)}
     kinds = [(tuple(features) in originals, tuple(features) in mirrored) for features in seen]

@@ -25,7 +25,6 @@ def batches(normalise: str = "/255", images: np.ndarray = IMAGES[:60], **changes
         channels=1,
         classes=3,
         augment=NO_AUGMENTATION,
-        shift_only=0.0,
         batch_size=20,
         seed=0,
     )
@@ -76,23 +75,6 @@ def test_every_image_of_a_batch_is_augmented_differently(augment: dict[str, floa
     assert augmented.max() <= 1
 
 
-@pytest.mark.parametrize("elastic", [0.0, 0.7])
-def test_shift_only_keeps_the_pixels_of_a_share_of_every_batch(elastic: float) -> None:
-    """Three images in ten have exactly the pixel values of an original, shifted; no other image has them."""
-    images = np.zeros((60, 12, 12), np.uint8)
-    images[:, 3:-3, 3:-3] = np.random.default_rng(1).integers(1, 256, (60, 6, 6))
-    augment = NO_AUGMENTATION | {"rotation": 10.0, "shift": 2.0, "elastic": elastic}
-    source = batches("none", images=images.reshape(60, -1), augment=augment, shift_only=0.3)
-    originals = {tuple(np.sort(image.ravel())) for image in images}
-    shifted = []
-    for step, _ in source.stream(2):
-        kept = [image for image in step.numpy() if tuple(np.sort(image.ravel()).astype(int)) in originals]
-        assert len(kept) == 6
-        shifted += kept
-    corners = {tuple(np.argwhere(image.squeeze())[0]) for image in shifted}
-    assert {row for row, _ in corners} == {column for _, column in corners} == {1, 2, 3, 4, 5}
-
-
 def test_a_batch_depends_on_seed_and_step_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not on the chunk it is made in; the last of 15 steps is in a chunk that it does not fill."""
     source = batches(augment=NO_AUGMENTATION | {"rotation": 10.0, "elastic": 0.5})
@@ -122,10 +104,7 @@ def test_tensorflow_augments_as_numpy_does(elastic: float, channels: int) -> Non
 
 
 @pytest.mark.parametrize(("shape", "channels"), [((11, 17), 3), ((12, 10), 1)])
-@pytest.mark.parametrize("shift_only", [0.0, 0.5])
-def test_a_flip_alone_is_the_image_or_its_mirror_image(
-    shape: tuple[int, int], channels: int, shift_only: float
-) -> None:
+def test_a_flip_alone_is_the_image_or_its_mirror_image(shape: tuple[int, int], channels: int) -> None:
     """To the same bits, about half of each, whether the width is odd or even."""
     images = np.random.default_rng(0).integers(1, 256, (60, *shape, channels)).astype(np.uint8)
     flat = images.reshape(60, -1)
@@ -134,7 +113,6 @@ def test_a_flip_alone_is_the_image_or_its_mirror_image(
         image_shape=shape,
         channels=channels,
         augment=NO_AUGMENTATION | {"flip": True},
-        shift_only=shift_only,
         normaliser=Normaliser("none").fit(flat),
     )
     found = np.concatenate([step.numpy() for step, _ in source.stream(5)])

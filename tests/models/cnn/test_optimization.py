@@ -5,7 +5,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from digits.config.networks import OptimizerName
+from digits.config.networks import OtherName
 from digits.models.cnn.libraries import keras
 from digits.models.cnn.optimization import OneCycle, make_optimizer, make_schedule
 from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, SGD, fit_toy
@@ -19,11 +19,11 @@ CLASSES = {
 
 
 def optimizer(name: dict[str, Any], rate: Any = 0.1, **changes: Any) -> Any:
-    none = {"weight_decay": None, "clipnorm": None, "clipvalue": None, "ema_momentum": None}
+    none = {"weight_decay": None, "clipnorm": None, "clipvalue": None}
     return make_optimizer(name, rate, **none | changes)
 
 
-@pytest.mark.parametrize("name", get_args(OptimizerName))
+@pytest.mark.parametrize("name", ["sgd", *get_args(OtherName)])
 def test_every_optimizer_of_params_exists_and_learns(name: str, toy_spec: dict[str, Any]) -> None:
     chosen = SGD if name == "sgd" else {"name": name}
     assert type(optimizer(chosen)).__name__ == CLASSES.get(name, "SGD")
@@ -33,9 +33,8 @@ def test_every_optimizer_of_params_exists_and_learns(name: str, toy_spec: dict[s
 
 
 def test_parameters_reach_the_optimizer() -> None:
-    sgd = optimizer(SGD, 0.01, clipnorm=1.5, ema_momentum=0.9, weight_decay=0.02)
+    sgd = optimizer(SGD, 0.01, clipnorm=1.5, weight_decay=0.02)
     assert (sgd.momentum, sgd.nesterov, sgd.clipnorm, sgd.weight_decay) == (0.9, True, 1.5, 0.02)
-    assert (sgd.use_ema, sgd.ema_momentum) == (True, 0.9)
     assert optimizer({"name": "adam"}, clipvalue=0.5).clipvalue == 0.5
     muon = optimizer({"name": "muon"}, weight_decay=0.1)
     assert (muon.weight_decay, muon.adam_weight_decay) == (0.1, 0.1)
@@ -59,22 +58,3 @@ def test_schedules_are_what_their_names_say() -> None:
     cosine = make_schedule({"kind": "cosine"}, 0.2, 100)
     assert np.allclose([float(cosine(step)) for step in steps], 0.1 * (1 + np.cos(np.pi * steps / 100)), atol=1e-6)
     assert make_schedule({"kind": "constant"}, 0.2, 100) == 0.2
-
-
-def test_the_moving_average_replaces_the_last_weights(
-    toy_spec: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """average <- 0.9 average + 0.1 weights after each step, starting with those after the first."""
-    recorded: list[np.ndarray] = []
-
-    class Record(keras.callbacks.Callback):  # type: ignore[misc]
-        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            recorded.append(self.model.get_weights()[0])
-
-    monkeypatch.setattr("digits.models.cnn.classifier.make_callbacks", lambda *_: [Record()])
-    model = fit_toy(toy_spec, layers="8", ema_momentum=0.9, epochs=20, batch_size=180)  # one step per epoch
-    average = recorded[0]
-    for weights in recorded[1:]:
-        average = 0.9 * average + 0.1 * weights
-    assert np.allclose(model.model_.get_weights()[0], average, atol=1e-5)
-    assert not np.allclose(recorded[-1], average, atol=1e-4)

@@ -19,20 +19,19 @@ from digits.models.baselines.pipelines import feature_steps, image_steps, save
 __all__ = ["AugmentedMLPClassifier", "build", "save"]
 
 _BATCHES_PER_CHUNK = 8  # batches that are augmented together and share a learning rate
+_NO_AUGMENTATION = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0, "flip": False}
 
 
 @dataclass(eq=False, repr=False)
 class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """An MLPClassifier fitted by `partial_fit`, with augmentation, cosine decay and averaged weights.
+    """An MLPClassifier fitted by `partial_fit`, with augmentation and cosine decay.
 
     mlp: unfitted MLPClassifier with a stochastic solver; None: one with scikit-learn's defaults. features: transformer
     between the augmented images and mlp, fitted on the original ones; None: the pixels as they are. image_shape:
     (height, width); None takes each example as one row of pixels. channels: values per pixel. epochs: passes over the
-    images, augmented afresh.
-    final_learning_rate_fraction: share of mlp's learning_rate_init at the end of half a cosine (I. Loshchilov and F.
-    Hutter, 2017, SGDR, arXiv:1608.03983, equation 5); 1: a constant rate. averaged_fraction: last share of the training
-    whose weights are averaged (B. T. Polyak and A. B. Juditsky, 1992, SIAM J. Control Optim. 30, p. 838); 0: the last
-    weights are taken. rotation, zoom, shear, shift, elastic, flip: as in `digits.models.augmentation`.
+    images, augmented afresh. final_learning_rate_fraction: share of mlp's learning_rate_init at the end of half a
+    cosine (I. Loshchilov and F. Hutter, 2017, SGDR, arXiv:1608.03983, equation 5); 1: a constant rate. augment:
+    parameters of `augment_images`; None: no augmentation.
 
     Fitted: classes_, n_features_in_, features_, mlp_, history_ (one dictionary per epoch: loss, learning_rate).
     """
@@ -44,13 +43,7 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
     channels: int = 1
     epochs: int = 50
     final_learning_rate_fraction: float = 0.0
-    averaged_fraction: float = 0.0
-    rotation: float = 0.0
-    zoom: float = 0.0
-    shear: float = 0.0
-    shift: float = 0.0
-    elastic: float = 0.0
-    flip: bool = False
+    augment: dict[str, Any] | None = None
     random_state: int | np.random.RandomState | None = None
     on_epoch: OnEpoch | None = None
 
@@ -66,7 +59,6 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
         batch = min(200 if self.mlp_.batch_size == "auto" else self.mlp_.batch_size, len(X))
         self.mlp_.set_params(batch_size=batch, shuffle=False, random_state=int(seeds[1]))
         self.history_: list[dict[str, float]] = []
-        weights = _MeanWeights()
         used = len(X) // batch * batch  # images in a smaller last batch would have more weight
         for epoch in range(self.epochs):
             order = generator.permutation(len(X))[:used]
@@ -79,10 +71,9 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
                 features = self._to_features(self._augment(X[rows], generator))
                 self.mlp_.partial_fit(features, y[rows], classes=self.classes_)
                 loss += self.mlp_.loss_ * len(rows) / used
-                if progress >= 1 - self.averaged_fraction:
-                    weights.add(self.mlp_)
-            self._report(epoch + 1, {"loss": float(loss), "learning_rate": rate})
-        weights.copy_to(self.mlp_)
+            self.history_.append({"loss": float(loss), "learning_rate": rate})
+            if self.on_epoch:
+                self.on_epoch(epoch + 1, self.epochs, self.history_[-1])
         return self
 
     def predict_proba(self, X: NDArray[np.number]) -> NDArray[np.floating]:
@@ -103,17 +94,8 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
 
     def _augment(self, X: NDArray[np.number], generator: np.random.Generator) -> NDArray[np.float32]:
         shape = self.image_shape or (1, X.shape[1] // self.channels)
-        augmented = augment_images(
-            generator,
-            X.reshape(-1, *shape, self.channels),
-            rotation=self.rotation,
-            zoom=self.zoom,
-            shear=self.shear,
-            shift=self.shift,
-            elastic=self.elastic,
-            flip=self.flip,
-        )
-        return augmented.reshape(X.shape)
+        images = X.reshape(-1, *shape, self.channels)
+        return augment_images(generator, images, **(self.augment or _NO_AUGMENTATION)).reshape(X.shape)
 
     def _to_features(self, X: NDArray[np.number]) -> NDArray[np.floating]:
         features: NDArray[Any] = X if self.features_ is None else self.features_.transform(X)
@@ -122,32 +104,6 @@ class AugmentedMLPClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[mi
     def _learning_rate(self, progress: float) -> float:
         final, cosine = self.final_learning_rate_fraction, 0.5 * (1 + np.cos(np.pi * progress))
         return float(self.mlp_.learning_rate_init * (final + (1 - final) * cosine))
-
-    def _report(self, epoch: int, record: dict[str, float]) -> None:
-        self.history_.append(record)
-        if self.on_epoch:
-            self.on_epoch(epoch, self.epochs, record)
-
-
-class _MeanWeights:
-    """Running mean of a network's weights, in float64."""
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._means: list[NDArray[np.float64]] = []
-
-    def add(self, mlp: MLPClassifier) -> None:
-        arrays = [*mlp.coefs_, *mlp.intercepts_]
-        self._count += 1
-        if self._count == 1:
-            self._means = [array.astype(np.float64) for array in arrays]
-        for mean, array in zip(self._means, arrays, strict=True):
-            np.add(mean, (array - mean) / self._count, out=mean)
-
-    def copy_to(self, mlp: MLPClassifier) -> None:
-        """Overwrite the weights with their mean, if any were added."""
-        for mean, array in zip(self._means, [*mlp.coefs_, *mlp.intercepts_], strict=bool(self._count)):
-            array[...] = mean
 
 
 def _set_learning_rate(mlp: MLPClassifier, rate: float) -> None:
@@ -170,8 +126,7 @@ def build(spec: dict[str, Any], task: TaskSpec, seed: int, on_epoch: OnEpoch | N
         channels=task.channels,
         epochs=spec["epochs"],
         final_learning_rate_fraction=spec["final_learning_rate_fraction"],
-        averaged_fraction=spec["averaged_fraction"],
-        **spec["augment"],
+        augment=spec["augment"],
         random_state=seed,
         on_epoch=on_epoch,
     )

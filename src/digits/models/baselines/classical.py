@@ -20,14 +20,6 @@ from digits.models.baselines.pipelines import classifier_params, pipeline, save
 __all__ = ["build", "save"]
 
 
-def _logistic(params: dict[str, Any], seed: int) -> LogisticRegression:
-    return LogisticRegression(**params, random_state=seed)
-
-
-def _knn(params: dict[str, Any], _: int) -> KNeighborsClassifier:
-    return KNeighborsClassifier(**params)
-
-
 def _svm(params: dict[str, Any], seed: int) -> CalibratedClassifierCV:
     """SVC with probabilities by temperature scaling, fitted on the share `calibration_fraction` of the images.
 
@@ -62,15 +54,11 @@ class _CalibrationSplit:
         yield np.concatenate([common[learned], single]), common[calibrated]
 
 
-def _extra_trees(params: dict[str, Any], seed: int) -> ExtraTreesClassifier:
-    return ExtraTreesClassifier(**params, random_state=seed)
-
-
 _CLASSIFIERS: dict[str, Callable[[dict[str, Any], int], ClassifierMixin]] = {
-    "logistic": _logistic,
-    "knn": _knn,
+    "logistic": lambda params, seed: LogisticRegression(**params, random_state=seed),
+    "knn": lambda params, seed: KNeighborsClassifier(**params),
     "svm": _svm,
-    "extra-trees": _extra_trees,
+    "extra-trees": lambda params, seed: ExtraTreesClassifier(**params, random_state=seed),
 }
 
 

@@ -8,7 +8,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.pipeline import Pipeline
 
 from digits.models import TaskSpec
-from digits.models.preprocessing import CappedPCA, Deskewer, Normaliser
+from digits.models.preprocessing import CappedPCA, Normaliser, deskewer
 
 Step = tuple[str, Any]
 
@@ -21,7 +21,7 @@ def pipeline(spec: dict[str, Any], task: TaskSpec, classifier: ClassifierMixin) 
 
 def image_steps(spec: dict[str, Any], task: TaskSpec) -> list[Step]:
     """Steps from images to images: the deskewer, if `deskew` is true in the spec."""
-    return [("deskew", Deskewer(task.image_shape, task.channels))] if spec["deskew"] else []
+    return [("deskew", deskewer(task.image_shape, task.channels))] if spec["deskew"] else []
 
 
 def feature_steps(spec: dict[str, Any], task: TaskSpec) -> list[Step]:

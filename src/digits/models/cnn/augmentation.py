@@ -10,7 +10,7 @@ from digits.models.cnn.libraries import tf
 
 
 def pad_images(images: NDArray[np.uint8]) -> tf.Tensor:
-    """Images padded by one row and column of zeros before and two after, for `augment_rows`.
+    """Images padded by one row and column of zeros before and two after, for `_augment_rows`.
 
     images: (n, height, width, channels). Done once per fit: the compiled loop takes three times as long with the
     padding in it.
@@ -18,13 +18,9 @@ def pad_images(images: NDArray[np.uint8]) -> tf.Tensor:
     return tf.constant(np.pad(images, ((0, 0), (1, 2), (1, 2), (0, 0))))
 
 
-def augment_rows(*arguments: Any) -> Any:
-    """`_augment_rows`, compiled once for each number of images."""
-    return _compiled()(*arguments)
-
-
 @cache
-def _compiled() -> Any:
+def compiled_augmentation() -> Any:
+    """`_augment_rows`, compiled once for each number of images."""
     # One compiled loop over the pixels is faster on a CPU. A GPU does not need it, and compiling for a GPU takes parts
     # of CUDA that pip does not install. GPUs are not listed before this point, because a process that has listed them
     # cannot be forked into one that uses them.

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.models.augmentation import affine_maps, elastic_basis, elastic_coefficients, integer_shift_maps
-from digits.models.cnn.augmentation import augment_rows, pad_images
+from digits.models.augmentation import affine_maps, elastic_basis, elastic_coefficients
+from digits.models.cnn.augmentation import compiled_augmentation, pad_images
 from digits.models.cnn.libraries import tf
 from digits.models.preprocessing import Normaliser
 
@@ -22,7 +22,7 @@ class Batches:
     """Batches of a fit; their order and augmentation depend on the seed and the step's number alone.
 
     images: uint8 (n, height * width * channels). labels: (n,), 0 to classes - 1. augment: strengths and flip, as
-    in models.augmentation. shift_only: share of each batch that is shifted by integer pixels alone.
+    in models.augmentation.
     """
 
     images: NDArray[np.uint8]
@@ -32,7 +32,6 @@ class Batches:
     channels: int
     classes: int
     augment: dict[str, Any]
-    shift_only: float
     batch_size: int
     seed: int
 
@@ -81,21 +80,15 @@ class Batches:
     def _augment(self, rows: NDArray[np.int64], steps: list[int]) -> Any:
         """The images of `rows`, augmented and normalised; each step seeds the same number of them."""
         affine = {name: strength for name, strength in self.augment.items() if name != "elastic"}
-        shifts = {name: self.augment[name] for name in ("shift", "flip")}
         elastic, size = self.augment["elastic"], len(rows) // len(steps)
         generators = [np.random.default_rng((self.seed, step)) for step in steps]
         maps = [affine_maps(generator, size, self.image_shape, **affine) for generator in generators]
-        shift_only = round(self.shift_only * size)  # the first of a batch; its order is random
-        for generator, batch_maps in zip(generators, maps, strict=True):
-            batch_maps[:shift_only] = integer_shift_maps(generator, shift_only, self.image_shape, **shifts)
         field = None
         if elastic:
             coefficients = [elastic_coefficients(rng, size, self.image_shape, elastic) for rng in generators]
-            for batch_coefficients in coefficients:
-                batch_coefficients[: 2 * shift_only] = 0
             field = np.concatenate(coefficients), elastic_basis(self.image_shape)
         normaliser = self.normaliser
-        return augment_rows(
+        return compiled_augmentation()(
             self._padded,
             rows.astype(np.int32),
             np.concatenate(maps),

@@ -29,9 +29,10 @@ def make_callbacks(
     schedule: of `make_schedule`. Without validation images, `plateau` monitors the training loss. Raises ValueError
     if early_stopping_patience or restore_best_weights need validation images and there are none.
     """
-    plateau = classifier.schedule["kind"] == "plateau"
+    spec = classifier.spec
+    plateau = spec["schedule"]["kind"] == "plateau"
     callbacks: list[keras.callbacks.Callback] = []
-    stops = classifier.restore_best_weights or classifier.early_stopping_patience is not None
+    stops = spec["restore_best_weights"] or spec["early_stopping_patience"] is not None
     validates = X_valid is not None and y_valid is not None
     if X_valid is not None and y_valid is not None:
         every = 1 if stops or plateau else -(-epochs // _VALIDATIONS)
@@ -40,23 +41,13 @@ def make_callbacks(
         raise ValueError("early_stopping_patience and restore_best_weights need validation images, X_valid and y_valid")
     callbacks.append(_RecordHistory(classifier, epochs, schedule))
     if plateau:
-        callbacks.append(
-            keras.callbacks.ReduceLROnPlateau(
-                "valid_loss" if validates else "loss",
-                factor=classifier.schedule["factor"],
-                patience=classifier.schedule["patience"],
-                mode="min",
-            )
-        )
+        options = {name: spec["schedule"][name] for name in ("factor", "patience")}
+        loss = "valid_loss" if validates else "loss"
+        callbacks.append(keras.callbacks.ReduceLROnPlateau(loss, mode="min", **options))
     if stops:
-        callbacks.append(
-            keras.callbacks.EarlyStopping(
-                "valid_loss",
-                patience=epochs if classifier.early_stopping_patience is None else classifier.early_stopping_patience,
-                restore_best_weights=classifier.restore_best_weights,
-                mode="min",
-            )
-        )
+        patience = epochs if spec["early_stopping_patience"] is None else spec["early_stopping_patience"]
+        options = {"patience": patience, "restore_best_weights": spec["restore_best_weights"]}
+        callbacks.append(keras.callbacks.EarlyStopping("valid_loss", mode="min", **options))
     return callbacks
 
 

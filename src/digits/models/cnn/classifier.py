@@ -1,7 +1,7 @@
 """Keras networks as scikit-learn classifiers: one training loop for all of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +16,7 @@ from digits.models.architecture import parse_layers
 from digits.models.augmentation import transform_images
 from digits.models.cnn.batches import Batches
 from digits.models.cnn.callbacks import make_callbacks
-from digits.models.cnn.in_time import MOST, Clock, in_time
+from digits.models.cnn.in_time import MOST, in_time, stopwatch
 from digits.models.cnn.libraries import keras, set_threads, tf
 from digits.models.cnn.loop import train
 from digits.models.cnn.network import LayerSettings, build_network
@@ -33,11 +33,11 @@ PREDICT_BATCH = 1000  # images; large enough to keep two cores busy, small enoug
 
 @dataclass(eq=False, repr=False)
 class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A network of `layers` (see digits.models.architecture) as a scikit-learn classifier.
+    """A network as a scikit-learn classifier.
 
-    Images are uint8 (n, height * width * channels), channels last; image_shape: (height, width). Labels are integers
-    from 0 to classes - 1. The other parameters are those of params.yaml's `train`. The same parameters, data and
-    random_state give the same bits on the same machine, whatever was fitted before in the process.
+    spec: the parameters of params.yaml's `train`, with a value for every `auto`. Images are uint8 (n, height * width *
+    channels), channels last. Labels are integers from 0 to classes - 1. The same parameters, data and random_state give
+    the same bits on the same machine, whatever was fitted before in the process.
 
     Fitted: model_ (keras.Model), normaliser_, history_ (one dictionary per epoch: loss, accuracy, learning_rate, and
     valid_loss, valid_accuracy after epochs with validation), temperature_ (of evaluation.calibration, fitted on
@@ -45,34 +45,8 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     alone; see digits.models.cnn.loop).
     """
 
-    layers: str
-    activation: str
-    kernel_initializer: str
-    l1: float
-    l2: float
-    activity_l1: float
-    epochs: int
-    min_steps: int
-    batch_size: int
-    optimizer: dict[str, Any]
-    learning_rate: float
-    schedule: dict[str, Any]
-    weight_decay: float | None
-    clipnorm: float | None
-    clipvalue: float | None
-    ema_momentum: float | None
-    label_smoothing: float
-    early_stopping_patience: int | None
-    restore_best_weights: bool
-    augment: dict[str, Any]
-    shift_only: float
-    tta: list[dict[str, Any]]
-    precision: str
-    threads: int
-    image_shape: tuple[int, int]
-    channels: int
-    classes: int
-    normalise: str
+    spec: dict[str, Any]
+    task: TaskSpec
     random_state: int
     on_epoch: OnEpoch | None = None
 
@@ -92,48 +66,41 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         after so much time, in place of `epochs` and `min_steps`, and its temperature stays 1. Raises DivergedError if
         the loss is not finite, ValueError if early stopping has no validation images.
         """
-        clock = Clock(processor=self.threads == 1 and not tf.config.list_physical_devices("GPU"))
-        set_threads(self.threads)
+        spec, task = self.spec, self.task
+        clock = stopwatch(processor=spec["threads"] == 1 and not tf.config.list_physical_devices("GPU"))
+        set_threads(spec["threads"])
         keras.backend.clear_session()  # frees the networks fitted before and restarts Keras' name counters
         keras.utils.set_random_seed(self.random_state)
         tf.config.experimental.enable_op_determinism()
-        self.classes_ = np.arange(self.classes)
-        self.normaliser_ = Normaliser(self.normalise).fit(X)
+        self.classes_ = np.arange(task.classes)
+        self.normaliser_ = Normaliser(task.normalise).fit(X)
         self.history_: list[dict[str, float]] = []
         self.temperature_ = 1.0  # of validation; fitted after training
         batches = Batches(
             images=np.asarray(X),
             labels=np.asarray(y),
             normaliser=self.normaliser_,
-            image_shape=self.image_shape,
-            channels=self.channels,
-            classes=self.classes,
-            augment=self.augment,
-            shift_only=self.shift_only,
-            batch_size=min(self.batch_size, len(X)),
+            image_shape=task.image_shape,
+            channels=task.channels,
+            classes=task.classes,
+            augment=spec["augment"],
+            batch_size=min(spec["batch_size"], len(X)),
             seed=self.random_state,
         )
-        epochs = max(self.epochs, -(-self.min_steps // batches.steps_per_epoch))
+        epochs = max(spec["epochs"], -(-spec["min_steps"] // batches.steps_per_epoch))
         steps = epochs * batches.steps_per_epoch
         if within:
             steps = max(1, within.images // batches.batch_size)
             epochs = -(-MOST * steps // batches.steps_per_epoch)
-        settings = LayerSettings(
-            self.activation, self.kernel_initializer, self.l1, self.l2, self.activity_l1, self.precision
-        )
-        self.model_ = build_network(parse_layers(self.layers), settings, self.image_shape, self.classes, self.channels)
+        settings = LayerSettings(**{field.name: spec[field.name] for field in fields(LayerSettings)})
+        layers = parse_layers(spec["layers"])
+        self.model_ = build_network(layers, settings, task.image_shape, task.classes, task.channels)
         if start is not None:
             self.model_.load_weights(start / _WEIGHTS)
         self.model_.summary(line_length=100, print_fn=lambda table: log.info("the network:\n%s", table))
-        schedule = make_schedule(self.schedule, self.learning_rate, steps)
-        optimizer = make_optimizer(
-            self.optimizer,
-            schedule,
-            weight_decay=self.weight_decay,
-            clipnorm=self.clipnorm,
-            clipvalue=self.clipvalue,
-            ema_momentum=self.ema_momentum,
-        )
+        schedule = make_schedule(spec["schedule"], spec["learning_rate"], steps)
+        limits = {name: spec[name] for name in ("weight_decay", "clipnorm", "clipvalue")}
+        optimizer = make_optimizer(spec["optimizer"], schedule, **limits)
         stream = batches.stream(epochs)
         if within:
             last = self.model_.trainable_variables[-1]
@@ -143,7 +110,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             optimizer,
             stream,
             batches.steps_per_epoch,
-            label_smoothing=self.label_smoothing,
+            label_smoothing=spec["label_smoothing"],
             callbacks=make_callbacks(self, epochs, schedule, X_valid, y_valid),
         )
         self.images_seen_ = int(optimizer.iterations) * batches.batch_size
@@ -159,9 +126,9 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         _SURE, gets the mean probabilities of itself and its `tta` copies.
         """
         probabilities = self.probabilities(X)
-        if self.tta:
+        if self.spec["tta"]:
             unsure = np.flatnonzero(probabilities.max(axis=1) < _SURE)
-            probabilities[unsure] = self.probabilities(np.asarray(X)[unsure], [{}, *self.tta])
+            probabilities[unsure] = self.probabilities(np.asarray(X)[unsure], [{}, *self.spec["tta"]])
         return probabilities
 
     def probabilities(self, X: NDArray[np.uint8], transforms: Sequence[dict[str, Any]] = ({},)) -> NDArray[np.float32]:
@@ -170,9 +137,11 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _predict_transforms(self, X: NDArray[np.uint8], transforms: Sequence[dict[str, Any]]) -> NDArray[np.float32]:
         """Probabilities at temperature 1, (transforms, n, classes)."""
-        probabilities = np.empty((len(transforms), len(X), self.classes), np.float32)
+        probabilities = np.empty((len(transforms), len(X), self.task.classes), np.float32)
         for first in range(0, len(X), PREDICT_BATCH):
-            images = np.asarray(X[first : first + PREDICT_BATCH]).reshape(-1, *self.image_shape, self.channels)
+            images = np.asarray(X[first : first + PREDICT_BATCH]).reshape(
+                -1, *self.task.image_shape, self.task.channels
+            )
             for number, transform in enumerate(transforms):
                 transformed = transform_images(images, **transform) if transform else images
                 normalised = self.normaliser_.transform(transformed.reshape(len(images), -1))
@@ -181,7 +150,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _predict(self, normalised: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities at temperature 1, (n, classes), of normalised images, (n, ...)."""
-        shape = (*self.image_shape, self.channels)
+        shape = (*self.task.image_shape, self.task.channels)
         padded = np.zeros((PREDICT_BATCH, *shape), np.float32)  # a partial batch would be traced again
         probabilities = []
         for first in range(0, len(normalised), PREDICT_BATCH):
@@ -193,15 +162,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
 def build(spec: dict[str, Any], task: TaskSpec, seed: int, on_epoch: OnEpoch | None) -> CnnClassifier:
     """An unfitted network."""
-    return CnnClassifier(
-        **{name: value for name, value in spec.items() if name != "kind"},
-        image_shape=task.image_shape,
-        channels=task.channels,
-        classes=task.classes,
-        normalise=task.normalise,
-        random_state=seed,
-        on_epoch=on_epoch,
-    )
+    return CnnClassifier(spec, task, seed, on_epoch)
 
 
 def save(model: CnnClassifier, folder: Path) -> None:

@@ -11,16 +11,11 @@ _MEASURED = 0.4  # least seconds of steps that the speed is computed from
 MOST = 4  # times the images expected that a fit may train on
 
 
-class Clock:
-    """Seconds since it was made. processor: those of this process alone, where other programs took the rest."""
-
-    def __init__(self, processor: bool):
-        self._clocks: tuple[Callable[[], float], ...] = (perf_counter, process_time) if processor else (perf_counter,)
-        self._started = [clock() for clock in self._clocks]
-
-    def __call__(self) -> float:
-        """The seconds on the clock that shows the fewest."""
-        return min(clock() - started for clock, started in zip(self._clocks, self._started, strict=True))
+def stopwatch(processor: bool) -> Callable[[], float]:
+    """Tells the seconds from now on. processor: those of this process alone, where other programs took the rest."""
+    clocks = (perf_counter, process_time) if processor else (perf_counter,)
+    started = [clock() for clock in clocks]
+    return lambda: min(clock() - start for clock, start in zip(clocks, started, strict=True))
 
 
 def in_time(

@@ -1,7 +1,6 @@
 """The training loop: one compiled step per batch."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from time import perf_counter
 from typing import Any
 
@@ -38,12 +37,12 @@ def train(
     model.optimizer, model.stop_training = optimizer, False
     callback_list = keras.callbacks.CallbackList(callbacks, model=model)
     callback_list.on_train_begin()
-    timed = _TimedBatches(batches)
+    stream = iter(batches)
     seconds: list[float] = []
     epoch = 0
     while not model.stop_training:
         results: list[np.ndarray] = []
-        for chunk, chunk_seconds in _run_steps(step, timed, steps_per_epoch):
+        for chunk, chunk_seconds in _run_steps(step, stream, steps_per_epoch):
             _raise_if_diverged(chunk, epoch * steps_per_epoch + len(results), epoch, optimizer)
             results += list(chunk)
             seconds.append(chunk_seconds)
@@ -75,33 +74,24 @@ def compiled_step(model: keras.Model, optimizer: keras.optimizers.Optimizer, lab
     return step
 
 
-class _TimedBatches:
-    """An iterator over batches; `waited` is the seconds that it took to make them."""
+def _run_steps(step: tf.function, batches: Iterator[Batch], count: int) -> Iterator[tuple[np.ndarray, float]]:
+    """Take up to `count` steps; yields loss and accuracy of _CHECK_EVERY at a time, (steps, 2), and their seconds.
 
-    def __init__(self, batches: Iterable[Batch]):
-        self._batches = iter(batches)
-        self.waited = 0.0
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self
-
-    def __next__(self) -> Batch:
-        started = perf_counter()
-        try:
-            return next(self._batches)
-        finally:
-            self.waited += perf_counter() - started
-
-
-def _run_steps(step: tf.function, timed: _TimedBatches, count: int) -> Iterator[tuple[np.ndarray, float]]:
-    """Take up to `count` steps; yields loss and accuracy of _CHECK_EVERY at a time, (steps, 2), and their seconds."""
+    The seconds are without those that the batches took to be made.
+    """
     for first in range(0, count, _CHECK_EVERY):
-        started, waited = perf_counter(), timed.waited
-        pending = [step(*batch) for batch in islice(timed, min(_CHECK_EVERY, count - first))]
+        started, waited, pending = perf_counter(), 0.0, list[tf.Tensor]()
+        while len(pending) < min(_CHECK_EVERY, count - first):
+            asked = perf_counter()
+            batch = next(batches, None)
+            waited += perf_counter() - asked
+            if batch is None:
+                break
+            pending.append(step(*batch))
         if not pending:
             return
         results = tf.stack(pending).numpy()
-        yield results, perf_counter() - started - (timed.waited - waited)
+        yield results, perf_counter() - started - waited
 
 
 def _raise_if_diverged(

@@ -91,7 +91,6 @@ def _kernel_options(settings: LayerSettings) -> dict[str, Any]:
     return {"kernel_initializer": settings.kernel_initializer, "kernel_regularizer": penalty}
 
 
-@keras.saving.register_keras_serializable("digits")
 class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]
     """Keras' BatchNormalization over the last axis, computed by TensorFlow's one fused operation.
 
@@ -123,7 +122,6 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
         return tf.reshape(normalised, shape)
 
 
-@keras.saving.register_keras_serializable("digits")
 class ByteDropout(keras.layers.Layer):  # type: ignore[misc]
     """Keras' Dropout with a random byte per value in place of a random float, which takes a third of the time.
 
@@ -147,8 +145,3 @@ class ByteDropout(keras.layers.Layer):  # type: ignore[misc]
         random_bytes = tf.reshape(tf.bitcast(random, tf.uint8), (-1,))[: tf.size(inputs)]
         kept = tf.cast(tf.reshape(random_bytes >= dropped, shape), inputs.dtype)
         return inputs * (kept * tf.cast(256 / (256 - dropped), inputs.dtype))
-
-    def get_config(self) -> dict[str, Any]:
-        """Arguments of the constructor, for Keras' serialisation."""
-        config: dict[str, Any] = super().get_config()
-        return config | {"rate": self.rate}

@@ -31,18 +31,15 @@ def make_optimizer(
     weight_decay: float | None,
     clipnorm: float | None,
     clipvalue: float | None,
-    ema_momentum: float | None,
 ) -> keras.optimizers.Optimizer:
     """A Keras optimizer.
 
     optimizer: its `name` and its own parameters; those left out have Keras' defaults. learning_rate: a number or a
-    schedule. ema_momentum: of an exponential moving average of the weights, which replaces them at the end.
+    schedule.
     """
     options = {key: value for key, value in optimizer.items() if key != "name"}
     if weight_decay is not None:
         options["weight_decay"] = weight_decay
-    if ema_momentum is not None:
-        options |= {"use_ema": True, "ema_momentum": ema_momentum}
     return _OPTIMIZERS[optimizer["name"]](learning_rate, clipnorm=clipnorm, clipvalue=clipvalue, **options)
 
 

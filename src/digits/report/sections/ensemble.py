@@ -8,7 +8,7 @@ from digits.ensemble.blend import Blend
 from digits.evaluation.scoring import LOG_LOSS, METRICS
 from digits.report.chart import GREY, as_chart, subplots
 from digits.report.gather import Content
-from digits.report.layout import Figure, Section, Table
+from digits.report.layout import Column, Figure, Section, Table
 
 _SHOWN = 15  # members
 _LONGEST = 28  # characters of a member's name
@@ -30,33 +30,28 @@ def section(content: Content) -> Section:
         f"expected to add {blend.expected.gain:+.4f}. A member's gain is the {title} of the blend {first} it minus "
         f"that {second} it. TTA (test-time augmentation) averages predictions over moved copies of an image."
     )
-    members = [
-        (
-            names.get(member.name, member.name),
-            member.score,
-            member.accuracy if losses else member.log_loss,
-            member.weight,
-            member.gain,
-        )
-        for member in blend.contributions
-    ]
-    other = "accuracy" if losses else "log loss"
-    columns = {"member": "", f"CV {title} alone": ".4f", other: ".4f", "weight": ".2f", "gain": "+.5f"}
-    result.tables.append(Table("Members: the runs that the blend uses", columns, members))
-    candidates = [
-        (
-            candidate.name,
-            candidate.score,
-            candidate.gap,
-            *([] if losses else [candidate.log_loss, candidate.loss_gap]),
-            "yes" if candidate.name == blend.method else "",
-        )
-        for candidate in blend.candidates
-    ]
+    members, candidates, other = blend.contributions, blend.candidates, "accuracy" if losses else "log loss"
+    columns: dict[str, Column] = {
+        "member": ("", [names.get(member.name, member.name) for member in members]),
+        f"CV {title} alone": (".4f", [member.score for member in members]),
+        other: (".4f", [member.accuracy if losses else member.log_loss for member in members]),
+        "weight": (".2f", [member.weight for member in members]),
+        "gain": ("+.5f", [member.gain for member in members]),
+    }
+    result.tables.append(Table("Members: the runs that the blend uses", columns))
+    calibrated = {
+        "log loss": (".5f", [candidate.log_loss for candidate in candidates]),
+        "gap in log loss, calibrated": (".5f", [candidate.loss_gap for candidate in candidates]),
+    }
+    columns = {
+        "method": ("", [candidate.name for candidate in candidates]),
+        f"CV {title}": (".5f", [candidate.score for candidate in candidates]),
+        "gap to the best": (".5f", [candidate.gap for candidate in candidates]),
+        **({} if losses else calibrated),
+        "selected": ("", ["yes" if candidate.name == blend.method else "" for candidate in candidates]),
+    }
     caption = "Methods of combining the members: the simplest within one standard error of the best is selected"
-    calibrated = {} if losses else {"log loss": ".5f", "gap in log loss, calibrated": ".5f"}
-    columns = {"method": "", f"CV {title}": ".5f", "gap to the best": ".5f", **calibrated, "selected": ""}
-    result.tables.append(Table(caption, columns, candidates))
+    result.tables.append(Table(caption, columns))
     result.add_chart(gains_chart(blend, names))
     if content.uncertain:
         title = "Test images on which the models disagree most, and the most confident errors on labelled images"

@@ -13,15 +13,15 @@ _LIBRARIES = ("tensorflow", "keras", "scikit-learn", "numpy", "pandas", "optuna"
 def section(content: Content, commit: str) -> Section:
     """A table of versions, and commands; commit: of the project, "" if it is not known."""
     result = Section("environment", "How can I reproduce this?")
-    rows = [
-        ("Python", platform.python_version()),
-        ("system", platform.system()),
-        ("processor", processor()),
-        ("commit", commit or "unknown"),
-        ("seed", str(content.params.train.seed)),
-        *((name, library_version(name)) for name in _LIBRARIES),
-    ]
-    result.tables.append(Table("Machine and versions", {"item": "", "value": ""}, rows))
+    items = {
+        "Python": platform.python_version(),
+        "system": platform.system(),
+        "processor": processor(),
+        "commit": commit or "unknown",
+        "seed": content.params.train.seed,
+        **{name: library_version(name) for name in _LIBRARIES},
+    }
+    result.tables.append(Table("Machine and versions", {"item": ("", [*items]), "value": ("", [*items.values()])}))
     slug = content.params.competition.slug
     result.code = f"make setup\nmake submit DATA=path/to/{slug}.zip\nmake report"
     return result

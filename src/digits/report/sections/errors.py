@@ -5,13 +5,14 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from digits.common.plots import COLOURS
+from digits.ensemble.disagreement import most_confident_errors
 from digits.evaluation.reliability import Reliability, reliability
-from digits.report.chart import GREY, as_chart, name_classes, subplots
-from digits.report.galleries import worst_errors
+from digits.report.chart import GREY, as_chart, image_grid, name_classes, subplots
 from digits.report.gather import Content
 from digits.report.layout import Figure, Section
 
 _PAIRS = 10  # of classes, in words
+_WORST = 32  # errors that are shown
 
 
 def section(content: Content) -> Section:
@@ -25,20 +26,24 @@ def section(content: Content) -> Section:
     predicted = oof.argmax(axis=1)
     wrong = int((predicted != labels).sum())
     result.sentences.append(f"Out of fold, the blend predicts {wrong:,} of {len(labels):,} images wrongly.")
-    result.add_chart(confusion_matrix(predicted, labels, names))
-    result.add_chart(error_rates(predicted, labels, names))
-    if gallery := worst_errors(content.data, rows, oof, names):
-        image, text = gallery
-        result.add_image("The most confident errors (label → prediction); some labels may be wrong", text, image)
+    counts = np.zeros((len(names), len(names)), int)  # by true and predicted class
+    np.add.at(counts, (labels, predicted), 1)
+    result.add_chart(confusion_matrix(counts, names))
+    result.add_chart(error_rates(counts, names))
+    worst = most_confident_errors(oof, labels, _WORST)
+    if len(worst):
+        found = [(names[labels[row]], names[predicted[row]], f"{oof[row].max():.1%}") for row in worst]
+        text = "; ".join(f"{true} predicted as {taken}, {confidence}" for true, taken, confidence in found)
+        titles = [f"{true} → {taken}\n{confidence}" for true, taken, confidence in found]
+        images = image_grid(content.data.shaped(content.data.images[rows[worst]]), titles, columns=8)
+        result.add_image("The most confident errors (label → prediction); some labels may be wrong", text, images)
     result.add_chart(reliability_diagram(reliability(oof, labels)))
     return result
 
 
-def confusion_matrix(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: list[str]) -> Figure:
-    """Counts and shares of the true class; only errors are coloured. predicted, labels: (n,)."""
+def confusion_matrix(counts: NDArray[np.int64], names: list[str]) -> Figure:
+    """Counts and shares of the true class; only errors are coloured. counts: (true classes, predicted classes)."""
     classes = len(names)
-    counts = np.zeros((classes, classes), int)
-    np.add.at(counts, (labels, predicted), 1)
     wrong = counts - np.diag(counts.diagonal())
     totals = np.maximum(1, counts.sum(axis=1, keepdims=True))
     shares, errors = counts / totals, wrong / totals
@@ -64,23 +69,20 @@ def confusion_matrix(predicted: NDArray[np.int64], labels: NDArray[np.int64], na
         return as_chart(figure, "confusion", title, text or title)
 
 
-def error_rates(predicted: NDArray[np.int64], labels: NDArray[np.int64], names: list[str]) -> Figure:
-    """Share of errors by true class; predicted, labels: (n,)."""
-    accuracies = [
-        float((predicted[labels == label] == label).mean()) if (labels == label).any() else 1.0
-        for label in range(len(names))
-    ]
-    worst = int(np.argmin(accuracies))
+def error_rates(counts: NDArray[np.int64], names: list[str]) -> Figure:
+    """Share of errors by true class; counts: (true classes, predicted classes)."""
+    totals = counts.sum(axis=1)
+    accuracies = np.where(totals > 0, counts.diagonal() / np.maximum(1, totals), 1.0)
+    worst = int(accuracies.argmin())
     title = (
         f"{names[worst]} is the hardest class: {accuracies[worst]:.2%} of its images are predicted correctly"
-        if min(accuracies) < 1
+        if accuracies[worst] < 1
         else "All classes are predicted correctly"
     )
     text = "; ".join(f"{name}: accuracy {value:.4f}" for name, value in zip(names, accuracies, strict=True))
     with subplots(7, 3) as (figure, ((axes,),)):
-        errors = [1 - value for value in accuracies]
-        axes.plot(range(len(names)), errors, "o", markersize=8)
-        axes.vlines(range(len(names)), 0, errors, color=COLOURS[0])
+        axes.plot(range(len(names)), 1 - accuracies, "o", markersize=8)
+        axes.vlines(range(len(names)), 0, 1 - accuracies, color=COLOURS[0])
         name_classes(axes, names)
         axes.set(xlabel="true class", ylabel="share of errors", ylim=(0, None))
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=1))

@@ -5,20 +5,9 @@ import pandas as pd
 from digits.report.gather import Content
 from digits.report.layout import Section, Table
 
-# columns of reports/recipes.csv that are shown, and their styles
-_COLUMNS = {
-    "id": "",
-    "recipe": "",
-    "figure": "",
-    "published": ".4f",
-    "measured": ".4f",
-    "sd": ".4f",
-    "count": "d",
-    "difference": "+.4f",
-    "within": "",
-    "why": "",
-    "minutes": ".1f",
-}
+# columns of reports/recipes.csv that are shown, and the styles of those with numbers
+_SHOWN = ("id", "recipe", "figure", "published", "measured", "sd", "count", "difference", "within", "why", "minutes")
+_STYLES = {"published": ".4f", "measured": ".4f", "sd": ".4f", "count": "d", "difference": "+.4f", "minutes": ".1f"}
 
 
 def section(content: Content) -> Section:
@@ -31,10 +20,10 @@ def section(content: Content) -> Section:
     judged = table[table["published"].notna()]
     met = int((judged["within"] == "yes").sum())
     result.sentences.append(f"{met} of {len(judged)} published figures were reproduced within their tolerance.")
-    rows = [
-        tuple(None if pd.isna(cell) else cell for cell in row) for row in table[list(_COLUMNS)].itertuples(index=False)
-    ]
-    result.tables.append(Table("Recipes: published configurations, fitted here", _COLUMNS, rows))
+    columns = {
+        name: (_STYLES.get(name, ""), [None if pd.isna(cell) else cell for cell in table[name]]) for name in _SHOWN
+    }
+    result.tables.append(Table("Recipes: published configurations, fitted here", columns))
     for name, picture in content.recipe_pictures.items():
         if name != "race":  # shown in the section on training
             result.add_picture(picture)

@@ -9,16 +9,6 @@ from digits.report.chart import GREY, as_chart, plain_log, subplots
 from digits.report.gather import Content, Run, near_best
 from digits.report.layout import Figure, Section, Table
 
-_OTHERS = {
-    "sd": ".4f",
-    "log loss": ".4f",
-    "folds": "d",
-    "refits": "d",
-    "minutes": ".1f",
-    "MB": ".1f",
-    "near the best": "",
-}
-
 
 def section(content: Content) -> Section:
     """A table of the runs, and a chart of their accuracies against time."""
@@ -29,26 +19,10 @@ def section(content: Content) -> Section:
     metric, scores = content.metric, [content.score(run) for run in content.runs]
     near = near_best(content.runs, np.asarray(content.data.labels), metric)
     # sd is that of the accuracy
-    also = {} if metric is ACCURACY else {"accuracy": ".4f"}
-    rows = [
-        (
-            run.name,
-            run.spec.model["kind"],
-            *(score.value, score.low, score.high),
-            *([run.metrics["cv_accuracy"]] if also else []),
-            run.metrics["cv_sd"] if run.metrics["folds"] > 1 else None,  # one fold has no standard deviation
-            run.metrics["log_loss"],
-            run.metrics["folds"],
-            run.refits,
-            run.minutes,
-            run.metrics["size_mb"],
-            "yes" if run.folder in near else "",
-        )
-        for run, score in zip(content.runs, scores, strict=True)
-    ]
-    best = content.runs[0]
+    best, measured = content.runs[0], [run.metrics for run in content.runs]
+    also = {} if metric is ACCURACY else {"accuracy": (".4f", [each["cv_accuracy"] for each in measured])}
     result.sentences.append(
-        f"{best.name} comes first with a CV {metric.title} of {scores[0].value:.4f}; {len(near)} of {len(rows)} "
+        f"{best.name} comes first with a CV {metric.title} of {scores[0].value:.4f}; {len(near)} of {len(measured)} "
         f"runs, itself included, are within one standard error of it. CV {metric.title} is measured out of fold (OOF): "
         "each image is predicted by a model that was not trained on its fold. Runs are ordered by their "
         f"{metric.title} on the images that all of them predict, because some folds are easier than others. sd: "
@@ -56,8 +30,22 @@ def section(content: Content) -> Section:
         "the true class), lower is better. Refits: fits on all labelled "
         "images."
     )
-    columns = {"model": "", "kind": "", f"CV {metric.title}": ".4f", "95 % from": ".4f", "to": ".4f", **also, **_OTHERS}
-    result.tables.append(Table("Runs", columns, rows))
+    columns = {
+        "model": ("", [run.name for run in content.runs]),
+        "kind": ("", [run.spec.model["kind"] for run in content.runs]),
+        f"CV {metric.title}": (".4f", [score.value for score in scores]),
+        "95 % from": (".4f", [score.low for score in scores]),
+        "to": (".4f", [score.high for score in scores]),
+        **also,
+        "sd": (".4f", [each["cv_sd"] if each["folds"] > 1 else None for each in measured]),  # one fold has none
+        "log loss": (".4f", [each["log_loss"] for each in measured]),
+        "folds": ("d", [each["folds"] for each in measured]),
+        "refits": ("d", [run.refits for run in content.runs]),
+        "minutes": (".1f", [run.minutes for run in content.runs]),
+        "MB": (".1f", [each["size_mb"] for each in measured]),
+        "near the best": ("", ["yes" if run.folder in near else "" for run in content.runs]),
+    }
+    result.tables.append(Table("Runs", columns))
     result.add_chart(score_by_time_chart(content.runs, [score.value for score in scores], metric))
     return result
 

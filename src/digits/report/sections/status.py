@@ -1,16 +1,17 @@
 """Where the competition stands: the best run, blend and score, the submissions, and what to do next."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from digits.common.plots import COLOURS
 from digits.ensemble.blend import Blend
 from digits.evaluation.scoring import Metric
-from digits.kaggle.ledger import Line, best_scored, verdict
+from digits.kaggle.ledger import EXPECTED, Line, best_scored, verdict
 from digits.report.chart import as_chart, subplots
 from digits.report.gather import Content
-from digits.report.layout import Figure, Section, Table
+from digits.report.layout import Column, Figure, Section, Table
 
 
 def section(content: Content) -> Section:
@@ -34,18 +35,14 @@ def section(content: Content) -> Section:
     result.sentences.append(f"What to do next: {next_step(content)}.")
     result.add_chart(scores_chart([line for line in lines if line["ref"]] or lines, blend, metric))
     if lines:
-        rows = [
-            (
-                line["time"][:16].replace("T", " "),
-                line["file"],
-                float(line["expected"]),
-                line["public_score"],
-                verdict(line).removeprefix("; ") or line["state"],
-            )
-            for line in lines
-        ]
-        columns = {"time (UTC)": "", "file": "", "expected score": ".4f", "public score": "", "state": ""}
-        result.tables.append(Table("Submissions", columns, rows))
+        columns: dict[str, Column] = {
+            "time (UTC)": ("", [line["time"][:16].replace("T", " ") for line in lines]),
+            "file": ("", [line["file"] for line in lines]),
+            "expected score": (".4f", [float(line["expected"]) for line in lines]),
+            "public score": ("", [line["public_score"] for line in lines]),
+            "state": ("", [verdict(line).removeprefix("; ") or line["state"] for line in lines]),
+        }
+        result.tables.append(Table("Submissions", columns))
     return result
 
 
@@ -77,15 +74,8 @@ def next_step(content: Content) -> str:
 
 def scores_chart(submissions: Sequence[Line], blend: Blend | None, metric: Metric) -> Figure | None:
     """Expected scores with their intervals, and public scores; without submissions, those of the blend."""
-    rows = [
-        (
-            line["file"],
-            float(line["expected"]),
-            float(line["expected_low"]),
-            float(line["expected_high"]),
-            line["public_score"],
-        )
-        for line in submissions
+    rows: list[Any] = [
+        (line["file"], *(float(line[name]) for name in EXPECTED), line["public_score"]) for line in submissions
     ]
     if not rows and blend:
         rows = [(blend.name, blend.expected.value, blend.expected.low, blend.expected.high, "")]

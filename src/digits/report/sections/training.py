@@ -18,7 +18,11 @@ def section(content: Content) -> Section:
     if not trained:
         result.missing = "No network was trained yet; type make train."
     for number, run in enumerate(trained[:_SHOWN]):
-        result.sentences.append(f"{run.name}: {_settings(run)}.")
+        model = run.spec.model
+        result.sentences.append(
+            f"{run.name}: optimizer {model['optimizer']['name']}, learning rate {model['learning_rate']:g}, batch size "
+            f"{model['batch_size']}, {model['epochs']} epochs, precision {model['precision']}."
+        )
         result.add_chart(learning_curves(run, f"learning{number}"))
     if any(map(_trains_on_harder_images, trained[:_SHOWN])):
         result.sentences.append(
@@ -28,12 +32,6 @@ def section(content: Content) -> Section:
     if race := content.recipe_pictures.get("race"):
         result.add_picture(race)
     return result
-
-
-def _settings(run: Run) -> str:
-    model = run.spec.model
-    steps = f"batch size {model['batch_size']}, {model['epochs']} epochs, precision {model['precision']}"
-    return f"optimizer {model['optimizer']['name']}, learning rate {model['learning_rate']:g}, {steps}"
 
 
 def _trains_on_harder_images(run: Run) -> bool:
