@@ -16,11 +16,11 @@ from toys import MINUTES, Digits, digits_command, write_toy_files
 pytestmark = pytest.mark.slow
 
 COMMANDS = ("data", "baseline", "train", "tune", "submit", "report")
-TIME = (MINUTES, "train.refits=1", "tune.model=small", "tune.workers=1")
-OTHER = ("train.seed=7", "data.seed=7")
-ALL = [(*pair, also) for pair in combinations_with_replacement(COMMANDS, 2) for also in ((), OTHER)]
+TIME = (MINUTES, "train.refits=0", "data.folds=2", "tune.model=small", "tune.workers=1")
+CHANGED = {"same": (), "other": ("train.seed=7", "data.seed=7")}
+ALL = [(*pair, params) for pair in combinations_with_replacement(COMMANDS, 2) for params in CHANGED]
 # PAIRS=42 in the environment: all of them; SEED=1: others than usual
-PAIRS = random.Random(int(os.environ.get("SEED", "0"))).sample(ALL, int(os.environ.get("PAIRS", "3")))
+PAIRS = random.Random(int(os.environ.get("SEED", "305"))).sample(ALL, int(os.environ.get("PAIRS", "3")))
 FOLLOWING = {"baseline", "train", "submit"}  # that use what a search has found
 
 
@@ -35,17 +35,18 @@ def events(workspace: Path) -> list[tuple[str, str]]:
     return sorted((line["file"], line["state"]) for line in lines)
 
 
-@pytest.mark.parametrize(("first", "second", "changed"), PAIRS)
+@pytest.mark.parametrize(("first", "second", "params"), PAIRS)
 def test_two_commands_at_once_make_what_each_makes_alone(
-    first: str, second: str, changed: tuple[str, ...], workspace: Path, digits: Digits, tmp_path: Path
+    first: str, second: str, params: str, workspace: Path, digits: Digits, tmp_path: Path
 ) -> None:
     """The second one with the same params, or with others."""
     write_toy_files(workspace / "data" / "raw")
-    pair = {first, second}
+    pair, changed = {first, second}, CHANGED[params]
     ordered = pair == {"baseline", "submit"} or ("tune" in pair and pair & FOLLOWING)  # the first changes the second
     if changed or not ordered:
         for command, also in ((first, TIME), (second, (*TIME, *changed))):
-            assert digits(command, also=also).returncode == 0
+            # of a search, the arrays alone do not depend on the clock
+            assert digits("data" if command == "tune" else command, also=also).returncode == 0
         expected = made(workspace), events(workspace)
         for name in ("data/processed", "runs", "submissions"):
             if (workspace / name).exists():

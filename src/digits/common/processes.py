@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from math import inf
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -104,14 +105,10 @@ def _end_subprocesses() -> None:
 
 
 def _started(preload: Sequence[str], *arguments: Any) -> BaseProcess:
-    process: BaseProcess = _context(preload).Process(target=_main, args=arguments, daemon=True)
     try:
-        with withheld():
-            process.start()
+        return _start(preload, *arguments)
     except (EOFError, ConnectionError):  # the server has died of a module; in a process of its own that tells the cause
-        process = _context(()).Process(target=_main, args=arguments, daemon=True)
-        with withheld():
-            process.start()
+        return _start((), *arguments)
     except OSError as error:
         if "AF_UNIX path too long" not in str(error):
             raise
@@ -119,6 +116,18 @@ def _started(preload: Sequence[str], *arguments: Any) -> BaseProcess:
         raise UserError(
             f"{folder}: this path is too long for a socket; type: export TMPDIR=/tmp, then the same command"
         ) from None
+
+
+def _start(preload: Sequence[str], *arguments: Any) -> BaseProcess:
+    context = _context(preload)
+    process: BaseProcess = context.Process(target=_main, args=arguments, daemon=True)
+    if isinstance(context, ForkServerContext):
+        with withheld():
+            forkserver.ensure_running()
+        process.start()  # interruptions come through here, as the server may load its modules for seconds
+    else:
+        with withheld():
+            process.start()
     return process
 
 
