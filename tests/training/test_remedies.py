@@ -13,7 +13,6 @@ DAMAGED = (
 NOT_DAMAGED = (
     "ImportError: /lib/x86_64-linux-gnu/libc.so.6: version `GLIBC_2.34' not found (required by libtensorflow_cc.so.2)",
     "ImportError: /lib/libstdc++.so.6: version `CXXABI_1.3.13' not found (required by _pywrap_tensorflow_internal.so)",
-    "ImportError: libtensorflow_cc.so.2: failed to map segment from shared object",
     "its process was ended by SIGSEGV",
 )
 GPU_MEMORY = (
@@ -32,15 +31,22 @@ INSTRUCTIONS = (
     "its process was ended by SIGABRT: The TensorFlow library was compiled to use AVX instructions, but these aren't "
     "available on your machine.",
 )
+LIMITED = (
+    "ImportError: libtensorflow_cc.so.2: failed to map segment from shared object",
+    "its process was ended by SIGABRT: Check failed: ret == 0 (11 vs. 0) Thread tf_async_compiler_threads creation via "
+    "pthread_create() failed.",
+    "its process was ended by SIGABRT:   what():  std::bad_alloc",
+)
 MEMORY = ("its process was killed, most often because memory ran out", "MemoryError: ")
 ADVICE = {
     "to reinstall it": DAMAGED,
     "nvidia-smi": GPU_MEMORY,
     "with CUDA_VISIBLE_DEVICES=-1 before it, the same command uses the processor": (*GPU_MEMORY, *GPU),
     "make baseline does without TensorFlow": INSTRUCTIONS,
+    "in a shell without such a limit": LIMITED,
     "close other programs": MEMORY,
 }
-ALL = (*DAMAGED, *NOT_DAMAGED, *GPU_MEMORY, *GPU, *INSTRUCTIONS, *MEMORY)
+ALL = (*DAMAGED, *NOT_DAMAGED, *GPU_MEMORY, *GPU, *INSTRUCTIONS, *LIMITED, *MEMORY)
 
 
 @pytest.mark.parametrize("cause", ALL)

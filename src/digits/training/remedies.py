@@ -22,6 +22,10 @@ _REMEDIES = {
     r"instructions": (
         "TensorFlow needs a newer processor, with AVX if it is an Intel or AMD; make baseline does without TensorFlow"
     ),
+    r"pthread_create|bad_alloc|failed to map segment|annot allocate memory": (
+        "memory or threads are limited here, as by ulimit -v or ulimit -u; type the same command in a shell without "
+        "such a limit; make baseline needs less"
+    ),
     r"was killed|^MemoryError": "close other programs, then type the same command",
 }
 
