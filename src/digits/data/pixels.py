@@ -47,9 +47,15 @@ def to_bytes(values: Values, limits: Range, competition: Competition) -> tuple[N
     """
     low, high = limits
     outside = int(((values < low) | (values > high)).sum())
-    if values.dtype == np.uint8:
+    if limits == (0, BYTE):
+        pixels = (
+            np.rint(values.clip(low, high)).astype(np.uint8)
+            if values.dtype != np.uint8
+            else values.astype(np.uint8, copy=False)
+        )
+    elif values.dtype == np.uint8:
         table = np.rint((np.arange(256).clip(low, high) - low) * (BYTE / (high - low)))
-        pixels = values.astype(np.uint8, copy=False) if limits == (0, BYTE) else table.astype(np.uint8)[values]
+        pixels = table.astype(np.uint8)[values]
     else:
         pixels = np.empty(values.shape, np.uint8)
         for first in range(0, len(values), 1000):  # so that there is never a second copy of all rows
