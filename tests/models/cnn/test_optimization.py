@@ -7,7 +7,7 @@ import pytest
 
 from digits.config.networks import OtherName
 from digits.models.cnn.libraries import keras
-from digits.models.cnn.optimization import OneCycle, make_optimizer, make_schedule
+from digits.models.cnn.optimization import make_optimizer, make_schedule, one_cycle
 from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, SGD, fit_toy
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ def test_parameters_reach_the_optimizer() -> None:
 
 
 def test_one_cycle_rises_to_its_peak_and_falls_to_zero() -> None:
-    schedule = OneCycle(peak=0.01, warmup=0.25, steps=100)
+    schedule = one_cycle(peak=0.01, warmup=0.25, steps=100)
     rates = [float(schedule(step)) for step in range(100)]
     assert rates[0] == pytest.approx(0.001)
     assert max(rates) == rates[25] == pytest.approx(0.01)

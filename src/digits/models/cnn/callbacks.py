@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,10 +37,10 @@ def make_callbacks(
     validates = X_valid is not None and y_valid is not None
     if X_valid is not None and y_valid is not None:
         every = 1 if stops or plateau else -(-epochs // _VALIDATIONS)
-        callbacks.append(_Validate(classifier, X_valid, y_valid, [*range(epochs - 1, -1, -every)]))
+        callbacks.append(_validation(classifier, X_valid, y_valid, range(epochs - 1, -1, -every)))
     elif stops:
         raise ValueError("early_stopping_patience and restore_best_weights need validation images, X_valid and y_valid")
-    callbacks.append(_RecordHistory(classifier, epochs, schedule))
+    callbacks.append(_history(classifier, epochs, schedule))
     if plateau:
         options = {name: spec["schedule"][name] for name in ("factor", "patience")}
         loss = "valid_loss" if validates else "loss"
@@ -51,45 +52,37 @@ def make_callbacks(
     return callbacks
 
 
-class _Validate(keras.callbacks.Callback):  # type: ignore[misc]
-    """Adds valid_loss (log loss in nats) and valid_accuracy to the logs of some epochs, counted from 0."""
+def _validation(
+    classifier: CnnClassifier, X: NDArray[np.uint8], y: NDArray[np.int64], epochs: Collection[int]
+) -> keras.callbacks.Callback:
+    """Adds valid_loss (log loss in nats) and valid_accuracy, without TTA, to the logs of these epochs, from 0."""
 
-    def __init__(self, classifier: CnnClassifier, X: NDArray[np.uint8], y: NDArray[np.int64], epochs: list[int]):
-        super().__init__()
-        self.classifier = classifier
-        self.epochs = epochs
-        self.images = X
-        self.labels = y
+    def validate(epoch: int, logs: dict[str, float]) -> None:
+        if epoch in epochs:
+            probabilities = classifier.probabilities(X)
+            if np.isfinite(probabilities).all():
+                logs["valid_loss"] = log_loss(probabilities, y)
+                logs["valid_accuracy"] = accuracy(probabilities, y).value
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Predict all validation images, without TTA."""
-        if epoch not in self.epochs:
-            return
-        probabilities = self.classifier.probabilities(self.images)
-        if np.isfinite(probabilities).all():
-            logs["valid_loss"] = log_loss(probabilities, self.labels)
-            logs["valid_accuracy"] = accuracy(probabilities, self.labels).value
+    return keras.callbacks.LambdaCallback(on_epoch_end=validate)
 
 
-class _RecordHistory(keras.callbacks.Callback):  # type: ignore[misc]
-    """Appends to the classifier's history_ and calls its on_epoch, which may shorten the fit."""
+def _history(classifier: CnnClassifier, epochs: int, schedule: Any) -> keras.callbacks.Callback:
+    """Appends to the classifier's history_ and calls its on_epoch, which may end the fit, or its schedule, earlier."""
+    planned = epochs
 
-    def __init__(self, classifier: CnnClassifier, epochs: int, schedule: Any):
-        super().__init__()
-        self.classifier = classifier
-        self.planned = self.epochs = epochs
-        self.schedule = schedule
+    def record(epoch: int, logs: dict[str, float]) -> None:
+        nonlocal epochs
+        model, done = classifier.model_, epoch + 1
+        entry = logs | {"learning_rate": float(model.optimizer.learning_rate)}
+        classifier.history_.append(entry)
+        wanted = classifier.on_epoch(done, epochs, entry) if classifier.on_epoch else None
+        if wanted is not None and done < epochs and wanted != epochs:
+            epochs = min(max(wanted, done), planned)
+            if isinstance(schedule, Course) and done < epochs:
+                steps = int(model.optimizer.iterations)
+                schedule.end_at(steps // done * epochs, steps)
+        if done == epochs:
+            model.stop_training = True
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        """Record the logs and the learning rate; end the fit, or let its schedule end earlier, if on_epoch says so."""
-        record = logs | {"learning_rate": float(self.model.optimizer.learning_rate)}
-        self.classifier.history_.append(record)
-        done = epoch + 1
-        wanted = self.classifier.on_epoch(done, self.epochs, record) if self.classifier.on_epoch else None
-        if wanted is not None and done < self.epochs and wanted != self.epochs:
-            self.epochs = min(max(wanted, done), self.planned)
-            if isinstance(self.schedule, Course) and done < self.epochs:
-                steps = int(self.model.optimizer.iterations)
-                self.schedule.end_at(steps // done * self.epochs, steps)
-        if done == self.epochs:
-            self.model.stop_training = True
+    return keras.callbacks.LambdaCallback(on_epoch_end=record)

@@ -1,5 +1,6 @@
 """Optimizers and learning-rate schedules, as params.yaml names them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy as np
 from digits.models.cnn.libraries import keras, tf
 from digits.models.cnn.muon import Muon
 
-START_SHARE = 0.1  # of the peak learning rate, at the first step of a one-cycle schedule
+_START_SHARE = 0.1  # of the peak learning rate, at the first step of a one-cycle schedule
 
 _OPTIMIZERS = {
     "sgd": keras.optimizers.SGD,
@@ -56,14 +57,14 @@ def make_schedule(schedule: dict[str, Any], learning_rate: float, steps: int) ->
         case {"kind": "cosine"}:
             return Course(keras.optimizers.schedules.CosineDecay(learning_rate, steps), steps)
         case {"kind": "one-cycle", "warmup": warmup}:
-            return Course(OneCycle(learning_rate, warmup, steps), steps)
+            return Course(one_cycle(learning_rate, warmup, steps), steps)
     raise ValueError(f"unknown schedule {schedule!r}")
 
 
 class Course(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A schedule over `steps` steps, the rest of which can be compressed into fewer steps while a fit runs."""
 
-    def __init__(self, schedule: keras.optimizers.schedules.LearningRateSchedule, steps: int):
+    def __init__(self, schedule: Callable[[Any], tf.Tensor], steps: int):
         self.schedule = schedule
         self.steps = steps
         # at the step `_since` of the fit the schedule is at `_reached`; each further step moves it on by `_pace`
@@ -83,21 +84,17 @@ class Course(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[m
         self._pace.assign((self.steps - self._reached) / (last - step))
 
 
-class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+def one_cycle(peak: float, warmup: float, steps: int) -> Callable[[Any], tf.Tensor]:
     """Linear rise of the learning rate to its peak over the share `warmup` of the steps, then half a cosine to 0.
 
     After L. N. Smith and N. Topin (2018), Super-convergence, arXiv:1708.07120, section 2, with the cosine of
-    I. Loshchilov and F. Hutter (2017), SGDR, arXiv:1608.03983, equation 5.
+    I. Loshchilov and F. Hutter (2017), SGDR, arXiv:1608.03983, equation 5. Steps are counted from 0.
     """
 
-    def __init__(self, peak: float, warmup: float, steps: int):
-        self.peak = peak
-        self.warmup = warmup
-        self.steps = steps
+    def rate(step: Any) -> tf.Tensor:
+        progress = tf.cast(step, tf.float32) / steps
+        rising = _START_SHARE + (1 - _START_SHARE) * progress / max(warmup, 1e-6)
+        falling = 0.5 * (1 + tf.cos(np.pi * (progress - warmup) / (1 - warmup)))
+        return peak * tf.where(progress < warmup, rising, falling)
 
-    def __call__(self, step: Any) -> tf.Tensor:
-        """Learning rate at a step, counted from 0."""
-        progress = tf.cast(step, tf.float32) / self.steps
-        rising = START_SHARE + (1 - START_SHARE) * progress / max(self.warmup, 1e-6)
-        falling = 0.5 * (1 + tf.cos(np.pi * (progress - self.warmup) / (1 - self.warmup)))
-        return self.peak * tf.where(progress < self.warmup, rising, falling)
+    return rate
