@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from digits.kaggle.ledger import Ledger
-from toys import MINUTES, digits_command, write_toy_files
+from toys import MINUTES, SMALL, digits_arguments
 
 pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("SOAK_KILLS", "10"))
 SEED = int(os.environ.get("SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
-NO_REFITS = ("train.epochs=10", "train.refits=0", MINUTES)  # how many refits there are is decided by the clock
+# how many refits there are is decided by the clock
+PARAMS = (*SMALL, "train.epochs=10", "train.refits=0", MINUTES, "tune.model=small")
 COMMANDS = ("baseline", "submit", "tune")
 # what a fit writes that does not depend on the clock
 SAME = ("probabilities.npz", "blend.json", "uncertain.png", "*.npy")
@@ -24,7 +26,7 @@ SAME = ("probabilities.npz", "blend.json", "uncertain.png", "*.npy")
 
 def start(command: str, folder: Path) -> subprocess.Popen[str]:
     """The command in a process group of its own."""
-    arguments = digits_command(command, also=(*NO_REFITS, "tune.model=small"))
+    arguments = [sys.executable, "-m", "digits", *digits_arguments(command, "--data=practice", toy=False, also=PARAMS)]
     return subprocess.Popen(
         arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
@@ -67,8 +69,6 @@ def test_killed_at_any_moments_it_ends_the_same(workspace: Path, tmp_path: Path)
     undisturbed = tmp_path / "undisturbed"
     generator, seconds = random.Random(SEED), {}
     subprocess.run(["cp", "-r", str(workspace), str(undisturbed)], check=True)
-    for folder in (workspace, undisturbed):
-        write_toy_files(folder / "data" / "raw")
     for command in COMMANDS:
         started = time.monotonic()
         process = start(command, undisturbed)
