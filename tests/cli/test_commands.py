@@ -371,9 +371,13 @@ def test_what_tune_finds_train_takes(toy: Path, digits: Digits) -> None:
     measured = found["train"]["measured_accuracy"]["toy"]
     assert max(measured["tuned"].values()) > max(measured["default"].values())
     assert re.search(r"plan: .*; expected score about .*\n  tuned, ", digits("train", also=(*also, MINUTES)).stdout)
-    found["networks"]["tuned"]["layers"] = "2C3 MP2 4"
-    best.write_text(yaml.safe_dump(found))
-    assert "  tuned, 2C3 MP2 4: 3 folds" in digits("train", also=(*also, MINUTES)).stdout
+    kept = best.with_name("found.json").read_bytes()
+    best.with_name("found.json").write_bytes(kept[:-20])
+    refused = digits("train", also=(*also, MINUTES))
+    assert refused.returncode == 2
+    assert "found.json is lost; type make tune, which writes it again" in refused.stderr
+    assert digits("tune", also=also).returncode == 0
+    assert best.with_name("found.json").read_bytes() == kept
 
 
 def test_a_verdict_for_want_of_time_is_not_final(toy: Path, digits: Digits) -> None:

@@ -171,7 +171,7 @@ def test_an_open_quote_costs_its_own_line_alone(ledger: Ledger, separator: str) 
 def test_damaged_lines_are_those_of_the_copy_and_come_back(ledger: Ledger, damage: str) -> None:
     generator = random.Random(0)
     for number in range(4):
-        ledger.append(ENTRY, "written", str(number))
+        ledger.append(ENTRY, "uploading", str(number))
     whole, copy = ledger.path.read_bytes(), ledger.path.with_name(".ledger.json")
     kept = copy.read_bytes()
     for path in (ledger.path, copy):

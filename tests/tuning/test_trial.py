@@ -41,7 +41,7 @@ def test_a_pace_tells_seconds_from_images_and_back() -> None:
 
 
 def task(model: dict[str, Any], folder: Path, **changes: Any) -> Task:
-    made: dict[str, Any] = {"normalise": "/255", "seed": 3, "fold": 1, "rungs": (1.0, 3.0), "pace": PACE}
+    made: dict[str, Any] = {"normalise": "/255", "seed": 3, "fold": 1, "rungs": (0.5, 5.0), "pace": PACE}
     return Task(folder, model, **made | changes)
 
 
