@@ -33,8 +33,7 @@ from toys import QUICK, ROOT, TOY, Digits, Shown, digits_arguments, prepare_toy,
 forkserver = multiprocessing.get_context("forkserver")
 forkserver.set_forkserver_preload([*preload("cnn")])
 forkserver.set_forkserver_preload = lambda module_names: None  # type: ignore[method-assign]
-# a shell's background jobs, and those of nohup, are started with interruptions ignored, and so would be all commands that
-# tests interrupt
+# jobs in the background and those of nohup ignore interruptions, and so would all commands that tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 settings.register_profile("fuzz", max_examples=20_000)
