@@ -166,6 +166,16 @@ def test_what_is_refused_leaves_the_file_and_says_what_to_do(
     pending = connected("submit", also=soon)
     assert pending.returncode == 0
     assert "uploaded, not scored yet: type make score" in words(pending.stdout)
+
+    def press(asked: int = len(server.requests)) -> None:
+        while len(server.requests) < asked + 2:
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press, daemon=True).start()
+    stopped = connected("submit", also=("kaggle.score_timeout=10",))
+    assert stopped.returncode == 130
+    assert "interrupted; the file is sent, make score asks for its score" in stopped.stderr
     assert connected("submit", "--force", also=soon).returncode == 0
     assert len(server.submissions) == 1, "what is still to be scored is not sent once more"
     server.status = "COMPLETE"
