@@ -9,7 +9,7 @@ from math import inf
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 from digits.common.console import Bar, Console
 from digits.common.disk import check_room
@@ -41,18 +41,15 @@ class CompetitionApi:
 
     def limits(self) -> Limits:
         """How many submissions were made today, and how many more are allowed."""
-        limits: Limits = self._request("limits")
-        return limits
+        return cast(Limits, self._request("limits"))
 
     def submissions(self) -> list[Submission]:
         """The latest submissions, newest first."""
-        submissions: list[Submission] = self._request("submissions")
-        return submissions
+        return cast(list[Submission], self._request("submissions"))
 
     def standing(self) -> Standing:
         """The account's place on the leaderboard, and the best teams."""
-        standing: Standing = self._request("standing")
-        return standing
+        return cast(Standing, self._request("standing"))
 
     def upload(self, path: Path) -> str:
         """Upload a file without submitting it, and without retries; returns Kaggle's token for the file."""
@@ -77,7 +74,7 @@ class CompetitionApi:
         process = self._process = self._process or _ClientProcess()
         if progress:
             progress.begin_try()
-        process.send(Request(function, self.slug, arguments))
+        process.requests.put(Request(function, self.slug, arguments))
         try:
             while True:
                 match process.receive(self._params.timeout):
@@ -94,7 +91,7 @@ class CompetitionApi:
         except BaseException as error:
             # a late response of this process must not be taken for the response to the next request
             self._process = None
-            process.kill()
+            process.stop.set()
             if isinstance(error, ProcessDiedError):
                 late = isinstance(error, ProcessTimeoutError)
                 raise self._error(Failure.TIMEOUT if late else Failure.INVALID_RESPONSE, str(error)) from None
@@ -121,19 +118,18 @@ class CompetitionApi:
 
 
 class _ClientProcess:
-    """A subprocess that runs `serve`; it ends with this process."""
+    """A subprocess that runs `serve`; it ends with this process.
+
+    requests: to it, each after the one before has been answered by a Response or a Problem. stop: ends it, if busy too.
+    """
 
     def __init__(self) -> None:
-        self._requests: SimpleQueue[Request] = SimpleQueue()
+        self.requests: SimpleQueue[Request] = SimpleQueue()
         self._messages: SimpleQueue[Any] = SimpleQueue()
-        self._stop = threading.Event()
+        self.stop = threading.Event()
         usual = has_folders(os.environ, Path.home())
         self._own = None if usual else TemporaryDirectory(prefix="kaggle-")  # removed with this object, or at the exit
         threading.Thread(target=self._run, daemon=True).start()
-
-    def send(self, request: Request) -> None:
-        """Send a request. The one before it must have been answered by a Response or a Problem."""
-        self._requests.put(request)
 
     def receive(self, timeout: float) -> Any:
         """The next message. Raises ProcessTimeoutError after `timeout` seconds without one, or the error of `_run`."""
@@ -145,20 +141,16 @@ class _ClientProcess:
             raise message
         return message
 
-    def kill(self) -> None:
-        """End the process, even if it is busy."""
-        self._stop.set()
-
     def _run(self) -> None:
         try:
-            run_in_subprocess(serve, self._own and self._own.name, self._on_message, inf, stop=self._stop.is_set)
+            run_in_subprocess(serve, self._own and self._own.name, self._on_message, inf, stop=self.stop.is_set)
         except BaseException as error:  # `receive` raises it in the other thread
             self._messages.put(error)
 
     def _on_message(self, message: Any) -> Request | None:
         if message is not None:
             self._messages.put(message)
-        return self._requests.get() if isinstance(message, Response | Problem | None) else None
+        return self.requests.get() if isinstance(message, Response | Problem | None) else None
 
 
 class _Progress:
