@@ -112,10 +112,10 @@ def test_what_was_damaged_is_used_by_nothing(toy_params: Params, data: Dataset, 
     left = (
         paths.runs / ".damaged-cnn-1-abc123",
         paths.runs / "cnn-2" / ".damaged-fold-0-abc123",
-        paths.copies / ".damaged-toy-3-abc123",
         paths.processed / ".damaged-toy-4-abc123",
     )
-    for folder in (*left, paths.copies / "toy-5", paths.copies / "toy-6"):
+    damaged_copy = paths.copies / ".damaged-toy-3-abc123"  # it may be the user's only one
+    for folder in (*left, damaged_copy, paths.copies / "toy-5", paths.copies / "toy-6"):
         folder.mkdir(parents=True)
     write_json(paths.copies / "toy-5" / "accepted.json", {})
     (paths.runs / ".lock").touch()
@@ -124,6 +124,7 @@ def test_what_was_damaged_is_used_by_nothing(toy_params: Params, data: Dataset, 
         assert found == set(left)
         copies = {item.paths[0].name: item.user for item in inventory(paths, user) if "copies/toy" in item.name}
         assert copies == {"toy-5": "commands without DATA", "toy-6": None}
+        assert [item.user for item in inventory(paths, user) if item.paths == (damaged_copy,)] == [None]
 
 
 @pytest.fixture

@@ -103,7 +103,7 @@ def inventory(paths: Paths, user: UserOf) -> list[Item]:
     for path in sorted(paths.copies.glob("[!.]*/")):  # an unmarked copy may be the user's only one
         found[os.path.relpath(path, paths.runs), "commands without DATA" if (path / MARK).exists() else None] = [path]
     for path in sorted(path for folder in paths.written for path in _damaged(folder)):
-        found[os.path.relpath(path, paths.runs), ""] = [path]
+        found[os.path.relpath(path, paths.runs), None if path.parent == paths.copies else ""] = [path]
     return [_item(name, parts, command) for (name, command), parts in found.items()]
 
 
