@@ -105,7 +105,7 @@ def best_share(least: Callable[[int], float], seconds: float, images: int) -> in
     """All images, if a fold and a refit of them can end in time; else a sample; the smallest, if there is no time.
 
     least: fewest seconds of each worker for a fold and a refit on one in so many images. A sample is smaller than it
-    must be, so that its fits can have _EPOCHS epochs or more: repeating images so often costs no accuracy.
+    must be, so that its fits can have _EPOCHS epochs or more.
     """
     in_time = (share for share in shares(images) if least(max(1, share // _EPOCHS)) <= seconds)
     return next(in_time, shares(images)[-1])
