@@ -52,11 +52,12 @@ fuzz:
 	$(SETUP) dev
 	@$(PYTEST) --hypothesis-profile=fuzz tests/data/test_csv_reader.py -k mutated
 
-# all commands killed, and files damaged, ROUNDS times each at random; half an hour for 100
+# all commands killed, in pairs, and on damaged files, ROUNDS times each at random; an hour for 100
 ROUNDS := 100
+SOAK := $(addprefix tests/cli/test_,soak.py damage.py in_parallel.py)
 soak:
 	$(SETUP) dev
-	@SOAK_KILLS=$(ROUNDS) DAMAGE_ROUNDS=$(ROUNDS) $(PYTEST) -s tests/cli/test_soak.py tests/cli/test_damage.py
+	@SOAK_KILLS=$(ROUNDS) DAMAGE_ROUNDS=$(ROUNDS) PAIRS=$(ROUNDS) $(PYTEST) -s $(SOAK)
 
 # docs/reference/: params from the schema, commands from the program
 reference:

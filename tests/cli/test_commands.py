@@ -115,36 +115,6 @@ def test_fits_by_other_libraries_are_made_again_and_it_is_said(
     assert not [path for path in before if path.exists()]
 
 
-def test_a_killed_run_goes_on_where_it_was_and_ends_the_same(toy: Path, digits: Digits, tmp_path: Path) -> None:
-    also = (
-        "train.epochs=25",
-        "train.refits=0",
-        MINUTES,
-    )  # folds of some seconds, so that there is a middle to kill it in
-    assert digits("submit", also=also).returncode == 0
-    undisturbed = submission(toy).read_bytes()
-    for folder in ("runs", "submissions"):
-        (toy / folder).rename(tmp_path / folder)
-    shutil.copytree(tmp_path / "runs" / "machines", toy / "runs" / "machines")
-    process = subprocess.Popen(
-        digits_command("submit", also=also), cwd=toy, stdout=subprocess.DEVNULL, start_new_session=True
-    )
-    deadline = time.monotonic() + 120
-    while not list((toy / "runs").glob("cnn-*/fold-0")):  # the first of three folds is done, the next under way
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    done = {path: path.stat().st_mtime_ns for path in (toy / "runs").glob("cnn-*/fold-*")}
-    assert 1 <= len(done) < 3
-    assert not (toy / "submissions").exists()
-    again = digits("submit", also=also)
-    assert again.returncode == 0, again.stderr
-    assert submission(toy).read_bytes() == undisturbed
-    assert all(path.stat().st_mtime_ns == time_ for path, time_ in done.items()), "a finished fit was done again"
-
-
 def test_interrupted_it_makes_the_best_of_what_is_finished_and_goes_on_later(toy: Path, digits: Digits) -> None:
     also = ("train.epochs=30", "train.refits=2", MINUTES)
     command = digits_command("submit", also=also)
@@ -377,7 +347,7 @@ def test_what_tune_finds_train_takes(toy: Path, digits: Digits) -> None:
     assert refused.returncode == 2
     assert "found.json is lost; type make tune, which writes it again" in refused.stderr
     assert digits("tune", also=also).returncode == 0
-    assert best.with_name("found.json").read_bytes() == kept
+    assert digits("train", also=(*also, MINUTES)).returncode == 0
 
 
 def test_a_verdict_for_want_of_time_is_not_final(toy: Path, digits: Digits) -> None:

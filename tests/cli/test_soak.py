@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from digits.kaggle.ledger import Ledger
-from toys import MINUTES, SMALL, digits_arguments
+from toys import MINUTES, SMALL, digits_arguments, write_toy_files
 
 pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("SOAK_KILLS", "10"))
@@ -26,7 +26,9 @@ SAME = ("probabilities.npz", "blend.json", "uncertain.png", "*.npy")
 
 def start(command: str, folder: Path) -> subprocess.Popen[str]:
     """The command in a process group of its own."""
-    arguments = [sys.executable, "-m", "digits", *digits_arguments(command, "--data=practice", toy=False, also=PARAMS)]
+    toy = "SOAK_KILLS" not in os.environ  # else the practice images
+    data = [] if toy else ["--data=practice"]
+    arguments = [sys.executable, "-m", "digits", *digits_arguments(command, *data, toy=toy, also=PARAMS)]
     return subprocess.Popen(
         arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
@@ -69,6 +71,8 @@ def test_killed_at_any_moments_it_ends_the_same(workspace: Path, tmp_path: Path)
     undisturbed = tmp_path / "undisturbed"
     generator, seconds = random.Random(SEED), {}
     subprocess.run(["cp", "-r", str(workspace), str(undisturbed)], check=True)
+    for folder in (workspace, undisturbed):
+        write_toy_files(folder / "data" / "raw")
     for command in COMMANDS:
         started = time.monotonic()
         process = start(command, undisturbed)
