@@ -1,6 +1,7 @@
 """The arrays that every command after `make data` uses, saved to a folder and loaded from it."""
 
 from dataclasses import dataclass
+from mmap import MADV_DONTNEED, mmap
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,17 @@ class Dataset:
     def holdout_rows(self) -> NDArray[np.int64]:
         """Rows of the holdout: nothing is chosen on them."""
         return np.flatnonzero(self.folds == HOLDOUT)
+
+
+def taken(images: NDArray[np.uint8], rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """A copy of some images. The pages of a memory-mapped file that were read for it no longer count as memory.
+
+    Otherwise rows from everywhere in the file would soon keep all of it in the memory of each fit.
+    """
+    part = np.asarray(images[rows])
+    if isinstance(images.base, mmap):
+        images.base.madvise(MADV_DONTNEED)
+    return part
 
 
 def save_dataset(folder: Path, arrays: dict[str, NDArray[Any]], about: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from digits.data.dataset import Dataset
+from digits.data.dataset import Dataset, taken
 from digits.models import FAMILIES, KINDS_WITH_VALIDATION, Classifier, OnEpoch, TaskSpec, Within, build
 
 _IMPORTED_BY_FITS = ("digits.training.crossval", "scipy.optimize", "scipy.stats", "sklearn.metrics")
@@ -79,12 +79,12 @@ def fit_on(
     model = build(spec, TaskSpec(data.image_shape, data.classes, normalise, data.channels), seed, on_epoch)
     options: dict[str, Any] = {}
     if spec["kind"] in KINDS_WITH_VALIDATION:
-        watched = {"X_valid": data.images[valid], "y_valid": data.labels[valid]} if len(valid) else {}
+        watched = {"X_valid": taken(data.images, valid), "y_valid": data.labels[valid]} if len(valid) else {}
         options = {"start": start, "within": within, **watched}
     with warnings.catch_warnings():
         # the limit on iterations is a budget here, so reaching it is not a fault
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(data.images[rows], data.labels[rows], **options)
+        model.fit(taken(data.images, rows), data.labels[rows], **options)
     return model
 
 
@@ -96,7 +96,7 @@ def fit_fold(
     model = fit(data, fold, spec, normalise, seed, on_epoch)
     fitted = perf_counter()
     held = data.holdout_rows[: None if fold is not None else 0]
-    parts = (data.images[data.valid_rows(fold)], data.images[held], data.test_images)
+    parts = (taken(data.images, data.valid_rows(fold)), taken(data.images, held), data.test_images)
     predictions = Predictions(*(model.predict_proba(part).astype(np.float32) for part in parts))
     return FoldFit(model, predictions, fitted - started, perf_counter() - fitted, process_time() - used)
 
