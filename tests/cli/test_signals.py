@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import signal
 import subprocess
 import time
@@ -125,7 +126,7 @@ def test_the_second_interruption_ends_a_search_at_once_and_it_goes_on_later(toy:
     wait_for(lambda: not running(process.pid))
     again = digits("tune", also=also)
     assert again.returncode == 0, again.stderr
-    assert "4 trials; " in again.stdout
+    assert re.search(r"\b[2-4] trials; ", again.stdout), "a draw that repeats another one is not counted"
 
 
 def test_a_closed_pipe_ends_a_command_without_a_word(toy: Path) -> None:
