@@ -2,7 +2,9 @@
 
 import random
 import re
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +221,20 @@ def test_a_changed_digit_in_a_result_or_its_overrides_leaves_that_trial_out(what
     found = finished_trials(opened(f"sqlite:///{file}", made), made.rungs)
     assert len(found) < len(written)
     assert all(trial in written for trial in found)
+
+
+@pytest.mark.parametrize("name", ["a%20b?c", "plain"])
+def test_a_database_that_another_command_writes_to_is_not_damaged(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor is another one made beside it, whatever its path contains."""
+    (tmp_path / name).mkdir()
+    file = tmp_path / name / "study.db"
+    optuna.create_study(storage=open_storage(f"sqlite:///{file}"))
+    check_database(file)
+    monkeypatch.setattr(storage, "_LOCKED", 0.1)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        check_database(file)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [file]
+    assert capsys.readouterr().err == ""

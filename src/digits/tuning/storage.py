@@ -38,7 +38,8 @@ _POSTGRES = re.compile(r"^postgres(ql)?(\+psycopg)?://")
 _FILE = "sqlite:///"
 _PAUSE = 0.5  # seconds between two attempts
 _LOCKED = 60.0  # seconds that one writer of a file waits for another
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+# primary codes of errors that what is in a file can cause; 0: of the module itself
+_OF_CONTENT = (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _ATTEMPTS = 10  # to open a database
 _LOCK = "digits-tune-"  # begins the names of the temporary files
 _MOST_KILLS = 3  # of the process of a trial
@@ -219,23 +220,35 @@ def _full_disk(error: Exception, address: URL) -> DiskError | None:
 
 
 def check_database(file: Path) -> None:
-    """Set a study's file aside if SQLite or Optuna cannot read it, so that its search begins anew."""
+    """Set a study's file aside if SQLite or Optuna cannot read what is in it, so that its search begins anew.
+
+    Faults of another kind, as a full disk or a lock, are left to `open_storage`.
+    """
     if not file.exists():
         return
-    fault = "" if file.stat().st_size else "it is empty"
     try:
         with closing(sqlite3.connect(file, timeout=_LOCKED)) as connection:
             [answer] = connection.execute("PRAGMA quick_check(1)").fetchone()
-        fault = fault or ("" if answer == "ok" else str(answer))
-        storage = RDBStorage(f"sqlite:///{file}", {"connect_args": {"timeout": _LOCKED}})
-        for study in storage.get_all_studies():
-            storage.get_all_trials(study._study_id, deepcopy=False)
+        fault = "it is empty" if not file.stat().st_size else "" if answer == "ok" else str(answer)
+        if not fault:
+            _read_all(file)
     except Exception as error:
-        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode in _BUSY:
+        cause = _cause(error)
+        if isinstance(cause, sqlite3.Error) and getattr(cause, "sqlite_errorcode", 0) & 0xFF not in _OF_CONTENT:
             return
-        fault = fault or _message(error)
+        fault = _message(error)
     if fault:
         set_aside(file, fault, "its search begins anew")
+
+
+def _read_all(file: Path) -> None:
+    address = URL.create("sqlite", database=str(file)).render_as_string()
+    storage = RDBStorage(address, {"connect_args": {"timeout": _LOCKED}})
+    try:
+        for study in storage.get_all_studies():
+            storage.get_all_trials(study._study_id, deepcopy=False)
+    finally:
+        storage.engine.dispose()
 
 
 def _lock_from_start(engine: Engine) -> None:
@@ -257,5 +270,10 @@ def _lock_from_start(engine: Engine) -> None:
 
 def _message(error: BaseException) -> str:
     """The database's own message, in one line."""
-    cause = error.__cause__ or error
-    return " ".join(str(getattr(cause, "orig", None) or cause).split())
+    return " ".join(str(_cause(error)).split())
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The database's own error."""
+    wrapped = error.__cause__ or error
+    return getattr(wrapped, "orig", None) or wrapped
