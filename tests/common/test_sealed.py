@@ -74,6 +74,16 @@ def test_a_damaged_folder_is_kept_and_missing(
     assert kept.name in said
 
 
+def test_what_is_damaged_and_cannot_be_set_aside_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would be taken for whole: a folder that exists is never written anew."""
+    with sealed_folder(tmp_path / "unit") as made:
+        (made / "weights").write_bytes(b"some")
+    (tmp_path / "unit" / "weights").write_bytes(b"other")
+    monkeypatch.setattr(Path, "rename", raising(errno.EROFS))
+    with pytest.raises(DiskError, match=r"unit is damaged: weights .*; it cannot be renamed: Read-only .*; remove it"):
+        intact(tmp_path / "unit")
+
+
 def test_a_folder_without_a_manifest_is_not_taken_for_complete(tmp_path: Path) -> None:
     (tmp_path / "unit").mkdir()
     (tmp_path / "unit" / "metrics.json").write_text("{}")

@@ -97,6 +97,12 @@ def remove_folder(folder: Path) -> None:
         doomed.unlink() if doomed.is_file() else shutil.rmtree(doomed, ignore_errors=True)
 
 
+def hidden(folder: Path) -> list[Path]:
+    """Hidden files and folders, at any depth, the innermost first; another command may remove some meanwhile."""
+    below = os.walk(folder, topdown=False)  # `rglob` would fail then
+    return [Path(top, name) for top, inner, names in below for name in (*names, *inner) if name.startswith(".")]
+
+
 def sweep(runs: Path, folders: Sequence[Path]) -> None:
     """Remove the temporary files that killed commands have left below some folders, unless a command is using `runs`.
 
@@ -106,7 +112,7 @@ def sweep(runs: Path, folders: Sequence[Path]) -> None:
     if not runs.is_dir() or lock_file(lock) != lock:
         return
     with suppress(UserError), in_use(runs, alone=True):
-        for path in (path for folder in folders for path in sorted(folder.rglob(".*"), reverse=True)):
+        for path in (path for folder in folders for path in hidden(folder)):
             if _TEMPORARY.fullmatch(path.name):
                 remove_folder(path)
 

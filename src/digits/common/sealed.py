@@ -121,6 +121,12 @@ def intact(folder: Path, consequence: str = "is made again") -> bool:
     return not fault
 
 
+def sums(folder: Path) -> dict[str, str] | None:
+    """SHA-256 of each file of a sealed folder when it was whole, by its path there; None if that is not known."""
+    manifest, _ = _parsed(folder / _MANIFEST)
+    return None if manifest is None else manifest["sha256"]
+
+
 def _fault(folder: Path) -> str:
     """What is wrong with a sealed folder; "" if nothing is."""
     manifest, fault = _parsed(folder / _MANIFEST)
@@ -135,16 +141,19 @@ def _fault(folder: Path) -> str:
     return ""
 
 
-def set_aside(path: Path, fault: str, consequence: str = "is made again") -> Path:
-    """Rename a damaged file or folder, and tell the user; returns its new path, which `make clean-runs` removes."""
-    kept = path.with_name(f"{DAMAGED}{path.name}-{secrets.token_hex(3)}")
+def set_aside(path: Path, fault: str, consequence: str = "is made again") -> None:
+    """Rename a damaged file or folder, which `make clean-runs` removes, and tell the user.
+
+    Raises DiskError if it cannot be renamed: under its name it would be taken for whole.
+    """
+    kept, name = path.with_name(f"{DAMAGED}{path.name}-{secrets.token_hex(3)}"), os.path.relpath(path)
     try:
         path.rename(kept)
     except FileNotFoundError:  # another command has done it
-        return kept
+        return
     except OSError as error:
-        log.warning("%s cannot be renamed: %s", path, error)
-    name = os.path.relpath(path)
+        raise DiskError(
+            f"{name} is damaged: {fault}; it cannot be renamed: {error.strerror}; remove it, then type the same command"
+        ) from None
     print(f"\n{name} is damaged: {fault}. It is kept as {kept.name}, and {consequence}", file=sys.stderr)
     log.warning("%s is damaged: %s", path, fault)
-    return kept

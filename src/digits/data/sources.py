@@ -16,7 +16,7 @@ from digits.common.code_version import code_version
 from digits.common.disk import check_room
 from digits.common.errors import MisfitError, UserError
 from digits.common.files import file_sha256, fingerprint
-from digits.common.sealed import DAMAGED, intact, read_json, sealed_folder, set_aside, write_json
+from digits.common.sealed import DAMAGED, intact, read_json, sealed_folder, set_aside, sums, write_json
 from digits.config import Competition, Params, Paths
 from digits.data.places import Member, Place, find, place_of, tables
 
@@ -90,9 +90,7 @@ def named_place(named: str, paths: Paths) -> Place:
 
 def has_files(competition: Competition, paths: Paths) -> bool:
     """Whether files of the competition are on this computer, so that no download is needed."""
-    return bool(
-        _in_raw(competition, paths) or _accepted(competition, paths) or archive_of(competition, paths).is_file()
-    )
+    return bool(_in_raw(competition, paths) or _marks(competition, paths) or archive_of(competition, paths).is_file())
 
 
 def archive_of(competition: Competition, paths: Paths) -> Path:
@@ -109,20 +107,23 @@ def _in_raw(competition: Competition, paths: Paths) -> Path | None:
 
 
 def _accepted(competition: Competition, paths: Paths) -> dict[Path, dict[str, Any]]:
-    """The copies that have passed every check, each with its label and provenance."""
+    """The copies that have passed every check, each with its label and provenance; damaged ones are set aside."""
     accepted = {}
-    for mark in sorted(paths.copies.glob(f"[!.]*/{MARK}")):
+    for mark in _marks(competition, paths):
         copy = mark.parent
-        if copy.name.rpartition("-")[0] == competition.slug and intact(copy, _NEEDED):
+        if intact(copy, _NEEDED):
             if content := read_json(mark):
                 accepted[copy] = content
             else:
                 set_aside(copy, f"{MARK} is lost", _NEEDED)
-    return {
-        copy: content
-        for copy, content in accepted.items()
-        if all((copy / name).is_file() for name in competition.needed_files)
-    }
+    return accepted
+
+
+def _marks(competition: Competition, paths: Paths) -> list[Path]:
+    """The marks of copies that have the files which the params name, as far as it is known what they had."""
+    marks, needed = sorted(paths.copies.glob(f"[!.]*/{MARK}")), {*competition.needed_files}
+    own = (mark for mark in marks if mark.parent.name.rpartition("-")[0] == competition.slug)
+    return [mark for mark in own if needed <= {*(sums(mark.parent) or needed)}]
 
 
 def _only(accepted: Sequence[Source], paths: Paths) -> Source:
@@ -147,7 +148,9 @@ def accept(source: Source, paths: Paths) -> None:
 def _describe(provenance: Provenance, label: str, folder: Path, competition: Competition) -> Source:
     """The Source of the plain files of `folder`; the sample submission may be missing."""
     names = list(_parts(competition, Place(folder, folder, tables(folder, deep=False))))
-    return Source(provenance, label, str(folder.resolve()), {name: file_sha256(folder / name) for name in names})
+    known = sums(folder) or {}  # of a copy, which was checked
+    sha256 = {name: known.get(name) or file_sha256(folder / name) for name in names}
+    return Source(provenance, label, str(folder.resolve()), sha256)
 
 
 def _parts(competition: Competition, place: Place) -> dict[str, Member]:

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from digits.common.files import hidden
 from digits.common.sealed import DAMAGED, read_json
 from digits.config import Params, Paths
 from digits.data.dataset import Dataset
@@ -102,15 +103,9 @@ def inventory(paths: Paths, user: UserOf) -> list[Item]:
             found.setdefault(("recipes" if path.name == "recipes" else name, user(name)), []).append(part)
     for path in sorted(paths.copies.glob("[!.]*/")):  # an unmarked copy may be the user's only one
         found[os.path.relpath(path, paths.runs), "commands without DATA" if (path / MARK).exists() else None] = [path]
-    for path in sorted(path for folder in paths.written for path in _damaged(folder)):
+    for path in sorted(path for folder in paths.written for path in hidden(folder) if path.name.startswith(DAMAGED)):
         found[os.path.relpath(path, paths.runs), None if path.parent == paths.copies else ""] = [path]
     return [_item(name, parts, command) for (name, command), parts in found.items()]
-
-
-def _damaged(folder: Path) -> list[Path]:
-    """What was set aside, at any depth; `rglob` fails if another command removes a folder meanwhile."""
-    below = ((top, [*inner, *names]) for top, inner, names in os.walk(folder))
-    return [Path(top, name) for top, names in below for name in names if name.startswith(DAMAGED)]
 
 
 def _units(folder: Path) -> list[Path]:

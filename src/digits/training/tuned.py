@@ -58,12 +58,12 @@ class Study:
     @cached_property
     def fragment(self) -> Fragment | None:
         """What was found; {} if nothing better was, None before the end. Read once. Raises UserError if it is lost."""
+        if content := read_json(self.folder / _FOUND):
+            found: Fragment = yaml.safe_load(content["params.yaml"])
+            return found
         if self.lost:
             raise UserError(f"{self.folder / _FOUND} is lost; type make tune, which writes it again, or {_WITHOUT}")
-        if (content := read_json(self.folder / _FOUND)) is None:
-            return None
-        found: Fragment = yaml.safe_load(content["params.yaml"])
-        return found
+        return None
 
     @property
     def lost(self) -> bool:
