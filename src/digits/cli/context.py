@@ -92,7 +92,10 @@ class Context:
 
     @cached_property
     def data_folder(self) -> Path:
-        """Folder of the arrays that `prepare` makes of these files with these params, if it exists intact."""
+        """Folder of the arrays that `prepare` makes of these files with these params.
+
+        It need not exist yet. It is checked once per command, and set aside if it is damaged.
+        """
         folder = self.paths.processed / folder_name(self.params, self.source)
         intact(folder)
         return folder

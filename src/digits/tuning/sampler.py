@@ -17,7 +17,8 @@ class SearchSampler(BaseSampler):
 
     TPE: J. Bergstra et al. (2011), Algorithms for hyper-parameter optimization, NeurIPS, section 4. Mutations: as in
     the evolution of E. Real et al. (2019), Regularized evolution for image classifier architecture search, AAAI,
-    section 3, but of several dimensions at once. The shares were not compared; `make bench-samplers` can.
+    section 3, but of several dimensions at once. `make bench-samplers` compares shares: on
+    one table of trials they differ by less than the noise (docs/experiments/tuning.md).
 
     mutations: share of the trials, 0 to 1. parents: number of best trials that are mutated. change: share of the
     dimensions that a mutation changes.
