@@ -11,6 +11,10 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## DATA=PATH            a zip or folder with the competition's files, or the word practice; init: also kaggle:SLUG
 ## PARAMS=FILE          another params file instead of params.yaml
 ## SET="KEY=VALUE ..."  params that differ from the file, as in SET="train.epochs=3 train.seed=7"
+## FILE=PATH            predict: the images: a CSV as the test file, a PNG or JPEG, or a folder of those
+## BLEND=NAME           predict, export, demo: the blend in runs/ to use; by default the newest
+## TTA=1                export: average over transformed copies of an unsure image, as submit does; larger and slower
+## RUNS="a b"           compare: two runs or blends in runs/
 ## BUDGET=30            minutes for all fits of submit, train or ensemble (default 5), or of tune (default 30)
 ## ONLY="NAME ..."      baseline, recipes: what to fit, as in ONLY="mlp-256 svm*"; clean-runs: what to remove
 ## SEEDS=5              recipes: number of fits of each recipe, each with its own seed
@@ -26,6 +30,10 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 DATA =
 PARAMS =
 SET =
+FILE =
+BLEND =
+TTA =
+RUNS =
 BUDGET =
 ONLY =
 SEEDS =
@@ -46,14 +54,18 @@ SETUP = @:
 
 # Which variable is an option of which target; an empty one is none. The values are environment variables to the shell,
 # where they need no quoting.
-export DATA PARAMS SET BUDGET ONLY SEEDS WORKERS
+export DATA PARAMS SET FILE BLEND RUNS BUDGET ONLY SEEDS WORKERS
 # it has a password, so it is no argument, which everybody on the machine could read
 export DIGITS_STORAGE = $(STORAGE)
-COMMANDS := init data submit baseline tune train ensemble report runs clean-runs tune-dashboard recipes score submissions leaderboard
+COMMANDS := init data submit baseline tune train ensemble report runs clean-runs tune-dashboard recipes compare predict export demo score submissions leaderboard
 yes = $(filter-out 0 n no No NO off Off OFF false False FALSE,$1)
 OPTIONS = $(if $(PARAMS),--params "$$PARAMS") $(if $(SET),--sets "$$SET")
 init: OPTIONS =
-$(filter-out score submissions leaderboard,$(COMMANDS)): OPTIONS += $(if $(DATA),--data "$$DATA")
+$(filter-out score submissions leaderboard predict export,$(COMMANDS)): OPTIONS += $(if $(DATA),--data "$$DATA")
+predict: OPTIONS += $(if $(FILE),--file "$$FILE")
+predict export demo: OPTIONS += $(if $(BLEND),--blend "$$BLEND")
+export: OPTIONS += $(if $(call yes,$(TTA)),--tta)
+compare: OPTIONS += $(if $(RUNS),--runs "$$RUNS")
 tune train ensemble submit: OPTIONS += $(if $(BUDGET),--budget "$$BUDGET")
 baseline recipes clean-runs: OPTIONS += $(if $(ONLY),--only "$$ONLY")
 recipes: OPTIONS += $(if $(SEEDS),--seeds "$$SEEDS")
@@ -65,7 +77,8 @@ $(filter-out init,$(COMMANDS)): OPTIONS += $(if $(call yes,$(DEBUG)),--debug)
 
 # The packages that a command needs, by their file in requirements/.
 PACKAGES := base
-submit train ensemble tune recipes: PACKAGES := keras
+submit train ensemble tune recipes predict demo: PACKAGES := keras
+export: PACKAGES := export
 tune-dashboard: PACKAGES := dashboard
 tune tune-dashboard: PACKAGES += $(if $(STORAGE),database)
 
@@ -105,6 +118,13 @@ clean: ## remove arrays, reports and practice images, which are made again withi
 
 tune-dashboard: ## look at the search in a browser, also while it runs
 recipes: ## fit published recipes and compare their accuracies; half an hour for all
+
+compare: ## say what differs between two runs, RUNS, and which images only one of them gets right
+
+##@ Use
+predict: ## label other images, FILE, by the newest blend
+export: ## write the models of a blend for other programs: Keras, ONNX, LiteRT, scikit-learn
+demo: ## write demo/index.html, a page that reads the digit that you draw
 
 ##@ Kaggle
 score: ## get the scores that Kaggle had not computed yet

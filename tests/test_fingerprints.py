@@ -57,6 +57,7 @@ DECIDE_NOTHING = {
     "data.understand": "what it infers is in the params",
     "data.practice": "the hashes of the files that it makes are in the fingerprint of the data",
     "data.sources": "the hashes of the files that it finds are in the fingerprint of the data",
+    "ensemble.application": "made anew by each command",
     "evaluation.ranking": "made anew by each command",
     "evaluation.reliability": "made anew by each command",
     "kaggle": "sends files and asks for their scores",
@@ -67,6 +68,7 @@ DECIDE_NOTHING = {
     "replication.table": "made anew by each command",
     "replication.timing": "in which order recipes are fitted",
     "report": "made anew by each command",
+    "training.applying": "made anew by each command",
     "training.allocation": "which fits are made; a fit is named after its fold or its seed and epochs",
     "training.learning_curves": "the errors that a plan expects; it chooses which fits are made",
     "training.budget": "which fits are made; the blend is named after its members and their fits",
@@ -85,7 +87,8 @@ DECIDE_NOTHING = {
 
 # Libraries, by the distribution's name, that the modules on the lists import and that decide no number.
 LIBRARIES_DECIDE_NOTHING = {
-    "joblib": "where something is computed, and how a fitted pipeline is kept",
+    "joblib": "where something is computed",
+    "skops": "how a fitted pipeline is kept",
     "matplotlib": "how pictures look",
     "pydantic": "refuses params or leaves them as they are",
     "threadpoolctl": "how many threads compute; the modules say it",

@@ -26,7 +26,7 @@ MODELS = (
 TRAINING = (
     ("schedule", "crossval", "learning_curves", "remedies"),
     ("allocation", "runs", "probing"),
-    ("device", "tuned", "fitting"),
+    ("device", "tuned", "fitting", "applying"),
     ("timing", "candidates"),
     ("budget",),
     ("executor",),

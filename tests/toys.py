@@ -130,9 +130,11 @@ def prepare_toy(folder: Path, coloured: bool = False) -> Dataset:
         "test_ids": np.arange(1, 31),
     }
     about = {
+        "slug": "toy",
         "provenance": "local",
         "image_shape": [12, 12],
         "channels": 3 if coloured else 1,
+        "pixel_range": [0, 255],
         "classes": 3,
         "class_values": [0, 1, 2],
         "class_names": ["0", "1", "2"],

@@ -21,5 +21,6 @@ lock keras --extra keras
 lock gpu --extra gpu
 lock database --extra database
 lock dashboard --extra dashboard
+lock export --extra keras --extra export
 lock docs --group docs
-lock dev --extra keras --extra database --group dev
+lock dev --extra keras --extra database --extra export --group dev

@@ -49,7 +49,7 @@ install() {
     fi
 }
 done_with() { # NAME: packages of NAME are there, and those of every lock that it contains
-    case $1 in gpu) done_with keras ;; dev) done_with keras && done_with database ;; esac
+    case $1 in gpu | export) done_with keras ;; dev) done_with export && done_with database ;; esac
     [ "$1" = base ] || done_with base
     cp "requirements/$1.lock" "$venv/locks/$1.new"
     mv "$venv/locks/$1.new" "$venv/locks/$1.lock"

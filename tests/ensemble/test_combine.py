@@ -1,9 +1,12 @@
 """What must hold of every method of combining members, on random ones."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
 from digits.ensemble.combine import (
     LOGITS,
@@ -11,6 +14,7 @@ from digits.ensemble.combine import (
     Space,
     WeightedMean,
     cross_fitted,
+    from_json,
     greedy_selection,
     mean,
     methods,
@@ -103,6 +107,30 @@ def test_blend_refuses_what_does_not_match() -> None:
         half([np.ones((3, 3)), np.ones((2, 3))])
     with pytest.raises(ValueError, match=r"1 members of shapes .* with 2 weights"):
         half([np.ones((3, 3))])
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4])
+@pytest.mark.parametrize("name", methods(3, 20, 0.1))
+def test_what_is_written_combines_as_before(name: str, classes: int) -> None:
+    """Also a stack of two classes, whose logistic regression has one row of coefficients."""
+    members, labels = members_and_labels(3, 3)
+    members, labels = (
+        [member[:, :classes] / member[:, :classes].sum(axis=1, keepdims=True) for member in members],
+        labels % classes,
+    )
+    made = methods(3, 20, 0.1)[name](members, labels)
+    again = from_json(json.loads(json.dumps(made.to_json())))
+    assert np.array_equal(again(members), made(members))
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_stack_is_the_logistic_regression_of_scikit_learn(classes: int) -> None:
+    members, labels = members_and_labels(3, 3)
+    labels %= classes
+    members = [member[:, :classes] / member[:, :classes].sum(axis=1, keepdims=True) for member in members]
+    features = np.log(np.concatenate(members, axis=1))
+    fitted = LogisticRegression(C=0.1, max_iter=200).fit(features, labels)
+    assert np.allclose(stacking(0.1)(members, labels)(members), fitted.predict_proba(features), atol=1e-12)
 
 
 def test_a_stack_learns_which_member_to_trust_for_which_class() -> None:

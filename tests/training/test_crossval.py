@@ -2,16 +2,15 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import joblib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from digits.config import Params
 from digits.data.dataset import Dataset
-from digits.models import save
+from digits.models import TaskSpec, load, save
 from digits.training.crossval import assemble, fit, fit_fold, rows_of
 
 
@@ -95,7 +94,9 @@ def test_normalisation_is_fitted_on_the_training_part_of_the_fold_alone(
             folder = tmp_path / f"{kind}-{number}"
             folder.mkdir()
             save(spec, model, folder)
-        first, second = (joblib.load(tmp_path / f"{kind}-{number}" / "model.joblib")["normalise"] for number in (0, 1))
+        task = TaskSpec((12, 12), 3, kind)
+        again = (cast(Any, load(spec, task, tmp_path / f"{kind}-{number}")) for number in (0, 1))
+        first, second = (pipeline["normalise"] for pipeline in again)
         assert np.array_equal(first.offset_, second.offset_)
         assert np.array_equal(first.scale_, second.scale_)
         train = toy_data.images[toy_data.train_rows(0)]

@@ -15,6 +15,7 @@ from digits.common.sealed import intact
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset, load_dataset
 from digits.data.sources import Source, find_source, folder_name, has_files
+from digits.ensemble.application import FittedBlend, fitted_blend, newest_blend
 from digits.ensemble.members import Members, blend_name, members
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.ledger import Ledger
@@ -41,8 +42,9 @@ class Context:
     upload: whether to send the submission to Kaggle; None: if there are credentials. force: whether to send it once
     more, or to remove without asking. only: names or wildcards of what to fit or to remove; empty: all of them.
     require_gpu: whether to refuse to fit networks without a GPU. seeds: fits per recipe; None: as many as each recipe
-    says. interrupted: whether the user has ended a stage early, the only value that changes; later stages use what is
-    finished, and nothing is sent.
+    says. file: images to label. blend: name of the blend to use; None: the newest. tta: whether exported models average
+    over transformed copies. compared: names of two runs. interrupted: whether the user has ended a stage early, the
+    only value that changes; later stages use what is finished, and nothing is sent.
     """
 
     params: Params
@@ -54,6 +56,10 @@ class Context:
     only: tuple[str, ...] = ()
     require_gpu: bool = False
     seeds: int | None = None
+    file: Path | None = None
+    blend: str | None = None
+    tta: bool = False
+    compared: tuple[str, ...] = ()
     interrupted: bool = False
 
     @cached_property
@@ -157,6 +163,11 @@ class Context:
     def members(self) -> Members:
         """The finished runs to blend. Runs that another command finishes later are not added to them."""
         return members(self.tuned, self.plan, self.data, self.paths)
+
+    @cached_property
+    def fitted_blend(self) -> FittedBlend:
+        """The blend that the user names, else the newest one of this competition, with its models."""
+        return fitted_blend(self.paths.runs, self.blend or newest_blend(self.paths.runs, self.params.competition.slug))
 
     @cached_property
     def blend_name(self) -> str:

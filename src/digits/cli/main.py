@@ -132,6 +132,30 @@ GROUPS = {
             options.SEEDS,
             options.REQUIRE_GPU,
         ),
+        Command(
+            "compare",
+            "say what differs between two runs, RUNS, and which images only one of them gets right",
+            "compare",
+            options.DATA,
+            options.RUNS,
+        ),
+    ),
+    "Use": (
+        Command("predict", "label other images, FILE, by the newest blend", "predict", options.FILE, options.BLEND),
+        Command(
+            "export",
+            "write the models of a blend for other programs: Keras, ONNX, LiteRT, scikit-learn",
+            "export",
+            options.BLEND,
+            options.TTA,
+        ),
+        Command(
+            "demo",
+            "write demo/index.html, a page that reads the digit that you draw",
+            "demo",
+            options.DATA,
+            options.BLEND,
+        ),
     ),
     "Kaggle": (
         Command("score", "get the scores that Kaggle had not computed yet", "score"),
@@ -261,6 +285,10 @@ def _context(command: Command, values: dict[str, Any], console: Console) -> "Con
         only=values.get("only", ()),
         require_gpu=values.get("require_gpu", False),
         seeds=values.get("seeds"),
+        file=values.get("file"),
+        blend=values.get("blend") or None,
+        tta=values.get("tta", False),
+        compared=values.get("runs", ()),
     )
 
 

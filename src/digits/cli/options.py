@@ -88,6 +88,28 @@ SEEDS = click.Option(
     type=click.IntRange(1, 100),
     help="Fits of each recipe, each with its own seed. [default: as many as the recipe says]",
 )
+FILE = click.Option(
+    ["--file"],
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="Images to label: a CSV as the test file, a PNG or JPEG, or a folder of those.",
+)
+BLEND = click.Option(
+    ["--blend"], metavar="NAME", help="Blend in runs/ to use. [default: the newest one of this competition]"
+)
+TTA = click.Option(
+    ["--tta"],
+    is_flag=True,
+    help="Average over transformed copies of an image that the networks are unsure of, as submit does; the files are "
+    "larger and slower.",
+)
+RUNS = click.Option(
+    ["--runs"],
+    metavar="'NAME NAME'",
+    multiple=True,
+    callback=_shell_words,
+    help="Two runs or blends in runs/ to compare. [default: the two newest]",
+)
 UPLOAD = click.Option(
     ["--upload/--no-upload"],
     default=None,

@@ -18,4 +18,17 @@ class Paths:
         self.submissions = root / "submissions"  # the CSVs to upload, and the ledger
         self.ledger = self.submissions / "ledger.csv"  # the log of submissions: one line per event
         self.reports = root / "reports"  # tables, plots and pages for people
-        self.written = (self.copies, self.processed, self.practice, self.runs, self.submissions, self.reports)
+        self.predictions = root / "predictions"  # labels of other images
+        self.exported = root / "export"  # models for other programs, one folder per blend
+        self.demo = root / "demo"  # the page that reads a drawn digit
+        self.written = (
+            self.copies,
+            self.processed,
+            self.practice,
+            self.runs,
+            self.submissions,
+            self.reports,
+            self.predictions,
+            self.exported,
+            self.demo,
+        )

@@ -72,6 +72,7 @@ def prepare(
         "source_sha256": source.sha256,
         "image_shape": competition.image_shape,
         "channels": competition.channels,
+        "pixel_range": limits,
         "classes": competition.classes,
         "class_values": values,
         "class_names": [*(competition.class_names or map(str, values))],

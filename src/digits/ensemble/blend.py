@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from digits.evaluation.expected_score import (
 )
 from digits.evaluation.scoring import ACCURACY, LOG_LOSS, METRICS, Metric, Score
 
-PICTURE = "uncertain.png"
+PICTURE, _ABOUT = "uncertain.png", "about.json"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Blend:
     name: of its folder. method: of combining. metric: name of the competition's. cv: score of the cross-fitted
     out-of-fold predictions. holdout: score on images that nothing was chosen on. expected: score on the test images.
     candidates: the methods that were compared. contributions: one per member. units: names of the units that it is made
-    of, by the member's folder.
+    of, by the member's folder. combination: see `combine.from_json`; its members are those of `units`, in this order.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Blend:
     candidates: list[Candidate]
     contributions: list[Contribution]
     units: dict[str, list[str]]
+    combination: dict[str, Any]
 
     @property
     def weights(self) -> dict[str, float | None]:
@@ -103,15 +105,22 @@ def make_blend(
         candidates=selection.candidates,
         contributions=selection.contributions,
         units=units,
+        combination=selection.combination.to_json(),
     )
     return blend, BlendPredictions(members[0].rows, np.asarray(selection.oof), holdout, test)
 
 
-def save_blend(runs: Path, blend: Blend, predictions: BlendPredictions, picture: bytes) -> None:
-    """Write the blend and its probabilities to the folder of its name below `runs`; picture: content of PICTURE."""
+def save_blend(
+    runs: Path, blend: Blend, predictions: BlendPredictions, picture: bytes, about: dict[str, Any] | None = None
+) -> None:
+    """Write the blend and its probabilities to the folder of its name below `runs`.
+
+    picture: content of PICTURE. about: of the data set, see `Dataset`, so that the blend can predict without it.
+    """
     with sealed_folder(runs / blend.name) as folder:
         (folder / PICTURE).write_bytes(picture)
         np.savez(folder / "probabilities.npz", **asdict(predictions))
+        write_json(folder / _ABOUT, about or {})
         write_json(folder / "blend.json", asdict(blend))
 
 
@@ -128,6 +137,11 @@ def load_blend(runs: Path, name: str) -> Blend | None:
         "contributions": [Contribution(**row) for row in content["contributions"]],
     }
     return Blend(**content | parsed)
+
+
+def load_about(runs: Path, name: str) -> dict[str, Any]:
+    """What `save_blend` was told about the data set."""
+    return read_json(runs / name / _ABOUT) or {}
 
 
 def load_predictions(runs: Path, blend: Blend) -> BlendPredictions:

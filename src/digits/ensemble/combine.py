@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +10,18 @@ from numpy.typing import NDArray
 _SMALLEST = 1e-7  # floor of a probability, so that one confident mistake does not make the log loss infinite
 
 Probabilities = NDArray[np.floating]  # (n, classes)
-# from the members' probabilities, in the order of the fit, to the blend's
-Combination = Callable[[Sequence[Probabilities]], NDArray[np.float64]]
+
+
+class Combination(Protocol):
+    """Makes the blend of its members."""
+
+    def __call__(self, members: Sequence[Probabilities]) -> NDArray[np.float64]:
+        """The blend's probabilities, (n, classes), from the members', in the order of the fit."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All that `from_json` needs to make the same combination."""
+
+
 # fits a combination to the members' probabilities and the labels, (n,)
 Method = Callable[[Sequence[Probabilities], NDArray[np.int64]], Combination]
 
@@ -36,6 +47,7 @@ def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 
 PROBABILITIES = Space("probabilities", lambda values: np.asarray(values, np.float64), lambda values: values)
 LOGITS = Space("logits", _log, _softmax)
+SPACES = (PROBABILITIES, LOGITS)
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,41 @@ class WeightedMean:
             if weight:
                 total += weight * self.space.transform(member)
         return self.space.inverse(total)
+
+    def to_json(self) -> dict[str, Any]:
+        """As `Combination` has it."""
+        return {"space": self.space.name, "weights": self.weights.tolist()}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A multinomial logistic regression on the log-probabilities of all members.
+
+    coefficients: (classes, members * classes). intercepts: (classes,), the smallest for classes that it has not seen.
+    """
+
+    coefficients: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+
+    def __call__(self, members: Sequence[Probabilities]) -> NDArray[np.float64]:
+        """The blend, (n, classes)."""
+        return _softmax(_features(members) @ self.coefficients.T + self.intercepts)
+
+    def to_json(self) -> dict[str, Any]:
+        """As `Combination` has it."""
+        return {"coefficients": self.coefficients.tolist(), "intercepts": self.intercepts.tolist()}
+
+
+def from_json(content: dict[str, Any]) -> Combination:
+    """The combination whose `to_json` gave `content`."""
+    if "space" in content:
+        return WeightedMean(np.array(content["weights"]), {space.name: space for space in SPACES}[content["space"]])
+    return Stack(np.array(content["coefficients"]), np.array(content["intercepts"]))
+
+
+def _features(members: Sequence[Probabilities]) -> NDArray[np.float64]:
+    """What a stack learns from, (n, members * classes)."""
+    return np.concatenate([_log(member) for member in members], axis=1)
 
 
 def mean(space: Space) -> Method:
@@ -102,20 +149,16 @@ def stacking(C: float) -> Method:
     """
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - a finished blend does not need it
 
-    def features(members: Sequence[Probabilities]) -> NDArray[np.float64]:
-        return np.concatenate([_log(member) for member in members], axis=1)
-
-    def method(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> Combination:
-        classes = np.unique(labels)
-        fitted = LogisticRegression(C=C, max_iter=200).fit(features(members), labels) if len(classes) > 1 else None
-
-        def combination(members: Sequence[Probabilities]) -> NDArray[np.float64]:
-            weights = np.full(members[0].shape, _SMALLEST)
-            weights[:, classes] = fitted.predict_proba(features(members)) if fitted else 1.0
-            blended: NDArray[np.float64] = weights / weights.sum(axis=1, keepdims=True)
-            return blended
-
-        return combination
+    def method(members: Sequence[Probabilities], labels: NDArray[np.int64]) -> Stack:
+        features, seen, classes = _features(members), np.unique(labels), members[0].shape[1]
+        coefficients, intercepts = np.zeros((classes, features.shape[1])), np.full(classes, np.log(_SMALLEST))
+        intercepts[seen] = 0.0
+        if len(seen) > 1:
+            fitted = LogisticRegression(C=C, max_iter=200).fit(features, labels)
+            # of two classes, only the second one has coefficients
+            rows = seen[-len(fitted.intercept_) :]
+            coefficients[rows], intercepts[rows] = fitted.coef_, fitted.intercept_
+        return Stack(coefficients, intercepts)
 
     return method
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from digits.config import load_params
 from digits.data.practice import practice_files
-from digits.models import TaskSpec, build, save
+from digits.models import TaskSpec, build, load, save
 from toys import ROOT, coloured_images
 
 TREES = "{kind: extra-trees, deskew: true, n_components: null, n_estimators: 20, min_samples_leaf: 1}"
@@ -57,7 +56,7 @@ def test_every_baseline_learns_and_is_saved(name: str, practice: tuple[np.ndarra
     assert (probabilities >= 0).all()
     assert (probabilities.argmax(axis=1) == labels[900:]).mean() > 0.9
     save(spec, model, tmp_path)
-    again = joblib.load(tmp_path / "model.joblib")
+    again = load(spec, TASK, tmp_path)
     assert isinstance(again, Pipeline)
     assert np.array_equal(again.predict_proba(images[900:]), probabilities)
 

@@ -10,11 +10,9 @@ import pytest
 
 from digits.common.processes import _context
 from digits.config.networks import TtaView
-from digits.models import build, save
-from digits.models.architecture import parse_layers
-from digits.models.cnn.network import build_network
+from digits.models import TaskSpec, build, load, save
 from digits.training.crossval import preload
-from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, SETTINGS, TASK, build_toy, fit_and_predict, fit_toy
+from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, TASK, build_toy, fit_and_predict, fit_toy
 from toys import coloured_images
 
 pytestmark = pytest.mark.slow
@@ -74,13 +72,8 @@ def test_min_steps_adds_epochs_to_small_sets(toy_spec: dict[str, Any]) -> None:
 def test_what_is_saved_rebuilds_the_network(toy_spec: dict[str, Any], tmp_path: Path) -> None:
     model = fit_toy(toy_spec)
     save(toy_spec, model, tmp_path)
-    network = build_network(parse_layers(toy_spec["layers"]), SETTINGS, (12, 12), 3)
-    network.load_weights(tmp_path / "model.weights.h5")
-    for fitted, loaded in zip(model.model_.get_weights(), network.get_weights(), strict=True):
-        assert np.array_equal(fitted, loaded)
-    with np.load(tmp_path / "scales.npz") as scales:
-        assert scales["scale"] == np.float32(1 / 255)
-        assert scales["temperature"] == model.temperature_
+    again = load(toy_spec, TaskSpec((12, 12), 3, "/255"), tmp_path)
+    assert np.array_equal(again.predict_proba(IMAGES), model.predict_proba(IMAGES))
 
 
 def test_temperature_undoes_label_smoothing(toy_spec: dict[str, Any]) -> None:

@@ -59,5 +59,5 @@ def _blend(context: Context, chosen: Members, name: str) -> Blend:
         name, selection, labels[rows], labels[data.holdout_rows], chosen.units, competition.public_share, metric
     )
     picture = draw_uncertain(data, data.class_names, selection, predictions)
-    save_blend(context.paths.runs, blend, predictions, picture)
+    save_blend(context.paths.runs, blend, predictions, picture, data.about)
     return blend

@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from digits.models import OnEpoch, TaskSpec
 from digits.models.augmentation import augment_images
-from digits.models.baselines.pipelines import feature_steps, image_steps, save
+from digits.models.baselines.pipelines import feature_steps, image_steps, load, save
 
-__all__ = ["AugmentedMLPClassifier", "build", "save"]
+__all__ = ["AugmentedMLPClassifier", "build", "load", "save"]
 
 _BATCHES_PER_CHUNK = 8  # batches that are augmented together and share a learning rate
 _NO_AUGMENTATION = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0, "flip": False}

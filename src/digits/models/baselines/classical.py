@@ -15,9 +15,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 
 from digits.models import OnEpoch, TaskSpec
-from digits.models.baselines.pipelines import classifier_params, pipeline, save
+from digits.models.baselines.pipelines import classifier_params, load, pipeline, save
 
-__all__ = ["build", "save"]
+__all__ = ["build", "load", "save"]
 
 
 def _svm(params: dict[str, Any], seed: int) -> CalibratedClassifierCV:

@@ -7,9 +7,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline
 
 from digits.models import OnEpoch, TaskSpec
-from digits.models.baselines.pipelines import classifier_params, pipeline, save
+from digits.models.baselines.pipelines import classifier_params, load, pipeline, save
 
-__all__ = ["build", "save"]
+__all__ = ["build", "load", "save"]
 
 
 class SmallSampleMLP(MLPClassifier):  # type: ignore[misc]  # scikit-learn has no types

@@ -2,15 +2,19 @@
 
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED
 
-import joblib
+import skops.io
 from sklearn.base import ClassifierMixin
 from sklearn.pipeline import Pipeline
 
+from digits.common.errors import UserError
 from digits.models import TaskSpec
 from digits.models.preprocessing import CappedPCA, Normaliser, deskewer
 
 Step = tuple[str, Any]
+_FILE = "model.skops"
+_TRUSTED = ("digits.models.", "sklearn.", "numpy.", "scipy.")  # starts of the names of what a file may contain
 
 
 def pipeline(spec: dict[str, Any], task: TaskSpec, classifier: ClassifierMixin) -> Pipeline:
@@ -38,5 +42,13 @@ def classifier_params(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def save(model: Pipeline, folder: Path) -> None:
-    """Write the fitted pipeline to model.joblib; joblib files run code when loaded, so load only your own."""
-    joblib.dump(model, folder / "model.joblib", compress=1)
+    """Write the fitted pipeline to a file of skops, which runs no code when it is loaded."""
+    skops.io.dump(model, folder / _FILE, compression=ZIP_DEFLATED, compresslevel=1)
+
+
+def load(spec: dict[str, Any], task: TaskSpec, folder: Path) -> Pipeline:
+    """The fitted pipeline that `save` has written. Raises UserError if the file contains types of other packages."""
+    types = skops.io.get_untrusted_types(file=folder / _FILE)
+    if strange := [name for name in types if not name.startswith(_TRUSTED)]:
+        raise UserError(f"{folder / _FILE} contains {strange[0]}, which digits never writes, and is not loaded")
+    return skops.io.load(folder / _FILE, trusted=types)

@@ -24,7 +24,7 @@ from digits.models.cnn.optimization import make_optimizer, make_schedule
 from digits.models.preprocessing import Normaliser
 
 _CALIBRATION_IMAGES = 4000  # of the training set; with new augmentation they are as hard for the network as new images
-_WEIGHTS = "model.weights.h5"
+_WEIGHTS, _SCALES = "model.weights.h5", "scales.npz"
 # TTA is left out where a class has this probability. Three digits of a hundred are less sure. The errors are as few as
 # with TTA for all images, the log loss is lower (docs/experiments/test-time-augmentation.md).
 _SURE = 0.997
@@ -92,9 +92,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if within:
             steps = max(1, within.images // batches.batch_size)
             epochs = -(-MOST * steps // batches.steps_per_epoch)
-        settings = LayerSettings(**{field.name: spec[field.name] for field in fields(LayerSettings)})
-        layers = parse_layers(spec["layers"])
-        self.model_ = build_network(layers, settings, task.image_shape, task.classes, task.channels)
+        self.model_ = _network(spec, task)
         if start is not None:
             self.model_.load_weights(start / _WEIGHTS)
         self.model_.summary(line_length=100, print_fn=lambda table: log.info("the network:\n%s", table))
@@ -165,8 +163,29 @@ def build(spec: dict[str, Any], task: TaskSpec, seed: int, on_epoch: OnEpoch | N
     return CnnClassifier(spec, task, seed, on_epoch)
 
 
+def _network(spec: dict[str, Any], task: TaskSpec) -> keras.Sequential:
+    """The network of a spec, with new weights."""
+    settings = LayerSettings(**{field.name: spec[field.name] for field in fields(LayerSettings)})
+    return build_network(parse_layers(spec["layers"]), settings, task.image_shape, task.classes, task.channels)
+
+
 def save(model: CnnClassifier, folder: Path) -> None:
     """Write weights, normalisation and temperature; together with the run's params they rebuild the model."""
     model.model_.save_weights(folder / _WEIGHTS)
     normaliser = model.normaliser_
-    np.savez(folder / "scales.npz", offset=normaliser.offset_, scale=normaliser.scale_, temperature=model.temperature_)
+    np.savez(folder / _SCALES, offset=normaliser.offset_, scale=normaliser.scale_, temperature=model.temperature_)
+
+
+def load(spec: dict[str, Any], task: TaskSpec, folder: Path) -> CnnClassifier:
+    """The fitted network that `save` has written; it can predict, and has no history."""
+    set_threads(spec["threads"])
+    tf.config.experimental.enable_op_determinism()
+    model = CnnClassifier(spec, task, 0)
+    model.classes_ = np.arange(task.classes)
+    model.normaliser_ = Normaliser(task.normalise)
+    with np.load(folder / _SCALES) as scales:
+        model.normaliser_.offset_, model.normaliser_.scale_ = scales["offset"], scales["scale"]
+        model.temperature_ = float(scales["temperature"])
+    model.model_ = _network(spec, task)
+    model.model_.load_weights(folder / _WEIGHTS)
+    return model
