@@ -120,16 +120,14 @@ tune-dashboard: ## look at the search in a browser, also while it runs
 recipes: ## fit published recipes and compare their accuracies; half an hour for all
 
 compare: ## say what differs between two runs, RUNS, and which images only one of them gets right
+score: ## get the scores that Kaggle had not computed yet
+submissions: ## list all submissions with their estimates and scores
+leaderboard: ## show where your Kaggle account stands
 
 ##@ Use
 predict: ## label other images, FILE, by the newest blend
 export: ## write the models of a blend for other programs: Keras, ONNX, LiteRT, scikit-learn
 demo: ## write demo/index.html, a page that reads the digit that you draw
-
-##@ Kaggle
-score: ## get the scores that Kaggle had not computed yet
-submissions: ## list all submissions with their estimates and scores
-leaderboard: ## show where your Kaggle account stands
 
 study:
 	@echo "error: make study is called make recipes now" >&2; exit 2

@@ -33,12 +33,12 @@ def test_help_is_the_default_and_names_every_target_and_variable() -> None:
     assert set(re.findall(r"^  make ([a-z-]+) ", shown, re.MULTILINE)) == TARGETS
     assert TARGETS | {"study"} >= set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
     assert set(re.findall(r"^  ([A-Z_]+)=", shown, re.MULTILINE)) == VARIABLES
-    assert len(shown.splitlines()) <= 45
+    assert len(shown.splitlines()) <= 50
     assert {*re.findall(r"^(\w+)$", shown, re.MULTILINE)} == {
         "Start",
         "Improve",
         "Look",
-        "Kaggle",
+        "Use",
         "Develop",
         "Variables",
     }
@@ -199,11 +199,18 @@ def test_a_new_environment_has_all_in_one_step(tmp_path: Path) -> None:
     folder, environment = installer(tmp_path / "new")
     made = make("lint", cwd=folder, environment=environment, check=False)
     assert installed(made.stdout) == ["dev"]
-    assert {path.stem for path in (folder / ".venv" / "locks").iterdir()} == {"base", "keras", "database", "dev"}
+    assert {path.stem for path in (folder / ".venv" / "locks").iterdir()} == {
+        "base",
+        "keras",
+        "export",
+        "database",
+        "dev",
+    }
     for name, parts in (
         ("keras", ["base"]),
         ("gpu", ["keras"]),
-        ("dev", ["keras", "database"]),
+        ("export", ["keras"]),
+        ("dev", ["export", "database"]),
         ("database", ["base"]),
     ):
         for part in parts:
@@ -218,6 +225,7 @@ def test_only_what_fits_networks_needs_tensorflow() -> None:
     assert not {"tensorflow", "keras", "psycopg", "pytest", "sphinx"} & pins("base")
     assert {"tensorflow", "keras"} <= pins("keras")
     assert "psycopg" in pins("database")
+    assert "onnx" in pins("export") - pins("keras")
 
 
 def test_a_killed_setup_is_not_taken_for_done(tmp_path: Path) -> None:
@@ -236,7 +244,7 @@ def test_a_killed_setup_is_not_taken_for_done(tmp_path: Path) -> None:
     ("words", "expected"),
     [
         ("PYTHON=no-such-python", "error: no Python 3.11 to 3.13 found"),
-        ("EXTRAS=gpus", "error: EXTRAS: there is no gpus; there are gpu, database and dashboard"),
+        ("EXTRAS=gpus", "error: EXTRAS: there is no gpus; there are gpu, database, dashboard and export"),
     ],
 )
 def test_what_cannot_be_set_up_is_explained(words: str, expected: str, tmp_path: Path) -> None:

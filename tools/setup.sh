@@ -57,7 +57,7 @@ done_with() { # NAME: packages of NAME are there, and those of every lock that i
 
 missing=
 for name; do
-    [ -f "requirements/$name.lock" ] || { echo "error: EXTRAS: there is no $name; there are gpu, database and dashboard" >&2; exit 2; }
+    [ -f "requirements/$name.lock" ] || { echo "error: EXTRAS: there is no $name; there are gpu, database, dashboard and export" >&2; exit 2; }
     installed "$name" || missing="$missing $name"
 done
 [ -n "$missing" ] || [ -n "$python" ] || exit 0

@@ -139,6 +139,9 @@ GROUPS = {
             options.DATA,
             options.RUNS,
         ),
+        Command("score", "get the scores that Kaggle had not computed yet", "score"),
+        Command("submissions", "list all submissions with their estimates and scores", "submissions"),
+        Command("leaderboard", "show where your Kaggle account stands", "leaderboard"),
     ),
     "Use": (
         Command("predict", "label other images, FILE, by the newest blend", "predict", options.FILE, options.BLEND),
@@ -156,11 +159,6 @@ GROUPS = {
             options.DATA,
             options.BLEND,
         ),
-    ),
-    "Kaggle": (
-        Command("score", "get the scores that Kaggle had not computed yet", "score"),
-        Command("submissions", "list all submissions with their estimates and scores", "submissions"),
-        Command("leaderboard", "show where your Kaggle account stands", "leaderboard"),
     ),
 }
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
