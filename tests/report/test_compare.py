@@ -19,7 +19,7 @@ from digits.ensemble.blend import make_blend, save_blend
 from digits.ensemble.combine import methods
 from digits.ensemble.members import Members
 from digits.ensemble.selection import select_method
-from digits.report.compared import Compared, read
+from digits.report.compared import Compared, read, resolve
 from digits.training.candidates import baseline_runs
 from digits.training.fitting import fit_fold_unit
 from digits.training.runs import RunFolder, RunSpec
@@ -114,8 +114,10 @@ def test_two_runs_are_compared_image_by_image(project: Path, compare: Compare) -
     assert f"nearest alone predicts {alone} images correctly" in shown.stdout
     page = (project / "reports" / "compare.html").read_text()
     assert page.count('alt="row ') == min(24, alone) + min(24, back)
-    first = int(found.rows[np.flatnonzero(wrong & ~others)[0]]) + 2
-    assert f"row {first}<" in page or alone > 24
+    [small] = (read(path, project / "data" / "processed") for path in (project / "runs").glob("small-*"))
+    worst = max(np.flatnonzero(wrong & ~others), key=lambda place: small.oof[place].max())
+    row, label = int(found.rows[worst]), int(found.data.labels[found.rows[worst]])
+    assert f"nearest {row + 2} {label} {small.oof[worst].argmax()}, {small.oof[worst].max():.0%}" in shown.stdout
 
 
 def test_the_other_way_round_all_signs_change(project: Path, compare: Compare) -> None:
@@ -132,7 +134,7 @@ def test_the_other_way_round_all_signs_change(project: Path, compare: Compare) -
 def test_a_run_differs_from_itself_in_nothing(project: Path, compare: Compare) -> None:
     shown = compare("small", "small")
     assert "No param differs." in shown.stdout
-    assert "0.0000 (-0." in shown.stdout
+    assert re.search(r"small-\w+ small-\w+ again small-\w+ again is better by CV accuracy", shown.stdout)
     assert "no difference can be told" in shown.stdout
     assert "more than chance" not in shown.stdout
     assert "alone predicts 0 images correctly" in shown.stdout
@@ -163,6 +165,10 @@ def test_runs_on_other_folds_are_compared_on_the_images_of_both(project: Path, c
     assert "the same labelled images, but not the same folds" in shown.stdout
     assert "folds 3 1" in shown.stdout
     assert f"on {len(shared)} images" in shown.stdout
+    right = (run.oof[np.isin(run.rows, shared)].argmax(axis=1) == usual.data.labels[shared] for run in (usual, other))
+    assert re.search(
+        r"CV accuracy {:.4f} \(\S+ to \S+\) {:.4f} ".format(*(each.mean() for each in right)), shown.stdout
+    )
     assert usual.name in shown.stdout  # the model's name would not tell them apart
 
 
@@ -205,14 +211,23 @@ def test_what_cannot_be_read_is_refused(project: Path, compare: Compare, tmp_pat
     [path] = (project / "runs").glob("small-*")
     with pytest.raises(UserError, match="its images are no longer in data/processed"):
         read(path, tmp_path)
-    shutil.copytree(project / "runs", tmp_path / "runs")
-    content = read_json(tmp_path / "runs" / "blend-both" / "blend.json")
+    both, former = project / "runs" / "blend-both", tmp_path / "blend-former"
+    content = read_json(both / "blend.json")
     assert content
-    shutil.rmtree(tmp_path / "runs" / "blend-both")
-    with sealed_folder(tmp_path / "runs" / "blend-both") as folder:
+    with sealed_folder(former) as folder:
+        shutil.copy(both / "about.json", folder)
         write_json(folder / "blend.json", {key: value for key, value in content.items() if key != "combination"})
     with pytest.raises(UserError, match="another version"):
-        read(tmp_path / "runs" / "blend-both", project / "data" / "processed")
+        read(former, project / "data" / "processed")
+
+
+def test_a_name_may_be_cut_if_it_stays_unique(tmp_path: Path) -> None:
+    for name in ("mlp-1a2b", "mlp-64-3c4d", "cnn-5e6f", "cnn-7a8b"):
+        write_json(tmp_path / name / "run.json", {})
+    assert [path.name for path in resolve(("mlp", "mlp-6"), tmp_path)] == ["mlp-1a2b", "mlp-64-3c4d"]
+    assert [path.name for path in resolve(("cnn-7", "cnn-5e6f"), tmp_path)] == ["cnn-7a8b", "cnn-5e6f"]
+    with pytest.raises(UserError, match="may be any of cnn-5e6f, cnn-7a8b"):
+        resolve(("mlp", "cnn"), tmp_path)
 
 
 def test_the_report_links_to_a_comparison_that_there_is(project: Path, compare: Compare) -> None:
