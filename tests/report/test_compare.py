@@ -3,7 +3,9 @@
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +21,9 @@ from digits.ensemble.blend import make_blend, save_blend
 from digits.ensemble.combine import methods
 from digits.ensemble.members import Members
 from digits.ensemble.selection import select_method
+from digits.evaluation.scoring import ACCURACY
 from digits.report.compared import Compared, read, resolve
+from digits.report.comparison import pair, sections
 from digits.training.candidates import baseline_runs
 from digits.training.fitting import fit_fold_unit
 from digits.training.runs import RunFolder, RunSpec
@@ -240,3 +244,25 @@ def test_the_report_links_to_a_comparison_that_there_is(project: Path, compare: 
     assert not linked()
     compare("small", "blend-one")
     assert linked()
+
+
+def test_only_params_that_differ_are_listed_with_both_values(project: Path) -> None:
+    found = nearest(project)
+    old: dict[str, Any] = {
+        "kind": "cnn",
+        "layers": "8C3 8",
+        "augment": {"zoom": 0.1, "flip": False},
+        "tta": [],
+        "clipnorm": None,
+    }
+    new = {**old, "augment": {"zoom": 0.1, "flip": True}, "tta": [{"rotation": 7.0}], "clipnorm": 1.0, "units": [8, 8]}
+    compared = pair(replace(found, params=old), replace(found, params=new, version="1a2b"), ACCURACY)
+    section = sections(compared)[0]
+    [table] = section.tables
+    assert [tuple(text for _, text, _ in row) for row in table.rows] == [
+        ("augment.flip", "false", "true"),
+        ("tta.0", "", '{"rotation": 7.0}'),
+        ("clipnorm", "null", "1.0"),
+        ("units", "", "[8, 8]"),
+    ]
+    assert "not known to be the same (today's; 1a2b)" in " ".join(section.sentences)

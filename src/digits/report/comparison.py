@@ -96,8 +96,8 @@ def _differences(pair: Pair) -> Section:
 
 
 def _differing(old: Any, new: Any, key: str = "") -> Iterator[tuple[str, str, str]]:
-    """The flattened key and both values, as text, of each param that differs; parts of lists by their number."""
-    if isinstance(old, list) and isinstance(new, list):
+    """The flattened key and both values, as text, of each param that differs; sections in lists by their number."""
+    if isinstance(old, list) and isinstance(new, list) and all(isinstance(each, dict) for each in (*old, *new)):
         old, new = dict(enumerate(old)), dict(enumerate(new))
     if isinstance(old, dict) and isinstance(new, dict):
         for name in {**old, **new}:
