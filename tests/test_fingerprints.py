@@ -58,6 +58,7 @@ DECIDE_NOTHING = {
     "data.practice": "the hashes of the files that it makes are in the fingerprint of the data",
     "data.sources": "the hashes of the files that it finds are in the fingerprint of the data",
     "ensemble.application": "made anew by each command",
+    "evaluation.comparison": "made anew by each command",
     "evaluation.ranking": "made anew by each command",
     "evaluation.reliability": "made anew by each command",
     "kaggle": "sends files and asks for their scores",

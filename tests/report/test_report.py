@@ -1,5 +1,6 @@
 """The page answers its questions from whatever there is, for everyone, in a real browser."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,10 +22,13 @@ from digits.ensemble.combine import methods
 from digits.ensemble.disagreement import draw_uncertain
 from digits.ensemble.members import Members
 from digits.ensemble.selection import select_method
+from digits.evaluation.scoring import ACCURACY
 from digits.kaggle.ledger import Ledger
 from digits.replication.table import COLUMNS
+from digits.report.compared import read, resolve
+from digits.report.comparison import pair, sections
 from digits.report.gather import Content, gather
-from digits.report.page import render
+from digits.report.page import page, render
 from digits.report.sections import runs, status, training
 from digits.report.sections.status import next_step
 from digits.training.candidates import baseline_runs
@@ -116,7 +120,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Content:
     rows = chosen[0].rows
     selection = select_method(chosen, methods(3, 20, 0.1), labels[rows], np.asarray(data.folds)[rows])
     blend, predictions = make_blend("blend-toy", selection, labels[rows], labels[data.holdout_rows], members.units)
-    save_blend(paths.runs, blend, predictions, draw_uncertain(data, "abc", selection, predictions))
+    save_blend(paths.runs, blend, predictions, draw_uncertain(data, "abc", selection, predictions), data.about)
     expected = {"expected": 0.9, "expected_low": 0.8, "expected_high": 0.95, "public_score": "0.5", "ref": "7"}
     line = {"intent": "one", "competition": "toy", "provenance": "practice", "file": PLANTED, **expected}
     Ledger(paths.ledger).append(line, "scored", "2026-01-01T00:00:00+00:00")
@@ -181,6 +185,26 @@ def tables_are_sorted_and_filtered_by_clicking(page: Page) -> None:
     before = shown.count()
     members.fill("stack")
     assert 0 < shown.count() < before
+
+
+def test_a_comparison_is_shown_to_everyone(content: Content, opened: Any, tmp_path: Path) -> None:
+    assert content.data is not None
+    paths = Paths(content.data.folder.parents[2])
+    found = (read(folder, paths.processed) for folder in resolve(["one-fold", "blend"], paths.runs))
+    names = {"class_names": [f"{PLANTED}{number}" for number in range(3)]}
+    data = replace(content.data, about=content.data.about | names)
+    old, new = (replace(each, data=data, name=f"{PLANTED}{each.name}") for each in found)
+    wrong = replace(old, oof=old.oof[:, ::-1])  # right for one of three classes at most
+    file, parts = tmp_path / "compare.html", sections(pair(wrong, new, ACCURACY))
+    file.write_text(page(PLANTED, parts, True, f'make compare RUNS="{PLANTED}"', "now"), encoding="utf-8")
+    shown = opened(file)
+    assert shown.locator("#images .gallery li").count() > 20
+    for image in shown.locator("#images img").all():
+        assert re.fullmatch(r"row \d+", image.get_attribute("alt"))
+        assert image.evaluate("image => image.naturalWidth") == 12
+    assert shown.evaluate("window.planted") is None
+    assert PLANTED in shown.locator("main").inner_text()
+    is_accessible(shown)
 
 
 @pytest.mark.parametrize(("separator", "decimal"), [(";", ","), (",", ",")])

@@ -164,7 +164,7 @@ GROUPS = {
 COMMANDS = {command.name: command for group in GROUPS.values() for command in group}
 # where stages write last, beside runs/: after hours, so that it is tried first
 _WRITES = {
-    **dict.fromkeys(("baseline", "tune", "ensemble", "recipes", "report"), "reports"),
+    **dict.fromkeys(("baseline", "tune", "ensemble", "recipes", "report", "compare"), "reports"),
     **dict.fromkeys(("submit", "score"), "submissions"),
 }
 _RENAMED = {"study": "recipes"}

@@ -14,6 +14,7 @@ from cycler import cycler
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
+from matplotlib.image import imsave
 from numpy.typing import NDArray
 
 from digits.common.files import write_atomic
@@ -67,8 +68,18 @@ def draw_image(axes: Axes, image: NDArray[np.uint8]) -> None:
 
     Three channels as RGB, four as RGBA; one dark on light, two as their mean.
     """
-    shown = image if image.shape[2] > 2 else image.mean(axis=2).astype(np.uint8)
-    axes.imshow(shown, cmap="gray_r", vmin=0, vmax=255)
+    axes.imshow(_shown(image), cmap="gray_r", vmin=0, vmax=255)
+
+
+def image_png(image: NDArray[np.uint8]) -> bytes:
+    """An image, as `draw_image` takes it, as the content of a PNG file with a pixel for each of its pixels."""
+    content = io.BytesIO()
+    imsave(content, _shown(image), cmap="gray_r", vmin=0, vmax=255, format="png")
+    return content.getvalue()
+
+
+def _shown(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return image if image.shape[2] > 2 else image.mean(axis=2).astype(np.uint8)
 
 
 def as_png(figure: Figure, dpi: int) -> bytes:

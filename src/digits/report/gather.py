@@ -25,6 +25,8 @@ from digits.replication.table import COLUMNS
 from digits.training.runs import RunFolder, RunSpec
 from digits.training.tuned import studies_of
 
+COMPARISON = "compare.html"  # in reports/
+
 
 @dataclass(frozen=True)
 class Run:
@@ -70,7 +72,7 @@ class Content:
 
     runs: best first, see `_ranked`. blend: the one with most fits that is made of these runs. predictions:
     its probabilities. recipes: reports/recipes.csv. uncertain: the blend's PNG. budget: the largest budget that was
-    spent on networks so far, in minutes.
+    spent on networks so far, in minutes. compared: whether there is a page of `make compare`.
     """
 
     params: Params
@@ -84,6 +86,7 @@ class Content:
     recipe_pictures: dict[str, Picture]
     uncertain: Path | None
     budget: float
+    compared: bool
 
     @property
     def metric(self) -> Metric:
@@ -115,6 +118,7 @@ def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
         recipe_pictures=pictures,
         uncertain=uncertain if uncertain and uncertain.exists() else None,
         budget=max([0.0, *(used["minutes"] for used in map(read_json, paths.runs.glob("*/budget.json")) if used)]),
+        compared=(paths.reports / COMPARISON).exists(),
     )
 
 
@@ -140,36 +144,37 @@ def near_best(runs: Sequence[Run], labels: NDArray[np.int64], metric: Metric) ->
 
 
 def _runs(data: Dataset, folder: Path, metric: Metric) -> tuple[Run, ...]:
-    runs = []
-    for path in sorted(folder.glob("*/run.json")):
-        try:
-            spec = RunSpec(**read_json(path) or {})
-        except TypeError:
-            continue  # made by another version of this package
-        run = RunFolder(folder, spec)
-        learned = with_hash(data, spec.data, spec.seed)
-        if not learned or run.path != path.parent:
-            continue  # on other data, or renamed
-        run.check("is left out")
-        units = run.units(data.fold_count)
-        if not units.folds:
-            continue
-        result = units.result(learned, units.folds)
-        metrics = units.metrics(learned)
-        histories = (run.fold(fold) / "history.jsonl" for fold in units.folds)
-        runs.append(
-            Run(
-                spec=spec,
-                folder=path.parent.name,
-                metrics=metrics,
-                histories=tuple(filter(None, map(_lines, histories))),
-                rows=result.rows,
-                oof=result.oof,
-                refits=len(units.refits),
-                minutes=(metrics["fit_seconds"] + metrics["predict_seconds"]) / 60 / len(units.folds),
-            )
-        )
-    return tuple(_ranked(runs, np.asarray(data.labels), metric))
+    runs = (read_run(data, path.parent) for path in sorted(folder.glob("*/run.json")))
+    return tuple(_ranked([run for run in runs if run], np.asarray(data.labels), metric))
+
+
+def read_run(data: Dataset, folder: Path) -> Run | None:
+    """The run in `folder`; None if it is on other data, has no finished fold, was renamed or is of another version."""
+    try:
+        spec = RunSpec(**read_json(folder / "run.json") or {})
+    except TypeError:
+        return None
+    run = RunFolder(folder.parent, spec)
+    learned = with_hash(data, spec.data, spec.seed)
+    if not learned or run.path != folder:
+        return None
+    run.check("is left out")
+    units = run.units(data.fold_count)
+    if not units.folds:
+        return None
+    result = units.result(learned, units.folds)
+    metrics = units.metrics(learned)
+    histories = (run.fold(fold) / "history.jsonl" for fold in units.folds)
+    return Run(
+        spec=spec,
+        folder=folder.name,
+        metrics=metrics,
+        histories=tuple(filter(None, map(_lines, histories))),
+        rows=result.rows,
+        oof=result.oof,
+        refits=len(units.refits),
+        minutes=(metrics["fit_seconds"] + metrics["predict_seconds"]) / 60 / len(units.folds),
+    )
 
 
 def _ranked(runs: Sequence[Run], labels: NDArray[np.int64], metric: Metric = ACCURACY) -> list[Run]:

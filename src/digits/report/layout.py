@@ -69,3 +69,13 @@ class Section:
         """Add a PNG that another command has drawn, with its title."""
         with suppress(FileNotFoundError):  # a command is drawing others
             self.add_image(picture.title, picture.title, picture.path.read_bytes())
+
+    def add_gallery(self, title: str, images: Sequence[tuple[bytes, Sequence[str]]]) -> None:
+        """Add small images side by side, each a PNG with lines of text below it, the first of which names it."""
+        cells = [
+            Markup('<li><img src="data:image/png;base64,{}" alt="{}">{}</li>').format(
+                base64.b64encode(png).decode(), lines[0], Markup("").join(map(Markup("<span>{}</span>").format, lines))
+            )
+            for png, lines in images
+        ]
+        self.figures.append(Figure(title, "", Markup('<ul class="gallery">{}</ul>').format(Markup("").join(cells))))

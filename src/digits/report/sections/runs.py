@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+from markupsafe import Markup
 
 from digits.evaluation.scoring import ACCURACY, Metric
 from digits.report.chart import GREY, as_chart, plain_log, subplots
-from digits.report.gather import Content, Run, near_best
+from digits.report.gather import COMPARISON, Content, Run, near_best
 from digits.report.layout import Figure, Section, Table
 
 
@@ -45,6 +46,8 @@ def section(content: Content) -> Section:
         "MB": (".1f", [each["size_mb"] for each in measured]),
         "near the best": ("", ["yes" if run.folder in near else "" for run in content.runs]),
     }
+    if content.compared:
+        result.sentences.append(Markup('<a href="{0}">{0}</a> compares two of them.').format(COMPARISON))
     result.tables.append(Table("Runs", columns))
     result.add_chart(score_by_time_chart(content.runs, [score.value for score in scores], metric))
     return result
