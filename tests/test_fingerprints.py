@@ -61,6 +61,7 @@ DECIDE_NOTHING = {
     "evaluation.comparison": "made anew by each command",
     "evaluation.ranking": "made anew by each command",
     "evaluation.reliability": "made anew by each command",
+    "export": "made anew by each command",
     "kaggle": "sends files and asks for their scores",
     "models.cnn.quiet": "keeps the notices of TensorFlow from the terminal while it is loaded",
     "replication.findings": "made anew by each command",

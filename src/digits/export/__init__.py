@@ -1,0 +1,1 @@
+"""Models for other programs: files that need neither this package nor its params."""
