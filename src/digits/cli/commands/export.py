@@ -18,6 +18,7 @@ from digits.export.texts import texts
 from digits.export.writing import Written, write_models
 
 _MOST = 1000  # images that files are compared on
+_ROUGH = 1e-2  # difference of a probability that only float16 may have, and that is told
 _PASSES = 5_000  # of a network over an image, for each file: seconds
 
 
@@ -48,6 +49,9 @@ def _write(context: Context, plan: Plan, target: Path) -> None:
         for file, text in texts(plan, blend, files, competition, context.tta, _version(context.paths.root)).items():
             (folder / file).write_text(text, encoding="utf-8")
     cells = [[one.file, f"{one.size / 1e6:.2f} MB", f"{one.difference:.0e}" if one.images else ""] for one in files]
+    for one in files:
+        if one.difference > _ROUGH:
+            context.console.warn(f"{one.file}: a probability differs by {one.difference:.2f}; use the float32 file")
     context.console.table(["file", "size", f"largest difference on {len(images):,} images of the holdout"], cells)
 
 
@@ -55,7 +59,7 @@ def _holdout(processed: Path, plan: Plan) -> NDArray[np.uint8]:
     """Images of the holdout, (n, pixels), as many as take seconds; none if the blend's arrays are not prepared."""
     units = [unit for networks in plan.graphs.values() for units in networks.members for unit in units]
     passes = sum(1 + len(unit.spec.model["tta"]) for unit in units)
-    for path in processed.glob("*/about.json"):
+    for path in processed.glob("[!.]*/about.json"):
         if (read_json(path) or {}).get("hash") == plan.about["hash"]:
             data = load_dataset(path.parent)
             return taken(data.images, data.holdout_rows[: min(_MOST, max(50, _PASSES // max(1, passes)))])
