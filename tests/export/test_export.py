@@ -45,7 +45,7 @@ except ImportError:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network in bfloat16 on two folds and all images, two baselines, and two blends: with and without these."""
+    """A network in bfloat16 on a fold and on all images, two baselines, and two blends: with and without these."""
     root = tmp_path_factory.mktemp("project")
     shutil.copy(ROOT / "params.yaml", root)
     paths = Paths(root)
@@ -54,13 +54,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = params.train.spec.model_dump(mode="json") | {"precision": "mixed_bfloat16"}
     network, others = run_spec("cnn", model, "/255", 0, data), baseline_runs(params, data)
     for spec in (network, *others):
-        for fold in range(2):
-            fit_fold_unit(data, paths.runs, spec, fold)
+        fit_fold_unit(data, paths.runs, spec, 0)
     fit_refit_unit(data, paths.runs, network, Fit(None, 6, 1))
     fit_refit_unit(data, paths.runs, network, Fit(None, 3, 2, 6))
     labels = np.asarray(data.labels)
     for name, specs in (("blend-networks", [network]), ("blend-all", [network, *others])):
-        members = Members(tuple(RunFolder(paths.runs, spec).units(3) for spec in specs), (0, 1), data)
+        members = Members(tuple(RunFolder(paths.runs, spec).units(3) for spec in specs), (0,), data)
         found = members.predictions(data)
         rows = found[0].rows
         selection = select_method(found, {"mean": mean(LOGITS)}, labels[rows], np.asarray(data.folds)[rows])
@@ -153,7 +152,7 @@ def test_scikit_learn_models_without_a_weight_leave_the_blend_a_graph(inside: Pa
     fitted = fitted_blend(inside / "runs", "blend-all")
     weights = WeightedMean(np.array([1.0, 0.0, 0.0]), LOGITS)
     plan = make_plan(replace(fitted, blend=replace(fitted.blend, combination=weights.to_json())), False)
-    assert [len(units) for units in plan.graphs["blend"].members] == [4, 0, 0]
+    assert [len(units) for units in plan.graphs["blend"].members] == [3, 0, 0]
     assert plan.needed == []
     assert len(plan.baselines) == 2
 

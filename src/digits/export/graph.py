@@ -37,11 +37,8 @@ def _combined(members: Sequence[Any], combination: Combination) -> Any:
     """As `combination` computes it; None stands for members without a weight."""
     if isinstance(combination, Stack):
         features = ops.concatenate([_log(member, combine._SMALLEST) for member in members], axis=1)
-        coefficients, intercepts = (
-            combination.coefficients.T.astype("float32"),
-            combination.intercepts.astype("float32"),
-        )
-        return ops.softmax(ops.matmul(features, coefficients) + intercepts)
+        coefficients = combination.coefficients.T.astype(np.float32)
+        return ops.softmax(ops.matmul(features, coefficients) + combination.intercepts.astype(np.float32))
     assert isinstance(combination, WeightedMean)
     used = [(member, float(weight)) for member, weight in zip(members, combination.weights, strict=True) if weight]
     if combination.space is not LOGITS:

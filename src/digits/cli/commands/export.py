@@ -1,6 +1,5 @@
 """Write the models of a blend for other programs."""
 
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.cli.context import Context, Outcome
-from digits.common.code_version import commit
 from digits.common.errors import UserError
 from digits.common.sealed import intact, read_json, sealed_folder
 from digits.data.dataset import load_dataset, taken
@@ -45,8 +43,8 @@ def _write(context: Context, plan: Plan, target: Path) -> None:
             bar.advance(1, written.file)
 
         write_models(plan, folder, images, on_file)
-        competition, blend = context.params.competition, context.fitted_blend.blend
-        for file, text in texts(plan, blend, files, competition, context.tta, _version(context.paths.root)).items():
+        blend, competition = context.fitted_blend.blend, context.params.competition
+        for file, text in texts(plan, blend, files, competition, context.tta).items():
             (folder / file).write_text(text, encoding="utf-8")
     cells = [[one.file, f"{one.size / 1e6:.2f} MB", f"{one.difference:.0e}" if one.images else ""] for one in files]
     for one in files:
@@ -64,11 +62,3 @@ def _holdout(processed: Path, plan: Plan) -> NDArray[np.uint8]:
             data = load_dataset(path.parent)
             return taken(data.images, data.holdout_rows[: min(_MOST, max(50, _PASSES // max(1, passes)))])
     return np.zeros((0, int(np.prod(plan.about["image_shape"])) * plan.about["channels"]), np.uint8)
-
-
-def _version(root: Path) -> str:
-    """The version of this package: its number, or the commit of a checkout."""
-    try:
-        return version("digits")
-    except PackageNotFoundError:
-        return commit(root)
