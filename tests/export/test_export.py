@@ -15,13 +15,15 @@ from digits.cli.main import main
 from digits.common.errors import UserError
 from digits.config import Paths, load_params
 from digits.data.dataset import Dataset, load_dataset
+from digits.data.pixels import to_bytes
 from digits.ensemble.application import fitted_blend
 from digits.ensemble.blend import make_blend, save_blend
 from digits.ensemble.combine import LOGITS, WeightedMean, from_json, mean
 from digits.ensemble.members import Members
 from digits.ensemble.selection import select_method
 from digits.export.plan import Networks, make_plan
-from digits.export.writing import _compared
+from digits.export.texts import texts
+from digits.export.writing import Written, _compared
 from digits.training.candidates import baseline_runs
 from digits.training.fitting import fit_fold_unit, fit_refit_unit
 from digits.training.runs import RunFolder, run_spec
@@ -176,3 +178,21 @@ def test_what_is_not_installed_is_named(
     assert export("--blend=blend-networks") == 2
     said = "error: export needs tensorflow and tf2onnx; type: pip install 'digits[keras,export]'\n"
     assert capsys.readouterr().err == said
+
+
+def test_examples_read_planes_other_ranges_and_ids(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fitted = fitted_blend(inside / "runs", "blend-networks")
+    changes = {"channels": 3, "planar": True, "test_id_column": "name"}
+    competition = load_params(ROOT / "params.yaml", TOY).competition.model_copy(update=changes)
+    text = texts(make_plan(fitted, False), fitted.blend, [Written("a", 1)], competition, False)["example_onnx.py"]
+    assert "in zip(table['name'], probabilities)" in text
+    values = np.random.default_rng(0).integers(0, 17, (5, 432))
+    table = pd.DataFrame(values)
+    table.insert(0, "name", list("abcde"))
+    table.to_csv("planes.csv", index=False)
+    (inside / "classes.json").write_text('{"pixel_range": [0, 16], "input_shape": [12, 12, 3]}')
+    monkeypatch.setattr(sys, "argv", ["example_onnx.py", "planes.csv"])
+    found = {"__file__": str(inside / "example_onnx.py")}
+    exec(text.split("model =")[0], found)
+    known, _ = to_bytes(values.astype(np.float32), (0, 16), competition)
+    assert np.array_equal(np.reshape(found["images"], (5, -1)), known)
