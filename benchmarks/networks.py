@@ -34,7 +34,7 @@ def measure(context: Context) -> dict[str, Any]:
     from its own seed. The holdout is not used, so choices by these figures are not made on it.
     """
     spec = context.device.resolve(context.params.train.spec, 1)
-    context.console.say(context.device.description(spec.model_dump()))
+    context.console.say(f"on {context.device.where}, {spec.precision}, batches of {spec.batch_size}")
     specs = {name: context.params.network(name) for name in context.params.networks}
     names = sorted(filter(lambda name: context.params.fits(specs[name]), specs), key=lambda name: specs[name].epochs)
     networks = {name: context.device.resolve(specs[name], 1) for name in names}

@@ -39,11 +39,8 @@ def test_only_what_is_auto_is_settled(params: Params) -> None:
     said = {"precision": "float32", "batch_size": 77, "threads": 1}
     own = params.train.model_copy(update=said)
     assert device.resolve(own) == own
-    assert "mixed_bfloat16 (2.0 times as fast as float32 here), batch size 256" in device.description(
-        settled.model_dump()
-    )
-    assert "on CPU, 1 thread, in float32 (as params.yaml says), batch size 77" in device.description(own.model_dump())
-    assert "on 2 x H100" in Device("H100", 2, "mixed_bfloat16", 256, 3, 2.0, 2).description(settled.model_dump())
+    assert device.where == "the processor"
+    assert Device("H100", 2, "mixed_bfloat16", 256, 3, 2.0, 2).where == "2 x H100"
 
 
 def test_the_machine_is_measured_once(probed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,5 +111,4 @@ def test_a_gpu_that_is_required_and_missing_stops_before_anything_is_fitted(work
     assert not list((workspace / "runs").glob("cnn-*"))
     shown = digits("train")
     assert shown.returncode == 0
-    assert "training on CPU" in shown.stdout
-    assert "in float32 (" in shown.stdout
+    assert "on the processor" in shown.stdout

@@ -136,7 +136,7 @@ def test_what_has_not_made_a_third_of_its_way_is_stopped_at_the_deadline(
         now = 700.1
         for epoch in range(1, 15):
             asked.append(stop())
-            on_message((epoch, "a note"))
+            on_message((epoch, 14, "a note"))
 
     monkeypatch.setattr("digits.training.executor.monotonic", lambda: now)
     monkeypatch.setattr("digits.training.executor.run_in_subprocess", run)

@@ -176,7 +176,7 @@ def test_a_refit_on_a_machine_that_becomes_slow_ends_in_time(
     model = toy_params.train.spec.model_dump(mode="json") | {"schedule": {"kind": "one-cycle", "warmup": 0.25}}
     spec, fit = run_spec("cnn", model, "/255", 0, toy_data), Fit(None, 14, 43)
     ends = iter([20, 30, 40, 50, *range(80, 1000, 30)])  # of epochs; the first one includes the tracing
-    told: list[tuple[int, str]] = []
+    told: list[tuple[int, int, str]] = []
     on_epoch = log_epochs(lambda *message: told.append(message))
     with caplog.at_level("INFO", "digits"):
         fit_refit_unit(toy_data, tmp_path, spec, fit, end_in_time(fit, 160, 0.5, on_epoch, lambda: next(ends)))
@@ -191,9 +191,9 @@ def test_a_refit_on_a_machine_that_becomes_slow_ends_in_time(
     rates = [json.loads(line)["learning_rate"] for line in (folder.refit(made) / "history.jsonl").open()]
     assert len(rates) == 7
     assert rates[-1] < 1e-6 * max(rates)
-    assert [epoch for epoch, _ in told] == [*range(1, 8)]
-    assert told[4][1].startswith("epoch 5 of 14, ")
-    assert told[5][1].startswith("epoch 6 of 7, ")
+    assert [epoch for epoch, *_ in told] == [*range(1, 8)]
+    assert [told[4][:2], told[5][:2]] == [(5, 14), (6, 7)]
+    assert told[5][2].startswith("accuracy 0.")
     log = (folder.path / "log.txt").read_text()
     assert "shortened to 7 of 14 epochs; the last one took 30.0 s" in log
     whole = Fit(None, 2, 44)

@@ -307,12 +307,23 @@ def _run(context: "Context", stages: Sequence[str], interruption: Interruption) 
         rows.append([stage, outcome.summary, seconds])
         outcomes.append(outcome)
         context.interrupted |= outcome.interrupted
-    context.console.say("")
-    context.console.table(["stage", "result", "time"], rows)
-    if not any(outcome.worked for outcome in outcomes):
-        context.console.say("\nNothing to do: everything is up to date.")
-    if outcomes[-1].next_steps:
-        context.console.say("\nNext:")
-        for step in outcomes[-1].next_steps:
-            context.console.say(f"  {step}")
+    _tell(context.console, outcomes, rows)
     return context.interrupted
+
+
+def _tell(console: Console, outcomes: "Sequence[Outcome]", rows: list[list[str]]) -> None:
+    """Print the result, what to type next, and what each stage made; rows: stage, summary, time."""
+    last = outcomes[-1]
+    console.say("")
+    width = max((len(heading) for heading, _ in last.result), default=0)
+    for heading, text in last.result:
+        console.say(f"{heading:{width}}  {text}")
+    if not any(outcome.worked for outcome in outcomes):
+        console.say("Nothing to do: everything is up to date.")
+    if last.next_steps:
+        console.say("\nNext:" if last.result else "Next:")
+        for step in last.next_steps:
+            console.say(f"  {step}", copied=True)
+    if last.result or last.next_steps:
+        console.say("")
+    console.table(["stage", "result", "time"], rows)

@@ -13,10 +13,11 @@ from typing import Protocol
 
 from rich.console import Console as RichConsole
 from rich.markup import escape
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 from rich.table import Column, Table
 
+_BAR_WIDTH = 12  # letters, so that the words beside it have room on 80 columns
 _PLAIN_SECONDS = 10.0  # least time between two plain lines of a bar
 # what names from files must not do: move the cursor, clear the screen, hide what stands before them
 _VISIBLE = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
@@ -28,12 +29,15 @@ class Bar(Protocol):
     def advance(self, steps: float = 1, note: str = "") -> None:
         """Count `steps` units as done. note: a few words on the current step."""
 
+    def part(self, title: str, done: int, total: int, note: str) -> None:
+        """Show how far a fit is that runs beside others, in epochs; at the last one, with a line that stays."""
 
-def by_the_clock(bar: Bar) -> Callable[[str], None]:
+
+def by_the_clock(bar: Bar) -> Callable[..., None]:
     """A function that advances a bar of minutes by the time since its last call; thread-safe."""
     lock, last = threading.Lock(), time.monotonic()
 
-    def advance(note: str) -> None:
+    def advance(note: str = "") -> None:
         nonlocal last
         with lock:
             now = time.monotonic()
@@ -44,12 +48,30 @@ def by_the_clock(bar: Bar) -> Callable[[str], None]:
 
 
 class _TerminalBar:
-    def __init__(self, progress: RichProgress, title: str, total: float):
+    def __init__(self, progress: RichProgress, title: str, total: float, unit: str):
         self._progress = progress
-        self._task = progress.add_task(title, total=total, note="")
+        self._task = progress.add_task(title, total=total, unit=unit, note="")
+        self._parts: dict[str, TaskID] = {}
 
     def advance(self, steps: float = 1, note: str = "") -> None:
         self._progress.update(self._task, advance=steps, note=note)
+
+    def part(self, title: str, done: int, total: int, note: str) -> None:
+        if title not in self._parts:
+            self._parts[title] = self._progress.add_task(f"  {title}", total=total, unit="epochs", note="")
+        self._progress.update(self._parts[title], completed=done, note=note)
+        if done >= total:
+            self._progress.remove_task(self._parts.pop(title))
+            self._progress.console.print(_after_epoch(title, done, total, note), markup=False)
+
+
+class _Amount(ProgressColumn):
+    """How much is done, where the columns of time do not say it already."""
+
+    def render(self, task: Task) -> str:
+        unit = task.fields["unit"]
+        done = f"{task.completed:.1f}".removesuffix(".0")
+        return "" if unit == "minutes" else f"{done} of {task.total:.4g} {unit}"
 
 
 class _PlainBar:
@@ -57,6 +79,7 @@ class _PlainBar:
         self._console, self._title, self._total, self._unit = console, title, total, unit
         self._started = self._printed = time.monotonic()
         self._done = 0.0
+        self._parts: dict[str, str] = {}
 
     def advance(self, steps: float = 1, note: str = "") -> None:
         self._done += steps
@@ -67,8 +90,18 @@ class _PlainBar:
         elapsed = now - self._started
         left = elapsed / self._done * (self._total - self._done)
         done = "" if self._unit == "minutes" else f"{self._done:.1f} of {self._total:.4g} {self._unit}, "
-        time_used = f"{elapsed:.0f} s of about {elapsed + max(left, 0):.0f} s"
-        self._console.print(f"{self._title}: {done}{time_used}{', ' + note if note else ''}")
+        notes = [note] if note else [*self._parts.values()]
+        told = "; ".join([f"{done}{elapsed:.0f} s of about {elapsed + max(left, 0):.0f} s", *notes])
+        self._console.print(f"{self._title}: {told}", markup=False)
+
+    def part(self, title: str, done: int, total: int, note: str) -> None:
+        self._parts[title] = _after_epoch(title, done, total, note)
+        if done >= total:
+            self._console.print(self._parts.pop(title), markup=False)
+
+
+def _after_epoch(title: str, done: int, total: int, note: str) -> str:
+    return f"{title}: epoch {done} of {total}, {note}"
 
 
 class _Output(RichConsole):
@@ -90,9 +123,9 @@ class Console:
         self._err = _Output(highlight=False, soft_wrap=True, stderr=True)
         self._plain = plain or not self._out.is_terminal
 
-    def say(self, text: str) -> None:
-        """Print text to standard output."""
-        self._out.print(text.translate(_VISIBLE), markup=False)
+    def say(self, text: str, copied: bool = False) -> None:
+        """Print text to standard output; a terminal's lines end between words. copied: no line is broken."""
+        self._out.print(text.translate(_VISIBLE), markup=False, soft_wrap=copied or not self._out.is_terminal)
 
     def warn(self, text: str) -> None:
         """Print a warning to standard output, in bold."""
@@ -130,9 +163,8 @@ class Console:
             return
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:.1f} of {task.total:.4g}"),
-            TextColumn(unit),
+            BarColumn(_BAR_WIDTH),
+            _Amount(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -140,4 +172,4 @@ class Console:
         )
         # the speed is averaged over an hour, because some tasks advance only every few minutes
         with RichProgress(*columns, console=self._out, speed_estimate_period=3600) as progress:
-            yield _TerminalBar(progress, title, total)
+            yield _TerminalBar(progress, title, total, unit)

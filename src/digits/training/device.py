@@ -57,15 +57,10 @@ class Device:
             update={name: value for name, value in measured.items() if getattr(spec, name) == "auto"}
         )
 
-    def description(self, spec: dict[str, Any]) -> str:
-        """One line for the user: device, precision and batch size of a resolved spec, and why."""
-        threads = "1 thread" if spec["threads"] == 1 else f"{spec['threads']} threads"
-        where = f"{self.gpus} x {self.name}" if self.gpus else f"CPU, {threads}"
-        if spec["precision"] == self.precision:
-            why = f"{self.gain} times as fast as float32 here" if self.gain > 1 else "no other precision is faster here"
-        else:
-            why = "as params.yaml says"
-        return f"training on {where}, in {spec['precision']} ({why}), batch size {spec['batch_size']}"
+    @property
+    def where(self) -> str:
+        """What networks are trained on, for people."""
+        return f"{self.gpus} x {self.name}" if self.gpus else "the processor"
 
 
 def use_gpu(gpu: str | None) -> None:

@@ -8,7 +8,7 @@ from math import inf
 from pathlib import Path
 from time import monotonic
 
-from digits.common.console import Console, by_the_clock
+from digits.common.console import Bar, Console, by_the_clock
 from digits.common.errors import UserError
 from digits.common.processes import ProcessDiedError, ProcessStoppedError, Send, run_in_subprocess, run_in_threads
 from digits.data.dataset import Dataset, load_dataset
@@ -57,7 +57,8 @@ class _Workers:
     started: list[Fit]
     end: float  # on the clock of `monotonic`; a fit starts only if it is expected to end by then
     deadline: float  # refits end by then, and fits that are still far from their end are stopped
-    progress: Callable[[str], None]
+    bar: Bar
+    tick: Callable[[], None]
     warn: Callable[[str], None]
     lock: threading.Lock = field(default_factory=threading.Lock)
     slowdown: float = 1.0  # duration of the last fit, as a multiple of the expected one
@@ -81,10 +82,11 @@ class _Workers:
         tail = epochs_to_predict(self.part.timing, self.sizes)
         task = _Task(self.data.folder, self.folder.path.parent, self.folder.spec, fit, gpu, self.deadline, tail)
 
-        def report(message: tuple[int, str]) -> None:
+        def report(message: tuple[int, int, str]) -> None:
             nonlocal done
-            done, note = message
-            self.progress(f"{title}, {note}")
+            done, *_ = message
+            self.bar.part(title, *message)
+            self.tick()
 
         def given_up() -> bool:
             return stop.is_set() or not (required or is_kept(fit, done) or monotonic() < self.deadline)
@@ -94,6 +96,7 @@ class _Workers:
             run_in_subprocess(_fit_in_subprocess, task, report, inf, modules, stop=given_up)
         except ProcessStoppedError:
             if not stop.is_set():
+                self.bar.part(title, done, done, "stopped")
                 self.warn(f"{title}: stopped because it would have ended too late; {_SLOW}")
             return None
         except ProcessDiedError as error:
@@ -139,7 +142,8 @@ def execute(
             started=part.finished(runs),
             end=now + left,
             deadline=now + deadline,
-            progress=by_the_clock(bar),
+            bar=bar,
+            tick=by_the_clock(bar),
             warn=console.warn,
         )
         folder.open()
@@ -157,7 +161,7 @@ def _fit_in_subprocess(task: _Task, send: Send) -> None:
     use_gpu(task.gpu)
     data = with_hash(load_dataset(task.data_folder), task.spec.data, task.fit.seed)
     assert data
-    on_epoch = log_epochs(lambda epoch, note: send((epoch, note)))
+    on_epoch = log_epochs(lambda *message: send(message))
     if task.fit.fold is None:
         in_time = end_in_time(task.fit, task.end, task.epochs_to_predict, on_epoch)
         fit_refit_unit(data, task.runs, task.spec, task.fit, in_time)

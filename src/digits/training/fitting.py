@@ -63,13 +63,13 @@ def _logged(folder: RunFolder, unit: str) -> Iterator[None]:
         yield
 
 
-def log_epochs(notify: Callable[[int, str], Any]) -> OnEpoch:
-    """A callback that logs each epoch, and passes its number and a few words about it to `notify`."""
+def log_epochs(notify: Callable[[int, int, str], Any]) -> OnEpoch:
+    """A callback that logs each epoch, and passes its number, that of the last one and a figure to `notify`."""
 
     def on_epoch(epoch: int, epochs: int, record: dict[str, float]) -> None:
         log.info("epoch %d of %d: %s", epoch, epochs, record)
         figure = next(name for name in ("valid_accuracy", "accuracy", "loss") if name in record)
-        notify(epoch, f"epoch {epoch} of {epochs}, {figure.replace('_', ' ')} {record[figure]:.4f}")
+        notify(epoch, epochs, f"{figure.replace('_', ' ')} {record[figure]:.4f}")
 
     return on_epoch
 

@@ -68,7 +68,7 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
         short = model | {"epochs": _EPOCHS, "min_steps": 0} | NO_EARLY_STOPPING
         tasks = [_Task(data.folder, short, run.normalise, gpu) for gpu in device.workers]
         measured: list[dict[str, float]] = []
-        with console.status(f"measuring the speed of {model['layers']} (once, some seconds)"):
+        with console.status("measuring how fast a network trains here (once, some seconds)"):
             run_in_threads(_measure_in_subprocess, tasks, len(tasks), lambda _, found: measured.append(found))
         return {part: mean(timing[part] for timing in measured) for part in measured[0]}
 

@@ -142,7 +142,7 @@ def open_session(study: Study, params: Params, data: Dataset, machine: Machine) 
     continue_study(searched, plan, shared=params.tune.storage is not None)
     confirmation = open_confirmation(storage, f"{study.name}-confirmed")
     if network:
-        console.say(f"{machine.device().description(default)}, trials in parallel: {workers}")
+        console.say(f"on {machine.device().where}, trials in parallel: {workers}")
     return Session(params, data, origin, default, plan, workers, searched, confirmation)
 
 

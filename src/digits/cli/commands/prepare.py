@@ -4,7 +4,6 @@ from collections import Counter
 
 from digits.cli.context import Context, Outcome
 from digits.common.disk import check_room
-from digits.common.host import peak_memory
 from digits.data.dataset import HOLDOUT, Dataset, save_dataset
 from digits.data.sources import accept
 
@@ -22,8 +21,6 @@ def run(context: Context) -> Outcome:
         save_dataset(context.data_folder, arrays, about)
     accept(context.source, context.paths)
     _print_contents(context, context.data)
-    if missing:
-        context.console.say(f"memory   {peak_memory():,.0f} MB at most")
     data = context.data
     return Outcome(
         f"{len(data.images):,} labelled and {len(data.test_images):,} test images of {data.size}; "
@@ -34,12 +31,16 @@ def run(context: Context) -> Outcome:
 
 
 def _print_contents(context: Context, data: Dataset) -> None:
-    """Print notices and warnings about the files, images per class and per fold, and the hash."""
+    """Print what was understood: notices and warnings about the files, and images per class and per fold."""
     for notice in data.about["notices"]:
         context.console.warn(notice) if notice.startswith("WARNING") else context.console.say(notice)
     counts = zip(data.class_names, data.about["class_counts"], strict=True)
     sizes = Counter(data.folds.tolist())
     folds = [f"{fold}: {sizes[fold]:,}" for fold in range(data.fold_count)]
+    kind = {1: "grey", 3: "colour"}.get(data.channels, f"{data.channels} values per pixel")
+    context.console.say(
+        f"images   {len(data.images):,} labelled, {len(data.test_images):,} to predict; {data.size}, {kind}, from "
+        f"{data.about['source']}"
+    )
     context.console.say("classes  " + "  ".join(f"{name}: {count:,}" for name, count in counts))
     context.console.say("folds    " + "  ".join([*folds, f"holdout: {sizes[HOLDOUT]:,}"]))
-    context.console.say(f"hash     {data.hash[:16]}  from {data.about['source']} ({data.about['provenance']})")

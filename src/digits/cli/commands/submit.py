@@ -57,10 +57,15 @@ def run(context: Context) -> Outcome:
             line = context.uploader.wait_for_score(line["intent"])
         except KeyboardInterrupt:
             raise KeyboardInterrupt("the file is sent, make score asks for its score") from None
+    said = verdict(line)
     return Outcome(
-        f"{relative}: {len(frame):,} predictions, " + ("practice only" if data.practice else expected) + verdict(line),
+        f"{relative}: {len(frame):,} predictions, " + ("practice only" if data.practice else expected) + said,
         written or uploads,
         (_UNSENT,) * (wanted and not upload) + _next_steps(context, relative, line, len(blend.weights) == 1),
+        (
+            ("score", "none: these are practice images" if data.practice else expected + said),
+            ("file", f"{relative}, {len(frame):,} predictions, checked"),
+        ),
     )
 
 

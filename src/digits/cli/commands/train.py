@@ -47,7 +47,6 @@ def _execute(context: Context, plan: Plan, started: float) -> bool:
     known = {path for part in plan.parts for path in part.units(runs).paths}
     if former := of_other_versions(runs, [*(part.spec for part in plan.parts), *plan.alternatives]):
         context.console.warn(former)
-    context.console.say(plan.device.description(plan.parts[0].spec.model))
     schedules = _schedules(plan, runs, ends, monotonic() - started)
     context.check_room(sum(map(len, schedules)))
     context.console.say(_plan_lines(context, plan, schedules))
@@ -81,12 +80,12 @@ def _plan_lines(context: Context, plan: Plan, schedules: Sequence[Sequence[Sched
     lines = []
     for part, schedule in zip(plan.parts, schedules, strict=True):
         minutes = max((each.end for each in schedule), default=0.0) / 60
-        lines.append(
-            f"  {part.name}, {part.spec.model['layers']}: {_fits([each.fit for each in schedule], plan)}; "
-            f"about {minutes:.1f} minutes"
-        )
+        lines.append(f"  {part.name}: {_fits([each.fit for each in schedule], plan)}; about {minutes:.1f} minutes")
     parallel = _count(plan.device.parallel_fits, "fit")
-    first = f"plan: {_count(plan.minutes, 'minute')}, {parallel} in parallel; {_expected(context, plan)}"
+    first = (
+        f"plan: {_count(plan.minutes, 'minute')} on {plan.device.where}, {parallel} in parallel; "
+        f"{_expected(context, plan)}"
+    )
     return "\n".join([first + _left_out(context), *_sampled(context, plan), *lines])
 
 
@@ -150,7 +149,7 @@ def _fitted(context: Context, part: Part, folder: RunFolder) -> str:
     metric, result = METRICS[context.params.competition.metric], units.result(data, units.folds)
     cv = metric.of_run(metrics, result.oof, np.asarray(data.labels)[result.rows])
     return (
-        f"{part.name}, {part.spec.model['layers']}: {folds}, CV {metric.title} {cv}, "
+        f"{part.name}: {folds}, CV {metric.title} {cv}, "
         f"{_count(len(units.refits), 'refit')}; {folder.path.relative_to(context.paths.root)}"
     )
 
