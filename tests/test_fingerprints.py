@@ -51,6 +51,7 @@ DECIDE_NOTHING = {
     "config.section": "resolved params are in the fingerprints themselves",
     "config.yaml_reader": "resolved params are in the fingerprints themselves",
     "common.environment": "it makes all environments alike",
+    "demo": "made anew by each command",
     "data.infer": "what it infers is in the params",
     "data.sniff": "what is inferred from it is in the params",
     "data.places": "the hashes of the files that it finds are in the fingerprint of the data",

@@ -166,8 +166,10 @@ class Context:
 
     @cached_property
     def fitted_blend(self) -> FittedBlend:
-        """The blend that the user names, else the newest one of this competition, with its models."""
-        return fitted_blend(self.paths.runs, self.blend or newest_blend(self.paths.runs, self.params.competition.slug))
+        """The blend that the user names, else the newest one of this competition and of DATA, with its models."""
+        wanted = self.data.hash if self.data_path else ""
+        newest = self.blend or newest_blend(self.paths.runs, self.params.competition.slug, wanted)
+        return fitted_blend(self.paths.runs, newest)
 
     @cached_property
     def blend_name(self) -> str:

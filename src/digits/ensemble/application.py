@@ -74,13 +74,13 @@ def fitted_blend(runs: Path, name: str) -> FittedBlend:
     return FittedBlend(blend, load_about(runs, name), members)
 
 
-def newest_blend(runs: Path, slug: str) -> str:
+def newest_blend(runs: Path, slug: str, data: str = "") -> str:
     """Name of the blend that was made last for a competition; one of practice images only if there is no other.
 
-    Raises UserError if there is none.
+    data: hash of the images that it must have been fitted on; "": of any. Raises UserError if there is none.
     """
     found = {path.parent: load_about(runs, path.parent.name) for path in runs.glob("blend-*/about.json")}
-    own = [path for path, about in found.items() if about.get("slug") == slug]
+    own = [path for path, about in found.items() if about.get("slug") == slug and about["hash"].startswith(data)]
     real = [path for path in own if found[path]["provenance"] != "practice"]
     newest = max(real or own, key=lambda path: path.stat().st_mtime_ns, default=None)
     if newest is None:

@@ -1,0 +1,1 @@
+"""The page that reads a drawn image: one HTML file with a network in plain JavaScript."""
