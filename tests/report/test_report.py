@@ -1,7 +1,6 @@
 """The page answers its questions from whatever there is, for everyone, in a real browser."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from matplotlib import pyplot as plt
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from browsing import OpenPage, is_accessible, opening, running_browser
 from digits.common.plots import write_pictures
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset
@@ -46,47 +45,17 @@ PLANTED = "<script>window.planted = true</script>"
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        pytest.skip("there is no Chromium, and tools/browser.sh could not install it")
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield launched
-        launched.close()
+    with running_browser() as browser:
+        yield browser
 
 
 @pytest.fixture
-def opened(browser: Browser) -> Iterator[Any]:
-    """Opens a page, and checks at the end that it has loaded nothing else and logged nothing."""
-    events: list[str] = []
-    page = browser.new_page(viewport={"width": 1100, "height": 900})
-    page.on("console", lambda message: events.append(message.text))
-    page.on("pageerror", lambda error: events.append(str(error)))
-    page.on("request", lambda request: events.append(request.url))
-
-    def open_page(path: Path) -> Page:
-        page.goto(path.resolve().as_uri())
-        return page
-
-    yield open_page
-    assert [text for text in events if not text.startswith(("file://", "data:"))] == []
-    assert len([text for text in events if text.startswith("file://")]) == 1
-    page.close()
+def opened(browser: Browser) -> Iterator[OpenPage]:
+    with opening(browser) as open_page:
+        yield open_page
 
 
-def is_accessible(page: Page) -> None:
-    """axe finds no serious violation, in light and dark colours; a narrow screen shows the whole width."""
-    for colours in ("light", "dark"):
-        page.emulate_media(color_scheme=colours)
-        violations = Axe().run(page).response["violations"]
-        serious = [violation for violation in violations if violation["impact"] in ("serious", "critical")]
-        assert [(violation["id"], violation["nodes"][0]["html"][:200]) for violation in serious] == []
-    page.set_viewport_size({"width": 390, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    page.set_viewport_size({"width": 1100, "height": 900})
-
-
-def test_a_page_of_nothing_says_what_to_type(digits: Digits, workspace: Path, opened: Any) -> None:
+def test_a_page_of_nothing_says_what_to_type(digits: Digits, workspace: Path, opened: OpenPage) -> None:
     made = digits("report")
     assert made.returncode == 0, made.stderr
     page = opened(workspace / "reports" / "index.html")
@@ -142,7 +111,7 @@ def draw(name: str) -> str:
     return f"{name} {PLANTED}"
 
 
-def test_a_full_page_answers_every_question(content: Content, opened: Any, tmp_path: Path) -> None:
+def test_a_full_page_answers_every_question(content: Content, opened: OpenPage, tmp_path: Path) -> None:
     file = tmp_path / "index.html"
     file.write_text(render(content, PLANTED, "now"), encoding="utf-8")
     assert file.stat().st_size < 5e6
@@ -187,7 +156,7 @@ def tables_are_sorted_and_filtered_by_clicking(page: Page) -> None:
     assert 0 < shown.count() < before
 
 
-def test_a_comparison_is_shown_to_everyone(content: Content, opened: Any, tmp_path: Path) -> None:
+def test_a_comparison_is_shown_to_everyone(content: Content, opened: OpenPage, tmp_path: Path) -> None:
     assert content.data is not None
     paths = Paths(content.data.folder.parents[2])
     found = (read(folder, paths.processed) for folder in resolve(["one-fold", "blend"], paths.runs))
@@ -200,7 +169,7 @@ def test_a_comparison_is_shown_to_everyone(content: Content, opened: Any, tmp_pa
     shown = opened(file)
     assert shown.locator("#images .gallery li").count() > 20
     for image in shown.locator("#images img").all():
-        assert re.fullmatch(r"row \d+", image.get_attribute("alt"))
+        assert re.fullmatch(r"row \d+", image.get_attribute("alt") or "")
         assert image.evaluate("image => image.naturalWidth") == 12
     assert shown.evaluate("window.planted") is None
     assert PLANTED in shown.locator("main").inner_text()
