@@ -64,8 +64,8 @@ reference:
 	$(SETUP) dev
 	@$(BIN)/python tools/reference.py
 
-# docs/images/: the report's first part, augmented images; needs Chromium, and a finished make submit
-pictures: report
+# docs/images/: the first parts of report and demo, augmented images; needs Chromium, and a finished make submit
+pictures: report demo
 	$(SETUP) dev
 	@sh tools/browser.sh && $(BIN)/python tools/pictures.py
 
