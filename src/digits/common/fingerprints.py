@@ -90,6 +90,7 @@ COMPUTATIONS = {
             "data.dataset",
             "data.duplicates",
             "data.folds",
+            "data.ink",
             "data.labels",
             "data.pixels",
         ),

@@ -1,7 +1,7 @@
 """Makes the arrays of a dataset, and checks them against each other."""
 
 import hashlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from digits.data.csv_header import match_columns, read_header
 from digits.data.csv_reader import OnBytes, Table, Texts, ignore, read_sample, read_table, read_text
 from digits.data.duplicates import count_shared, duplicate_groups
 from digits.data.folds import assign_folds
+from digits.data.ink import measured_ink
 from digits.data.labels import Ids, Value, class_numbers, ids, largest_of
 from digits.data.pixels import pixel_range, to_bytes
 from digits.data.sources import Source
@@ -65,6 +66,7 @@ def prepare(
         notices.append(f"{competition.train_file}: {repeated:,} images are copies of others; copies share a fold")
     if shared:
         notices.append(f"WARNING: {shared:,} images of {competition.test_name} are also in {competition.train_file}")
+    ink = measured_ink(images.reshape(-1, *competition.image_shape)) if competition.channels == 1 else None
     about = {
         "slug": competition.slug,
         "provenance": source.provenance,
@@ -73,6 +75,7 @@ def prepare(
         "image_shape": competition.image_shape,
         "channels": competition.channels,
         "pixel_range": limits,
+        "ink": ink and asdict(ink),
         "classes": competition.classes,
         "class_values": values,
         "class_names": [*(competition.class_names or map(str, values))],
@@ -114,17 +117,18 @@ def train_columns(competition: Competition) -> list[str]:
 def _test_columns(source: Source, competition: Competition) -> list[str]:
     """Columns of the test file whose text is kept: the ids, and labels if it has them."""
     ids_column = [competition.test_id_column] if competition.test_id_column else []
-    return [*ids_column, str(competition.label_column)] if _has_labels(source, competition) else ids_column
+    labelled = has_labels(Path(source.folder) / competition.test_name, competition)
+    return [*ids_column, str(competition.label_column)] if labelled else ids_column
 
 
-def _has_labels(source: Source, competition: Competition) -> bool:
-    """Whether the test file has the column of the labels."""
-    with (Path(source.folder) / competition.test_name).open("rb") as file:
-        header = read_header(file, competition.test_name)
+def has_labels(path: Path, competition: Competition) -> bool:
+    """Whether a file has the column of the labels."""
+    with path.open("rb") as file:
+        header = read_header(file, path.name)
     label = competition.label_column
     if not isinstance(label, str) or label not in header.names:
         return False
-    columns, _ = match_columns(header, competition.test_name, competition, [], [])
+    columns, _ = match_columns(header, path.name, competition, [], [])
     return header.names.index(label) not in columns.pixels
 
 
@@ -215,16 +219,22 @@ def _known_labels(
     texts = test.texts.get(str(competition.label_column))
     if texts is None:
         return None
-    number = {str(value): index for index, value in enumerate(values)}
-    cells = [cell.decode("utf-8", "replace").strip() for cell in (texts if order is None else texts[order]).tolist()]
-    known = [number.get(cell, number.get(cell.partition(".")[0])) for cell in cells]
-    if None in known:
+    known = known_classes(texts if order is None else texts[order], values)
+    if known is None:
         notices.append(f"{competition.test_name}: column {competition.label_column!r} is not used")
         return None
     notices.append(
         f"{competition.test_name} has labels: the accuracy on them is shown at the end, and nothing is chosen by it"
     )
-    return [each for each in known if each is not None]
+    return known
+
+
+def known_classes(texts: Texts, values: list[Value]) -> list[int] | None:
+    """Classes of labels that are all among `values`, the label of each class; None otherwise."""
+    number = {str(value): index for index, value in enumerate(values)}
+    cells = [cell.decode("utf-8", "replace").strip() for cell in texts.tolist()]
+    known = [number.get(cell, number.get(cell.partition(".")[0])) for cell in cells]
+    return None if None in known else [each for each in known if each is not None]
 
 
 def _hash(arrays: dict[str, NDArray[Any]], competition: Competition) -> str:

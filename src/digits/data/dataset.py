@@ -23,9 +23,9 @@ class Dataset:
     0..classes-1. folds: int8 (n,), 0.., HOLDOUT, or LEARNED: an image that every model learns, and none is judged on.
     test_images: uint8 (m, height * width * channels). test_ids: int64 or text (m,), in the order of the sample.
     about: metadata, a JSON-like dictionary: slug, provenance, source, source_sha256, image_shape, channels, pixel_range
-    (the values in the files that became 0 and 255), classes, class_values, class_names, hash, class_counts, repeated,
-    shared_with_test, test_labels, notices. `hash` covers all arrays, the shape of an image and the number of classes:
-    equal hashes mean equal data in equal folds.
+    (the values in the files that became 0 and 255), ink (see `ink.Ink`; None if the images are no ink), classes,
+    class_values, class_names, hash, class_counts, repeated, shared_with_test, test_labels, notices. `hash` covers all
+    arrays, the shape of an image and the number of classes: equal hashes mean equal data in equal folds.
     """
 
     folder: Path
