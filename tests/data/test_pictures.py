@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy import ndimage
@@ -24,7 +24,7 @@ def drawings() -> tuple[np.ndarray, np.ndarray]:
     """Digits prepared as those of MNIST are, uint8 (n, 28, 28), and their labels (n,)."""
     digits = load_digits()
     made = []
-    for image in digits.images[:600]:
+    for image in digits.images[:300]:
         large = ndimage.zoom(image / 16, 20, order=1) > 0.5  # pen strokes of 160 x 160 pixels
         rows, columns = (np.flatnonzero(large.any(axis=axis)) for axis in (1, 0))
         ink = np.pad(large[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], 300).astype(np.float32)
@@ -33,7 +33,7 @@ def drawings() -> tuple[np.ndarray, np.ndarray]:
         window = (column, row, column + SIDE * scale, row + SIDE * scale)
         small = Image.fromarray(ink).resize((SIDE, SIDE), Image.Resampling.BOX, box=window)
         made.append(np.rint(255 * np.asarray(small)).astype(np.uint8))
-    return np.array(made), digits.target[:600]
+    return np.array(made), digits.target[:300]
 
 
 @cache
@@ -80,6 +80,7 @@ def test_images_without_a_black_edge_or_of_many_sizes_are_no_drawings() -> None:
     assert measured_ink(np.zeros((5, 12, 12), np.uint8)) is None
 
 
+@settings(max_examples=40)
 @given(
     number=st.integers(0, TESTED - 1),
     scale=st.integers(5, 14),
