@@ -119,6 +119,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     assert [line.split(":")[0] for line in lines] == ["empty.png", "text.png", "cut.jpg", "other.png"]
     assert "nothing is drawn on it" in lines[0]
     assert "this is no PNG or JPEG" in lines[1]
+    assert "this is no PNG or JPEG" in lines[3]
     assert "truncated" in lines[2]
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 60_000)
     assert "good.png: it has more than 0 million pixels" in message(good)

@@ -80,7 +80,7 @@ def test_images_without_a_black_edge_or_of_many_sizes_are_no_drawings() -> None:
     assert measured_ink(np.zeros((5, 12, 12), np.uint8)) is None
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     number=st.integers(0, TESTED - 1),
     scale=st.integers(5, 14),
@@ -114,6 +114,13 @@ def test_a_digit_on_a_photographed_page_comes_back_near_its_original(
         stored = stored.transpose(Image.Transpose(turned))
     stored.getexif()[0x0112] = orientation
     assert alike(made(stored), image) > 0.8
+
+
+def test_shadows_with_hard_edges_are_no_ink() -> None:
+    image = drawings()[0][3]
+    sheet = page(image, 12, (32, 100), 220, 50)
+    sheet[:, :150] *= 0.4
+    assert alike(made(Image.fromarray(sheet.astype(np.uint8))), image) > 0.8
 
 
 def test_the_label_stays_and_so_does_nearly_every_pixel() -> None:
