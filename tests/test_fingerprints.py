@@ -74,6 +74,7 @@ DECIDE_NOTHING = {
     "replication.table": "made anew by each command",
     "replication.timing": "in which order recipes are fitted",
     "report": "made anew by each command",
+    "results": "hands results on",
     "training.applying": "made anew by each command",
     "training.allocation": "which fits are made; a fit is named after its fold or its seed and epochs",
     "training.learning_curves": "the errors that a plan expects; it chooses which fits are made",

@@ -14,7 +14,7 @@ ROOMS = (
     ("data", "kaggle"),
     ("training",),
     ("replication", "tuning", "ensemble"),
-    ("report", "export", "demo"),
+    ("report", "export", "demo", "results"),
     ("cli",),
 )
 # The same inside the two rooms in which it is easy to lose the way.

@@ -92,6 +92,19 @@ def test_messages_are_answered_from_another_process() -> None:
     assert {pid for pid, _ in received} != {os.getpid()}
 
 
+def test_a_script_is_not_run_again_by_its_subprocesses(tmp_path: Path) -> None:
+    """Else whoever predicts in a script would need `if __name__ == "__main__"`."""
+    script, own = tmp_path / "script.py", Path(__file__)
+    script.write_text(
+        f"import sys\nsys.path.insert(0, {str(own.parent)!r})\nfrom {own.stem} import FORKED, run_in_subprocess, sums\n"
+        "for preload in ((), FORKED):\n"
+        "    run_in_subprocess(sums, [1], lambda message: print(message[1]), 600, preload)\n"
+        "print(sys.modules['__main__'].__file__)\n"
+    )
+    shown = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    assert (shown.returncode, shown.stdout) == (0, f"1\n1\n{script}\n"), shown.stderr
+
+
 @pytest.mark.parametrize(
     ("task", "argument", "message"),
     [

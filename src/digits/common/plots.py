@@ -24,6 +24,7 @@ from digits.common.sealed import read_json, write_json
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 _TITLES = "titles.json"
 _DPI = 110  # dots per inch
+_SHEET = 8  # columns of a contact sheet
 _LETTERS = 10  # characters of a title per inch of the figure's width
 
 
@@ -61,6 +62,17 @@ def draw_images(figure: FigureBase, images: NDArray[np.uint8], titles: Sequence[
     for part, image, title in zip(axes.flat, images, titles, strict=False):
         draw_image(part, image)
         part.set_title(title, fontsize=7)
+
+
+def contact_sheet(images: NDArray[np.uint8], titles: Sequence[str]) -> Figure:
+    """Images, (n, height, width, channels), each under its title, as a figure for the caller to show or to save.
+
+    pyplot does not know it: no window opens, and nobody need close it.
+    """
+    with plt.rc_context({"text.parse_math": False}):
+        figure = Figure(figsize=(1.35 * _SHEET, 1.6 * max(1, -(-len(images) // _SHEET))), layout="constrained")
+        draw_images(figure, images, titles, _SHEET)
+    return figure
 
 
 def draw_image(axes: Axes, image: NDArray[np.uint8]) -> None:

@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from time import monotonic
+from types import ModuleType
 from typing import IO, Any
 
 from digits.common.disk import refusal
@@ -27,6 +28,7 @@ from digits.common.interrupts import withheld
 Send = Callable[[Any], Any]  # sends a message to the parent process, returns its reply
 
 _POLL_INTERVAL = 0.2  # seconds between two checks of `stop`
+_STARTS = threading.Lock()  # one start at a time, as each hides the script
 _EXIT_TIMEOUT = 10.0  # seconds that a process may take to exit once its pipe is closed
 _FORK_IS_SAFE = sys.platform != "darwin"  # Apple's libraries may crash in a forked process
 _SIGNALS = {
@@ -121,14 +123,33 @@ def _started(preload: Sequence[str], *arguments: Any) -> BaseProcess:
 def _start(preload: Sequence[str], *arguments: Any) -> BaseProcess:
     context = _context(preload)
     process: BaseProcess = context.Process(target=_main, args=arguments, daemon=True)
-    if isinstance(context, ForkServerContext):
-        with withheld():
-            forkserver.ensure_running()
-        process.start()  # interruptions come through here, as the server may load its modules for seconds
-    else:
-        with withheld():
-            process.start()
+    with _without_script(arguments[0]):
+        if isinstance(context, ForkServerContext):
+            with withheld():
+                forkserver.ensure_running()
+            process.start()  # interruptions come through here, as the server may load its modules for seconds
+        else:
+            with withheld():
+                process.start()
     return process
+
+
+@contextmanager
+def _without_script(task: Callable[[Any, Send], None]) -> Iterator[None]:
+    """Start processes that do not run this process's script again, as multiprocessing has them do.
+
+    So a script that predicts needs no `if __name__ == "__main__"`. A task of the script itself is found only that way.
+    """
+    if task.__module__ == "__main__":
+        yield
+        return
+    with _STARTS:
+        script = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = script
 
 
 def _context(preload: Sequence[str]) -> ForkServerContext | SpawnContext:
