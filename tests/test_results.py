@@ -322,7 +322,8 @@ def test_labels_are_those_of_the_file_whatever_they_are(table: pd.DataFrame) -> 
     pd.DataFrame({"name": ids, "kind": names})[::-1].to_csv("labels.csv", index=False)
     apart: dict[str, Any] = {"labels_file": "labels.csv", "train_id_column": "name", "label_column": "kind"}
     assert labels(pixels.assign(name=ids), **apart) == names.tolist()
-    assert package.read("test.csv", "mine.yaml").labels is None
+    pixels.assign(name="not in labels.csv").to_csv("unlabelled.csv", index=False)
+    assert package.read("unlabelled.csv", "mine.yaml").labels is None
     plain: dict[str, Any] = {"label_column": "column0", "first_pixel": "column1"}
     assert labels(table, header=False, **plain) == table["label"].tolist()
     assert read(pixels, header=False, **plain).labels is None
@@ -390,5 +391,6 @@ def test_the_notebook_runs_and_shows_its_pictures(project: Path, monkeypatch: py
     first, last = blend.params["units"]
     each_oof = (package.load(f"runs/{name}").oof for name in (first, last))
     right = [(oof["label"] == oof["prediction"]).mean() for oof in each_oof]
-    assert f"more accurate than <Run {last}> by {right[0] - right[1]:+.4f}\n" in text["compare"]
+    assert f"of <Run {first}> minus that of <Run {last}>" in text["compare"]
+    assert f"\n{right[0] - right[1]:z.4f} (" in text["compare"]
     assert f"{blend.errors()['probability'][0]:.6f}" in outputs["errors"][0]["data"]["text/plain"]
