@@ -166,6 +166,7 @@ COMMANDS = {command.name: command for group in GROUPS.values() for command in gr
 _WRITES = {
     **dict.fromkeys(("baseline", "tune", "ensemble", "recipes", "report", "compare"), "reports"),
     **dict.fromkeys(("submit", "score"), "submissions"),
+    **{"predict": "predictions", "export": "exported", "demo": "demo"},
 }
 _RENAMED = {"study": "recipes"}
 
