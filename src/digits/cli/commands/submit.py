@@ -63,7 +63,7 @@ def run(context: Context) -> Outcome:
         written or uploads,
         (_UNSENT,) * (wanted and not upload) + _next_steps(context, relative, line, len(blend.weights) == 1),
         (
-            ("score", "none: these are practice images" if data.practice else expected + said),
+            ("result", "practice images, whose scores mean nothing" if data.practice else expected + said),
             ("file", f"{relative}, {len(frame):,} predictions, checked"),
         ),
     )
