@@ -20,7 +20,7 @@ from digits.config import Competition, Paths, load_params
 from digits.data.build import label_texts, train_columns
 from digits.data.csv_header import read_header
 from digits.data.csv_reader import Table, read_table
-from digits.data.dataset import Dataset, load_dataset
+from digits.data.dataset import Dataset, find_dataset
 from digits.data.labels import different_labels, largest_of
 from digits.data.pixels import pixel_range as range_of
 from digits.data.pixels import to_bytes
@@ -60,11 +60,9 @@ class Results(ABC):
 
         Raises UserError if it is not there.
         """
-        whole = self._hash.split("/")[0]  # also where fits have learned from a sample
         for root in (self.path.parent.parent, Path.cwd()):
-            for folder in Paths(root).processed.glob("[!.]*/"):
-                if (read_json(folder / "about.json") or {}).get("hash") == whole and intact(folder):
-                    return load_dataset(folder)
+            if found := find_dataset(Paths(root).processed, self._hash):
+                return found
         raise UserError(
             f"{self.path.name}: its images are not in data/processed; type make data, with the DATA and PARAMS of then"
         )

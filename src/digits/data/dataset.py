@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.common.errors import UserError
-from digits.common.sealed import read_json, sealed_folder, write_json
+from digits.common.sealed import intact, read_json, sealed_folder, write_json
 
 HOLDOUT, LEARNED = -1, -2  # in `folds`, in place of a fold's number
 _ARRAYS = ("images", "labels", "folds", "test_images", "test_ids")
@@ -144,3 +144,11 @@ def load_dataset(folder: Path) -> Dataset:
         raise UserError("the data is not prepared for these params; type: make data")
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ARRAYS}
     return Dataset(folder=folder, about=about, **arrays)
+
+
+def find_dataset(processed: Path, wanted: str) -> Dataset | None:
+    """The data set with the hash `wanted`, also that of a sample of it, below `processed`; None if it is not there."""
+    for path in processed.glob("[!.]*/about.json"):
+        if (read_json(path) or {}).get("hash") == wanted.split("/", maxsplit=1)[0] and intact(path.parent):
+            return load_dataset(path.parent)
+    return None

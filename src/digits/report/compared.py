@@ -14,7 +14,7 @@ from digits.common.errors import UserError
 from digits.common.fingerprints import COMPUTATIONS
 from digits.common.matching import hint
 from digits.common.sealed import intact, read_json
-from digits.data.dataset import Dataset, load_dataset
+from digits.data.dataset import Dataset, find_dataset
 from digits.ensemble.blend import load_about, load_blend, load_predictions
 from digits.report.gather import read_run
 
@@ -78,9 +78,7 @@ def _hash(folder: Path) -> str:
 
 def read(folder: Path, processed: Path) -> Compared:
     """A run or blend; processed: folder of all prepared data. Raises UserError if it cannot be read."""
-    prepared = (path.parent for path in processed.glob("[!.]*/about.json") if intact(path.parent))
-    known = _hash(folder)
-    data = next((data for data in map(load_dataset, prepared) if data.hash == known.split("/")[0]), None)
+    data = find_dataset(processed, _hash(folder))
     found: Compared | None = None
     with suppress(TypeError):  # made by another version of this package
         if data:

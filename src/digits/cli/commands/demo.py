@@ -3,7 +3,7 @@
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.files import write_atomic
-from digits.data.dataset import Dataset, load_dataset
+from digits.data.dataset import Dataset, find_dataset
 from digits.demo.build import best_network, measured, page
 
 _LARGE = 1_500_000  # bytes; larger pages load slowly on a phone
@@ -12,7 +12,7 @@ _LARGE = 1_500_000  # bytes; larger pages load slowly on a phone
 def run(context: Context) -> Outcome:
     """Write demo/index.html with the best network of a blend."""
     found = context.fitted_blend
-    data = _data(context, found.about["hash"].split("/")[0])
+    data = _data(context, found.about["hash"])
     unit = best_network(found)
     with context.console.status(f"looking into {unit.title}"):
         html = page(found, unit, data, *measured(context.paths.runs, found, unit, data))
@@ -25,9 +25,8 @@ def run(context: Context) -> Outcome:
 
 def _data(context: Context, wanted: str) -> Dataset:
     """The arrays that the blend was fitted on. Raises UserError if they are not prepared any more."""
-    if context.data_path and context.data.hash != wanted:
+    if context.data_path and context.data.hash != wanted.split("/", maxsplit=1)[0]:
         raise UserError(f"{context.fitted_blend.blend.name} was not fitted on {context.data_path}; leave out DATA")
-    for folder in context.paths.processed.glob("*/"):
-        if (folder / "about.json").exists() and (data := load_dataset(folder)).hash == wanted:
-            return data
+    if data := find_dataset(context.paths.processed, wanted):
+        return data
     raise UserError(f"the images of {context.fitted_blend.blend.name} are not in data/processed; type: make data")

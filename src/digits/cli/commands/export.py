@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
-from digits.common.sealed import intact, read_json, sealed_folder
-from digits.data.dataset import load_dataset, taken
+from digits.common.sealed import intact, sealed_folder
+from digits.data.dataset import find_dataset, taken
 from digits.export.formats import NETWORK_FORMATS
 from digits.export.plan import Plan, make_plan
 from digits.export.texts import texts
@@ -57,8 +57,6 @@ def _holdout(processed: Path, plan: Plan) -> NDArray[np.uint8]:
     """Images of the holdout, (n, pixels), as many as take seconds; none if the blend's arrays are not prepared."""
     units = [unit for networks in plan.graphs.values() for units in networks.members for unit in units]
     passes = sum(1 + len(unit.spec.model["tta"]) for unit in units)
-    for path in processed.glob("[!.]*/about.json"):
-        if (read_json(path) or {}).get("hash") == plan.about["hash"]:
-            data = load_dataset(path.parent)
-            return taken(data.images, data.holdout_rows[: min(_MOST, max(50, _PASSES // max(1, passes)))])
+    if data := find_dataset(processed, plan.about["hash"]):
+        return taken(data.images, data.holdout_rows[: min(_MOST, max(50, _PASSES // max(1, passes)))])
     return np.zeros((0, int(np.prod(plan.about["image_shape"])) * plan.about["channels"]), np.uint8)
