@@ -73,9 +73,7 @@ def arguments(command: str, *also: str) -> list[str]:
     return [name, *options, *(f"--set={each}" for each in also), *(f"--set={each}" for each in QUICK)]
 
 
-def test_each_command_does_what_the_tutorial_shows(
-    digits: Digits, workspace: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_command_does_what_the_tutorial_shows(digits: Digits, workspace: Path) -> None:
     assert [command.split()[1] for command, _ in steps()] == [
         "submit",
         "data",
@@ -97,14 +95,3 @@ def test_each_command_does_what_the_tutorial_shows(
         for line in filter(None, map(shape, plain.splitlines())):
             assert line in said or line == "...", f"{command}: {line}"
     assert (workspace / "reports" / "index.html").exists()
-    _the_program_in_the_pages_reads_these_runs(capsys)
-
-
-def _the_program_in_the_pages_reads_these_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    """That of docs/look-inside.md, which reads out-of-fold probabilities; each of its lines is a run."""
-    [program] = blocks((ROOT / "docs" / "look-inside.md").read_text(), "python")
-    capsys.readouterr()
-    exec(compile(program, "oof.py", "exec"), {})
-    lines = capsys.readouterr().out.splitlines()
-    assert {line.split("-")[0] for line in lines} >= {"logistic", "mlp", "svm", "cnn"}
-    assert all(re.fullmatch(r"[\w-]+ \(\d+, 10\) [01]\.\d{4} \(.* to .*\) \[.*\]", line) for line in lines)
