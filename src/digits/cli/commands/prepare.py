@@ -39,8 +39,9 @@ def _print_contents(context: Context, data: Dataset) -> None:
     folds = [f"{fold}: {sizes[fold]:,}" for fold in range(data.fold_count)]
     kind = {1: "grey", 3: "colour"}.get(data.channels, f"{data.channels} values per pixel")
     context.console.say(
-        f"images   {len(data.images):,} labelled, {len(data.test_images):,} to predict; {data.size}, {kind}, from "
-        f"{data.about['source']}"
+        f"images   {len(data.images):,} labelled, {len(data.test_images):,} to predict; {data.size}, {kind}"
     )
     context.console.say("classes  " + "  ".join(f"{name}: {count:,}" for name, count in counts))
     context.console.say("folds    " + "  ".join([*folds, f"holdout: {sizes[HOLDOUT]:,}"]))
+    # the same on every machine for the same images in the same folds
+    context.console.say(f"hash     {data.hash[:16]}  from {data.about['source']} ({data.about['provenance']})")
