@@ -1,18 +1,19 @@
 """Which images the blend predicts wrongly out of fold, and how well it is calibrated."""
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from digits.common.plots import COLOURS
 from digits.ensemble.disagreement import most_confident_errors
 from digits.evaluation.reliability import Reliability, reliability
-from digits.report.chart import GREY, as_chart, image_grid, name_classes, subplots
+from digits.report.chart import GREY, as_chart, name_classes, subplots
 from digits.report.gather import Content
 from digits.report.layout import Figure, Section
 
 _PAIRS = 10  # of classes, in words
-_WORST = 32  # errors that are shown
+_WORST = 32  # errors in words; explore.js shows as many
 
 
 def section(content: Content) -> Section:
@@ -28,25 +29,23 @@ def section(content: Content) -> Section:
     result.sentences.append(f"Out of fold, the blend predicts {wrong:,} of {len(labels):,} images wrongly.")
     counts = np.zeros((len(names), len(names)), int)  # by true and predicted class
     np.add.at(counts, (labels, predicted), 1)
-    result.add_chart(confusion_matrix(counts, names))
+    result.figures.append(confusions(counts, names))
     result.add_chart(error_rates(counts, names))
     worst = most_confident_errors(oof, labels, _WORST)
     if len(worst):
-        found = [(names[labels[row]], names[predicted[row]], f"{oof[row].max():.1%}") for row in worst]
-        text = "; ".join(f"{true} predicted as {taken}, {confidence}" for true, taken, confidence in found)
-        titles = [f"{true} → {taken}\n{confidence}" for true, taken, confidence in found]
-        images = image_grid(content.data.shaped(content.data.images[rows[worst]]), titles, columns=8)
-        result.add_image("The most confident errors (label → prediction); some labels may be wrong", text, images)
+        said = "; ".join(
+            f"{names[labels[row]]} predicted as {names[predicted[row]]}, {oof[row].max():.1%}" for row in worst
+        )
+        title = "The most confident errors; some labels may be wrong. Choose one to see what each run says of it"
+        result.figures.append(Figure(title, "", _explored("errors", said)))
     result.add_chart(reliability_diagram(reliability(oof, labels)))
     return result
 
 
-def confusion_matrix(counts: NDArray[np.int64], names: list[str]) -> Figure:
-    """Counts and shares of the true class; only errors are coloured. counts: (true classes, predicted classes)."""
+def confusions(counts: NDArray[np.int64], names: list[str]) -> Figure:
+    """The most frequent errors; explore.js makes a matrix of them. counts: (true classes, predicted classes)."""
     classes = len(names)
     wrong = counts - np.diag(counts.diagonal())
-    totals = np.maximum(1, counts.sum(axis=1, keepdims=True))
-    shares, errors = counts / totals, wrong / totals
     true, taken = divmod(int(wrong.argmax()), classes)
     title = (
         f"The most frequent error: {wrong[true, taken]:,} of {counts[true].sum():,} images of {names[true]} are "
@@ -58,15 +57,12 @@ def confusion_matrix(counts: NDArray[np.int64], names: list[str]) -> Figure:
         ((int(wrong[i, j]), names[i], names[j]) for i in range(classes) for j in range(classes)), reverse=True
     )
     text = "; ".join(f"{name} as {other}: {count}" for count, name, other in pairs[:_PAIRS] if count)
-    with subplots(7, 6) as (figure, ((axes,),)):
-        axes.imshow(errors, cmap="Oranges", vmin=0, vmax=1.3 * errors.max() or 1)
-        for row, column in zip(*counts.nonzero(), strict=True):
-            cell = f"{counts[row, column]:,}\n{shares[row, column]:.1%}"
-            axes.text(column, row, cell, ha="center", va="center", fontsize=7, color="#222222")
-        name_classes(axes, names)
-        axes.set_yticks(range(classes), names)
-        axes.set(xlabel="predicted class", ylabel="true class")
-        return as_chart(figure, "confusion", title, text or title)
+    return Figure(title, "", _explored("confusion", text))
+
+
+def _explored(part: str, text: str) -> Markup:
+    """What explore.js replaces by a part that can be clicked; text: what a browser without scripts shows."""
+    return Markup('<div class="explore" data-explore="{}">{}</div>').format(part, text)
 
 
 def error_rates(counts: NDArray[np.int64], names: list[str]) -> Figure:

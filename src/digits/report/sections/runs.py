@@ -29,7 +29,7 @@ def section(content: Content) -> Section:
         f"{metric.title} on the images that all of them predict, because some folds are easier than others. sd: "
         f"standard deviation {'of the accuracy ' if also else ''}over the folds. Log loss: mean of -log(probability of "
         "the true class), lower is better. Refits: fits on all labelled "
-        "images."
+        "images. Choose a run to see its params, learning curves, confusions and errors."
     )
     columns = {
         "model": ("", [run.name for run in content.runs]),

@@ -1,7 +1,6 @@
 """What the latest search for better hyperparameters found."""
 
-from typing import Any
-
+from digits.report.explore import in_words
 from digits.report.gather import Content
 from digits.report.layout import Section
 
@@ -19,18 +18,9 @@ def section(content: Content) -> Section:
     params = content.params
     default = (params.train if model == "train" else params.baseline.models[model]).model_dump(mode="json")
     result.sentences += [
-        f"{name.replace('_', ' ')}: {_in_words(value)} instead of {_in_words(default.get(name))}"
+        f"{name.replace('_', ' ')}: {in_words(value)} instead of {in_words(default.get(name)) or 'none'}"
         for name, value in best.items()
     ]
     for picture in content.search.pictures.values():
         result.add_picture(picture)
     return result
-
-
-def _in_words(value: Any) -> str:
-    """A param: of TTA the number of views, of a section its values."""
-    if isinstance(value, list) and all(isinstance(each, dict) for each in value):
-        return f"{len(value)} views"
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {each}" for name, each in value.items())
-    return str(value)

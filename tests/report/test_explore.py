@@ -1,0 +1,263 @@
+"""Runs, confusions and images can be opened on the page by everyone, in a real browser."""
+
+import base64
+import io
+import json
+import shlex
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from browsing import OpenPage, is_accessible, opening, running_browser
+from digits.config import load_params
+from digits.data.dataset import Dataset
+from digits.ensemble.blend import BlendPredictions
+from digits.evaluation.metrics import accuracy, log_loss
+from digits.report.explore import explore, in_words
+from digits.report.gather import Content, Run
+from digits.report.page import page
+from digits.report.sections import errors, runs
+from digits.training.candidates import baseline_runs, network_runs, networks
+from digits.training.device import Device
+from digits.training.runs import run_spec
+from toys import ROOT, TOY, prepare_toy
+
+pytestmark = pytest.mark.slow
+
+PLANTED = "</script><script>window.planted = true</script><b>"
+HISTORY = [
+    {"loss": 2.0, "accuracy": 0.5, "learning_rate": 0.1},
+    {"loss": float("nan"), "accuracy": 0.75, "valid_loss": 1.0, "valid_accuracy": 0.8, "learning_rate": 0.05},
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[OpenPage]:
+    with opening(browser) as open_page:
+        yield open_page
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    data = prepare_toy(tmp_path_factory.mktemp("project") / "toy")
+    return replace(data, about=data.about | {"class_names": [f"{PLANTED}{number}" for number in range(3)]})
+
+
+def content(data: Dataset, count: int) -> Content:
+    """So many runs with random predictions, every third of them a network; markup in the names of runs and params.
+
+    The second run predicts the images of one fold alone. The blend's predictions are their mean.
+    """
+    params, generator = load_params(ROOT / "params.yaml", TOY), np.random.default_rng(3)
+    labels, rows = np.asarray(data.labels), data.working_rows
+    small = baseline_runs(params, data)[0]
+    network = run_spec("cnn", params.train.spec.model_dump(mode="json"), "/255", params.train.seed, data)
+    changed = network.model | {"kernel_initializer": PLANTED}
+    made = []
+    for number in range(count):
+        spec = (network, small, replace(small, name=f"{PLANTED}{number}", model=small.model | {PLANTED: number}))[
+            min(number, 2) if number % 3 else 0
+        ]
+        spec = replace(spec, model=changed) if number == 3 else spec
+        own = data.valid_rows(0) if number == 1 else rows
+        oof = generator.dirichlet(np.full(data.classes, 0.3), len(own)) + 0.3 * np.eye(data.classes)[labels[own]]
+        oof = (oof / oof.sum(axis=1, keepdims=True)).astype(np.float32)
+        score = accuracy(oof, labels[own])
+        metrics = {"folds": 3, "cv_accuracy": score.value, "cv_low": score.low, "cv_high": score.high, "cv_sd": 0.01}
+        metrics |= {"log_loss": log_loss(oof, labels[own]), "size_mb": 0.1, "fit_seconds": 1.0, "predict_seconds": 0.1}
+        histories = (HISTORY, HISTORY[:1]) if spec.name == "cnn" else ()
+        made.append(Run(spec, f"run-{number}", metrics, histories, own, oof, 1, 0.1 * (number + 1)))
+    blend = np.mean([run.oof for run in made if len(run.rows) == len(rows)], axis=0)
+    none = np.zeros((0, data.classes))
+    return Content(
+        params=params,
+        data=data,
+        runs=tuple(made),
+        blend=None,
+        predictions=BlendPredictions(rows, blend, none, none),
+        submissions=(),
+        search=None,
+        recipes=None,
+        recipe_pictures={},
+        uncertain=None,
+        budget=0.0,
+        compared=False,
+    )
+
+
+def written(content: Content, folder: Path) -> Path:
+    path = folder / "index.html"
+    parts = [runs.section(content), errors.section(content)]
+    path.write_text(page(PLANTED, parts, True, "make report", "now", explore(content)), encoding="utf-8")
+    return path
+
+
+def rows_of(tab: Page) -> Locator:
+    return tab.locator("#runs table").first.locator("> tbody > tr:not([hidden]):not(.fold)")
+
+
+def answer(content: Content, probabilities: np.ndarray) -> list[str]:
+    """The two most probable classes, as the page shows them."""
+    assert content.data is not None
+    order = np.argsort(-probabilities, kind="stable")[:2]
+    return [f"{content.data.class_names[each]}, {probabilities[each]:.1%}".replace("%", "\xa0%") for each in order]
+
+
+def test_runs_are_found_by_their_params_and_folded_out_by_keys(data: Dataset, opened: OpenPage, tmp_path: Path) -> None:
+    shown = content(data, 5)
+    tab = opened(written(shown, tmp_path))
+    found, fold = rows_of(tab), tab.locator("#runs .fold")
+    search = tab.locator("#runs input")
+    for text, count in (("mlp", 3), ("KERNEL INITIALIZER glorot", 1), (PLANTED, 3), ("no such", 0), ("", 5)):
+        search.fill(text)
+        expect(found).to_have_count(count)
+    button = found.first.locator("button")
+    button.focus()
+    tab.keyboard.press("Enter")
+    assert button.get_attribute("aria-expanded") == "true"
+    assert "layers\n4C3 MP2 8" in fold.locator("dl").inner_text()
+    expect(fold.locator("pre")).to_have_text(
+        'make train SET="train.candidates=[default] train.extra=[] train.epochs=2"'
+    )
+    expect(fold.locator("svg[role=img]")).to_have_count(2)
+    fold.locator("summary").click()
+    assert fold.locator("details tbody tr").nth(1).inner_text().split() == ["2", "1", "0.75", "0.8", "0.05"]
+    name = tab.locator("#runs th button").first
+    for _ in range(2):  # sorted downwards and upwards, it stays below its run
+        name.click()
+        assert fold.evaluate("row => row.previousElementSibling.querySelector('[aria-expanded=true]') !== null")
+    search.fill("mlp")
+    expect(fold).to_be_hidden()
+    search.fill("")
+    expect(fold).to_be_visible()
+    is_accessible(tab)
+    tab.locator("#runs [aria-expanded=true]").first.press("Space")
+    expect(fold).to_have_count(0)
+    assert tab.evaluate("window.planted") is None
+    assert tab.locator("main b").count() == 0
+
+
+def test_a_cell_shows_its_images_and_an_image_what_each_run_says(
+    data: Dataset, opened: OpenPage, tmp_path: Path
+) -> None:
+    shown = content(data, 4)
+    assert shown.predictions is not None
+    tab, labels = opened(written(shown, tmp_path)), np.asarray(data.labels)
+    rows, oof = shown.predictions.rows, shown.predictions.oof
+    predicted = oof.argmax(axis=1)
+    true, taken = next((true, taken) for true, taken in zip(labels[rows], predicted, strict=True) if true != taken)
+    place = [*np.flatnonzero((labels[rows] == true) & (predicted == taken))]
+    place.sort(key=lambda each: -oof[each].max())
+    cell = tab.locator("#errors .confusion tbody tr").nth(true).locator("td").nth(taken).locator("button")
+    assert cell.inner_text() == str(len(place))
+    cell.press("Enter")
+    assert cell.get_attribute("aria-pressed") == "true"
+    images = tab.locator("#errors [data-explore=confusion] .images button")
+    assert [image.inner_text().split("\n")[0] for image in images.all()] == [f"row {rows[each] + 2}" for each in place]
+    first = images.first
+    names = data.class_names
+    assert f"label {names[true]}" in first.inner_text()
+    assert f"predicted {answer(shown, oof[place[0]])[0]}" in first.inner_text()
+    shot = Image.open(io.BytesIO(first.locator(".thumb").screenshot())).convert("L").crop((1, 1, 61, 61))
+    pixels = np.asarray(shot).reshape(12, 5, 12, 5)[:, 2, :, 2]
+    assert np.abs(pixels.astype(int) + np.asarray(data.images[rows[place[0]]], int).reshape(12, 12) - 255).max() <= 1
+    first.press("Enter")
+    assert first.get_attribute("aria-expanded") == "true"
+    expected = [("blend", oof[place[0]])]
+    for run in shown.runs:
+        own = np.flatnonzero(run.rows == rows[place[0]])
+        expected += [(run.name, run.oof[each]) for each in own]
+    lines = tab.locator("#errors .said tbody tr").all()
+    cells = [[each.inner_text() for each in line.locator("th, td").all()] for line in lines]
+    assert cells == [[name, *answer(shown, probabilities)] for name, probabilities in expected]
+    is_accessible(tab)
+    first.press("Enter")
+    expect(tab.locator("#errors .said")).to_have_count(0)
+    worst = tab.locator("#errors [data-explore=errors] .images button")
+    assert worst.count() == min(32, (predicted != labels[rows]).sum())
+    assert tab.evaluate("window.planted") is None
+
+
+def test_confusions_of_many_classes_are_a_list(data: Dataset, opened: OpenPage, tmp_path: Path) -> None:
+    about = data.about | {"classes": 25, "class_names": [f"{PLANTED}{number}" for number in range(25)]}
+    tab = opened(written(content(replace(data, about=about), 1), tmp_path))
+    pair = tab.locator("#errors .pairs button").first
+    expected = int(pair.inner_text().split()[0])
+    pair.click()
+    expect(tab.locator("#errors [data-explore=confusion] .images button")).to_have_count(expected)
+    assert tab.evaluate("window.planted") is None
+
+
+def test_a_page_of_two_hundred_runs_is_small(data: Dataset, opened: OpenPage, tmp_path: Path) -> None:
+    path = written(content(data, 200), tmp_path)
+    assert path.stat().st_size < 6e6
+    tab = opened(path)
+    expect(rows_of(tab)).to_have_count(200)
+    rows_of(tab).last.locator("button").click()
+    assert tab.locator("#runs .fold .images button").count() == 12
+
+
+def test_pictures_and_answers_are_limited_whatever_the_images(data: Dataset) -> None:
+    generator = np.random.default_rng(0)
+    large = generator.integers(0, 256, (180, 96 * 96 * 3), dtype=np.uint8)
+    about = data.about | {"image_shape": [96, 96], "channels": 3}
+    found = explore(content(replace(data, images=large, about=about), 200))
+    assert found is not None
+    assert found["size"] == (48, 48)
+    assert len(json.dumps(found)) < 5.5e6
+    assert len(found["images"]) * len(found["runs"]) > 20
+    columns, rows = found["grid"]
+    sprite = np.asarray(Image.open(io.BytesIO(base64.b64decode(found["sprite"]))).convert("RGB"))
+    assert sprite.shape == (48 * rows, 48 * columns, 3)
+    row, label = found["images"][-1]
+    down, right = divmod(len(found["images"]) - 1, columns)
+    tile = sprite[48 * down : 48 * (down + 1), 48 * right : 48 * (right + 1)]
+    assert np.array_equal(tile, large[row - 2].reshape(96, 96, 3)[::2, ::2])
+    assert label == data.labels[row - 2]
+
+
+def test_the_command_fits_the_same_run_while_params_are_the_same(data: Dataset) -> None:
+    shown = content(data, 5)
+    found = explore(shown)
+    assert found is not None
+    commands = [run["command"] for run in found["runs"]]
+    other = tuple(replace(run, spec=replace(run.spec, seed=7)) for run in shown.runs)
+    of_other_seeds = explore(replace(shown, runs=other))
+    assert of_other_seeds is not None
+    assert {run["command"] for run in of_other_seeds["runs"]} == {""}
+    assert commands[1:] == ["make baseline ONLY=small", "", "", ""]
+    given = shlex.split(commands[0])
+    assert given[:2] == ["make", "train"]
+    params = load_params(ROOT / "params.yaml", (*TOY, *given[2].removeprefix("SET=").split()))
+    device = Device("CPU", 0, "float32", 128, 1, 1.0, 1)
+    planned = network_runs(networks(params)[0], params, data, device).values()
+    assert shown.runs[0].spec.folder_name in [run.folder_name for run in planned]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, ""),
+        (True, "yes"),
+        (0.003, "0.003"),
+        ([512, 64], "512, 64"),
+        ([], "none"),
+        ([{"rotation": 7.0}, {"zoom": 0.1}], "2 views"),
+        ({"name": "sgd", "momentum": 0.9, "nesterov": False}, "sgd, momentum 0.9"),
+        ({"rotation": 0.0, "flip": False}, "none"),
+    ],
+)
+def test_params_are_words(value: Any, words: str) -> None:
+    assert in_words(value) == words
