@@ -30,7 +30,7 @@ from toys import ROOT, TOY, prepare_toy
 
 pytestmark = pytest.mark.slow
 
-PLANTED = "</script><script>window.planted = true</script><b>"
+PLANTED = "</script><script>planted=1</script><b>"
 HISTORY = [
     {"loss": 2.0, "accuracy": 0.5, "learning_rate": 0.1},
     {"loss": float("nan"), "accuracy": 0.75, "valid_loss": 1.0, "valid_accuracy": 0.8, "learning_rate": 0.05},
@@ -142,7 +142,14 @@ def test_runs_are_found_by_their_params_and_folded_out_by_keys(data: Dataset, op
     expect(fold).to_be_hidden()
     search.fill("")
     expect(fold).to_be_visible()
+    fold.locator(".confusion button").first.click()
+    fold.locator(".images button").first.click()
+    expect(fold.locator(".said")).to_be_visible()
     is_accessible(tab)
+    tab.set_viewport_size({"width": 390, "height": 800})
+    box = fold.locator(".explore").bounding_box()
+    assert box is not None
+    assert box["width"] < 390  # however wide the table is
     tab.locator("#runs [aria-expanded=true]").first.press("Space")
     expect(fold).to_have_count(0)
     assert tab.evaluate("window.planted") is None
@@ -157,7 +164,9 @@ def test_a_cell_shows_its_images_and_an_image_what_each_run_says(
     tab, labels = opened(written(shown, tmp_path)), np.asarray(data.labels)
     rows, oof = shown.predictions.rows, shown.predictions.oof
     predicted = oof.argmax(axis=1)
-    true, taken = next((true, taken) for true, taken in zip(labels[rows], predicted, strict=True) if true != taken)
+    elsewhere = ~np.isin(rows, shown.runs[1].rows)  # not predicted by this run out of fold
+    one = np.flatnonzero((predicted != labels[rows]) & elsewhere)[0]
+    true, taken = labels[rows[one]], predicted[one]
     place = [*np.flatnonzero((labels[rows] == true) & (predicted == taken))]
     place.sort(key=lambda each: -oof[each].max())
     cell = tab.locator("#errors .confusion tbody tr").nth(true).locator("td").nth(taken).locator("button")
@@ -165,24 +174,23 @@ def test_a_cell_shows_its_images_and_an_image_what_each_run_says(
     cell.press("Enter")
     assert cell.get_attribute("aria-pressed") == "true"
     images = tab.locator("#errors [data-explore=confusion] .images button")
+    assert tab.locator("#errors [role=status]").inner_text().startswith(f"{len(place)} image")
     assert [image.inner_text().split("\n")[0] for image in images.all()] == [f"row {rows[each] + 2}" for each in place]
-    first = images.first
-    names = data.class_names
+    first, names = images.nth(place.index(one)), data.class_names
     assert f"label {names[true]}" in first.inner_text()
-    assert f"predicted {answer(shown, oof[place[0]])[0]}" in first.inner_text()
+    assert f"predicted {answer(shown, oof[one])[0]}" in first.inner_text()
     shot = Image.open(io.BytesIO(first.locator(".thumb").screenshot())).convert("L").crop((1, 1, 61, 61))
     pixels = np.asarray(shot).reshape(12, 5, 12, 5)[:, 2, :, 2]
-    assert np.abs(pixels.astype(int) + np.asarray(data.images[rows[place[0]]], int).reshape(12, 12) - 255).max() <= 1
+    assert np.abs(pixels.astype(int) + np.asarray(data.images[rows[one]], int).reshape(12, 12) - 255).max() <= 1
     first.press("Enter")
     assert first.get_attribute("aria-expanded") == "true"
-    expected = [("blend", oof[place[0]])]
+    expected = [("blend", oof[one])]
     for run in shown.runs:
-        own = np.flatnonzero(run.rows == rows[place[0]])
+        own = np.flatnonzero(run.rows == rows[one])
         expected += [(run.name, run.oof[each]) for each in own]
     lines = tab.locator("#errors .said tbody tr").all()
     cells = [[each.inner_text() for each in line.locator("th, td").all()] for line in lines]
     assert cells == [[name, *answer(shown, probabilities)] for name, probabilities in expected]
-    is_accessible(tab)
     first.press("Enter")
     expect(tab.locator("#errors .said")).to_have_count(0)
     worst = tab.locator("#errors [data-explore=errors] .images button")
@@ -211,9 +219,10 @@ def test_a_page_of_two_hundred_runs_is_small(data: Dataset, opened: OpenPage, tm
 
 def test_pictures_and_answers_are_limited_whatever_the_images(data: Dataset) -> None:
     generator = np.random.default_rng(0)
-    large = generator.integers(0, 256, (180, 96 * 96 * 3), dtype=np.uint8)
+    large = generator.integers(0, 256, (900, 96 * 96 * 3), dtype=np.uint8)
     about = data.about | {"image_shape": [96, 96], "channels": 3}
-    found = explore(content(replace(data, images=large, about=about), 200))
+    data = replace(data, images=large, labels=np.tile(data.labels, 5), folds=np.tile(data.folds, 5), about=about)
+    found = explore(content(data, 200))
     assert found is not None
     assert found["size"] == (48, 48)
     assert len(json.dumps(found)) < 5.5e6

@@ -62,27 +62,28 @@ const errors = said => [...images.keys()].filter(index => said[index] && said[in
 
 // A confusion matrix, or a list of confusions if there are many classes; a click shows images
 const confusion = ({ cells, said }) => {
-  const shown = make("div", { "aria-live": "polite" });
+  const status = make("p", { role: "status" }), shown = make("div");  // only the sentence is read aloud
   const button = ([label, first, count], text) => {
     const title = `${counted(count, "image")} of ${classes[label]} predicted as ${classes[first]}`;
     const made = make("button", { type: "button", "aria-pressed": "false", ...(text ? {} : { "aria-label": title }) }, text ? title : count.toLocaleString("en"));
     made.addEventListener("click", () => {
       const pressed = made.getAttribute("aria-pressed") === "true";
       whole.querySelector('[aria-pressed="true"]')?.setAttribute("aria-pressed", "false");
-      shown.replaceChildren();
+      for (const part of [status, shown]) part.replaceChildren();
       if (pressed) return;
       made.setAttribute("aria-pressed", "true");
       const found = [...images.keys()].filter(index => images[index][1] === label && said[index]?.[0] === first);
       found.sort(bySure(said, label !== first));
       const order = label === first ? "least" : "most";
       const some = found.length < count ? `${found.length || "none"} of them in this page` : "all of them";
-      shown.append(make("p", {}, `${title}; ${some}${found.length > 1 ? `, ${order} confident first` : ""}.`), gallery(said, found));
+      status.append(`${title}; ${some}${found.length > 1 ? `, ${order} confident first` : ""}.`);
+      shown.append(gallery(said, found));
     });
     return made;
   };
   const whole = make("div", {});
   if (classes.length > 20) {
-    whole.append(make("ul", { class: "pairs" }, ...cells.map(cell => make("li", {}, button(cell, true)))), shown);
+    whole.append(make("ul", { class: "pairs" }, ...cells.map(cell => make("li", {}, button(cell, true)))), status, shown);
     return whole;
   }
   const caption = "Rows: true class; columns: predicted class. Choose a cell to see its images.";
@@ -96,7 +97,7 @@ const confusion = ({ cells, said }) => {
     if (label !== first) place.style.setProperty("--share", `${45 * count / totals[label] / most}%`);
     place.append(button(cell, false));
   }
-  whole.append(scrolled("Confusion matrix", matrix), shown);
+  whole.append(scrolled("Confusion matrix", matrix), status, shown);
   return whole;
 };
 
