@@ -15,12 +15,12 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from browsing import OpenPage, is_accessible, opening, running_browser
-from digits.config import load_params
+from digits.config import Paths, load_params
 from digits.data.dataset import Dataset
 from digits.ensemble.blend import BlendPredictions
 from digits.evaluation.metrics import accuracy, log_loss
 from digits.report.explore import explore, in_words
-from digits.report.gather import Content, Run
+from digits.report.gather import Content, Run, gather
 from digits.report.page import page
 from digits.report.sections import errors, runs
 from digits.training.candidates import baseline_runs, network_runs, networks
@@ -81,20 +81,8 @@ def content(data: Dataset, count: int) -> Content:
         made.append(Run(spec, f"run-{number}", metrics, histories, own, oof, 1, 0.1 * (number + 1)))
     blend = np.mean([run.oof for run in made if len(run.rows) == len(rows)], axis=0)
     none = np.zeros((0, data.classes))
-    return Content(
-        params=params,
-        data=data,
-        runs=tuple(made),
-        blend=None,
-        predictions=BlendPredictions(rows, blend, none, none),
-        submissions=(),
-        search=None,
-        recipes=None,
-        recipe_pictures={},
-        uncertain=None,
-        budget=0.0,
-        compared=False,
-    )
+    empty = gather(params, data, Paths(data.folder / "none"))
+    return replace(empty, runs=tuple(made), predictions=BlendPredictions(rows, blend, none, none))
 
 
 def written(content: Content, folder: Path) -> Path:
