@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,16 @@ from digits.common.errors import UserError
 from digits.common.plots import Picture, read_pictures
 from digits.common.sealed import intact, read_json
 from digits.config import Params, Paths
+from digits.config.schema import DEFAULT
 from digits.data.dataset import Dataset
 from digits.data.sample import with_hash
 from digits.ensemble.blend import PICTURE, Blend, BlendPredictions, load_blend, load_predictions
 from digits.evaluation.scoring import ACCURACY, METRICS, Metric, Score
 from digits.kaggle.ledger import Ledger, Line
 from digits.replication.table import COLUMNS
+from digits.report.outlook import expected_error
 from digits.training.runs import RunFolder, RunSpec
-from digits.training.tuned import studies_of
+from digits.training.tuned import studies_of, tuned_params
 
 COMPARISON = "compare.html"  # in reports/
 
@@ -34,6 +36,7 @@ class Run:
 
     folder: its name below runs/. metrics: see `Units.metrics`. histories: one per fold, with a record per epoch; () if
     the model keeps none. rows: (n,), images of its folds. oof: (n, classes). refits: number. minutes: mean per fold.
+    title: see `_titled`; no two runs of a page share it.
     """
 
     spec: RunSpec
@@ -44,12 +47,12 @@ class Run:
     oof: NDArray[np.float32]
     refits: int
     minutes: float
+    title: str = ""
 
     @property
     def name(self) -> str:
-        """The model's name on the page."""
-        model = self.spec.model
-        return f"{model['layers']}, {model['epochs']} epochs" if self.is_network else self.spec.name
+        """What it is called on the page."""
+        return self.title or self.spec.name
 
     @property
     def is_network(self) -> bool:
@@ -72,7 +75,8 @@ class Content:
 
     runs: best first, see `_ranked`. blend: the one with most fits that is made of these runs. predictions:
     its probabilities. recipes: reports/recipes.csv. uncertain: the blend's PNG. budget: the largest budget that was
-    spent on networks so far, in minutes. compared: whether there is a page of `make compare`.
+    spent on networks so far, in minutes. gain: what `more_minutes` are expected to add to the accuracy. compared:
+    whether there is a page of `make compare`.
     """
 
     params: Params
@@ -86,7 +90,13 @@ class Content:
     recipe_pictures: dict[str, Picture]
     uncertain: Path | None
     budget: float
+    gain: float | None
     compared: bool
+
+    @property
+    def more_minutes(self) -> float:
+        """A budget for networks that is worth its time, in minutes: much more than was spent so far."""
+        return max(30.0, 4 * self.budget)
 
     @property
     def metric(self) -> Metric:
@@ -102,11 +112,11 @@ class Content:
 def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
     """The content for the params' competition and the runs on these arrays; data: None if none are prepared."""
     metric = METRICS[params.competition.metric]
-    runs = _runs(data, paths.runs, metric) if data else ()
+    runs = _titled(_runs(data, paths.runs, metric), params, data, paths) if data else ()
     blend = _largest_blend(paths.runs, {run.folder for run in runs}, metric)
     uncertain = paths.runs / blend.name / PICTURE if blend else None
     pictures = read_pictures(paths.reports / "recipes", data.hash) if data else {}
-    return Content(
+    content = Content(
         params=params,
         data=data,
         runs=runs,
@@ -118,8 +128,13 @@ def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
         recipe_pictures=pictures,
         uncertain=uncertain if uncertain and uncertain.exists() else None,
         budget=max([0.0, *(used["minutes"] for used in map(read_json, paths.runs.glob("*/budget.json")) if used)]),
+        gain=None,
         compared=(paths.reports / COMPARISON).exists(),
     )
+    if data is None or not content.budget or metric is not ACCURACY:
+        return content
+    now, later = (expected_error(params, data, paths, each) for each in (content.budget, content.more_minutes))
+    return content if now is None or later is None else replace(content, gain=now - later)
 
 
 def _recipes(path: Path) -> pd.DataFrame | None:
@@ -146,6 +161,39 @@ def near_best(runs: Sequence[Run], labels: NDArray[np.int64], metric: Metric) ->
 def _runs(data: Dataset, folder: Path, metric: Metric) -> tuple[Run, ...]:
     runs = (read_run(data, path.parent) for path in sorted(folder.glob("*/run.json")))
     return tuple(_ranked([run for run in runs if run], np.asarray(data.labels), metric))
+
+
+def _titled(runs: Sequence[Run], params: Params, data: Dataset, paths: Paths) -> tuple[Run, ...]:
+    """The runs with titles as `small · 3 folds · 0.9956`: the name of network or model, and the score.
+
+    Where two are alike, the beginning of the folder's fingerprint follows.
+    """
+    tuned, labels, metric = (
+        tuned_params(params, data, paths.studies),
+        np.asarray(data.labels),
+        METRICS[params.competition.metric],
+    )
+    networks = {name: tuned.network(name).model_dump(mode="json") for name in (*tuned.networks, DEFAULT)}
+
+    def title(run: Run) -> str:
+        folds, score = run.metrics["folds"], metric.of_run(run.metrics, run.oof, labels[run.rows])
+        name = _network(run.spec.model, networks) or run.spec.name
+        return f"{name} · {folds} fold{'s' * (folds > 1)} · {score.value:.4f}"
+
+    titles = [title(run) for run in runs]
+    return tuple(
+        replace(run, title=own if titles.count(own) == 1 else f"{own} · {run.folder.rpartition('-')[2][:4]}")
+        for run, own in zip(runs, titles, strict=True)
+    )
+
+
+def _network(model: dict[str, Any], networks: dict[str, dict[str, Any]]) -> str | None:
+    """Name of the network that a run fits, for however many epochs; None if the params have it no more."""
+
+    def is_same(spec: dict[str, Any]) -> bool:
+        return all(value in ("auto", model.get(key)) for key, value in spec.items() if key != "epochs")
+
+    return next((name for name, spec in networks.items() if is_same(spec)), None)
 
 
 def read_run(data: Dataset, folder: Path) -> Run | None:

@@ -43,9 +43,22 @@ class Table:
         return [*zip(*columns, strict=True)]
 
 
+@dataclass(frozen=True)
+class Card:
+    """One fact in large letters, and lines that explain it; Markup may stand in all."""
+
+    title: str
+    value: str
+    lines: Sequence[str]
+
+
 @dataclass
 class Section:
-    """A question and its answer. id: its anchor. missing: why there is no answer, what to type. code: commands."""
+    """A question and its answer.
+
+    id: its anchor, and its name in the index. missing: why there is no answer, what to type. code: commands. cards,
+    lead: facts and figures that come before the rest.
+    """
 
     id: str
     title: str
@@ -54,6 +67,8 @@ class Section:
     tables: list[Table] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
     code: str = ""
+    cards: list[Card] = field(default_factory=list)
+    lead: list[Figure] = field(default_factory=list)
 
     def add_chart(self, chart: Figure | None) -> None:
         """Add a chart, if there is one."""
@@ -71,11 +86,16 @@ class Section:
             self.add_image(picture.title, picture.title, picture.path.read_bytes())
 
     def add_gallery(self, title: str, images: Sequence[tuple[bytes, Sequence[str]]]) -> None:
-        """Add small images side by side, each a PNG with lines of text below it, the first of which names it."""
-        cells = [
-            Markup('<li><img src="data:image/png;base64,{}" alt="{}">{}</li>').format(
-                base64.b64encode(png).decode(), lines[0], Markup("").join(map(Markup("<span>{}</span>").format, lines))
-            )
-            for png, lines in images
-        ]
-        self.figures.append(Figure(title, "", Markup('<ul class="gallery">{}</ul>').format(Markup("").join(cells))))
+        """Add a `gallery`."""
+        self.figures.append(gallery(title, images))
+
+
+def gallery(title: str, images: Sequence[tuple[bytes, Sequence[str]]]) -> Figure:
+    """Small images side by side, each a PNG with lines of text below it, the first of which names it."""
+    cells = [
+        Markup('<li><img src="data:image/png;base64,{}" alt="{}">{}</li>').format(
+            base64.b64encode(png).decode(), lines[0], Markup("").join(map(Markup("<span>{}</span>").format, lines))
+        )
+        for png, lines in images
+    ]
+    return Figure(title, "", Markup('<ul class="gallery">{}</ul>').format(Markup("").join(cells)))

@@ -11,7 +11,7 @@ from digits.report.gather import Content
 from digits.report.layout import Column, Figure, Section, Table
 
 _SHOWN = 15  # members
-_LONGEST = 28  # characters of a member's name
+_LONGEST = 36  # characters of a member's name
 
 
 def section(content: Content) -> Section:
@@ -51,7 +51,8 @@ def section(content: Content) -> Section:
         "selected": ("", ["yes" if candidate.name == blend.method else "" for candidate in candidates]),
     }
     caption = "Methods of combining the members: the simplest within one standard error of the best is selected"
-    result.tables.append(Table(caption, columns))
+    if len(members) > 1:
+        result.tables.append(Table(caption, columns))
     result.add_chart(gains_chart(blend, names))
     if content.uncertain:
         title = "Test images on which the models disagree most, and the most confident errors on labelled images"

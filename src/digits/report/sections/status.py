@@ -1,39 +1,58 @@
-"""Where the competition stands: the best run, blend and score, the submissions, and what to do next."""
+"""Where the competition stands, on the first screen: expected score, submissions, next step, the worst errors."""
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from math import log
 
 import numpy as np
+from markupsafe import Markup
 
-from digits.common.plots import COLOURS
-from digits.ensemble.blend import Blend
-from digits.evaluation.scoring import Metric
+from digits.common.plots import image_png
+from digits.ensemble.disagreement import most_confident_errors
+from digits.evaluation.scoring import ACCURACY, LOG_LOSS
 from digits.kaggle.ledger import EXPECTED, Line, best_scored, verdict
-from digits.report.chart import as_chart, subplots
 from digits.report.gather import Content
-from digits.report.layout import Column, Figure, Section, Table
+from digits.report.layout import Card, Column, Figure, Section, Table, gallery
+from digits.report.scale import Interval, Mark, digits_of, scale, sparkline
+
+# of README's table, for digit-recognizer
+PUBLISHED = (
+    ("ten networks (2026)", 0.9969),
+    ("fifteen networks (2018)", 0.9976),
+    ("twenty large ones, all of MNIST", 0.9984),
+)
+_SCORED = 5  # latest submissions on the scale
+_STEPS = 3  # that are proposed
+_WORST = 12  # errors that are shown
+_PROGRESS = 3  # results, at least
+
+
+@dataclass(frozen=True)
+class Step:
+    """Something to type. why: in a few words. cost: time, and what it is expected to bring, as far as it is known."""
+
+    command: str
+    why: str
+    cost: str = ""
 
 
 def section(content: Content) -> Section:
-    """Sentences, a chart of expected and public scores, and a table of submissions."""
+    """Cards, the scale of scores, the most confident errors, and a table of submissions."""
     result = Section("status", "Where do I stand?")
-    blend, lines, metric = content.blend, content.submissions, content.metric
-    if content.runs:
-        best = content.runs[0]
-        folds = "1 fold" if best.metrics["folds"] == 1 else f"{best.metrics['folds']} folds"
-        result.sentences.append(
-            f"The best run, {best.name}, has a cross-validated (CV) {metric.title} of {content.score(best).value:.4f} "
-            f"({folds}): {metric.title}{metric.direction} on images that its models were not trained on."
-        )
-    if blend:
-        result.sentences.append(
-            f"The largest blend (a combination of models) has a CV {metric.title} of {blend.cv} and an expected score "
-            f"of {blend.expected}, both with their 95 % intervals."
-        )
-    if top := best_scored(lines, metric.sign):
-        result.sentences.append(f"The best public score on Kaggle is {top['public_score']}, for {top['file']}.")
-    result.sentences.append(f"What to do next: {next_step(content)}.")
-    result.add_chart(scores_chart([line for line in lines if line["ref"]] or lines, blend, metric))
+    lines = content.submissions
+    estimate = _estimate(content)
+    if estimate and estimate.interval:
+        digits = digits_of(estimate.interval)
+        result.cards.append(_expected(content, estimate, digits))
+        marks = _marks(content, estimate)
+        if len(marks) > 1:
+            title = f"{estimate.value:.{digits}f} among other scores: the shaded part is its 95 % interval"
+            result.lead.append(scale(title, marks, content.metric, digits))
+    if content.runs or lines:
+        result.cards.append(_submitted(content))
+    result.cards.append(_next(content))
+    if errors := _errors(content):
+        result.lead.append(errors)
     if lines:
         columns: dict[str, Column] = {
             "time (UTC)": ("", [line["time"][:16].replace("T", " ") for line in lines]),
@@ -46,63 +65,119 @@ def section(content: Content) -> Section:
     return result
 
 
-def next_step(content: Content) -> str:
-    """The command to type next, as a sentence: the first one whose condition holds."""
+def next_steps(content: Content) -> list[Step]:
+    """What to type next, best first."""
     slug, lines = content.params.competition.slug, content.submissions
-    practice = content.data is None or content.data.practice
-    steps = [
-        (practice, f"type make submit DATA=path/to/{slug}.zip, with the competition's files"),
-        (not content.runs, "type make submit: it fits networks for five minutes and blends them"),
-        (content.blend is None, "type make submit: there are runs, but no blend of them yet"),
-        (
-            any(line["state"] in ("uploading", "uploaded") for line in lines),
-            "type make score: a submission waits for its score",
-        ),
-        (
-            content.params.submit.upload and not any(line["ref"] for line in lines),
-            "save a Kaggle token, if there is none yet, then type make submit: nothing was uploaded yet",
-        ),
-        (
-            all(run.is_network for run in content.runs),
-            "type make baseline, then make submit: models of another kind make different errors",
-        ),
-    ]
-    minutes = max(30.0, 4 * content.budget)
-    more_time = f"type make submit BUDGET={minutes:g}: more training time is now the surest way to improve"
-    return next((step for applies, step in steps if applies), more_time)
+    minutes = f"{content.params.train.budget:g} minutes"
+    if content.data is None or content.data.practice:
+        why = "uses the competition's files"
+        return [Step(f"make submit DATA=path/to/{slug}.zip", why, minutes)]
+    if not content.runs:
+        return [Step("make submit", "fits networks and blends them", minutes)]
+    if content.blend is None:
+        return [Step("make submit", "blends the runs, of which there is no blend yet", minutes)]
+    steps = []
+    if any(line["state"] in ("uploading", "uploaded") for line in lines):
+        steps.append(Step("make score", "asks Kaggle for a score that is not known yet", "seconds"))
+    if content.params.submit.upload and not any(line["ref"] for line in lines):
+        steps.append(Step("make submit", "sends the file, once a Kaggle token is saved", "a minute"))
+    if all(run.is_network for run in content.runs):
+        why = "fits models that make other errors; then make submit blends them"
+        steps.append(Step("make baseline", why, "minutes"))
+    gain = "" if content.gain is None else f"; expected gain {max(0.0, content.gain):.4f}"
+    minutes = f"{content.more_minutes:g}"
+    steps.append(Step(f"make submit BUDGET={minutes}", "trains longer, and more networks", f"{minutes} minutes{gain}"))
+    return steps[:_STEPS]
 
 
-def scores_chart(submissions: Sequence[Line], blend: Blend | None, metric: Metric) -> Figure | None:
-    """Expected scores with their intervals, and public scores; without submissions, those of the blend."""
-    rows: list[Any] = [
-        (line["file"], *(float(line[name]) for name in EXPECTED), line["public_score"]) for line in submissions
-    ]
-    if not rows and blend:
-        rows = [(blend.name, blend.expected.value, blend.expected.low, blend.expected.high, "")]
-    if not rows:
+def _estimate(content: Content) -> Mark | None:
+    """The blend's expected score, or without a blend the best run's own."""
+    if content.blend:
+        expected = content.blend.expected
+        return Mark("expected score", expected.value, True, Interval(expected.low, expected.high))
+    if not content.runs:
         return None
-    scored = [row for row in rows if row[4]]
-    inside = sum(row[2] <= float(row[4]) <= row[3] for row in scored)
-    title = (
-        f"{inside} of {len(scored)} public scores lie inside the expected 95 % interval"
-        if scored
-        else f"The best expected score so far is {max(rows, key=lambda row: metric.sign * row[1])[1]:.4f}"
-    )
-    text = "; ".join(
-        f"{name}: expected {value:.4f} ({low:.4f} to {high:.4f})" + (f", scored {score}" if score else "")
-        for name, value, low, high, score in rows
-    )
-    with subplots(7, 1.1 + 0.32 * len(rows)) as (figure, ((axes,),)):
-        places = np.arange(len(rows))[::-1]
-        for place, (_, value, low, high, score) in zip(places, rows, strict=True):
-            axes.plot([low, high], [place, place], color=COLOURS[0], linewidth=3, alpha=0.5, solid_capstyle="butt")
-            axes.plot(value, place, "o", color=COLOURS[0])
-            if score:
-                axes.plot(float(score), place, "D", color=COLOURS[1])
-        axes.plot([], [], "o-", color=COLOURS[0], label="expected score, 95 % interval")
-        axes.plot([], [], "D", color=COLOURS[1], label="public score")
-        axes.set_yticks(places, [name.removesuffix(".csv").rpartition("-")[2] for name, *_ in rows])
-        axes.set(xlabel=f"{metric.title} on the test images", ylim=(-0.7, len(rows) - 0.3))
-        axes.grid(visible=True, axis="x")
-        figure.legend(loc="outside upper right", ncols=2)
-        return as_chart(figure, "scores", title, text)
+    score = content.score(content.runs[0])
+    return Mark(f"CV {content.metric.title}", score.value, True, Interval(score.low, score.high))
+
+
+def _expected(content: Content, estimate: Mark, digits: int) -> Card:
+    assert estimate.interval
+    value, (low, high), metric = estimate.value, estimate.interval, content.metric
+    of = content.runs[0].name if content.runs and not content.blend else "the blend (combination) of models"
+    lines = [
+        f"{metric.title}{metric.direction} of {of}; 95 % interval {low:.{digits}f} to {high:.{digits}f}".capitalize()
+    ]
+    if metric is ACCURACY and content.data is not None:
+        count = len(content.data.test_images)
+        wrong = [round(count * (1 - each)) for each in (value, high, low)]
+        lines.append(
+            f"Of {count:,} test images, about {wrong[0]:,} are predicted wrongly ({wrong[1]:,} to {wrong[2]:,})."
+        )
+    progress = [float(line["expected"]) for line in content.submissions]
+    if len(progress) >= _PROGRESS:
+        lines += [sparkline(progress, metric), f"Expected scores of all {len(progress)} submissions, oldest first."]
+    return Card("Expected score" if content.blend else "Score in cross-validation (CV)", f"{value:.{digits}f}", lines)
+
+
+def _submitted(content: Content) -> Card:
+    lines, sent = content.submissions, [line for line in content.submissions if line["ref"]]
+    if top := best_scored(lines, content.metric.sign):
+        judged = _judged(lines)
+        inside = sum(
+            float(line["expected_low"]) <= float(line["public_score"]) <= float(line["expected_high"])
+            for line in judged
+        )
+        said = [
+            f"Best public score on Kaggle, of {top['file']}.",
+            f"{inside} of {len(judged)} public scores lie inside the expected 95 % interval.",
+        ]
+        return Card("Submitted", top["public_score"], said)
+    if sent:
+        return Card("Submitted", f"{len(sent)} sent", ["Kaggle's scores are not known yet."])
+    if lines:
+        files = "1 file is" if len(lines) == 1 else f"{len(lines)} files are"
+        return Card("Submitted", "none yet", [f"{files} written; the newest is submissions/{lines[-1]['file']}."])
+    return Card("Submitted", "none yet", ["No submission file is written."])
+
+
+def _next(content: Content) -> Card:
+    first, *others = next_steps(content)
+
+    def described(step: Step) -> str:
+        return f"{step.why[0].upper()}{step.why[1:]} ({step.cost})."
+
+    more = [Markup("<code>{}</code>: {} ({}).").format(step.command, step.why, step.cost) for step in others]
+    return Card("Next step", Markup("<code>{}</code>").format(first.command), [described(first), *more])
+
+
+def _judged(lines: Sequence[Line]) -> list[Line]:
+    return [line for line in lines if line["state"] == "scored"]
+
+
+def _marks(content: Content, estimate: Mark) -> list[Mark]:
+    """What the estimate is compared with: guessing, the best scikit-learn model, own submissions, published scores."""
+    metric, competition = content.metric, content.params.competition
+    classes = competition.classes
+    marks = [estimate, Mark("guessing", log(classes) if metric is LOG_LOSS else 1 / classes)]
+    if content.blend and (baselines := [run for run in content.runs if not run.is_network]):
+        marks.append(Mark(baselines[0].name.rpartition(" · ")[0], content.score(baselines[0]).value))
+    for line in _judged(content.submissions)[-_SCORED:]:
+        low, high = (float(line[name]) for name in EXPECTED[1:])
+        marks.append(Mark(f"Kaggle, {line['time'][:10]}", float(line["public_score"]), False, Interval(low, high)))
+    if competition.slug == "digit-recognizer" and content.data is not None and not content.data.practice:
+        marks += [Mark(*published) for published in PUBLISHED]
+    return marks
+
+
+def _errors(content: Content) -> Figure | None:
+    """The most confident errors of the blend; None without a blend, and if there is no error."""
+    if content.predictions is None or content.data is None:
+        return None
+    data, rows, oof = content.data, content.predictions.rows, content.predictions.oof
+    names, labels = data.class_names, np.asarray(data.labels, np.int64)[rows]
+    worst = most_confident_errors(oof, labels, _WORST)
+    lines = [(f"{names[labels[at]]} → {names[oof[at].argmax()]}", f"{oof[at].max():.1%} sure") for at in worst]
+    pictures = map(image_png, data.shaped(data.images[rows[worst]]))
+    title = "The most confident errors, label → prediction. Would you read the label? Some labels are wrong."
+    return gallery(title, [*zip(pictures, lines, strict=True)]) if lines else None

@@ -23,7 +23,8 @@ def section(content: Content) -> Section:
             f"{run.name}: optimizer {model['optimizer']['name']}, learning rate {model['learning_rate']:g}, batch size "
             f"{model['batch_size']}, {model['epochs']} epochs, precision {model['precision']}."
         )
-        result.add_chart(learning_curves(run, f"learning{number}"))
+        if len(run.histories[0]) > 1:
+            result.add_chart(learning_curves(run, f"learning{number}"))
     if any(map(_trains_on_harder_images, trained[:_SHOWN])):
         result.sentences.append(
             "Augmentation (random distortion) or label smoothing makes training images harder, so their loss is above "
