@@ -21,15 +21,16 @@ from digits.ensemble.combine import methods
 from digits.ensemble.disagreement import draw_uncertain
 from digits.ensemble.members import Members
 from digits.ensemble.selection import select_method
-from digits.evaluation.scoring import ACCURACY
+from digits.evaluation.scoring import ACCURACY, LOG_LOSS
 from digits.kaggle.ledger import Ledger
 from digits.replication.table import COLUMNS
 from digits.report.compared import read, resolve
 from digits.report.comparison import pair, sections
 from digits.report.gather import Content, gather
 from digits.report.page import page, render
+from digits.report.scale import Interval, Mark, digits_of, scale
 from digits.report.sections import runs, status, training
-from digits.report.sections.status import next_step
+from digits.report.sections.status import PUBLISHED, next_steps
 from digits.training.candidates import baseline_runs
 from digits.training.fitting import fit_fold_unit, fit_refit_unit
 from digits.training.runs import RunFolder, run_spec
@@ -62,7 +63,9 @@ def test_a_page_of_nothing_says_what_to_type(digits: Digits, workspace: Path, op
     assert [section.get_attribute("id") for section in page.locator("main > section").all()] == [*SECTIONS]
     for name in ("runs", "training", "errors", "tuning", "ensemble", "recipes", "data"):
         assert "type make" in page.locator(f"#{name} .missing").inner_text()
-    assert "What to do next: type make submit DATA=" in page.locator("#status").inner_text()
+    [card] = page.locator("#status .card").all()
+    assert card.locator(".value").inner_text() == "make submit DATA=path/to/toy.zip"
+    assert page.locator("#status figure").count() == 0
     is_accessible(page)
 
 
@@ -101,8 +104,7 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> Content:
     recipe = {"id": "one", "recipe": PLANTED, "published": 0.9, "measured": 0.91, "count": 1, "within": "yes"}
     pd.DataFrame([recipe], columns=COLUMNS).to_csv(paths.reports / "recipes.csv", index=False)
     gathered = gather(params, data, paths)
-    planted = {run.folder: f"{run.spec.name} {PLANTED}" for run in gathered.runs if run.spec == nearest}
-    runs = (replace(run, spec=replace(run.spec, name=planted.get(run.folder, run.spec.name))) for run in gathered.runs)
+    runs = (replace(run, title=run.title + PLANTED * (run.spec == nearest)) for run in gathered.runs)
     return replace(gathered, runs=tuple(runs))
 
 
@@ -122,11 +124,13 @@ def test_a_full_page_answers_every_question(content: Content, opened: OpenPage, 
         assert page.locator(f"#{name} figure").count() >= 1, name
     for figure in page.locator("figure:not(:has(.explore))").all():  # test_explore.py looks at the others
         assert len(figure.locator("figcaption").inner_text()) > 10
-        described = figure.locator("[role=img]").or_(figure.locator("img"))
+        described = figure.locator("[role=img]").or_(figure.locator("img")).first
         assert described.get_attribute("aria-label") or described.get_attribute("alt")
     assert page.evaluate("window.planted") is None
     assert PLANTED in page.locator("body").inner_text()
     assert "0.5, " in page.locator("#status table").inner_text()
+    assert page.locator("#status .scale circle").count() >= 4  # expected, guessing, scikit-learn, Kaggle
+    assert "4C3" not in page.locator("main").inner_text()  # no run is called by its layers
     assert "learning rate: 0.004 instead of 0.003" in page.locator("#tuning").inner_text()
     is_accessible(page)
     tables_are_sorted_and_filtered_by_clicking(page)
@@ -139,7 +143,8 @@ def tables_are_sorted_and_filtered_by_clicking(page: Page) -> None:
         return [row.locator("td").nth(place).inner_text() for row in table.locator("tbody tr:not([hidden])").all()]
 
     assert len(column(0)) == 4
-    assert "small" in column(0)
+    assert any(re.fullmatch(r"small · 3 folds · [01]\.\d{4}", name) for name in column(0))
+    assert any(re.fullmatch(r"default · 2 folds · [01]\.\d{4}", name) for name in column(0))
     kinds: tuple[tuple[int, Any], ...] = ((0, str), (2, float))
     for place, kind in kinds:
         button = table.locator("th button").nth(place)
@@ -198,20 +203,69 @@ def test_the_next_step_follows_from_what_there_is(content: Content) -> None:
     networks = tuple(run for run in content.runs if run.is_network)
     assert content.data is not None
     real = replace(content, data=replace(content.data, about=content.data.about | {"provenance": "local"}))
-    assert next_step(replace(content, data=None)).startswith("type make submit DATA=path/to/toy.zip")
-    assert next_step(content).startswith("type make submit DATA=path/to/toy.zip")
-    assert next_step(replace(real, runs=())).startswith("type make submit: it fits networks")
-    assert "no blend of them yet" in next_step(replace(real, blend=None))
-    assert "nothing was uploaded yet" in next_step(replace(real, submissions=(local,)))
-    assert "make score" in next_step(replace(real, submissions=(waiting,)))
-    assert "make baseline" in next_step(replace(real, submissions=(sent,), runs=networks))
-    assert "BUDGET=30" in next_step(replace(real, submissions=(sent,)))
-    assert "BUDGET=40" in next_step(replace(real, submissions=(sent,), budget=10.0))
+
+    def proposed(**parts: Any) -> list[str]:
+        return [step.command for step in next_steps(replace(real, **parts))]
+
+    practice = ["make submit DATA=path/to/toy.zip"]
+    assert [step.command for step in next_steps(content)] == practice
+    assert proposed(data=None) == practice
+    assert proposed(runs=()) == proposed(blend=None) == ["make submit"]
+    assert proposed(submissions=(local,)) == ["make submit", "make submit BUDGET=30"]
+    assert proposed(submissions=(waiting,)) == ["make score", "make submit BUDGET=30"]
+    assert proposed(submissions=(sent,), runs=networks) == ["make baseline", "make submit BUDGET=30"]
+    assert proposed(submissions=(sent,)) == ["make submit BUDGET=30"]
+    assert proposed(submissions=(sent,), budget=10.0) == ["make submit BUDGET=40"]
+    assert next_steps(replace(real, gain=0.00042))[-1].cost == "30 minutes; expected gain 0.0004"
+
+
+def test_the_published_scores_are_those_of_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name, score in PUBLISHED:
+        rows = [line for line in readme.splitlines() if line.startswith("|") and f"| {score:.4f} |" in line]
+        assert any(name.split()[0] in row for row in rows), name
+
+
+def test_scores_stand_on_the_scale_in_their_order() -> None:
+    for metric, values, digits in ((ACCURACY, (1.0, 0.9969, 0.99, 0.1), 4), (LOG_LOSS, (0.0, 0.01, 0.5, 2.3), 2)):
+        own = Mark("own", values[1], True, Interval(*sorted((values[0], values[2]))))
+        drawn = scale("title", [*(Mark(PLANTED, value) for value in values), own], metric, digits).body
+        places = [float(place) for place in re.findall(r'<circle class="other" cx="([\d.]+)%', drawn)]
+        assert places == sorted(places, reverse=True)  # best first, and on the right
+        assert all(2.9 < place < 97.1 for place in places)
+        assert max(places) - min(places) > 50
+        assert drawn.count("<rect") == 1
+        assert PLANTED not in drawn
+    assert [digits_of(Interval(*each)) for each in ((0.9955, 0.998), (0.8, 0.95), (0.2, 0.9), (1.0, 1.0))] == [
+        4,
+        3,
+        2,
+        4,
+    ]
+
+
+def test_the_most_confident_errors_are_seen_first(content: Content) -> None:
+    assert content.predictions is not None
+    wrong = replace(content.predictions, oof=content.predictions.oof[:, ::-1])  # right for one of three classes at most
+    figures = status.section(replace(content, predictions=wrong)).lead
+    assert [figure.body.count("<img") for figure in figures] == [0, 12]
+    shares = [float(share) for share in re.findall(r"([\d.]+)% sure", figures[1].body)]
+    assert shares == sorted(shares, reverse=True)
+    assert PLANTED not in figures[1].body
+
+
+def test_progress_is_drawn_from_three_submissions_on(content: Content) -> None:
+    [line] = content.submissions
+    for count in range(5):
+        lines = (line,) * count
+        card = status.section(replace(content, submissions=lines)).cards[0]
+        drawn = "".join(card.lines)
+        assert drawn.count("<circle") == (count if count > 2 else 0)
 
 
 def test_a_run_of_one_fold_has_no_standard_deviation(content: Content) -> None:
     one = {run.metrics["folds"]: run for run in content.runs}[1]
-    assert "(1 fold)" in status.section(replace(content, runs=(one,))).sentences[0]
+    assert "1 fold" in status.section(replace(content, runs=(one,), blend=None)).cards[0].lines[0]
     [table] = runs.section(content).tables
     folds, sds, refits = (table.columns[name][1] for name in ("folds", "sd", "refits"))
     assert dict(zip(folds, (sd is None for sd in sds), strict=True)) == {1: True, 2: False, 3: False}

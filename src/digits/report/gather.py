@@ -168,11 +168,9 @@ def _titled(runs: Sequence[Run], params: Params, data: Dataset, paths: Paths) ->
 
     Where two are alike, the beginning of the folder's fingerprint follows.
     """
-    tuned, labels, metric = (
-        tuned_params(params, data, paths.studies),
-        np.asarray(data.labels),
-        METRICS[params.competition.metric],
-    )
+    labels, metric, tuned = np.asarray(data.labels), METRICS[params.competition.metric], params
+    with suppress(UserError):  # what a search found was edited, and is not valid any more
+        tuned = tuned_params(params, data, paths.studies)
     networks = {name: tuned.network(name).model_dump(mode="json") for name in (*tuned.networks, DEFAULT)}
 
     def title(run: Run) -> str:

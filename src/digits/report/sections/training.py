@@ -41,32 +41,43 @@ def _trains_on_harder_images(run: Run) -> bool:
 
 
 def learning_curves(run: Run, name: str) -> Figure:
-    """Loss, accuracy and learning rate of each fold by epoch; name: see `as_chart`."""
+    """Loss and share of errors of each fold by epoch; name: see `as_chart`."""
     folds, last = len(run.histories), run.histories[0][-1]
     valid = f", {last['valid_accuracy']:.4f} on validation images" if "valid_accuracy" in last else ""
     title = f"{run.name}: final accuracy {last['accuracy']:.4f} on training images{valid}"
-    with subplots(7, 6.5, rows=3) as (figure, axes):
-        losses, accuracies, rates = axes[:, 0]
+    with subplots(7, 4.8, rows=2) as (figure, axes):
+        losses, errors = axes[:, 0]
         for fold, history in enumerate(run.histories):
             colour = COLOURS[fold % len(COLOURS)]
             for prefix, style in (("", "-"), ("valid_", "o:")):
                 _curve(losses, history, f"{prefix}loss", style, colour)
-                _curve(accuracies, history, f"{prefix}accuracy", style, colour)
-            _curve(rates, history, "learning_rate", "-", colour)
+                _curve(errors, _with_errors(history), f"{prefix}errors", style, colour)
         for label, style in (("training", "-"), ("validation", "o:")):
             losses.plot([], [], style, color=GREY, label=label)
         if folds > 1:
             for fold in range(folds):
                 losses.plot([], [], "-", color=COLOURS[fold % len(COLOURS)], label=f"fold {fold + 1}")
         losses.set(yscale="log", ylabel="loss, nats")
-        plain_log(losses.yaxis)
-        accuracies.set(ylabel="accuracy")
-        rates.set(xlabel="epoch", ylabel="learning rate")
+        errors.set(yscale="log", ylabel="share of errors", xlabel="epoch")
+        for part in (losses, errors):
+            plain_log(part.yaxis)
         figure.legend(loc="outside upper center", ncols=4)
         for part in axes.flat:
             part.grid(visible=True)
             part.xaxis.set_major_locator(MaxNLocator(integer=True))
         return as_chart(figure, name, title, f"{title}; first fold of {folds}")
+
+
+def _with_errors(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    """With shares of errors instead of accuracies; none where there are none, which a logarithmic axis cannot show."""
+    return [
+        {
+            name.replace("accuracy", "errors"): 1 - value
+            for name, value in record.items()
+            if "accuracy" in name and value < 1
+        }
+        for record in history
+    ]
 
 
 def _curve(axes: Axes, history: list[dict[str, float]], name: str, style: str, colour: str) -> None:
