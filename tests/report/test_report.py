@@ -216,7 +216,7 @@ def test_the_next_step_follows_from_what_there_is(content: Content) -> None:
     assert proposed(submissions=(sent,), runs=networks) == ["make baseline", "make submit BUDGET=30"]
     assert proposed(submissions=(sent,)) == ["make submit BUDGET=30"]
     assert proposed(submissions=(sent,), budget=10.0) == ["make submit BUDGET=40"]
-    assert next_steps(replace(real, gain=0.00042))[-1].cost == "30 minutes; expected gain 0.0004"
+    assert next_steps(replace(real, gain=0.00042))[-1].cost == "30 min; expected gain 0.0004"
 
 
 def test_the_published_scores_are_those_of_the_readme() -> None:

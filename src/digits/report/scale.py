@@ -13,7 +13,6 @@ from digits.report.layout import Figure
 
 _ROW = 28  # pixels
 _ROOM = 25.0  # per cent, that the name of the axis needs before its first tick
-_HALF = 50.0  # per cent; labels of dots beyond it stand on their left
 
 
 class Interval(NamedTuple):
@@ -75,7 +74,8 @@ def scale(title: str, marks: Sequence[Mark], metric: Metric, digits: int) -> Fig
         parts.append(
             Markup('<circle class="{}" cx="{:.2f}%" cy="{}" r="6"/>').format("own" if mark.own else "other", x, y)
         )
-        end, at, shift = ("end", left, -12) if x > _HALF else ("start", right, 12)
+        first, last = min(x, left), max(x, right)
+        end, at, shift = ("end", first, -12) if first > 100 - last else ("start", last, 12)  # where there is more room
         label = '<text class="{}" x="{:.2f}%" dx="{}" y="{}" text-anchor="{}">{} {:.{}f}</text>'
         kind = "own" if mark.own else ""
         parts.append(Markup(label).format(kind, at, shift, y + 5, end, mark.name, mark.value, digits))

@@ -49,7 +49,8 @@ def section(content: Content) -> Section:
     if content.compared:
         result.sentences.append(Markup('<a href="{0}">{0}</a> compares two of them.').format(COMPARISON))
     result.tables.append(Table("Runs", columns))
-    result.add_chart(score_by_time_chart(content.runs, [score.value for score in scores], metric))
+    if len(content.runs) > 1:
+        result.add_chart(score_by_time_chart(content.runs, [score.value for score in scores], metric))
     return result
 
 

@@ -68,7 +68,7 @@ def section(content: Content) -> Section:
 def next_steps(content: Content) -> list[Step]:
     """What to type next, best first."""
     slug, lines = content.params.competition.slug, content.submissions
-    minutes = f"{content.params.train.budget:g} minutes"
+    minutes = f"about {max(1.0, content.params.train.budget):.0f} min"
     if content.data is None or content.data.practice:
         why = "uses the competition's files"
         return [Step(f"make submit DATA=path/to/{slug}.zip", why, minutes)]
@@ -80,13 +80,13 @@ def next_steps(content: Content) -> list[Step]:
     if any(line["state"] in ("uploading", "uploaded") for line in lines):
         steps.append(Step("make score", "asks Kaggle for a score that is not known yet", "seconds"))
     if content.params.submit.upload and not any(line["ref"] for line in lines):
-        steps.append(Step("make submit", "sends the file, once a Kaggle token is saved", "a minute"))
+        steps.append(Step("make submit", "sends the file, once a Kaggle token is saved", "1 min"))
     if all(run.is_network for run in content.runs):
         why = "fits models that make other errors; then make submit blends them"
-        steps.append(Step("make baseline", why, "minutes"))
+        steps.append(Step("make baseline", why, "some minutes"))
     gain = "" if content.gain is None else f"; expected gain {max(0.0, content.gain):.4f}"
     minutes = f"{content.more_minutes:g}"
-    steps.append(Step(f"make submit BUDGET={minutes}", "trains longer, and more networks", f"{minutes} minutes{gain}"))
+    steps.append(Step(f"make submit BUDGET={minutes}", "trains longer, and more networks", f"{minutes} min{gain}"))
     return steps[:_STEPS]
 
 
@@ -179,5 +179,5 @@ def _errors(content: Content) -> Figure | None:
     worst = most_confident_errors(oof, labels, _WORST)
     lines = [(f"{names[labels[at]]} → {names[oof[at].argmax()]}", f"{oof[at].max():.1%} sure") for at in worst]
     pictures = map(image_png, data.shaped(data.images[rows[worst]]))
-    title = "The most confident errors, label → prediction. Would you read the label? Some labels are wrong."
+    title = "The most confident errors, label → prediction; some labels are wrong"
     return gallery(title, [*zip(pictures, lines, strict=True)]) if lines else None
