@@ -1,13 +1,20 @@
 """What the page reads: runs in an order that does not depend on which folds they had time for."""
 
+import shutil
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from digits.config import Params, Paths, load_params
+from digits.data.dataset import Dataset
 from digits.evaluation.scoring import LOG_LOSS
-from digits.report.gather import Run, _ranked, near_best
+from digits.report.gather import Run, _ranked, _titled, near_best
+from digits.report.outlook import expected_error
 from digits.training.runs import RunSpec
+from toys import ROOT, TOY
 
 LABELS = np.zeros(30, np.int64)
 
@@ -46,3 +53,34 @@ def test_runs_are_ordered_by_the_competitions_metric() -> None:
     ranked = _ranked([sure, unsure], LABELS, LOG_LOSS)
     assert [each.name for each in ranked] == ["unsure", "sure"]
     assert near_best(ranked, LABELS, LOG_LOSS) == {"unsure"}
+
+
+def test_the_gain_of_more_minutes_is_told_where_nothing_must_be_measured(
+    toy_data: Dataset, probed: Path, tmp_path: Path
+) -> None:
+    accuracies = "train.measured_accuracy={toy: {default: {1: 0.95, 2: 0.97}}}"
+    params = load_params(ROOT / "params.yaml", (*TOY, accuracies))
+    assert expected_error(params, toy_data, Paths(tmp_path), 5) is None  # the machine is not known
+    shutil.copytree(probed, tmp_path / "runs" / "machines")
+    error = expected_error(params, toy_data, Paths(tmp_path), 5)
+    assert error is not None
+    assert 0 < error < 0.5
+    for timing in (tmp_path / "runs" / "machines").glob("timing-*"):
+        timing.unlink()
+    assert expected_error(params, toy_data, Paths(tmp_path), 5) is None  # its speed is not known
+    assert not [*(tmp_path / "runs" / "machines").glob("timing-*")]
+
+
+def test_a_run_is_called_by_its_network_and_no_two_share_a_name(
+    toy_params: Params, toy_data: Dataset, tmp_path: Path
+) -> None:
+    def named(model: dict[str, Any], folder: str) -> Run:
+        made = run("cnn", (0, 1), 1)
+        metrics = made.metrics | {"cv_low": 0.1, "cv_high": 0.9}
+        return replace(made, spec=replace(made.spec, model=model), metrics=metrics, folder=folder)
+
+    network = toy_params.network("default").model_dump(mode="json") | {"epochs": 77}
+    former = network | {"l2": 0.5}  # the params do not have it any more
+    found = (named(network, "cnn-0123456789"), named(network, "cnn-abcdef"), named(former, "cnn-77"))
+    names = [each.name for each in _titled(found, toy_params, toy_data, Paths(tmp_path))]
+    assert names == ["default · 2 folds · 0.7000 · 0123", "default · 2 folds · 0.7000 · abcd", "cnn · 2 folds · 0.7000"]
