@@ -46,7 +46,7 @@ def section(content: Content) -> Section:
         result.cards.append(_expected(content, estimate, digits))
         marks = _marks(content, estimate)
         if len(marks) > 1:
-            title = f"{estimate.value:.{digits}f} among other scores: the shaded part is its 95 % interval"
+            title = f"{estimate.value:.{digits}f} among other scores. Lines are expected 95 % intervals"
             result.lead.append(scale(title, marks, content.metric, digits))
     if content.runs or lines:
         result.cards.append(_submitted(content))
@@ -106,7 +106,7 @@ def _expected(content: Content, estimate: Mark, digits: int) -> Card:
     value, (low, high), metric = estimate.value, estimate.interval, content.metric
     of = content.runs[0].name if content.runs and not content.blend else "the blend (combination) of models"
     lines = [
-        f"{metric.title}{metric.direction} of {of}; 95 % interval {low:.{digits}f} to {high:.{digits}f}".capitalize()
+        _sentence(f"{metric.title}{metric.direction} of {of}; 95 % interval {low:.{digits}f} to {high:.{digits}f}")
     ]
     if metric is ACCURACY and content.data is not None:
         count = len(content.data.test_images)
@@ -143,12 +143,14 @@ def _submitted(content: Content) -> Card:
 
 def _next(content: Content) -> Card:
     first, *others = next_steps(content)
-
-    def described(step: Step) -> str:
-        return f"{step.why[0].upper()}{step.why[1:]} ({step.cost})."
-
     more = [Markup("<code>{}</code>: {} ({}).").format(step.command, step.why, step.cost) for step in others]
-    return Card("Next step", Markup("<code>{}</code>").format(first.command), [described(first), *more])
+    return Card(
+        "Next step", Markup("<code>{}</code>").format(first.command), [_sentence(f"{first.why} ({first.cost})"), *more]
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _judged(lines: Sequence[Line]) -> list[Line]:
