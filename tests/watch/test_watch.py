@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,11 +24,13 @@ from digits.report.gather import gather
 from digits.training.candidates import baseline_runs
 from digits.training.fitting import _logged, fit_fold_unit, log_epochs
 from digits.training.runs import RunFolder, run_spec
+from digits.tuning.confirmation import confirm, open_confirmation
+from digits.tuning.storage import open_storage
 from digits.watch import report
 from digits.watch.fits import Logs
 from digits.watch.page import Watched, answers
 from digits.watch.server import Server
-from toy_search import Evaluation, plan, run_search
+from toy_search import Evaluation, plan, result, run_search
 from toys import ROOT, TOY, digits_command, prepare_toy, tree
 
 pytestmark = pytest.mark.slow
@@ -100,6 +103,17 @@ def test_a_page_whose_server_has_ended_says_so(browser: Browser, tmp_path: Path)
     page.close()
 
 
+FINALIST = f"{PLANTED}, fold 2, seed 2"
+
+
+def confirm_toy(file: Path) -> None:
+    """Fits of the default and a finalist, which is no better, on one fold."""
+    study = open_confirmation(open_storage(f"sqlite:///{file}"), f"{file.parent.name}-confirmed")
+    candidates: dict[str, dict[str, Any]] = {"default": {}, PLANTED: {}}
+    fits = result(0.7, 0)
+    confirm(study, candidates, (1, 2), (0, 1), lambda *_: fits, lambda: 1e6, 1, lambda *_: None, 1.0)
+
+
 def test_the_page_is_for_everyone_and_names_are_no_markup(browser: Browser, tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     log = "2026-01-01 10:00:00,123 INFO 1 "
@@ -109,6 +123,7 @@ def test_the_page_is_for_everyone_and_names_are_no_markup(browser: Browser, tmp_
         (paths.runs / run / "log.txt").write_text("".join([f"{log}fold-0 starts: \n", *epochs]))
     (paths.studies / "test").mkdir(parents=True)  # the name of the toy search
     run_search(paths.studies / "test", Evaluation(), plan(n_trials=3))
+    confirm_toy(paths.studies / "test" / "study.db")
     study = (paths.studies / "test" / "study.db").read_bytes()
     with watching(paths) as address, served(browser, address) as page:
         expect(page.locator("h1")).to_have_text(PLANTED)
@@ -117,6 +132,8 @@ def test_the_page_is_for_everyone_and_names_are_no_markup(browser: Browser, tmp_
         assert page.locator("img").count() == 0
         assert page.locator("#trials-rows tr td:last-child").all_inner_texts()[-2:] == ["wide", "default"]
         assert page.locator("#trials-rows td:nth-child(5)").last.inner_text() == "0.8030"
+        confirming = page.locator("#trials-rows tr").filter(has_text="confirming")
+        assert confirming.first.locator("td").all_inner_texts()[1:] == ["ended", "1", "1.0", "0.7000", "", FINALIST]
         is_accessible(page)
     assert (paths.studies / "test" / "study.db").read_bytes() == study
 
