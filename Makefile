@@ -57,7 +57,7 @@ SETUP = @:
 export DATA PARAMS SET FILE BLEND RUNS BUDGET ONLY SEEDS WORKERS
 # it has a password, so it is no argument, which everybody on the machine could read
 export DIGITS_STORAGE = $(STORAGE)
-COMMANDS := init data submit baseline tune train ensemble report runs clean-runs tune-dashboard recipes compare predict export demo score submissions leaderboard
+COMMANDS := init data submit baseline tune train ensemble report watch runs clean-runs tune-dashboard recipes compare predict export demo score submissions leaderboard
 yes = $(filter-out 0 n no No NO off Off OFF false False FALSE,$1)
 OPTIONS = $(if $(PARAMS),--params "$$PARAMS") $(if $(SET),--sets "$$SET")
 init: OPTIONS =
@@ -111,6 +111,7 @@ ensemble: ## blend all finished networks and baselines
 
 ##@ Look
 report: ## write reports/index.html: results, models and errors in tables and pictures
+watch: ## follow a training or a search in a browser while it runs
 runs: ## list the contents of runs/: size, age, fits, and which command uses them
 clean-runs: ## remove what no command uses from runs/, or what ONLY names; asks first
 clean: ## remove arrays, reports and practice images, which are made again within minutes; keep all fits

@@ -25,23 +25,39 @@ def running_browser() -> Iterator[Browser]:
 
 
 @contextmanager
-def opening(browser: Browser) -> Iterator[OpenPage]:
-    """Opens a page, and checks at the end that it has loaded nothing else and logged nothing."""
+def _observed(browser: Browser) -> Iterator[tuple[Page, list[str]]]:
+    """A page, and what it logs and requests."""
     events: list[str] = []
     context = browser.new_context(viewport={"width": 1100, "height": 900}, has_touch=True)
     page = context.new_page()
     page.on("console", lambda message: events.append(message.text))
     page.on("pageerror", lambda error: events.append(str(error)))
     page.on("request", lambda request: events.append(request.url))
-
-    def open_page(path: Path) -> Page:
-        page.goto(path.resolve().as_uri())
-        return page
-
-    yield open_page
-    assert [text for text in events if not text.startswith(("file://", "data:"))] == []
-    assert len([text for text in events if text.startswith("file://")]) == 1
+    yield page, events
     context.close()
+
+
+@contextmanager
+def opening(browser: Browser) -> Iterator[OpenPage]:
+    """Opens a page, and checks at the end that it has loaded nothing else and logged nothing."""
+    with _observed(browser) as (page, events):
+
+        def open_page(path: Path) -> Page:
+            page.goto(path.resolve().as_uri())
+            return page
+
+        yield open_page
+        assert [text for text in events if not text.startswith(("file://", "data:"))] == []
+        assert len([text for text in events if text.startswith("file://")]) == 1
+
+
+@contextmanager
+def served(browser: Browser, address: str) -> Iterator[Page]:
+    """The page that a server shows; checks at the end that it has asked that server alone and logged nothing."""
+    with _observed(browser) as (page, events):
+        page.goto(address)
+        yield page
+        assert [text for text in events if not text.startswith((address, "data:"))] == []
 
 
 def is_accessible(page: Page) -> None:

@@ -88,8 +88,10 @@ DECIDE_NOTHING = {
     "training.timing": "how long fits take on a machine, which decides their length in a search",
     "tuning.found": "what it writes is in the params",
     "tuning.plots": "made anew by each command",
+    "tuning.progress": "shows what is kept",
     "tuning.report": "made anew by each command",
     "tuning.storage": "keeps the values of trials as they are",
+    "watch": "shows what is kept",
 }
 
 # Libraries, by the distribution's name, that the modules on the lists import and that decide no number.

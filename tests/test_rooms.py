@@ -14,7 +14,7 @@ ROOMS = (
     ("data", "kaggle"),
     ("training",),
     ("replication", "tuning", "ensemble"),
-    ("report", "export", "demo", "results"),
+    ("report", "export", "demo", "results", "watch"),
     ("cli",),
 )
 # The same inside the two rooms in which it is easy to lose the way.
@@ -32,7 +32,18 @@ TRAINING = (
     ("executor",),
 )
 # that know Optuna
-TUNING = ("confirmation", "plots", "pruner", "records", "sampler", "search", "storage", "study", "trial_fits")
+TUNING = (
+    "confirmation",
+    "plots",
+    "progress",
+    "pruner",
+    "records",
+    "sampler",
+    "search",
+    "storage",
+    "study",
+    "trial_fits",
+)
 ENTRY = ("__init__", "__main__")
 
 

@@ -27,7 +27,8 @@ docs: ## build/docs/index.html, the documentation as a site
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs build/docs
 	@echo build/docs/index.html
 
-bench: ## speed of the Keras networks beside plain Keras, and their accuracy by minutes; an hour with AMX, else hours
+# speed of the Keras networks beside plain Keras, and their accuracy by minutes; an hour with AMX, else hours
+bench:
 	$(SETUP) dev
 	@$(DIGITS) data $(strip $(OPTIONS))
 	@$(BIN)/python -m benchmarks networks $(strip $(OPTIONS))

@@ -112,6 +112,17 @@ class Context:
         return load_dataset(self.data_folder)
 
     @cached_property
+    def prepared(self) -> Dataset | None:
+        """The arrays, or None if they are not prepared yet. Raises UserError if DATA cannot be used."""
+        try:
+            folder = self.data_folder
+        except UserError:
+            if self.data_path:
+                raise  # what the user has named cannot be used
+            return None
+        return self.data if folder.is_dir() else None
+
+    @cached_property
     def device(self) -> Device:
         """The device that networks are fitted on. Raises UserError where a GPU is required and there is none."""
         device = measured_device(self.paths.runs / "machines", self.console)

@@ -105,6 +105,7 @@ GROUPS = {
             "report",
             options.DATA,
         ),
+        Command("watch", "follow a training or a search in a browser while it runs", "watch", options.DATA),
         Command(
             "runs", "list the contents of runs/: size, age, fits, and which command uses them", "runs", options.DATA
         ),
@@ -168,6 +169,7 @@ _WRITES = {
     **dict.fromkeys(("submit", "score"), "submissions"),
     **{"predict": "predictions", "export": "exported", "demo": "demo"},
 }
+_ONLY_READS = {"watch"}  # beside commands that write, for hours: it takes no lock and creates no folder
 _RENAMED = {"study": "recipes"}
 
 
@@ -233,6 +235,8 @@ def _execute(console: Console, interruption: Interruption, command: Command, val
         if command.fits_networks and not find_spec("tensorflow"):
             raise UserError(f"{command.name} needs TensorFlow and Keras; type: pip install 'digits[keras]'")
         context = _context(command, values, console)
+        if command.name in _ONLY_READS:
+            return None if _run(context, command.stages, interruption) else 0
         for name in ("runs", *(_WRITES[stage] for stage in command.stages if stage in _WRITES)):
             check_writable(getattr(context.paths, name))
         if lock_file(lock := context.paths.runs / ".lock") != lock:

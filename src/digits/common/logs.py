@@ -15,10 +15,13 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
-    """Append the package's log messages to a file until the end of the block."""
+    """Append the package's log messages to a file until the end of the block.
+
+    Each has the id of its process, because several write into one file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = _LogFile(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
     log.addHandler(handler)
     try:
         yield

@@ -38,14 +38,14 @@ def line(trial: TrialRecord, trials: Sequence[TrialRecord], left: float) -> str:
         figures = f"{last['accuracy']:.4f}", f"{last['log_loss']:.4f}"
         cells = [str(trial.number), seconds, epochs, *figures, f"{-best.at(count):.4f} (#{best.number})"]
     cause = f"{trial.cause}: " if trial.cause else ""
-    return f"{_row([*cells, f'{max(left, 0) / 60:.1f} min'])}  {cause}{_parameters(trial)}"
+    return f"{_row([*cells, f'{max(left, 0) / 60:.1f} min'])}  {cause}{parameters(trial)}"
 
 
 def _row(cells: Sequence[str]) -> str:
     return "  ".join(cell.rjust(width) for cell, width in zip(cells, _COLUMNS.values(), strict=True))
 
 
-def _parameters(trial: TrialRecord) -> str:
+def parameters(trial: TrialRecord) -> str:
     """The trial's name, or its layers, optimizer and learning rate."""
     if trial.name:
         return trial.name
@@ -118,7 +118,7 @@ def confirmation(
             str(sum(fit.candidate == name for fit in accuracies)),
             *(f"{share:.4f}" if (share := mean_accuracy(accuracies, name, judged)) else "" for judged in (False, True)),
             str(gains.get(name, "")),
-            _parameters(trial) if trial else "as in params",
+            parameters(trial) if trial else "as in params",
         )
         for name, trial in candidates.items()
     ]

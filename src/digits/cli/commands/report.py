@@ -4,28 +4,15 @@ from datetime import UTC, datetime
 
 from digits.cli.context import Context, Outcome
 from digits.common.code_version import commit
-from digits.common.errors import UserError
 from digits.common.files import write_atomic
-from digits.data.dataset import Dataset
 from digits.report.gather import gather
 from digits.report.page import render
 
 
 def run(context: Context) -> Outcome:
     """Write reports/index.html; where a result is missing, it names the command that makes it."""
-    content = gather(context.params, _data(context), context.paths)
+    content = gather(context.params, context.prepared, context.paths)
     page = render(content, commit(context.paths.root), datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
     path = context.paths.reports / "index.html"
     write_atomic(path, page)
     return Outcome(f"reports/index.html, {len(page.encode()) / 1e6:.1f} MB: open it in a browser", True)
-
-
-def _data(context: Context) -> Dataset | None:
-    """The arrays, or None if they are not prepared yet. Raises UserError if DATA cannot be used."""
-    try:
-        folder = context.data_folder
-    except UserError:
-        if context.data_path:
-            raise  # what the user has named cannot be used
-        return None
-    return context.data if folder.is_dir() else None

@@ -1,0 +1,1 @@
+"""The page that follows a training or a search while it runs, and the server that shows it on this computer alone."""
