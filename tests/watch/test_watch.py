@@ -74,7 +74,7 @@ def test_the_curve_grows_while_a_fit_runs(
     paths = Paths(tmp_path / "project")
     spec = run_spec("cnn", toy_params.train.spec.model_dump(mode="json"), "/255", 0, toy_data)
     with watching(paths) as address, served(browser, address) as page:
-        expect(page.locator("#now")).to_contain_text("type make submit")
+        expect(page.locator("#now")).to_contain_text("make submit in another terminal")
         card, shown = page.locator("article"), list[int]()
 
         def after_epoch(epoch: int, epochs: int, figure: str) -> None:
@@ -98,7 +98,7 @@ def test_a_page_whose_server_has_ended_says_so(browser: Browser, tmp_path: Path)
     with watching(Paths(tmp_path)) as address:
         page = browser.new_page()
         page.goto(address)
-        expect(page.locator("#now")).to_contain_text("type make submit")
+        expect(page.locator("#now")).to_contain_text("make submit in another terminal")
     expect(page.locator("#now")).to_contain_text("make watch has ended; this is how things stood at")
     page.close()
 
@@ -231,7 +231,7 @@ def test_it_shows_an_empty_folder(browser: Browser, tmp_path: Path) -> None:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     with command(tmp_path) as address:
         with served(browser, address) as page:
-            expect(page.locator("#now")).to_contain_text("Nothing was fitted here yet")
+            expect(page.locator("#now")).to_contain_text("make submit in another terminal")
             is_accessible(page)
         with served(browser, f"{address}report") as page:
             assert "type make" in page.locator("#runs").inner_text()
