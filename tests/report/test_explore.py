@@ -119,6 +119,17 @@ def test_runs_are_found_by_their_params_and_folded_out_by_keys(data: Dataset, op
     expect(fold.locator("pre")).to_have_text(
         'make train SET="train.candidates=[default] train.extra=[] train.epochs=2"'
     )
+    layers = [
+        [*map(str.strip, row.locator("th, td").all_inner_texts())] for row in fold.locator(".layers tr").all()[1:]
+    ]
+    assert layers == [  # images of 12 x 12 pixels, 3 classes
+        ["image", "12 × 12 × 1", "", ""],
+        ["convolution, 4 filters of 3 × 3, padding same", "12 × 12 × 4", "40", "5,184"],
+        ["max pooling over 2 × 2", "6 × 6 × 4", "", ""],
+        ["fully connected, 8 units", "8", "1,160", "1,152"],
+        ["output, one unit per class", "3", "27", "24"],
+        ["total", "", "1,227", "6,360"],
+    ]
     expect(fold.locator("svg[role=img]")).to_have_count(2)
     fold.locator("summary").click()
     assert fold.locator("details tbody tr").nth(1).inner_text().split() == ["2", "1", "0.75", "0.8", "0.05"]

@@ -133,12 +133,23 @@ const learning = found => {
   return parts;
 };
 
+// The layers of a network, input to output, with the totals of weights and multiplications
+const layered = rows => {
+  const total = column => rows.reduce((sum, row) => sum + row[column], 0);
+  const number = count => count ? count.toLocaleString("en") : "";
+  const lines = [...rows, ["total", "", total(2), total(3)]].map(([words, shape, ...counts]) => [words, shape, ...counts.map(number)]);
+  const made = table("From the image to the classes", ["layer", "output shape", "weights", "multiplications per image"], lines);
+  made.className = "layers";
+  return scrolled("The network's layers", made);
+};
+
 const runPage = run => {
   const worst = errors(run.said).slice(0, 12);
   const command = run.command ? [make("pre", { tabindex: 0 }, make("code", {}, run.command))]
     : [make("p", {}, "The params have changed since: no command of now fits it again. Its own are above.")];
   return make("div", { class: "explore" },
     make("h3", {}, "Params"), make("dl", {}, ...run.params.flatMap(([name, words]) => [make("dt", {}, name), make("dd", {}, words)])),
+    ...(run.layers.length ? [make("h3", {}, "Network"), layered(run.layers)] : []),
     ...(run.curve.epoch ? [make("h3", {}, "Learning curves"), ...learning(run.curve)] : []),
     make("h3", {}, "Confusions"), confusion(run),
     ...(worst.length ? [make("h3", {}, "Most confident errors"), gallery(run.said, worst)] : []),

@@ -5,6 +5,7 @@ All images are one picture, a sprite, which keeps the page small. Nothing here i
 
 import base64
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from typing import Any
 
@@ -14,7 +15,10 @@ from numpy.typing import NDArray
 
 from digits.common.plots import image_png
 from digits.config.schema import DEFAULT
+from digits.data.dataset import Dataset
 from digits.ensemble.disagreement import most_confident_errors
+from digits.models.architecture import parse_layers
+from digits.report.drawing import drawn
 from digits.report.gather import Content, Run
 
 _ERRORS = 12  # most confident errors of each run
@@ -118,10 +122,14 @@ def _answers(
 
 
 def _described(content: Content, run: Run) -> dict[str, Any]:
-    """Of a run: name, params in words, command (""; if params differ now), and curve: means of the folds by epoch."""
+    """Of a run: name, params in words, command (""; if params differ now), and curve: means of the folds by epoch.
+
+    layers: see `_layers`.
+    """
     return {
         "name": run.name,
         "params": [*_params(run.spec.model)],
+        "layers": _layers(content.data, run) if content.data and run.is_network else [],
         "command": _command(content, run),
         "curve": _curve(run.histories),
     }
@@ -145,6 +153,14 @@ def in_words(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _layers(data: Dataset, run: Run) -> list[list[Any]]:
+    """Of each layer of a network: words, shape, weights, multiplications; [] if this version cannot read them."""
+    with suppress(ValueError):
+        rows = drawn(parse_layers(run.spec.model["layers"]), data.image_shape, data.classes, data.channels)
+        return [[row.words, " × ".join(map(str, row.shape)), row.weights, row.multiplications] for row in rows]
+    return []
 
 
 def _command(content: Content, run: Run) -> str:
