@@ -96,6 +96,13 @@ def rows_of(tab: Page) -> Locator:
     return tab.locator("#runs table").first.locator("> tbody > tr:not([hidden]):not(.fold)")
 
 
+def assert_is_image(thumb: Locator, image: np.ndarray) -> None:
+    """The thumb shows the image, ink dark on white."""
+    shot = Image.open(io.BytesIO(thumb.screenshot())).convert("L").crop((1, 1, 61, 61))
+    pixels = np.asarray(shot).reshape(12, 5, 12, 5)[:, 2, :, 2]
+    assert np.abs(pixels.astype(int) + np.asarray(image, int).reshape(12, 12) - 255).max() <= 1
+
+
 def answer(content: Content, probabilities: np.ndarray) -> list[str]:
     """The two most probable classes, as the page shows them."""
     assert content.data is not None
@@ -178,9 +185,7 @@ def test_a_cell_shows_its_images_and_an_image_what_each_run_says(
     first, names = images.nth(place.index(one)), data.class_names
     assert f"label {names[true]}" in first.inner_text()
     assert f"predicted {answer(shown, oof[one])[0]}" in first.inner_text()
-    shot = Image.open(io.BytesIO(first.locator(".thumb").screenshot())).convert("L").crop((1, 1, 61, 61))
-    pixels = np.asarray(shot).reshape(12, 5, 12, 5)[:, 2, :, 2]
-    assert np.abs(pixels.astype(int) + np.asarray(data.images[rows[one]], int).reshape(12, 12) - 255).max() <= 1
+    assert_is_image(first.locator(".thumb"), data.images[rows[one]])
     first.press("Enter")
     assert first.get_attribute("aria-expanded") == "true"
     expected = [("blend", oof[one])]
@@ -190,6 +195,14 @@ def test_a_cell_shows_its_images_and_an_image_what_each_run_says(
     lines = tab.locator("#errors .said tbody tr").all()
     cells = [[each.inner_text() for each in line.locator("th, td").all()] for line in lines]
     assert cells == [[name, *answer(shown, probabilities)] for name, probabilities in expected]
+    pixels = np.asarray(data.images[data.working_rows], float)
+    distances = np.linalg.norm(pixels - np.asarray(data.images[rows[one]], float), axis=1)
+    distances[data.working_rows == rows[one]] = np.inf
+    nearest = data.working_rows[np.argsort(distances, kind="stable")[:5]]
+    near = tab.locator("#errors .said .near li")
+    assert near.all_inner_texts() == [f"row {row + 2}\nlabel {names[labels[row]]}" for row in nearest]
+    for item, row in zip(near.all(), nearest, strict=True):
+        assert_is_image(item.locator(".thumb"), data.images[row])
     first.press("Enter")
     expect(tab.locator("#errors .said")).to_have_count(0)
     worst = tab.locator("#errors [data-explore=errors] .images button")

@@ -38,6 +38,15 @@ const answers = index => {
   return scrolled(title, table(title, ["run", "most probable", "second"], lines));
 };
 
+const alike = index => {
+  if (!facts.near[index].length) return [];
+  const items = facts.near[index].map(place => {
+    const [row, label] = images[place] ?? facts.others[place - images.length];
+    return make("li", {}, thumb(place), `row ${row}`, make("br"), `label ${classes[label]}`);
+  });
+  return [make("p", {}, "The nearest labelled images, by pixels"), make("ul", { class: "near" }, ...items)];
+};
+
 // Images as buttons; said: by a run or the blend
 const gallery = (said, indices) => {
   const list = make("ul", { class: "images" });
@@ -51,7 +60,7 @@ const gallery = (said, indices) => {
       list.querySelector('[aria-expanded="true"]')?.setAttribute("aria-expanded", "false");
       if (open) return;
       button.setAttribute("aria-expanded", "true");
-      button.parentNode.after(make("li", { class: "said" }, answers(index)));
+      button.parentNode.after(make("li", { class: "said" }, answers(index), ...alike(index)));
     });
     list.append(make("li", {}, button));
   }

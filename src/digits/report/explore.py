@@ -20,12 +20,14 @@ from digits.ensemble.disagreement import most_confident_errors
 from digits.models.architecture import parse_layers
 from digits.report.drawing import drawn
 from digits.report.gather import Content, Run
+from digits.report.neighbours import nearest
 
 _ERRORS = 12  # most confident errors of each run
 _IN_CELL = 24  # images of a cell of the blend's confusion matrix
 _RIGHT = 12  # images of each class that the blend predicts correctly, least confident first
 # The page stays under 6 MB: noise in colours does not shrink as PNG, and an answer takes 15 bytes as JSON
 _BYTES, _ANSWERS = 2_000_000, 130_000
+_NEAREST = 5  # neighbours of each image
 _SIDE = 64  # pixels; larger images are thinned out
 _MATRIX = 20  # classes; for more, the confusions are a list
 _LISTED = 60  # of such confusions
@@ -37,8 +39,9 @@ def explore(content: Content) -> dict[str, Any] | None:
     """What explore.js reads, as JSON can hold it; None if there is no run.
 
     classes: names. sprite: base64 of a PNG; grid: columns and rows of images in it; size: height and width of each, in
-    pixels. images: row in the file and label of each. runs, in the order of `content.runs`, and blend (None if there is
-    none): each a dictionary, see `_answers` and `_described`.
+    pixels. images: row in the file and label of each; others: the same of the images that follow in the sprite. near:
+    of each of `images`, the places of its nearest neighbours in the sprite, as far as there was room. runs, in the
+    order of `content.runs`, and blend (None if there is none): each a dictionary, see `_answers` and `_described`.
     """
     data = content.data
     if data is None or not content.runs:
@@ -46,19 +49,31 @@ def explore(content: Content) -> dict[str, Any] | None:
     labels, predictions = np.asarray(data.labels, np.int64), content.predictions
     shaped = data.shaped(data.images)
     step = -(-max(data.image_shape) // _SIDE)
-    limit = min(_BYTES // shaped[0, ::step, ::step].size, _ANSWERS // (len(content.runs) + 1))
-    chosen = _chosen(content, labels, max(1, limit))
-    images = shaped[chosen][:, ::step, ::step]
-    columns = min(50, len(chosen))
+    room = _BYTES // shaped[0, ::step, ::step].size
+    chosen = _chosen(content, labels, max(1, min(room, _ANSWERS // (len(content.runs) + 1))))
+    near = nearest(data, chosen, _NEAREST, step)
+    of_all = [*dict.fromkeys([*chosen.tolist(), *near.T.ravel().tolist()])]  # each gets its first before any a second
+    rows = np.array(of_all[: max(len(chosen), room)], np.int64)
+    places = {row: place for place, row in enumerate(rows.tolist())}
+    images = shaped[rows][:, ::step, ::step]
+    columns = min(50, len(images))
     return {
         "classes": data.class_names,
         "sprite": base64.b64encode(image_png(_sprite(images, columns))).decode(),
         "grid": [columns, -(-len(images) // columns)],
         "size": images.shape[1:3],
-        "images": np.stack([chosen + 2, labels[chosen]], axis=1).tolist(),  # files begin with a header
+        "images": _named(chosen, labels),
+        "others": _named(rows[len(chosen) :], labels),
+        "near": [[places[row] for row in found if row in places] for found in near.tolist()],
         "blend": predictions and _answers(predictions.rows, predictions.oof, labels, chosen),
         "runs": [_described(content, run) | _answers(run.rows, run.oof, labels, chosen) for run in content.runs],
     }
+
+
+def _named(rows: NDArray[np.int64], labels: NDArray[np.int64]) -> list[list[int]]:
+    """Of images: row in the file, which begins with a header, and label."""
+    named: list[list[int]] = np.stack([rows + 2, labels[rows]], axis=1).tolist()
+    return named
 
 
 def _chosen(content: Content, labels: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
