@@ -249,6 +249,33 @@ def test_pictures_and_answers_are_limited_whatever_the_images(data: Dataset) -> 
     assert label == data.labels[row - 2]
 
 
+def test_errors_of_a_run_are_shown_as_its_augmentation_changes_them(data: Dataset) -> None:
+    shown = content(data, 4)
+    augment = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0, "flip": True}
+    mirroring = replace(shown.runs[0].spec, model=shown.runs[0].spec.model | {"augment": augment})
+    turning = replace(mirroring, model=mirroring.model | {"augment": augment | {"flip": False, "rotation": 10.0}})
+    runs = (replace(shown.runs[0], spec=mirroring), shown.runs[1], replace(shown.runs[2], spec=turning))
+    found = explore(replace(shown, runs=runs))
+    assert found is not None
+    columns, rows = found["grid"]
+    sprite = np.asarray(Image.open(io.BytesIO(base64.b64decode(found["sprite"]))).convert("L"))  # ink is dark
+    tiles = (255 - sprite).reshape(rows, 12, columns, 12).swapaxes(1, 2).reshape(-1, 12, 12)
+    mirrored, none, turned = (run["augmented"] for run in found["runs"])
+    assert none == {}  # a model without augmentation
+    assert len(mirrored) == len(turned) == 12
+    for place, first in mirrored.items():
+        said, (row, label) = found["runs"][0]["said"][place], found["images"][place]
+        assert said[0] != label
+        image = data.images[row - 2].reshape(12, 12).astype(int)
+        for copy in tiles[first : first + 6]:
+            assert min(np.abs(copy - same).max() for same in (image, image[:, ::-1])) <= 1
+    for place, first in turned.items():
+        image = data.images[found["images"][place][0] - 2].reshape(12, 12).astype(int)
+        changes = [np.abs(copy - image).mean() for copy in tiles[first : first + 6]]
+        assert 0 < max(changes) < 40
+        assert len(set(changes)) > 1
+
+
 def test_the_command_fits_the_same_run_while_params_are_the_same(data: Dataset) -> None:
     shown = content(data, 5)
     found = explore(shown)

@@ -47,8 +47,11 @@ const alike = index => {
   return [make("p", {}, "The nearest labelled images, by pixels"), make("ul", { class: "near" }, ...items)];
 };
 
-// Images as buttons; said: by a run or the blend
-const gallery = (said, indices) => {
+const varied = first => first === undefined ? [] : [make("p", {}, "The same image as this run's augmentation changes it, at random"),
+  make("div", { class: "near" }, ...Array.from({ length: 6 }, (_, copy) => thumb(first + copy)))];
+
+// Images as buttons; said: by a run or the blend; copies: of some images, the place of the first augmented one
+const gallery = (said, indices, copies = {}) => {
   const list = make("ul", { class: "images" });
   for (const index of indices) {
     const [row, label] = images[index], [first, share] = said[index];
@@ -60,7 +63,7 @@ const gallery = (said, indices) => {
       list.querySelector('[aria-expanded="true"]')?.setAttribute("aria-expanded", "false");
       if (open) return;
       button.setAttribute("aria-expanded", "true");
-      button.parentNode.after(make("li", { class: "said" }, answers(index), ...alike(index)));
+      button.parentNode.after(make("li", { class: "said" }, answers(index), ...alike(index), ...varied(copies[index])));
     });
     list.append(make("li", {}, button));
   }
@@ -161,7 +164,7 @@ const runPage = run => {
     ...(run.layers.length ? [make("h3", {}, "Network"), layered(run.layers)] : []),
     ...(run.curve.epoch ? [make("h3", {}, "Learning curves"), ...learning(run.curve)] : []),
     make("h3", {}, "Confusions"), confusion(run),
-    ...(worst.length ? [make("h3", {}, "Most confident errors"), gallery(run.said, worst)] : []),
+    ...(worst.length ? [make("h3", {}, "Most confident errors"), gallery(run.said, worst, run.augmented)] : []),
     make("h3", {}, "The command that fits it again"), ...command);
 };
 

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from digits.common.plots import image_png
 from digits.config.schema import DEFAULT
+from digits.config.section import Augment
 from digits.data.dataset import Dataset
 from digits.ensemble.disagreement import most_confident_errors
 from digits.models.architecture import parse_layers
+from digits.models.augmentation import augment_images
 from digits.report.drawing import drawn
 from digits.report.gather import Content, Run
 from digits.report.neighbours import nearest
@@ -28,6 +30,7 @@ _RIGHT = 12  # images of each class that the blend predicts correctly, least con
 # The page stays under 6 MB: noise in colours does not shrink as PNG, and an answer takes 15 bytes as JSON
 _BYTES, _ANSWERS = 2_000_000, 130_000
 _NEAREST = 5  # neighbours of each image
+_COPIES = 6  # augmented ones of each of a run's errors
 _SIDE = 64  # pixels; larger images are thinned out
 _MATRIX = 20  # classes; for more, the confusions are a list
 _LISTED = 60  # of such confusions
@@ -42,6 +45,7 @@ def explore(content: Content) -> dict[str, Any] | None:
     pixels. images: row in the file and label of each; others: the same of the images that follow in the sprite. near:
     of each of `images`, the places of its nearest neighbours in the sprite, as far as there was room. runs, in the
     order of `content.runs`, and blend (None if there is none): each a dictionary, see `_answers` and `_described`.
+    augmented, of a run: by an image's place that of the first of its augmented copies, which follow each other.
     """
     data = content.data
     if data is None or not content.runs:
@@ -52,10 +56,12 @@ def explore(content: Content) -> dict[str, Any] | None:
     room = _BYTES // shaped[0, ::step, ::step].size
     chosen = _chosen(content, labels, max(1, min(room, _ANSWERS // (len(content.runs) + 1))))
     near = nearest(data, chosen, _NEAREST, step)
+    more = (room - len(chosen)) // 2  # the other half is for augmented copies
     of_all = [*dict.fromkeys([*chosen.tolist(), *near.T.ravel().tolist()])]  # each gets its first before any a second
-    rows = np.array(of_all[: max(len(chosen), room)], np.int64)
+    rows = np.array(of_all[: len(chosen) + max(0, more)], np.int64)
     places = {row: place for place, row in enumerate(rows.tolist())}
-    images = shaped[rows][:, ::step, ::step]
+    copies, copied = _augmented(content, chosen, room - len(rows))
+    images = np.concatenate([shaped[rows], copies])[:, ::step, ::step]
     columns = min(50, len(images))
     return {
         "classes": data.class_names,
@@ -66,7 +72,12 @@ def explore(content: Content) -> dict[str, Any] | None:
         "others": _named(rows[len(chosen) :], labels),
         "near": [[places[row] for row in found if row in places] for found in near.tolist()],
         "blend": predictions and _answers(predictions.rows, predictions.oof, labels, chosen),
-        "runs": [_described(content, run) | _answers(run.rows, run.oof, labels, chosen) for run in content.runs],
+        "runs": [
+            _described(content, run)
+            | _answers(run.rows, run.oof, labels, chosen)
+            | {"augmented": {places[row]: len(rows) + _COPIES * copy for row, copy in of_run.items()}}
+            for run, of_run in zip(content.runs, copied, strict=True)
+        ],
     }
 
 
@@ -93,6 +104,30 @@ def _chosen(content: Content, labels: NDArray[np.int64], limit: int) -> NDArray[
         order = [*rows[of_cells][: limit // 2], *rows[of_classes][: limit // 4], *order]
     found = [*dict.fromkeys(map(int, order))] or [int(content.runs[0].rows[0])]
     return np.array(found[:limit], np.int64)
+
+
+def _augmented(
+    content: Content, chosen: NDArray[np.int64], room: int
+) -> tuple[NDArray[np.uint8], list[dict[int, int]]]:
+    """Augmented copies, (n * _COPIES, height, width, channels), of each run's most confident errors, as it learns them.
+
+    room: copies, at most. Beside them, of each run: row of an image and its number among the n.
+    """
+    data = content.data
+    assert data is not None
+    labels, made = np.asarray(data.labels, np.int64), [data.shaped(data.images[:0])]
+    numbers: list[dict[int, int]] = [{} for _ in content.runs]
+    for run, own in zip(content.runs, numbers, strict=True):
+        augment = run.spec.model.get("augment") or {}
+        if augment.keys() != Augment.model_fields.keys() or not any(augment.values()):  # of another version, or none
+            continue
+        errors = _errors(run.rows, run.oof, labels, _ERRORS)
+        for row in errors[np.isin(errors, chosen)][: max(0, room // _COPIES - len(made) + 1)].tolist():
+            own[row] = len(made) - 1
+            same = np.repeat(data.shaped(data.images[[row]]), _COPIES, axis=0)
+            changed = augment_images(np.random.default_rng(row), same, **augment)
+            made.append(np.rint(changed.clip(0, 255)).astype(np.uint8))
+    return np.concatenate(made), numbers
 
 
 def _errors(
