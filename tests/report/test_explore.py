@@ -31,6 +31,7 @@ from toys import ROOT, TOY, prepare_toy
 pytestmark = pytest.mark.slow
 
 PLANTED = "</script><script>planted=1</script><b>"
+LOG = ("first line", *[f"{PLANTED} {number}" for number in range(18)], "last line")
 HISTORY = [
     {"loss": 2.0, "accuracy": 0.5, "learning_rate": 0.1},
     {"loss": float("nan"), "accuracy": 0.75, "valid_loss": 1.0, "valid_accuracy": 0.8, "learning_rate": 0.05},
@@ -78,7 +79,7 @@ def content(data: Dataset, count: int) -> Content:
         metrics = {"folds": 3, "cv_accuracy": score.value, "cv_low": score.low, "cv_high": score.high, "cv_sd": 0.01}
         metrics |= {"log_loss": log_loss(oof, labels[own]), "size_mb": 0.1, "fit_seconds": 1.0, "predict_seconds": 0.1}
         histories = (HISTORY, HISTORY[:1]) if spec.name == "cnn" else ()
-        made.append(Run(spec, f"run-{number}", metrics, histories, own, oof, 1, 0.1 * (number + 1)))
+        made.append(Run(spec, f"run-{number}", metrics, histories, own, oof, 1, 0.1 * (number + 1), log=LOG))
     blend = np.mean([run.oof for run in made if len(run.rows) == len(rows)], axis=0)
     none = np.zeros((0, data.classes))
     empty = gather(params, data, Paths(data.folder / "none"))
@@ -123,7 +124,8 @@ def test_runs_are_found_by_their_params_and_folded_out_by_keys(data: Dataset, op
     tab.keyboard.press("Enter")
     assert button.get_attribute("aria-expanded") == "true"
     assert "layers\n4C3 MP2 8" in fold.locator("dl").inner_text()
-    expect(fold.locator("pre")).to_have_text(
+    assert fold.locator("pre.log").inner_text().split("\n") == [*LOG]
+    expect(fold.locator("pre").first).to_have_text(
         'make train SET="train.candidates=[default] train.extra=[] train.epochs=2"'
     )
     layers = [
@@ -234,7 +236,9 @@ def test_pictures_and_answers_are_limited_whatever_the_images(data: Dataset) -> 
     large = generator.integers(0, 256, (900, 96 * 96 * 3), dtype=np.uint8)
     about = data.about | {"image_shape": [96, 96], "channels": 3}
     data = replace(data, images=large, labels=np.tile(data.labels, 5), folds=np.tile(data.folds, 5), about=about)
-    found = explore(content(data, 200))
+    shown = content(data, 200)
+    shown = replace(shown, runs=tuple(replace(run, log=("x" * 200,) * 20) for run in shown.runs))
+    found = explore(shown)
     assert found is not None
     assert found["size"] == (48, 48)
     assert len(json.dumps(found)) < 5.5e6

@@ -11,7 +11,7 @@ import pytest
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset
 from digits.evaluation.scoring import LOG_LOSS
-from digits.report.gather import Run, _ranked, _titled, near_best
+from digits.report.gather import Run, _last_lines, _ranked, _titled, near_best
 from digits.report.outlook import expected_error
 from digits.training.runs import RunSpec
 from toys import ROOT, TOY
@@ -84,3 +84,14 @@ def test_a_run_is_called_by_its_network_and_no_two_share_a_name(
     found = (named(network, "cnn-0123456789"), named(network, "cnn-abcdef"), named(former, "cnn-77"))
     names = [each.name for each in _titled(found, toy_params, toy_data, Paths(tmp_path))]
     assert names == ["default · 2 folds · 0.7000 · 0123", "default · 2 folds · 0.7000 · abcd", "cnn · 2 folds · 0.7000"]
+
+
+def test_of_a_log_the_last_lines_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    assert _last_lines(path) == ()
+    path.write_text("one\ntwo\n")
+    assert _last_lines(path) == ("one", "two")
+    path.write_bytes(b"".join(b"%d \xff %s\n" % (number, b"x" * 500) for number in range(100)))
+    lines = _last_lines(path)
+    assert [line.split()[0] for line in lines] == [str(number) for number in range(80, 100)]
+    assert {len(line) for line in lines} == {200}

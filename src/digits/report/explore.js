@@ -165,7 +165,8 @@ const runPage = run => {
     ...(run.curve.epoch ? [make("h3", {}, "Learning curves"), ...learning(run.curve)] : []),
     make("h3", {}, "Confusions"), confusion(run),
     ...(worst.length ? [make("h3", {}, "Most confident errors"), gallery(run.said, worst, run.augmented)] : []),
-    make("h3", {}, "The command that fits it again"), ...command);
+    make("h3", {}, "The command that fits it again"), ...command,
+    ...(run.log.length ? [make("h3", {}, "The end of its log"), make("pre", { class: "log", tabindex: 0, role: "region", "aria-label": "The end of its log" }, run.log.join("\n"))] : []));
 };
 
 const listed = document.querySelector("#runs table");

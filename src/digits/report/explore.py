@@ -34,6 +34,7 @@ _COPIES = 6  # augmented ones of each of a run's errors
 _SIDE = 64  # pixels; larger images are thinned out
 _MATRIX = 20  # classes; for more, the confusions are a list
 _LISTED = 60  # of such confusions
+_LOG_LINES = 2000  # of all runs
 _EPOCHS = 60  # points of a learning curve
 _CURVES = ("loss", "valid_loss", "accuracy", "valid_accuracy", "learning_rate")
 
@@ -174,7 +175,7 @@ def _answers(
 def _described(content: Content, run: Run) -> dict[str, Any]:
     """Of a run: name, params in words, command (""; if params differ now), and curve: means of the folds by epoch.
 
-    layers: see `_layers`.
+    layers: see `_layers`. log: its last lines, fewer if there are many runs.
     """
     return {
         "name": run.name,
@@ -182,6 +183,7 @@ def _described(content: Content, run: Run) -> dict[str, Any]:
         "layers": _layers(content.data, run) if content.data and run.is_network else [],
         "command": _command(content, run),
         "curve": _curve(run.histories),
+        "log": run.log[-max(1, _LOG_LINES // len(content.runs)) :],
     }
 
 

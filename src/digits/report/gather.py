@@ -28,6 +28,8 @@ from digits.training.runs import RunFolder, RunSpec
 from digits.training.tuned import studies_of, tuned_params
 
 COMPARISON = "compare.html"  # in reports/
+_LOG, _LOG_WIDTH = 20, 200  # lines; characters
+_LOG_TAIL = 20_000  # bytes that are read of a log
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Run:
 
     folder: its name below runs/. metrics: see `Units.metrics`. histories: one per fold, with a record per epoch; () if
     the model keeps none. rows: (n,), images of its folds. oof: (n, classes). refits: number. minutes: mean per fold.
-    title: see `_titled`; no two runs of a page share it.
+    title: see `_titled`; no two runs of a page share it. log: the last lines of its log.
     """
 
     spec: RunSpec
@@ -48,6 +50,7 @@ class Run:
     refits: int
     minutes: float
     title: str = ""
+    log: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -220,6 +223,7 @@ def read_run(data: Dataset, folder: Path) -> Run | None:
         oof=result.oof,
         refits=len(units.refits),
         minutes=(metrics["fit_seconds"] + metrics["predict_seconds"]) / 60 / len(units.folds),
+        log=_last_lines(folder / "log.txt"),
     )
 
 
@@ -241,6 +245,15 @@ def _ranked(runs: Sequence[Run], labels: NDArray[np.int64], metric: Metric = ACC
 
 def _lines(path: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _last_lines(path: Path) -> tuple[str, ...]:
+    """The last lines of a text file, at most _LOG, cut at _LOG_WIDTH characters; () if there is none."""
+    with suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _LOG_TAIL))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+        return tuple(line[:_LOG_WIDTH] for line in lines[-_LOG:])
+    return ()
 
 
 def _largest_blend(folder: Path, runs: set[str], metric: Metric) -> Blend | None:
