@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import pytest
@@ -27,6 +27,11 @@ from digits.training.runs import run_spec
 from digits.training.timing import measured_timing
 from kaggle_server import KaggleServer, key_in, running
 from toys import QUICK, ROOT, TOY, Digits, Shown, digits_arguments, prepare_toy, write_toy_files
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from browsing import OpenPage
 
 # All fits of the tests are forked from one server that has loaded TensorFlow, whichever test is the first to need one,
 # and whatever that one preloads. Otherwise each fit of a network would load it, which takes seconds.
@@ -175,3 +180,21 @@ def limit(server: KaggleServer) -> float:
     seconds = first_response()
     server.requests.clear()
     return max(3.0, 3 * seconds)
+
+
+@pytest.fixture(scope="module")  # its event loop is in the way of other tests
+def browser() -> "Iterator[Browser]":
+    """Chromium."""
+    from browsing import running_browser
+
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def opened(browser: "Browser") -> "Iterator[OpenPage]":
+    """Opens pages from disk; see `browsing.opening`."""
+    from browsing import opening
+
+    with opening(browser) as open_page:
+        yield open_page

@@ -1,16 +1,15 @@
 """The page computes what Keras computes, and reads what is drawn, in a real browser."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from browsing import OpenPage, is_accessible, opening, running_browser
+from browsing import OpenPage, is_accessible
 from digits.common.errors import UserError
 from digits.config.networks import Activation
 from digits.demo.build import best_network, contents, inside_of, render
@@ -31,18 +30,6 @@ from toys import Digits
 pytestmark = pytest.mark.slow
 PLANTED = "<script>window.planted = true</script>"
 IMAGES = 200
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def opened(browser: Browser) -> Iterator[OpenPage]:
-    with opening(browser) as open_page:
-        yield open_page
 
 
 def until(page: Page, expression: str) -> None:

@@ -4,7 +4,6 @@ import base64
 import io
 import json
 import shlex
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
-from browsing import OpenPage, is_accessible, opening, running_browser
+from browsing import OpenPage, is_accessible
 from digits.config import Paths, load_params
 from digits.data.dataset import Dataset
 from digits.ensemble.blend import BlendPredictions
@@ -36,18 +35,6 @@ HISTORY = [
     {"loss": 2.0, "accuracy": 0.5, "learning_rate": 0.1},
     {"loss": float("nan"), "accuracy": 0.75, "valid_loss": 1.0, "valid_accuracy": 0.8, "learning_rate": 0.05},
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def opened(browser: Browser) -> Iterator[OpenPage]:
-    with opening(browser) as open_page:
-        yield open_page
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """The page answers its questions from whatever there is, for everyone, in a real browser."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
-from browsing import OpenPage, is_accessible, opening, running_browser
+from browsing import OpenPage, is_accessible
 from digits.common.plots import write_pictures
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset
@@ -42,18 +41,6 @@ pytestmark = pytest.mark.slow
 
 SECTIONS = ("status", "runs", "training", "errors", "tuning", "ensemble", "recipes", "data", "environment")
 PLANTED = "<script>window.planted = true</script>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def opened(browser: Browser) -> Iterator[OpenPage]:
-    with opening(browser) as open_page:
-        yield open_page
 
 
 def test_a_page_of_nothing_says_what_to_type(digits: Digits, workspace: Path, opened: OpenPage) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from browsing import is_accessible, running_browser, served
+from browsing import is_accessible, served
 from digits.common.files import in_use
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset
@@ -36,12 +36,6 @@ from toys import ROOT, TOY, digits_command, prepare_toy, tree
 pytestmark = pytest.mark.slow
 
 PLANTED = "<img src=x onerror=alert(1)>"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with running_browser() as browser:
-        yield browser
 
 
 @contextmanager

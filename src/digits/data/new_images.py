@@ -24,9 +24,7 @@ from digits.data.pictures import to_pixels
 from digits.data.pixels import to_bytes
 
 _READ = {".png", ".jpg", ".jpeg"}
-_JPEG_SIDE = (
-    1024  # pixels that a JPEG is read with, at the least; a larger one is read at half or a quarter of its size
-)
+_JPEG_SIDE = 1024  # pixels; a JPEG with twice or four times as many is read at half or a quarter of its size
 _FAULTS = 5  # pictures that are named in a message
 
 
