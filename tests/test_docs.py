@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from digits.cli.main import COMMANDS
+from digits.cli.catalogue import COMMANDS
 from digits.config import load_params
 from toys import ROOT
 

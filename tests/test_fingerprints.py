@@ -53,6 +53,7 @@ DECIDE_NOTHING = {
     "common.environment": "it makes all environments alike",
     "demo": "made anew by each command",
     "data.new_images": "made anew by each command",
+    "data.single_csv": "it hands on what is read",
     "data.pictures": "made anew by each command",
     "data.infer": "what it infers is in the params",
     "data.sniff": "what is inferred from it is in the params",

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from digits.cli.catalogue import COMMANDS, GROUPS
 from digits.cli.init import init
-from digits.cli.main import COMMANDS, GROUPS
 from toys import ROOT, make
 
 MAKEFILE = (ROOT / "Makefile").read_text()

@@ -10,8 +10,8 @@ import click
 import yaml
 from pydantic import BaseModel
 
+from digits.cli.catalogue import GROUPS, Command
 from digits.cli.init import init
-from digits.cli.main import GROUPS, Command
 from digits.common.markdown import table
 from digits.config.baselines import BaselineSpec
 from digits.config.faults import allowed

@@ -1,14 +1,13 @@
-"""Finished runs and blends, and the images of files, for notebooks and programs; `import digits` hands them on."""
+"""Finished runs and blends for notebooks and programs; `import digits` hands them on."""
 
 import json
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,16 +15,11 @@ from numpy.typing import NDArray
 
 from digits.common.errors import UserError
 from digits.common.sealed import intact, read_json
-from digits.config import Competition, Paths, load_params
-from digits.data.build import label_texts, train_columns
-from digits.data.csv_header import read_header
-from digits.data.csv_reader import Table, read_table
+from digits.config import Paths
 from digits.data.dataset import Dataset, find_dataset
-from digits.data.labels import different_labels, largest_of
-from digits.data.pixels import pixel_range as range_of
-from digits.data.pixels import to_bytes
 from digits.data.sample import with_hash
-from digits.ensemble.application import fitted_blend
+from digits.data.single_csv import Images, read, shaped
+from digits.ensemble.application import NoBlendError, fitted_blend, newest_blend
 from digits.ensemble.blend import load_about, load_blend, load_predictions
 from digits.training.applying import fitted_units, predict_units
 from digits.training.runs import RunFolder, RunSpec
@@ -39,7 +33,6 @@ FIRST_ROW = 2  # of the images in a file: row 1 is the header
 _FOLDS = 128  # more than a data set has
 _AS_MANY_AS_FIT = 0  # processes of `predict_units`
 _TOLD = ("row", "label", "prediction", "probability")
-Labels = NDArray[np.int64] | NDArray[np.str_]
 
 
 class Results(ABC):
@@ -136,7 +129,7 @@ class Results(ABC):
         indices, count = np.asarray(rows, np.int64) - FIRST_ROW, len(self.data.images)
         if ((indices < 0) | (indices >= count)).any():
             raise ValueError(f"rows must be {FIRST_ROW} to {count + FIRST_ROW - 1}")
-        return _shaped(self.data.images[indices], self.data.image_shape, self.data.channels)
+        return shaped(self.data.images[indices], self.data.image_shape, self.data.channels)
 
     @abstractmethod
     def _predict(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -266,70 +259,10 @@ def latest(root: str | PathLike[str] = ".") -> Run | Blend:
 
     Raises UserError if there is none.
     """
-    found = [path.parent for path in Paths(Path(root)).runs.glob("blend-*/blend.json")]
-    if not found:
-        raise UserError(f"{root}: this folder has no blend yet; type make submit there, or digits.latest(ANOTHER)")
-    real = [path for path in found if load_about(path.parent, path.name).get("provenance") != "practice"]
-    return load(max(real or found, key=lambda path: path.stat().st_mtime_ns))
-
-
-class Images(NamedTuple):
-    """The content of a file.
-
-    images: uint8 (n, height, width), in colour (n, height, width, channels), 0 to 255. labels: (n,), as the file has
-    them, int64 if all are whole numbers, else text; None if the file has none.
-    """
-
-    images: NDArray[np.uint8]
-    labels: Labels | None
-
-
-def read(
-    csv: str | PathLike[str],
-    params: str | PathLike[str] = "params.yaml",
-    pixel_range: tuple[float, float] | None = None,
-) -> Images:
-    """The images of a CSV with the columns of the competition's files, read and checked as by `make data`.
-
-    params: the file whose section `competition` describes the columns. pixel_range: values that become 0 and 255, in
-    place of competition.pixel_range; None for both: what the file shows. Notices are warnings. Raises UserError with
-    the place of every fault.
-    """
-    path, competition = Path(csv), load_params(Path(params)).competition
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such file")
-    competition = competition.model_copy(update={"pixel_range": pixel_range or competition.pixel_range})
-    labelled = _label_columns(path, competition)
-    known = [column for column in (competition.train_id_column, competition.test_id_column) if column]
-    table = read_table(path, competition, labelled, known, ("", None))
-    limits, notices = range_of(table, competition, path.name)
-    for notice in (*table.notices, *notices):
-        warnings.warn(notice, stacklevel=2)
-    images, _ = to_bytes(table.values, limits, competition)
-    labels = _labels(table, competition, path) if labelled else None
-    return Images(_shaped(images, competition.image_shape, competition.channels), labels)
-
-
-def _label_columns(path: Path, competition: Competition) -> list[str]:
-    """Columns that the labels follow from; none if the file has no labels."""
-    with path.open("rb") as file:
-        header = read_header(file, path.name)
-    wanted = train_columns(competition)
-    # names of columns without a header are positions, that of the label may be a pixel's
-    more = header.named or len(header.names) > competition.pixels
-    own = competition.labels_file is None or path.name == competition.train_file
-    return wanted if more and own and {*wanted} <= {*header.names} else []
-
-
-def _labels(table: Table, competition: Competition, path: Path) -> Labels:
-    """Labels, (n,), of the file, or of that of the labels beside it."""
-    if not isinstance(competition.label_column, str):
-        columns = competition.label_column
-        return np.array(columns)[largest_of([table.texts[column] for column in columns], columns, path.name)]
-    found, places = np.unique(label_texts(table, competition, path.parent), return_inverse=True)
-    return np.array([different_labels(found[[each]])[0] for each in range(len(found))])[places]
-
-
-def _shaped(images: NDArray[np.uint8], shape: tuple[int, int], channels: int) -> NDArray[np.uint8]:
-    """Images, (n, height * width * channels), as (n, height, width), or (n, height, width, channels) if in colour."""
-    return np.asarray(images).reshape(-1, *shape, *[channels] * (channels > 1))
+    runs = Paths(Path(root)).runs
+    try:
+        return load(runs / newest_blend(runs))
+    except NoBlendError:
+        raise UserError(
+            f"{root}: this folder has no blend yet; type make submit there, or digits.latest(ANOTHER)"
+        ) from None

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from digits.cli import main as command_line
+from digits.cli.catalogue import COMMANDS, GROUPS
 from digits.cli.context import Outcome
-from digits.cli.main import COMMANDS, GROUPS, main
+from digits.cli.main import main
 from digits.cli.options import ParamOption
 from digits.config import Params
 from toys import ROOT, Digits

@@ -16,6 +16,10 @@ from digits.ensemble.combine import Combination, WeightedMean, from_json
 from digits.training.applying import FittedUnit, fitted_units, predict_units
 
 
+class NoBlendError(UserError):
+    """There is no finished blend yet."""
+
+
 @dataclass(frozen=True)
 class BlendOutput:
     """Probabilities of images: blended, (n, classes); models, (models, n, classes), by those that have a weight."""
@@ -74,15 +78,16 @@ def fitted_blend(runs: Path, name: str) -> FittedBlend:
     return FittedBlend(blend, load_about(runs, name), members)
 
 
-def newest_blend(runs: Path, slug: str, data: str = "") -> str:
+def newest_blend(runs: Path, slug: str = "", data: str = "") -> str:
     """Name of the blend that was made last for a competition; one of practice images only if there is no other.
 
-    data: hash of the images that it must have been fitted on; "": of any. Raises UserError if there is none.
+    slug: of the competition; "": any. data: hash of the images that it must have been fitted on; "": of any. Raises
+    NoBlendError if there is none.
     """
     found = {path.parent: load_about(runs, path.parent.name) for path in runs.glob("blend-*/about.json")}
-    own = [path for path, about in found.items() if about.get("slug") == slug and about["hash"].startswith(data)]
+    own = [path for path, about in found.items() if slug in ("", about.get("slug")) and about["hash"].startswith(data)]
     real = [path for path in own if found[path]["provenance"] != "practice"]
     newest = max(real or own, key=lambda path: path.stat().st_mtime_ns, default=None)
     if newest is None:
-        raise UserError(f"there is no blend of {slug} yet; type: make submit")
+        raise NoBlendError(f"there is no blend{' of ' * bool(slug)}{slug} yet; type: make submit")
     return newest.name
