@@ -2,7 +2,7 @@
 
 import pytest
 
-from digits.tuning.records import TrialRecord, furthest
+from digits.tuning.records import TrialRecord, finalists, furthest
 from digits.tuning.report import front, line, saved_share
 from toy_search import result
 
@@ -29,6 +29,16 @@ def test_finalists_are_those_that_went_furthest_then_the_best_of_these() -> None
         trial(5, 1.0, failed=True),
     ]
     assert [each.number for each in furthest(trials)] == [2, 4, 3, 0]
+
+
+def test_finalists_are_the_best_by_log_loss_and_by_accuracy_in_turns() -> None:
+    def trial(number: int, fits: int, log_loss: float, accuracy: float) -> TrialRecord:
+        results = tuple(result(0.9, rung) | {"log_loss": log_loss, "accuracy": accuracy} for rung in range(fits))
+        return TrialRecord(number, "", {}, results, fits == 2, False, "")
+
+    trials = [trial(0, 1, 0.1, 0.99), trial(1, 2, 0.2, 0.92), trial(2, 2, 0.3, 0.94), trial(3, 2, 0.25, 0.93)]
+    assert [each.number for each in finalists(trials)] == [1, 2, 3, 0]
+    assert finalists([]) == []
 
 
 def test_a_line_says_how_a_fit_went_and_what_is_the_best_of_its_length() -> None:

@@ -9,7 +9,8 @@ import pytest
 from digits.common.processes import ProcessDiedError, run_in_subprocess
 from digits.config import Params
 from digits.data.dataset import Dataset
-from digits.tuning.trial import Pace, Task, evaluate, mlp_pace, rungs
+from digits.evaluation.metrics import Accuracy, accuracy
+from digits.tuning.trial import Pace, Task, evaluate, first_step, mlp_pace, rungs
 
 pytestmark = pytest.mark.slow
 
@@ -58,10 +59,32 @@ def test_longer_fits_see_more_images_and_each_is_judged_on_the_fold(
 
     run_in_subprocess(evaluate, task(spec.model_dump(mode="json"), toy_data.folder), report, 120)
     assert [result["rung"] for result in results] == [0, 1]
-    assert 0 < results[0]["epochs"] < results[1]["epochs"]
+    assert 0 < results[0]["epochs"] <= results[1]["epochs"], "equal on a machine that is too busy for more"
     images = len(toy_data.valid_rows(1))
     assert all((result["accuracy"] * images) % 1 == pytest.approx(0, abs=1e-6) for result in results)
     assert all(result["seconds"] > 0 and result["log_loss"] > 0 for result in results)
+
+
+def test_the_first_of_several_fits_is_judged_by_a_part_of_the_fold(
+    toy_params: Params, toy_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[int] = []
+
+    def counted(probabilities: Any, labels: Any) -> Accuracy:
+        judged.append(len(probabilities))
+        return accuracy(probabilities, labels)
+
+    monkeypatch.setattr("digits.tuning.trial._JUDGED", 14)
+    monkeypatch.setattr("digits.tuning.trial.accuracy", counted)
+    model = toy_params.baseline.models["small"].model_dump(mode="json")
+    evaluate(task(model, toy_data.folder, rungs=(0.5, 1.0)), lambda _: True)
+    evaluate(task(model, toy_data.folder, rungs=(1.0,)), lambda _: True)
+    assert judged == [16, 48, 48], "a fit of the most seconds is judged by the whole fold, also if it is the only one"
+
+
+@pytest.mark.parametrize(("valid", "step"), [(54, 1), (2499, 1), (4999, 1), (6048, 2), (10_800, 4)])
+def test_a_part_of_a_fold_has_2500_images_or_some_more(valid: int, step: int) -> None:
+    assert first_step(valid) == step
 
 
 def test_it_ends_where_it_is_not_promoted(toy_params: Params, toy_data: Dataset) -> None:

@@ -20,7 +20,7 @@ from digits.training.device import Device
 from digits.training.timing import measured_timing
 from digits.tuning.records import Overrides
 from digits.tuning.study import Known, SearchPlan
-from digits.tuning.trial import Pace, mlp_pace, rungs
+from digits.tuning.trial import Pace, first_step, mlp_pace, rungs
 
 if TYPE_CHECKING:
     import optuna
@@ -81,7 +81,7 @@ def find_origin(study: "optuna.Study", params: Params, data: Dataset, machine: M
         epochs = known["epochs"] if known else spec.max_iter
     if not known:
         seconds = min(pace.seconds(epochs * images), params.tune.budget * 60 * workers / _FULL_FITS)
-        epochs = pace.images(max(seconds, _shortest(pace))) / images
+        epochs = pace.images(max(seconds, _shortest(pace, data))) / images
         study.set_user_attr(_ORIGIN, {"name": name, "epochs": epochs})
     return Origin(name, spec, epochs, pace)
 
@@ -92,9 +92,9 @@ def _planned(plan: Plan, images: int) -> tuple[str, float]:
     return part.name, part.goal.epochs * plan.sizes.fold / images
 
 
-def _shortest(pace: Pace) -> float:
+def _shortest(pace: Pace, data: Dataset) -> float:
     """Seconds of the shortest fit that is worth its start."""
-    return _OVERHEAD * (pace.start + pace.predict)
+    return _OVERHEAD * (pace.start + pace.predict / first_step(len(data.valid_rows(0))))
 
 
 def workers_of(params: Params, machine: Machine) -> int:
@@ -119,7 +119,7 @@ def search_plan(origin: Origin, resolve: Callable[[Any], Any], params: Params, d
         space=space,
         limits=limits,
         known={name: _known(differences(each, spec), default, space, limits) for name, each in known.items()},
-        rungs=rungs(longest, _shortest(origin.pace), tune.reduction_factor),
+        rungs=rungs(longest, _shortest(origin.pace, data), tune.reduction_factor),
         reduction_factor=tune.reduction_factor,
         seed=tune.seed,
         n_trials=tune.n_trials,

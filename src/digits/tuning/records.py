@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import optuna
@@ -45,6 +46,11 @@ class TrialRecord:
     def value(self) -> float:
         """Objective value at the highest rung of this trial; -inf without any fit."""
         return self.at(len(self.results))
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy at the highest rung of this trial. Raises IndexError without any fit."""
+        return float(self.results[-1]["accuracy"])
 
     def at(self, fits: int) -> float:
         """Objective value after so many fits, 0 to len(results)."""
@@ -102,6 +108,17 @@ def furthest(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     """The trials that have a fit and did not fail, sorted by rung and then by value, the best first."""
     fitted = [trial for trial in trials if trial.results and not trial.failed]
     return sorted(fitted, key=lambda trial: (len(trial.results), trial.value), reverse=True)
+
+
+def finalists(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
+    """As `furthest`, but the best by log loss and the best by accuracy take turns.
+
+    The accuracy is what counts, but it depends on a few images; the log loss does not. One more fit of each decides.
+    """
+    by_log_loss = furthest(trials)
+    by_accuracy = sorted(by_log_loss, key=lambda trial: (len(trial.results), trial.accuracy), reverse=True)
+    turns = chain.from_iterable(zip(by_log_loss, by_accuracy, strict=True))
+    return [*{trial.number: trial for trial in turns}.values()]
 
 
 def started_trials(study: optuna.Study) -> list[FrozenTrial]:

@@ -23,7 +23,7 @@ from digits.tuning.confirmation import (
 )
 from digits.tuning.found import network_fragment
 from digits.tuning.origin import Machine, Origin, find_origin, search_plan, workers_of
-from digits.tuning.records import Overrides, Result, TrialRecord, finished_trials, furthest, is_damaged, spent_seconds
+from digits.tuning.records import Overrides, Result, TrialRecord, finalists, finished_trials, is_damaged, spent_seconds
 from digits.tuning.search import search
 from digits.tuning.storage import check_database, open_storage
 from digits.tuning.study import SearchPlan, continue_study, of_other_versions, open_study
@@ -61,8 +61,8 @@ class Session:
     def candidates(self) -> Candidates:
         """The origin, and the best trials that were not judged to the end."""
         judged = settled(confirmed_accuracies(self.confirmation), self.origin.name, self.seeds(), self.folds)
-        finalists = [trial for trial in furthest(self.trials()) if trial.overrides and trial.title not in judged]
-        named: Candidates = {trial.title: trial for trial in finalists[: self.params.tune.finalists]}
+        left = [trial for trial in finalists(self.trials()) if trial.overrides and trial.title not in judged]
+        named: Candidates = {trial.title: trial for trial in left[: self.params.tune.finalists]}
         return {self.origin.name: None, **named}
 
     @property

@@ -20,6 +20,7 @@ from digits.models import NO_EARLY_STOPPING, Classifier, Within
 from digits.training.crossval import fit_on
 from digits.training.timing import UNSURE
 
+_JUDGED = 2500  # images of a fold's valid part that are enough to judge a trial by, after its first and shortest fit
 _PREDICTING = 0.5  # most of a fit's seconds that are kept for predictions
 _RUNGS = 4  # at most
 _TO_START = 0.5  # seconds until an MLP is fitted
@@ -70,6 +71,11 @@ def rungs(longest: float, shortest: float, reduction_factor: int) -> tuple[float
     return (*(lowest * (longest / lowest) ** (step / steps) for step in range(steps)), longest)
 
 
+def first_step(valid: int) -> int:
+    """The first fit of several is judged by one in so many of a fold's `valid` images."""
+    return max(1, valid // _JUDGED)
+
+
 def evaluate(task: Task, report: Send) -> None:
     """Fit and evaluate a task, in a subprocess; report(result) returns after each rung whether to continue.
 
@@ -77,19 +83,20 @@ def evaluate(task: Task, report: Send) -> None:
     fold's valid part; seconds of fitting and predicting. The log loss, in nats, is taken at the temperature that is
     best for these images: how sure a model should be is settled later. Each fit runs its learning-rate schedule to the
     end, so its accuracy is that of a complete fit of so many seconds. The highest rung alone has TTA, because after a
-    short fit a network is unsure of most images.
+    short fit a network is unsure of most images. The lowest of several rungs is judged by _JUDGED images or some more:
+    on a slow machine to predict all would take longer than to learn.
     """
     data, views = load_dataset(task.data_folder), task.model.get("tta", [])
     valid, rows = data.valid_rows(task.fold), data.train_rows(task.fold)
-    images, labels = data.images[valid], np.asarray(data.labels)[valid]
     pace = task.pace
     if task.model["kind"] == "mlp":
         pace = mlp_pace(data, task.model, task.normalise, task.fold)
     with threadpool_limits(task.model.get("threads", 1)):
         for rung, seconds in enumerate(task.rungs):
             started, last = perf_counter(), rung == len(task.rungs) - 1
-            tta = views if last else []
-            expected = replace(pace, predict=pace.predict * (1 + UNSURE * len(tta)))
+            tta, step = views if last else [], 1 if rung or last else first_step(len(valid))
+            images, labels = data.images[valid[::step]], np.asarray(data.labels)[valid[::step]]
+            expected = replace(pace, predict=pace.predict / step * (1 + UNSURE * len(tta)))
             model, seen = _fit(
                 replace(task, model=task.model | ({"tta": tta} if views else {})), data, seconds, expected
             )
@@ -97,7 +104,8 @@ def evaluate(task: Task, report: Send) -> None:
             probabilities = model.predict_proba(images)
             ended = perf_counter()
             training = max(fitted - started - pace.start, (fitted - started) / 2)
-            pace = Pace(pace.start, min(ended - fitted, _PREDICTING * task.rungs[-1]), seen / training)
+            predicting = min((ended - fitted) * step, _PREDICTING * task.rungs[-1])
+            pace = Pace(pace.start, predicting, seen / training)
             result = {
                 "rung": rung,
                 "epochs": seen / len(rows),
