@@ -1,5 +1,6 @@
 # Runs the pipeline. `make help` is made from the comments here: ##@ begins a group of targets, ## says what a target or
-# a variable is for. The program `digits` knows which stages a command has. `digits init` copies this file.
+# a variable is for, ##. what a variable is for that only `make variables` shows. The program `digits` knows which stages
+# a command has. `digits init` copies this file.
 ifeq ($(OS),Windows_NT)
 $(error Windows needs WSL2: type wsl --install in PowerShell, then make in the Linux of WSL)
 endif
@@ -11,21 +12,21 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## DATA=PATH            a zip or folder with the competition's files, or the word practice; init: also kaggle:SLUG
 ## PARAMS=FILE          another params file instead of params.yaml
 ## SET="KEY=VALUE ..."  params that differ from the file, as in SET="train.epochs=3 train.seed=7"
-## FILE=PATH            predict: the images: a CSV as the test file, a PNG or JPEG, or a folder of those
-## BLEND=NAME           predict, export, demo: the blend in runs/ to use; by default the newest
-## TTA=1                export: average over transformed copies of an unsure image, as submit does; larger and slower
-## RUNS="a b"           compare: two runs or blends in runs/
+##. FILE=PATH            predict: the images: a CSV as the test file, a PNG or JPEG, or a folder of those
+##. BLEND=NAME           predict, export, demo: the blend in runs/ to use; by default the newest
+##. TTA=1                export: average over transformed copies of an unsure image, as submit does; larger and slower
+##. RUNS="a b"           compare: two runs or blends in runs/
 ## BUDGET=30            minutes for all fits of submit, train or ensemble (default 5), or of tune (default 30)
-## ONLY="NAME ..."      baseline, recipes: what to fit, as in ONLY="mlp-256 svm*"; clean-runs: what to remove
-## SEEDS=5              recipes: number of fits of each recipe, each with its own seed
-## WORKERS=2            baseline, tune: number of fits in parallel; by default as many as are fastest together
-## STORAGE=postgresql://USER:PASSWORD@HOST/NAME   tune: a database that lets several machines share a search
-## UPLOAD=0             submit: write and check the file, but do not send it to Kaggle
-## FORCE=1              submit: send the file again; clean-runs: remove without asking
-## REQUIRE_GPU=1        stop if TensorFlow finds no GPU
-## PYTHON=python3.12    the Python to use, 3.11 to 3.13
-## EXTRAS=gpu           setup: also what NVIDIA GPUs on Linux need
-## DEBUG=1              show tracebacks instead of one-line errors
+##. ONLY="NAME ..."      baseline, recipes: what to fit, as in ONLY="mlp-256 svm*"; clean-runs: what to remove
+##. SEEDS=5              recipes: number of fits of each recipe, each with its own seed
+##. WORKERS=2            baseline, tune: number of fits in parallel; by default as many as are fastest together
+##. STORAGE=postgresql://USER:PASSWORD@HOST/NAME   tune: a database that lets several machines share a search
+##. UPLOAD=0             submit: write and check the file, but do not send it to Kaggle
+##. FORCE=1              submit: send the file again; clean-runs: remove without asking
+##. REQUIRE_GPU=1        stop if TensorFlow finds no GPU
+##. PYTHON=python3.12    the Python to use, 3.11 to 3.13
+##. EXTRAS=gpu           setup: also what NVIDIA GPUs on Linux need
+##. DEBUG=1              show tracebacks instead of one-line errors
 # from the command line alone: some sites set DATA or PYTHON for everybody
 DATA =
 PARAMS =
@@ -82,7 +83,7 @@ export: PACKAGES := export
 tune-dashboard: PACKAGES := dashboard
 tune tune-dashboard: PACKAGES += $(if $(STORAGE),database)
 
-.PHONY: help setup clean study $(COMMANDS)
+.PHONY: help variables setup clean study $(COMMANDS)
 
 # in place of the shell, so that a signal to make reaches it
 $(COMMANDS):
@@ -95,6 +96,9 @@ help: ## this page
 		$(MAKEFILE_LIST)
 	@printf 'Variables\n'
 	@sed -n 's/^## /  /p' $(MAKEFILE_LIST)
+
+variables: ## what all variables are for; below are those of most commands
+	@sed -n 's/^##\.* //p' $(MAKEFILE_LIST)
 
 setup: ## install what submit needs, and EXTRAS; each command installs what it needs by itself
 	$(SETUP) keras $(EXTRAS)
