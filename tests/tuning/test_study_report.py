@@ -31,14 +31,28 @@ def test_finalists_are_those_that_went_furthest_then_the_best_of_these() -> None
     assert [each.number for each in furthest(trials)] == [2, 4, 3, 0]
 
 
-def test_finalists_are_the_best_by_log_loss_and_by_accuracy_in_turns() -> None:
-    def trial(number: int, fits: int, log_loss: float, accuracy: float) -> TrialRecord:
-        results = tuple(result(0.9, rung) | {"log_loss": log_loss, "accuracy": accuracy} for rung in range(fits))
-        return TrialRecord(number, "", {}, results, fits == 2, False, "")
+def test_finalists_are_the_best_by_log_loss_and_by_accuracy_in_turns_and_not_behind_the_origin() -> None:
+    def trial(number: int, *fits: tuple[float, float], name: str = "") -> TrialRecord:
+        results = [
+            result(0.9, rung) | {"log_loss": log_loss, "accuracy": accuracy}
+            for rung, (log_loss, accuracy) in enumerate(fits)
+        ]
+        return TrialRecord(number, name, {}, tuple(results), len(fits) == 2, False, "")
 
-    trials = [trial(0, 1, 0.1, 0.99), trial(1, 2, 0.2, 0.92), trial(2, 2, 0.3, 0.94), trial(3, 2, 0.25, 0.93)]
-    assert [each.number for each in finalists(trials)] == [1, 2, 3, 0]
-    assert finalists([]) == []
+    trials = [
+        trial(0, (0.5, 0.8), (0.3, 0.9), name="origin"),
+        trial(1, (0.4, 0.99)),
+        trial(2, (0.5, 0.8), (0.2, 0.92)),
+        trial(3, (0.5, 0.8), (0.29, 0.94)),
+        trial(4, (0.5, 0.8), (0.25, 0.93)),
+        trial(5, (0.5, 0.8), (0.31, 0.89)),
+        trial(6, (0.6, 0.7)),
+        trial(7, (0.6, 0.81)),
+        trial(8),
+    ]
+    assert [each.number for each in finalists(trials, "origin")] == [2, 3, 4, 1, 7]
+    assert [each.number for each in finalists(trials[1:3], "origin")] == [2, 1], "an origin that was not fitted"
+    assert finalists([], "origin") == []
 
 
 def test_a_line_says_how_a_fit_went_and_what_is_the_best_of_its_length() -> None:

@@ -110,12 +110,22 @@ def furthest(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
     return sorted(fitted, key=lambda trial: (len(trial.results), trial.value), reverse=True)
 
 
-def finalists(trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """As `furthest`, but the best by log loss and the best by accuracy take turns.
+def finalists(trials: Sequence[TrialRecord], origin: str) -> list[TrialRecord]:
+    """As `furthest`, without the origin and those behind it; the best by log loss and the best by accuracy take turns.
 
     The accuracy is what counts, but it depends on a few images; the log loss does not. One more fit of each decides.
+    origin: name of the trial of the model that the search began with; behind it is what has a higher log loss and
+    a lower accuracy after fits of the same seconds.
     """
-    by_log_loss = furthest(trials)
+    start = next((trial for trial in trials if trial.name == origin), None)
+
+    def is_behind(trial: TrialRecord) -> bool:
+        if start is None or not (fits := min(len(trial.results), len(start.results))):
+            return False
+        own, other = trial.results[fits - 1], start.results[fits - 1]
+        return bool(objective_value(own) < objective_value(other) and own["accuracy"] < other["accuracy"])
+
+    by_log_loss = [trial for trial in furthest(trials) if trial is not start and not is_behind(trial)]
     by_accuracy = sorted(by_log_loss, key=lambda trial: (len(trial.results), trial.accuracy), reverse=True)
     turns = chain.from_iterable(zip(by_log_loss, by_accuracy, strict=True))
     return [*{trial.number: trial for trial in turns}.values()]

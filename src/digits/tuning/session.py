@@ -59,10 +59,10 @@ class Session:
         return finished_trials(self.searched, self.plan.rungs)
 
     def candidates(self) -> Candidates:
-        """The origin, and the best trials that were not judged to the end."""
+        """The origin, and the finalists that were not judged to the end."""
         judged = settled(confirmed_accuracies(self.confirmation), self.origin.name, self.seeds(), self.folds)
-        left = [trial for trial in finalists(self.trials()) if trial.overrides and trial.title not in judged]
-        named: Candidates = {trial.title: trial for trial in left[: self.params.tune.finalists]}
+        best = [trial for trial in finalists(self.trials(), self.origin.name) if trial.title not in judged]
+        named: Candidates = {trial.title: trial for trial in best[: self.params.tune.finalists]}
         return {self.origin.name: None, **named}
 
     @property
