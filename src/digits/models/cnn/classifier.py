@@ -110,6 +110,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             batches.steps_per_epoch,
             label_smoothing=spec["label_smoothing"],
             callbacks=make_callbacks(self, epochs, schedule, X_valid, y_valid),
+            jit_compile=spec.get("jit_compile", False),
         )
         self.images_seen_ = int(optimizer.iterations) * batches.batch_size
         if not within:
