@@ -37,7 +37,7 @@ def ours(spec: CnnSpec, images: int) -> Workload:
     )
     settings = LayerSettings(spec.activation, spec.kernel_initializer, 0.0, 0.0, 0.0, spec.precision)
     model = build_network(parse_layers(spec.layers), settings, _SHAPE, _CLASSES)
-    step = compiled_step(model, keras.optimizers.Adam(), 0.0)
+    step = compiled_step(model, keras.optimizers.Adam(), 0.0, bool(spec.jit_compile))
     stream = batches.stream(_EPOCHS)
 
     def work() -> None:

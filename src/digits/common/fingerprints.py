@@ -32,7 +32,7 @@ SAME_NUMBERS = {
     "e63c771ec27c": "9db817647ae3",  # config.networks
     "6efa0c4e603d": "14c59846a496",  # models.cnn.loop
     "701ba8ac48a6": "1b011d220290",  # models.cnn.classifier
-    "d21b47b885af": "3522bfcf1623",  # models.cnn.probe
+    "e3da5d5936a1": "3522bfcf1623",  # models.cnn.probe
     "0fc8be11f842": "6aa41b34ea13",  # training.probing
     "36e533dbbcde": "99c3a268b270",  # training.timing
 }

@@ -152,13 +152,14 @@ def test_dropout_draws_its_share_anew_and_keeps_the_mean(rate: float) -> None:
     assert np.array_equal(ByteDropout(rate)(ones, training=True), once)
 
 
-def test_mixed_precision_keeps_weights_and_logits_in_float32(toy_spec: dict[str, Any]) -> None:
-    mixed = replace(SETTINGS, precision="mixed_bfloat16")
+@pytest.mark.parametrize("short", ["bfloat16", "float16"])
+def test_mixed_precision_keeps_weights_and_logits_in_float32(short: str, toy_spec: dict[str, Any]) -> None:
+    mixed = replace(SETTINGS, precision=f"mixed_{short}")
     network = build_network(parse_layers("4C3 BN MP2 D0.1 8"), mixed, (12, 12), 3)
     assert {str(weight.dtype) for weight in network.weights} == {"float32"}
-    assert network.layers[0].compute_dtype == "bfloat16"
+    assert network.layers[0].compute_dtype == short
     assert network.layers[-1].compute_dtype == "float32"
-    toy_spec |= {"precision": "mixed_bfloat16", "layers": "4C3 BN MP2 8", "epochs": 8, "learning_rate": 0.02}
+    toy_spec |= {"precision": f"mixed_{short}", "layers": "4C3 BN MP2 8", "epochs": 8, "learning_rate": 0.02}
     probabilities = fit_toy(toy_spec, augment=NO_AUGMENTATION).predict_proba(IMAGES)
     assert probabilities.dtype == np.float32
     assert (probabilities.argmax(axis=1) == LABELS).mean() > 0.9

@@ -26,10 +26,9 @@ def look() -> dict[str, Any]:
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return {"gpus": 0, "device": "CPU"}
-    from tensorflow.python.client import device_lib  # noqa: PLC0415 - tf itself does not tell a card's memory
-
     details = tf.config.experimental.get_device_details(gpus[0])
-    memory = min(card.memory_limit for card in device_lib.list_local_devices() if card.device_type == "GPU")
+    with tf.compat.v1.Session() as session:  # nothing else of TensorFlow tells it
+        memory = min(each.memory_limit_bytes for each in session.list_devices() if each.device_type == "GPU")
     return {
         "gpus": len(gpus),
         "device": details.get("device_name", "GPU"),
