@@ -151,16 +151,12 @@ def _look(_: None, send: Send) -> None:
     send(import_module(_PROBE).look())
 
 
-def _measure_what_runs(
-    candidates: Sequence[Candidate], enough: float, modules: Sequence[str], seen: dict[str, Any]
-) -> Rounds:
-    """As `_measure`. On a GPU the last candidates are left out if the first ones run without them.
-
-    XLA may miss a part of CUDA there, a precision its kernels, and several fits memory.
-    """
+def _measure_what_runs(candidates: Sequence[Candidate], *common: Any) -> Rounds:
+    """As `_measure`; on a GPU without the last candidates, if those do not run: XLA may miss a part of CUDA there."""
+    *_, seen = common
     while True:
         try:
-            return _measure(candidates, enough, modules, seen)
+            return _measure(candidates, *common)
         except UserError:
             if not seen["gpus"] or len(candidates) == 1:
                 raise

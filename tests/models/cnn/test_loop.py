@@ -129,7 +129,8 @@ def after_steps(make_step: Callable[..., Any], precision: str, *options: Any, la
     """Losses and accuracies of four steps, and the weights after them."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
-    model = build_network(parse_layers(layers), replace(SETTINGS, precision=precision, l2=0.01), (12, 12), 3)
+    settings = replace(SETTINGS, precision=precision, l2=0.01, jit_compile=any(options))
+    model = build_network(parse_layers(layers), settings, (12, 12), 3)
     step = make_step(model, make_optimizer({"name": "muon"}, 0.01, **LIMITS), 0.1, *options)
     results = [step(*BATCH).numpy() for _ in range(4)]
     return results, [weight.numpy() for weight in model.weights]

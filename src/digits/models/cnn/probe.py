@@ -49,7 +49,7 @@ def prepare(
     gpus = tf.config.list_physical_devices("GPU")
     if gpus:
         tf.config.experimental.enable_op_determinism()  # as fits do; kernels of a GPU may be slower then
-    settings = LayerSettings("relu", "glorot_uniform", 0.0, 0.0, 0.0, precision)
+    settings = LayerSettings("relu", "glorot_uniform", 0.0, 0.0, 0.0, precision, jit_compile)
     model = build_network(parse_layers(NETWORK), settings, (28, 28), 10)
     step = compiled_step(model, keras.optimizers.Adam(), 0.0, jit_compile)
     generator = np.random.default_rng(0)
