@@ -22,6 +22,7 @@ ROUNDS = 5
 IMAGES = 12_800  # per round and workload; a multiple of every batch size that the probe may choose
 OVERHEAD_MINUTES = 3.0  # length of the fit whose overhead is reported
 MATRIX = 2048  # rows and columns of the matrix product that defines the machine's peak
+ON_A_GPU = 4  # times as many, because a small product does not fill it
 
 
 def measure(context: Context) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def measure(context: Context) -> dict[str, Any]:
     names = sorted(filter(lambda name: context.params.fits(specs[name]), specs), key=lambda name: specs[name].epochs)
     networks = {name: context.device.resolve(specs[name], 1) for name in names}
     with context.console.bar("bench", ROUNDS + len(FOLDS) * len(names), "measurements") as bar:
-        speeds = _speeds(spec, bar)
+        speeds = _speeds(spec, MATRIX * (ON_A_GPU if context.device.gpus else 1), bar)
         fits = {name: [] for name in names}  # type: dict[str, list[dict[str, float]]]
         for fold in FOLDS:  # the outer loop, so that slow minutes of the machine affect all networks
             for name, network in networks.items():
@@ -51,20 +52,21 @@ def measure(context: Context) -> dict[str, Any]:
     }
 
 
-def _speeds(spec: CnnSpec, bar: Bar) -> dict[str, Any]:
-    """Medians of the ratios within each round."""
+def _speeds(spec: CnnSpec, matrix: int, bar: Bar) -> dict[str, Any]:
+    """Medians of the ratios within each round. matrix: rows and columns of the matrix product."""
     from benchmarks import workloads  # noqa: PLC0415 - loads TensorFlow
 
     size = spec.batch_size
     assert isinstance(size, int)
     ours, plain = workloads.ours(spec, IMAGES), workloads.plain_keras(spec, IMAGES)
-    products = {dtype: workloads.matrix_product(dtype, MATRIX) for dtype in ("float32", "bfloat16")}
+    short = "float16" if spec.precision == "mixed_float16" else "bfloat16"
+    products = {dtype: workloads.matrix_product(dtype, matrix) for dtype in ("float32", short)}
     speeds: dict[str, list[float]] = {name: [] for name in ("ours", "plain", *products)}
     for _ in range(ROUNDS):
         speeds["ours"].append(IMAGES / seconds(ours))
         speeds["plain"].append(IMAGES / seconds(plain))
         for dtype, product in products.items():
-            speeds[dtype].append(2 * MATRIX**3 * workloads.PRODUCTS / seconds(product))
+            speeds[dtype].append(2 * matrix**3 * workloads.PRODUCTS / seconds(product))
         bar.advance(1, f"{speeds['ours'][-1]:,.0f} images per second, plain Keras {speeds['plain'][-1]:,.0f}")
     peaks = [max(speeds[dtype][round_] for dtype in products) for round_ in range(ROUNDS)]
     per_image = training_operations(parse_layers(spec.layers), (28, 28), 10)

@@ -35,9 +35,10 @@ def ours(spec: CnnSpec, images: int) -> Workload:
         batch_size=spec.batch_size,
         seed=0,
     )
-    settings = LayerSettings(spec.activation, spec.kernel_initializer, 0.0, 0.0, 0.0, spec.precision)
+    xla = bool(spec.jit_compile)
+    settings = LayerSettings(spec.activation, spec.kernel_initializer, 0.0, 0.0, 0.0, spec.precision, xla)
     model = build_network(parse_layers(spec.layers), settings, _SHAPE, _CLASSES)
-    step = compiled_step(model, keras.optimizers.Adam(), 0.0)
+    step = compiled_step(model, keras.optimizers.Adam(), 0.0, xla)
     stream = batches.stream(_EPOCHS)
 
     def work() -> None:

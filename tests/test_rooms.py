@@ -24,7 +24,7 @@ MODELS = (
     ("baselines", "cnn"),
 )
 TRAINING = (
-    ("schedule", "crossval", "learning_curves", "remedies"),
+    ("schedule", "crossval", "learning_curves", "remedies", "cards"),
     ("allocation", "runs", "probing"),
     ("device", "tuned", "fitting", "applying"),
     ("timing", "candidates"),

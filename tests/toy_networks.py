@@ -12,6 +12,7 @@ from toys import toy_images
 TASK = TaskSpec((12, 12), 3, "/255")
 SETTINGS = LayerSettings("relu", "glorot_uniform", 0.0, 0.0, 0.0, "float32")
 NO_AUGMENTATION = {"rotation": 0.0, "zoom": 0.0, "shear": 0.0, "shift": 0.0, "elastic": 0.0, "flip": False}
+LIMITS: dict[str, Any] = {"weight_decay": None, "clipnorm": None, "clipvalue": None}
 SGD = {"name": "sgd", "momentum": 0.9, "nesterov": True}
 IMAGES, LABELS = toy_images(240, np.random.default_rng(0))
 

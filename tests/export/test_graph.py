@@ -45,7 +45,9 @@ def classifier(
 ) -> CnnClassifier:
     """A network with random weights and statistics, so that each of its layers counts, as if it had been fitted."""
     made = build_toy(spec, task=task, layers=layers, **changes)
-    settings = LayerSettings(**{field.name: made.spec[field.name] for field in fields(LayerSettings)})
+    settings = LayerSettings(
+        **{field.name: made.spec[field.name] for field in fields(LayerSettings) if field.name in made.spec}
+    )
     made.model_ = build_network(parse_layers(layers), settings, task.image_shape, task.classes, task.channels)
     rng = np.random.default_rng(seed)
     made.model_.set_weights(

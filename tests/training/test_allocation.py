@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from digits.common.console import Console
 from digits.config import Paths, load_params
 from digits.data.dataset import Dataset
+from digits.models.architecture import parse_layers, training_operations
 from digits.training.allocation import best_share, shares
 from digits.training.budget import make_plan
 from digits.training.device import Device
@@ -60,6 +61,41 @@ def test_any_number_of_images_is_planned_within_the_budget(
         assert part.goal.epochs >= 3
         assert plan.sizes.fold >= 10_000, "more images have time"
         assert {run.data for run in plan.alternatives} == {plan.data.hash, data.hash}
+
+
+CARDS = Device("Tesla T4", 2, "mixed_float16", 128, 1, 3.0, 4, jit_compile=True)
+CORES = Device("CPU", 0, "mixed_bfloat16", 128, 1, 2.0, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("device", "speed", "minutes", "networks"),
+    [
+        (CORES, 1e11, 5, ["medium"]),  # two cores with AVX512-BF16
+        (CORES, 1e11, 600, ["medium", "deep"]),
+        (CARDS, 2.5e12, 5, ["medium"]),  # of each of two fits on a card
+        (CARDS, 2.5e12, 30, ["medium", "deep", "ten-convolutions"]),
+    ],
+)
+def test_a_larger_network_joins_only_where_a_device_has_time_for_it(
+    device: Device, speed: float, minutes: float, networks: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On devices of `speed` operations per second and fit."""
+
+    def timing(data: Dataset, run: Any, *_: object) -> Timing:
+        operations = training_operations(parse_layers(run.model["layers"]), data.image_shape, data.classes)
+        assert run.model["jit_compile"] if device.gpus else "jit_compile" not in run.model
+        return Timing(6, operations / speed, operations / speed / 3)
+
+    monkeypatch.setattr("digits.training.budget.measured_timing", timing)
+    params = load_params(ROOT / "params.gpu.yaml", [f"train.budget={minutes}"])
+    plan = make_plan(params, data_of(42_000), device, Paths(tmp_path), Console(plain=True))
+    assert [part.name for part in plan.parts] == networks
+    assert (plan.error is None) == ("ten-convolutions" in networks), "no score is promised of what was not measured"
+    for part in plan.parts:
+        schedule = plan.schedule(part, tmp_path, part.seconds)
+        assert max(each.end for each in schedule) <= part.seconds + 1
+        assert [each.start for each in schedule].count(0) == device.parallel_fits, "a worker has nothing to do"
 
 
 @settings(deadline=None, max_examples=300)

@@ -32,13 +32,27 @@ def test_fits_beside_each_other_share_the_cores(params: Params, monkeypatch: pyt
     assert (three.workers, one.workers) == (["2", "5", "7"], ["2"])
 
 
+def test_several_fits_take_the_cards_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that all cards work where there are fewer fits than places for them."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    two = Device("Tesla T4", 2, "mixed_float16", 128, 1, 3.0, 8, jit_compile=True)
+    assert two.workers == ["0", "1"] * 4
+    assert replace(two, gpus=1, parallel_fits=4).workers == ["0"] * 4
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,GPU-b")
+    assert two.workers == ["GPU-a", "GPU-b"] * 4
+    assert two.where == "2 x Tesla T4"
+
+
 def test_only_what_is_auto_is_settled(params: Params) -> None:
     device = Device("CPU", 0, "mixed_bfloat16", 256, 3, 2.0, 1)
     settled = device.resolve(params.train)
     assert (settled.precision, settled.batch_size, settled.threads) == ("mixed_bfloat16", 256, 3)
-    said = {"precision": "float32", "batch_size": 77, "threads": 1}
+    assert settled.jit_compile is False
+    compiling = replace(device, jit_compile=True)
+    assert compiling.resolve(params.train).jit_compile is True
+    said = {"precision": "float32", "batch_size": 77, "threads": 1, "jit_compile": False}
     own = params.train.model_copy(update=said)
-    assert device.resolve(own) == own
+    assert compiling.resolve(own) == own
     assert device.where == "the processor"
     assert Device("H100", 2, "mixed_bfloat16", 256, 3, 2.0, 2).where == "2 x H100"
 

@@ -1,5 +1,6 @@
 """How many fits share a machine follows from what was measured."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,15 @@ from digits.common.rounds import choice
 from digits.training import probing
 from digits.training.allocation import Budget, Option, allocate, best_option
 from digits.training.learning_curves import LearningCurve
-from digits.training.probing import BATCH_SIZES, PRECISIONS, Candidate, layouts
+from digits.training.probing import (
+    BATCH_SIZES,
+    PRECISIONS,
+    Candidate,
+    batch_sizes,
+    compilations,
+    layouts,
+    precisions,
+)
 from digits.training.schedule import ScheduledFit, Sizes, Timing, simulate
 
 ENOUGH = probing._ENOUGH["parallel_fits"]
@@ -89,18 +98,37 @@ def test_five_minutes_on_more_cores_make_more_models_in_time() -> None:
     assert models[4] < models[8] < models[16] < models[64]
 
 
+CPU: dict[str, Any] = {"gpus": 0, "device": "CPU"}
+T4S: dict[str, Any] = {"gpus": 2, "device": "Tesla T4", "capability": (7, 5), "card_memory": 14_000.0}
+
+
 class Machine:
-    """In place of subprocesses that train: each does what it is told, at a given speed, or dies."""
+    """In place of subprocesses that train: each does what it is told, at a given speed, or dies.
+
+    fails: which candidates do not run there.
+    """
 
     error: Exception
 
-    def __init__(self, speed: Callable[[Candidate], float], gpus: int = 0):
-        self.speed, self.gpus, self.tried = speed, gpus, list[Candidate]()
+    def __init__(
+        self,
+        speed: Callable[[Candidate], float],
+        seen: dict[str, Any] = CPU,
+        fails: Callable[[Candidate], bool] = lambda _: False,
+    ):
+        self.speed, self.seen, self.fails = speed, seen, fails
+        self.tried, self.cards = list[Candidate](), set[tuple[Candidate, str | None]]()
 
-    def run(self, task: Any, argument: tuple[int, Candidate], on_message: Send, *_: object) -> None:
-        own, candidate = argument
+    def run(self, task: Any, argument: Any, on_message: Send, *_: object) -> None:
+        if task is probing._look:
+            on_message(dict(self.seen))
+            return
+        own, candidate, card = argument
         self.tried.append(candidate)
-        turn = on_message({"gpus": self.gpus, "device": "H100" if self.gpus else "CPU", "memory": 800.0})
+        self.cards.add((candidate, card))
+        if self.fails(candidate):
+            raise ProcessDiedError("InternalError: libdevice not found")
+        turn = on_message({"memory": 800.0})
         while turn != probing._OVER:
             turn = on_message(self.speed(candidate) if turn == own else 0.0)
 
@@ -110,7 +138,9 @@ def settings(machine: Machine, monkeypatch: pytest.MonkeyPatch, cores: int, **kn
     monkeypatch.setattr(joblib, "cpu_count", lambda **_: cores)
     monkeypatch.setattr(probing, "available_memory", lambda: 64_000.0)
     found = probing.probe(Console(plain=True), known, ())
-    return {name: found[name] for name in ("gpus", "parallel_fits", "threads", "precision", "batch_size", "gain")}
+    assert found["measured"]["seen"]["memory"] == 800.0
+    fields = ("gpus", "parallel_fits", "threads", "precision", "batch_size", "jit_compile", "gain")
+    return {name: found[name] for name in fields}
 
 
 def of_many_cores(candidate: Candidate) -> float:
@@ -126,14 +156,100 @@ def test_all_settings_are_measured_side_by_side(monkeypatch: pytest.MonkeyPatch)
         "threads": 1,
         "precision": "mixed_bfloat16",
         "batch_size": 128,
+        "jit_compile": False,
         "gain": 2.0,
     }
     assert len(machine.tried) == len(PRECISIONS) + (2 + 4 + 8 + 16) + len(BATCH_SIZES)
 
 
-def test_a_gpu_has_one_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = settings(Machine(of_many_cores, gpus=2), monkeypatch, cores=16)
-    assert (found["gpus"], found["parallel_fits"], found["threads"]) == (2, 2, 8)
+def test_a_processor_has_the_candidates_that_it_always_had() -> None:
+    """So a machine without a GPU makes the choices that it has made before."""
+    assert precisions(CPU) == ("float32", "mixed_bfloat16")
+    assert compilations(CPU) == (False,)
+    assert batch_sizes(CPU) == (128, 256, 512)
+    assert Candidate(2, 1, "float32", 128) == (2, 1, "float32", 128, False)
+
+
+@pytest.mark.parametrize(
+    ("capability", "shorter"),
+    [
+        ((7, 0), "mixed_float16"),  # V100
+        ((7, 5), "mixed_float16"),  # T4
+        ([7, 5], "mixed_float16"),  # as JSON has it
+        ((8, 0), "mixed_bfloat16"),  # A100
+        ((9, 0), "mixed_bfloat16"),  # H100
+        ((10, 0), "mixed_bfloat16"),
+        (None, "mixed_bfloat16"),  # not from NVIDIA
+    ],
+)
+def test_float16_is_for_cards_that_have_no_bfloat16(capability: Any, shorter: str) -> None:
+    assert precisions({**T4S, "capability": capability}) == ("float32", shorter)
+
+
+@pytest.mark.parametrize(
+    ("gpus", "cores", "memory", "room", "expected"),
+    [
+        (1, 8, 14_000, 100, [(1, 8), (2, 4), (4, 2)]),
+        (2, 4, 14_000, 100, [(2, 2), (4, 1), (8, 1)]),  # two T4 of Kaggle
+        (2, 4, 14_000, 7.9, [(2, 2), (4, 1)]),
+        (1, 8, 8_000, 100, [(1, 8), (2, 4)]),
+        (1, 8, 4_000, 100, [(1, 8)]),
+        (1, 8, 1_000, 0.5, [(1, 8)]),
+        (8, 96, 80_000, 1000, [(8, 12), (16, 6), (32, 3)]),
+    ],
+)
+def test_a_card_has_as_many_fits_as_its_memory_and_the_machine_s_hold(
+    gpus: int, cores: int, memory: float, room: float, expected: list[tuple[int, int]]
+) -> None:
+    assert layouts(cores, cores, gpus, room, memory) == expected
+
+
+def of_a_card(candidate: Candidate) -> float:
+    """Images per second of one process: steps of a small network wait for their start, so several fits share a card.
+
+    float16 is three times as fast, XLA twice; a step of any size takes as long.
+    """
+    shared = {2: 1.0, 4: 0.9, 8: 0.5}.get(candidate.parallel_fits, 1.0)
+    faster = 3 ** (candidate.precision != "float32") * 2**candidate.jit_compile
+    return 1000 * faster * shared * candidate.batch_size / 128
+
+
+def test_on_gpus_everything_is_tried_on_each_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    machine = Machine(of_a_card, T4S)
+    assert settings(machine, monkeypatch, cores=4) == {
+        "gpus": 2,
+        "parallel_fits": 4,  # eight are hardly faster
+        "threads": 1,
+        "precision": "mixed_float16",
+        "batch_size": 512,  # half as fast as 1,024
+        "jit_compile": True,
+        "gain": 3.0,
+    }
+    assert len(machine.tried) == 2 + 2 + (2 + 4 + 8) + 4
+    assert {candidate.batch_size for candidate in machine.tried} == {128, 256, 512, 1024}
+    for candidate in machine.tried:
+        used = {card for tried, card in machine.cards if tried == candidate}
+        assert used == ({"3"} if candidate.parallel_fits == 1 else {"3", "5"})
+
+
+def test_what_does_not_run_on_a_gpu_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(candidate: Candidate) -> bool:
+        return candidate.jit_compile or candidate.parallel_fits == 8 or candidate.batch_size == 1024
+
+    found = settings(Machine(of_a_card, T4S, fails), monkeypatch, cores=4)
+    assert (found["jit_compile"], found["parallel_fits"], found["batch_size"]) == (False, 4, 256)
+    found = settings(Machine(of_a_card, T4S, lambda each: each.precision != "float32"), monkeypatch, cores=4)
+    assert (found["precision"], found["gain"]) == ("float32", 1.0)
+    with pytest.raises(UserError, match="TensorFlow does not run here: InternalError"):
+        settings(Machine(of_a_card, T4S, lambda _: True), monkeypatch, cores=4)
+    with pytest.raises(UserError, match="TensorFlow does not run here: InternalError"):
+        settings(Machine(of_many_cores, CPU, lambda each: each.precision != "float32"), monkeypatch, cores=4)
+
+
+def test_xla_that_gains_less_than_its_compilation_takes_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = settings(Machine(lambda each: 1000 * 1.3**each.jit_compile, T4S), monkeypatch, cores=4)
+    assert found["jit_compile"] is False
 
 
 def test_what_was_found_before_stays_in_doubt(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,8 +265,8 @@ def test_what_was_found_before_stays_in_doubt(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_process_that_dies_ends_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     class Dying(Machine):
-        def run(self, task: Any, argument: tuple[int, Candidate], on_message: Send, *rest: object) -> None:
-            if argument[0] == 1:
+        def run(self, task: Any, argument: Any, on_message: Send, *rest: object) -> None:
+            if argument and argument[0] == 1:
                 raise self.error
             super().run(task, argument, on_message, *rest)
 
@@ -180,14 +296,15 @@ def test_a_process_trains_in_its_turn_alone(monkeypatch: pytest.MonkeyPatch) -> 
     class Probe:
         @staticmethod
         def prepare(*candidate: object) -> tuple[dict[str, int], Callable[[], float]]:
-            asked.append(candidate)
-            return {"gpus": 0}, lambda: 7.0
+            asked.append((*candidate, os.environ["CUDA_VISIBLE_DEVICES"]))
+            return {"memory": 800}, lambda: 7.0
 
     def send(message: Any) -> int:
         told.append(message)
         return next(turns)
 
     monkeypatch.setattr(probing, "import_module", lambda _: Probe)
-    probing._take_turns((1, Candidate(2, 3, "float32", 128)), send)
-    assert asked == [(2, 3, "float32", 128)]
-    assert told == [{"gpus": 0}, 0.0, 7.0, 0.0, 7.0]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "all")
+    probing._take_turns((1, Candidate(2, 3, "float32", 128), "5"), send)
+    assert asked == [(2, 3, "float32", 128, False, "5")]
+    assert told == [{"memory": 800}, 0.0, 7.0, 0.0, 7.0]

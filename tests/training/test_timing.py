@@ -40,7 +40,7 @@ def test_a_timing_is_measured_once(toy_data: Dataset, toy_params: Params, tmp_pa
 def test_a_timing_is_measured_where_the_fits_will_be(
     toy_data: Dataset, toy_params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each on a GPU of its own; with what needs images to look at, too; and anew where the GPUs are others."""
+    """Each on its GPU; with what needs images to look at, too; and anew for other GPUs, or other numbers of them."""
     asked: list[str | None] = []
 
     def measured(task: timing._Task, _: threading.Event) -> dict[str, float]:
@@ -58,6 +58,10 @@ def test_a_timing_is_measured_where_the_fits_will_be(
     for device in ("H100", "T4", "T4"):
         measured_timing(toy_data, run, replace(DEVICE, name=device, gpus=2, parallel_fits=2), tmp_path, CONSOLE)
     assert sorted(map(str, asked)) == ["0", "0", "1", "1"]
+    asked.clear()
+    for gpus, fits in ((1, 2), (2, 4)):
+        measured_timing(toy_data, run, replace(DEVICE, name="T4", gpus=gpus, parallel_fits=fits), tmp_path, CONSOLE)
+    assert sorted(map(str, asked)) == ["0", "0", *["0"] * 2, *["1"] * 2]
 
 
 def test_colours_have_a_timing_of_their_own(

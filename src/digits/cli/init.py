@@ -14,6 +14,7 @@ FILES = (
     "Makefile",
     "params.yaml",
     "params.fashion-mnist.yaml",
+    "params.gpu.yaml",
     "data/README.md",
     "submissions/README.md",
     ".gitignore",

@@ -16,11 +16,15 @@ from digits.common.files import fingerprint
 from digits.common.host import processor
 from digits.common.sealed import read_json, read_or_make
 from digits.config import CnnSpec
+from digits.training.cards import cards, use_gpu
 from digits.training.crossval import preload
 from digits.training.probing import probe
 
+__all__ = ["Device", "forget_speeds", "measured_device", "use_gpu"]
+
 Spec = TypeVar("Spec", bound=CnnSpec)
 
+SETTLED = ("precision", "batch_size", "threads", "jit_compile")  # params that may be auto
 _FORGOTTEN = ".before"  # suffix of the file of a measurement that did not agree with later fits
 
 
@@ -30,7 +34,8 @@ class Device:
 
     name: TensorFlow's name of the GPU, or CPU. gpus: number of GPUs that TensorFlow sees. precision: Keras' dtype
     policy. batch_size: images per step. threads: of one operation. gain: speed in this precision, as a multiple of
-    float32's. parallel_fits: number of fits in parallel, one per GPU; without a GPU they share the cores.
+    float32's. parallel_fits: number of fits in parallel, as many on each GPU; without a GPU they share the cores.
+    jit_compile: whether XLA compiles the training step.
     """
 
     name: str
@@ -40,19 +45,17 @@ class Device:
     threads: int
     gain: float
     parallel_fits: int
+    jit_compile: bool = False
 
     @property
     def workers(self) -> list[str | None]:
         """The GPU of each parallel fit, for `use_gpu`; None if there is no GPU."""
-        if not self.gpus:
-            return [None] * self.parallel_fits
-        named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-        return [named[gpu] if len(named) >= self.gpus else str(gpu) for gpu in range(self.gpus)]
+        return cards(self.gpus, self.parallel_fits)
 
     def resolve(self, spec: Spec, parallel: int = 0) -> Spec:
         """The spec with a value for every `auto`. parallel: fits that will share the device; 0: parallel_fits."""
         threads = max(1, self.threads * self.parallel_fits // parallel) if parallel else self.threads
-        measured = {"precision": self.precision, "batch_size": self.batch_size, "threads": threads}
+        measured = {name: getattr(self, name) for name in SETTLED} | {"threads": threads}
         return spec.model_copy(
             update={name: value for name, value in measured.items() if getattr(spec, name) == "auto"}
         )
@@ -61,15 +64,6 @@ class Device:
     def where(self) -> str:
         """What networks are trained on, for people."""
         return f"{self.gpus} x {self.name}" if self.gpus else "the processor"
-
-
-def use_gpu(gpu: str | None) -> None:
-    """Let this process see one GPU only, named as in CUDA_VISIBLE_DEVICES; None: all that it sees anyway.
-
-    It must be called before TensorFlow looks for devices.
-    """
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
 
 
 def measured_device(folder: Path, console: Console | None) -> Device:
@@ -85,7 +79,7 @@ def measured_device(folder: Path, console: Console | None) -> Device:
         assert console
         before = read_json(path.with_suffix(_FORGOTTEN)) or {}
         found = probe(console, before, preload("cnn")) | {"machine": machine}
-        if any(found[name] != before.get(name, found[name]) for name in ("precision", "batch_size", "threads")):
+        if any(found[name] != before.get(name, found[name]) for name in SETTLED):
             console.warn(
                 f"{found['precision']} with batch size {found['batch_size']} is faster here than "
                 f"{before['precision']} with {before['batch_size']}, as found before; fits with the old settings are "
@@ -95,7 +89,7 @@ def measured_device(folder: Path, console: Console | None) -> Device:
 
     if not (known := read_or_make(path, measure) if console else read_json(path)):
         raise UserError("the speed of this machine was not measured yet; type make train, which measures it")
-    return Device(**{name: known[name] for name in Device.__dataclass_fields__})
+    return Device(**{name: known[name] for name in Device.__dataclass_fields__ if name in known})
 
 
 def forget_speeds(folder: Path) -> None:
@@ -109,16 +103,17 @@ def forget_speeds(folder: Path) -> None:
 
 def _machine() -> dict[str, Any]:
     """Everything that decides the result of a probe."""
+    gpus = _gpus()
     return {
         "processor": processor(),
         "cores": [joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)],
-        "code": code_version("device probe"),
-        "gpus": _gpus(),
+        "code": code_version("gpu probe") if gpus[:-1] else code_version("device probe"),
+        "gpus": gpus,
         "cuda": find_spec("nvidia") is not None,  # whether pip has installed CUDA for TensorFlow
     }
 
 
 def _gpus() -> list[str]:
     """What decides which GPUs TensorFlow will see, found without importing TensorFlow."""
-    cards = sorted(path.name for path in Path("/proc/driver/nvidia/gpus").glob("*"))
-    return [*cards, os.environ.get("CUDA_VISIBLE_DEVICES", "all")]
+    found = sorted(path.name for path in Path("/proc/driver/nvidia/gpus").glob("*"))
+    return [*found, os.environ.get("CUDA_VISIBLE_DEVICES", "all")]

@@ -60,7 +60,7 @@ def measured_timing(data: Dataset, run: RunSpec, device: Device, machines: Path,
         "tta": len(model["tta"]),
         "image": [*data.image_shape, data.channels, data.classes],
         "workers": device.parallel_fits,
-        "device": device.name,
+        "device": device.where if device.gpus else device.name,
         "code": code_version("timing"),
     }
 

@@ -2,17 +2,22 @@
 
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
+import pandas as pd
 import pytest
 
 from digits.common.processes import _context
+from digits.config import Params
 from digits.config.networks import TtaView
+from digits.data.practice import practice_files
 from digits.models import TaskSpec, build, load, save
 from digits.training.crossval import preload
-from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, TASK, build_toy, fit_and_predict, fit_toy
+from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, TASK, build_toy, fit_and_predict, fit_toy, fit_validated
 from toys import coloured_images
 
 pytestmark = pytest.mark.slow
@@ -74,6 +79,43 @@ def test_what_is_saved_rebuilds_the_network(toy_spec: dict[str, Any], tmp_path: 
     save(toy_spec, model, tmp_path)
     again = load(toy_spec, TaskSpec((12, 12), 3, "/255"), tmp_path)
     assert np.array_equal(again.predict_proba(IMAGES), model.predict_proba(IMAGES))
+
+
+@pytest.mark.parametrize("kind", ["one-cycle", "plateau"])
+def test_a_network_fitted_in_float16_is_the_same_when_it_is_loaded(
+    toy_spec: dict[str, Any], kind: str, tmp_path: Path
+) -> None:
+    """Its weights are float32, so that other programs get it in float32, as `make export` writes it."""
+    schedule = {"one-cycle": {"warmup": 0.25}, "plateau": {"factor": 0.1, "patience": 0}}[kind]
+    rate = {"one-cycle": 0.02, "plateau": 1e-6}[kind]  # too low to get away from a plateau
+    toy_spec |= {"precision": "mixed_float16", "layers": "4C3 BN MP2 D0.1 8", "epochs": 4, "learning_rate": rate}
+    model = fit_validated(toy_spec | {"schedule": {"kind": kind, **schedule}, "optimizer": {"name": "muon"}})
+    rates = [entry["learning_rate"] for entry in model.history_]
+    assert rates[-1] < rates[0]
+    known = model.predict_proba(IMAGES)
+    save(toy_spec, model, tmp_path)
+    assert np.array_equal(load(toy_spec, TASK, tmp_path).predict_proba(IMAGES), known)
+    single = load(toy_spec | {"precision": "float32"}, TASK, tmp_path)
+    assert {weight.dtype for weight in single.model_.get_weights()} == {np.dtype(np.float32)}
+    assert np.allclose(single.predict_proba(IMAGES), known, atol=0.02)
+    assert not np.array_equal(single.predict_proba(IMAGES), known), "it was not computed in float16"
+
+
+def test_practice_digits_are_learned_in_float16_and_by_xla_as_in_float32(params: Params) -> None:
+    """With all that fits of `medium` have: Muon, dropout, smoothing, augmentation."""
+    competition = params.competition
+    table = pd.read_csv(BytesIO(practice_files(competition)[competition.train_file]))
+    pixels, labels = table.drop(columns="label").to_numpy(np.uint8), table["label"].to_numpy(np.int64)
+    spec = params.network("medium").model_dump(mode="json") | {"threads": joblib.cpu_count(), "tta": [], "min_steps": 0}
+    spec |= {"layers": "8C3v MP2 16C3v MP2 D0.3 64", "epochs": 6, "batch_size": 50, "learning_rate": 0.02}
+    scores = {}
+    for precision, xla in (("float32", False), ("mixed_float16", False), ("mixed_float16", True)):
+        changes = {"precision": precision, "jit_compile": xla}
+        model: Any = build(spec | changes, TaskSpec((28, 28), 10, "/255"), 0)
+        found = model.fit(pixels[:600], labels[:600]).predict_proba(pixels[600:])
+        scores[precision, xla] = (found.argmax(axis=1) == labels[600:]).mean()
+    assert min(scores.values()) > 0.85
+    assert max(scores.values()) - min(scores.values()) < 0.04
 
 
 def test_temperature_undoes_label_smoothing(toy_spec: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The training loop: divergence, timing, tracing."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from digits.models.architecture import parse_layers
 from digits.models.cnn import loop
 from digits.models.cnn.libraries import keras, tf
 from digits.models.cnn.network import build_network
-from toy_networks import IMAGES, NO_AUGMENTATION, SETTINGS, SGD, fit_toy, fit_validated
+from digits.models.cnn.optimization import make_optimizer
+from toy_networks import IMAGES, LABELS, LIMITS, NO_AUGMENTATION, SETTINGS, SGD, fit_toy, fit_validated
 
 pytestmark = pytest.mark.slow
 
@@ -101,3 +103,83 @@ def test_label_smoothing_reaches_the_loss(toy_spec: dict[str, Any]) -> None:
     model = fit_toy(toy_spec, layers="64", augment=NO_AUGMENTATION, label_smoothing=0.3, epochs=60, learning_rate=0.02)
     smoothed = np.array([0.8, 0.1, 0.1])
     assert model.history_[-1]["loss"] == pytest.approx(-(smoothed * np.log(smoothed)).sum(), abs=0.02)
+
+
+def former_step(model: Any, optimizer: Any, label_smoothing: float) -> Any:
+    """`compiled_step` as it was before it could scale the loss and compile by XLA (SAME_NUMBERS in fingerprints.py)."""
+    loss_of = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
+    optimizer.build(model.trainable_variables)
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def step(images: Any, labels: Any) -> Any:
+        with tf.GradientTape() as tape:
+            logits = model(images, training=True)
+            loss = loss_of(labels, logits) + sum(tf.cast(penalty, tf.float32) for penalty in model.losses)
+        optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
+        correct = tf.argmax(logits, axis=1) == tf.argmax(labels, axis=1)
+        return tf.stack([loss, tf.reduce_mean(tf.cast(correct, tf.float32))])
+
+    return step
+
+
+BATCH = IMAGES[:32].reshape(-1, 12, 12, 1).astype(np.float32) / 255, np.eye(3, dtype=np.float32)[LABELS[:32]]
+
+
+def after_steps(make_step: Callable[..., Any], precision: str, *options: Any, layers: str = "4C3 BN MP2 D0.3 8") -> Any:
+    """Losses and accuracies of four steps, and the weights after them."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    settings = replace(SETTINGS, precision=precision, l2=0.01, jit_compile=any(options))
+    model = build_network(parse_layers(layers), settings, (12, 12), 3)
+    step = make_step(model, make_optimizer({"name": "muon"}, 0.01, **LIMITS), 0.1, *options)
+    results = [step(*BATCH).numpy() for _ in range(4)]
+    return results, [weight.numpy() for weight in model.weights]
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_without_float16_and_xla_a_step_has_the_bits_that_it_always_had(precision: str) -> None:
+    (results, weights), (former_results, former) = (
+        after_steps(make_step, precision) for make_step in (loop.compiled_step, former_step)
+    )
+    assert np.array_equal(results, former_results)
+    assert all(np.array_equal(ours, theirs) for ours, theirs in zip(weights, former, strict=True))
+
+
+def test_float16_takes_the_steps_of_float32_but_for_its_rounding() -> None:
+    """The scale of the loss is in neither the loss nor the update."""
+    layers = "4C3 MP2 8"  # relu and a maximum may go another way where values are nearly equal, so few of them
+    (half, weights), (single, exact) = (
+        after_steps(loop.compiled_step, precision, layers=layers) for precision in ("mixed_float16", "float32")
+    )
+    assert np.array(half)[:, 0] == pytest.approx(np.array(single)[:, 0], rel=5e-3)
+    assert {weight.dtype for weight in weights} == {np.dtype(np.float32)}
+    for ours, theirs in zip(weights, exact, strict=True):
+        assert np.abs(ours - theirs).mean() < 0.1 * max(np.abs(theirs).mean(), 0.01)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_xla_takes_the_same_steps(precision: str) -> None:
+    (compiled, _), (plain, _) = (
+        after_steps(loop.compiled_step, precision, jit_compile) for jit_compile in (True, False)
+    )
+    assert np.array(compiled)[:, 0] == pytest.approx(np.array(plain)[:, 0], rel=0.02)
+
+
+def test_a_step_whose_gradients_overflow_is_skipped_and_lowers_the_scale() -> None:
+    """Gradients grow with the brightness of the images: each doubling costs one more step, which halves the scale."""
+    skipped = []
+    for brightness in (64, 128, 256):
+        keras.utils.set_random_seed(0)
+        model = build_network(parse_layers("8"), replace(SETTINGS, precision="mixed_float16"), (12, 12), 3)
+        optimizer = keras.optimizers.SGD(1e-6)
+        step = loop.compiled_step(model, optimizer, 0.0)
+        before, steps = [weight.numpy() for weight in model.weights], 0
+        while not int(optimizer.iterations):
+            assert all(np.array_equal(old, new) for old, new in zip(before, model.get_weights(), strict=True))
+            assert np.isfinite(step(brightness * BATCH[0], BATCH[1])).all()
+            steps += 1
+            assert steps < 20
+        assert any((old != new).any() for old, new in zip(before, model.get_weights(), strict=True))
+        skipped.append(steps - 1)
+    assert skipped[0] >= 1
+    assert np.diff(skipped).tolist() == [1, 1]

@@ -70,6 +70,26 @@ def test_pooling_first_gives_what_keras_gives_in_the_order_written(activation: s
         assert np.allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
+def test_pooling_for_xla_has_the_maxima_and_gradients_of_keras() -> None:
+    """Also where the last row and column belong to no block."""
+    networks = [
+        build_network(parse_layers("4C3 MP2 6C3 MP3"), replace(SETTINGS, jit_compile=jit_compile), (15, 13), 3)
+        for jit_compile in (True, False)
+    ]
+    assert [type(layer).__name__ for layer in networks[0].layers].count("BlockMaxPooling") == 2
+    networks[0].set_weights(networks[1].get_weights())
+    images = tf.constant(np.random.default_rng(0).random((5, 15, 13, 1), np.float32))
+    found = []
+    for network in networks:
+        with tf.GradientTape() as tape:
+            logits = network(images, training=True)
+            loss = tf.reduce_sum(logits**2)
+        found.append([logits, *tape.gradient(loss, network.trainable_variables)])
+    assert np.array_equal(found[0][0], found[1][0])
+    for ours, theirs in zip(*found, strict=True):
+        assert np.allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_penalties_reach_the_layers_they_are_for() -> None:
     settings = replace(SETTINGS, l1=0.1, l2=0.2, activity_l1=0.3, kernel_initializer="he_normal")
     network = build_network(parse_layers("4C3 MP2 8"), settings, (12, 12), 3)
@@ -152,13 +172,14 @@ def test_dropout_draws_its_share_anew_and_keeps_the_mean(rate: float) -> None:
     assert np.array_equal(ByteDropout(rate)(ones, training=True), once)
 
 
-def test_mixed_precision_keeps_weights_and_logits_in_float32(toy_spec: dict[str, Any]) -> None:
-    mixed = replace(SETTINGS, precision="mixed_bfloat16")
+@pytest.mark.parametrize("short", ["bfloat16", "float16"])
+def test_mixed_precision_keeps_weights_and_logits_in_float32(short: str, toy_spec: dict[str, Any]) -> None:
+    mixed = replace(SETTINGS, precision=f"mixed_{short}")
     network = build_network(parse_layers("4C3 BN MP2 D0.1 8"), mixed, (12, 12), 3)
     assert {str(weight.dtype) for weight in network.weights} == {"float32"}
-    assert network.layers[0].compute_dtype == "bfloat16"
+    assert network.layers[0].compute_dtype == short
     assert network.layers[-1].compute_dtype == "float32"
-    toy_spec |= {"precision": "mixed_bfloat16", "layers": "4C3 BN MP2 8", "epochs": 8, "learning_rate": 0.02}
+    toy_spec |= {"precision": f"mixed_{short}", "layers": "4C3 BN MP2 8", "epochs": 8, "learning_rate": 0.02}
     probabilities = fit_toy(toy_spec, augment=NO_AUGMENTATION).predict_proba(IMAGES)
     assert probabilities.dtype == np.float32
     assert (probabilities.argmax(axis=1) == LABELS).mean() > 0.9

@@ -8,7 +8,7 @@ import pytest
 from digits.config.networks import OtherName
 from digits.models.cnn.libraries import keras
 from digits.models.cnn.optimization import make_optimizer, make_schedule, one_cycle
-from toy_networks import IMAGES, LABELS, NO_AUGMENTATION, SGD, fit_toy
+from toy_networks import IMAGES, LABELS, LIMITS, NO_AUGMENTATION, SGD, fit_toy
 
 pytestmark = pytest.mark.slow
 
@@ -19,16 +19,24 @@ CLASSES = {
 
 
 def optimizer(name: dict[str, Any], rate: Any = 0.1, **changes: Any) -> Any:
-    none = {"weight_decay": None, "clipnorm": None, "clipvalue": None}
-    return make_optimizer(name, rate, **none | changes)
+    return make_optimizer(name, rate, **LIMITS | changes)
 
 
-@pytest.mark.parametrize("name", ["sgd", *get_args(OtherName)])
-def test_every_optimizer_of_params_exists_and_learns(name: str, toy_spec: dict[str, Any]) -> None:
+NAMES = ["sgd", *get_args(OtherName)]
+# with the scale of float16, which a limit on the gradient and a decay of the weights must not see
+LIMITED = {"precision": "mixed_float16", "clipnorm": 1.0, "weight_decay": 0.001}
+
+
+@pytest.mark.parametrize("changes", [{}, LIMITED], ids=["float32", "float16, clipnorm and weight decay"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_optimizer_of_params_exists_and_learns(
+    name: str, changes: dict[str, Any], toy_spec: dict[str, Any]
+) -> None:
     chosen = SGD if name == "sgd" else {"name": name}
     assert type(optimizer(chosen)).__name__ == CLASSES.get(name, "SGD")
     rate = {"adadelta": 1.0, "adagrad": 0.1, "lion": 0.002}.get(name, 0.02)
-    model = fit_toy(toy_spec, optimizer=chosen, learning_rate=rate, epochs=8, layers="MP2 16", augment=NO_AUGMENTATION)
+    toy_spec |= {"epochs": 8, "layers": "MP2 16", "augment": NO_AUGMENTATION, **changes}
+    model = fit_toy(toy_spec, optimizer=chosen, learning_rate=rate)
     assert (model.predict_proba(IMAGES).argmax(axis=1) == LABELS).mean() > 0.8
 
 

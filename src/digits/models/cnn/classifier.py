@@ -92,7 +92,8 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if within:
             steps = max(1, within.images // batches.batch_size)
             epochs = -(-MOST * steps // batches.steps_per_epoch)
-        self.model_ = _network(spec, task)
+        jit_compile = spec.get("jit_compile", False)
+        self.model_ = _network(spec, task, jit_compile)
         if start is not None:
             self.model_.load_weights(start / _WEIGHTS)
         self.model_.summary(line_length=100, print_fn=lambda table: log.info("the network:\n%s", table))
@@ -110,6 +111,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             batches.steps_per_epoch,
             label_smoothing=spec["label_smoothing"],
             callbacks=make_callbacks(self, epochs, schedule, X_valid, y_valid),
+            jit_compile=jit_compile,
         )
         self.images_seen_ = int(optimizer.iterations) * batches.batch_size
         if not within:
@@ -163,9 +165,10 @@ def build(spec: dict[str, Any], task: TaskSpec, seed: int, on_epoch: OnEpoch | N
     return CnnClassifier(spec, task, seed, on_epoch)
 
 
-def _network(spec: dict[str, Any], task: TaskSpec) -> keras.Sequential:
-    """The network of a spec, with new weights."""
-    settings = LayerSettings(**{field.name: spec[field.name] for field in fields(LayerSettings)})
+def _network(spec: dict[str, Any], task: TaskSpec, jit_compile: bool = False) -> keras.Sequential:
+    """The network of a spec, with new weights; without jit_compile, of Keras' own layers for pooling."""
+    values = {**spec, "jit_compile": jit_compile}
+    settings = LayerSettings(**{field.name: values[field.name] for field in fields(LayerSettings)})
     return build_network(parse_layers(spec["layers"]), settings, task.image_shape, task.classes, task.channels)
 
 

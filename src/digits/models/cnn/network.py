@@ -18,7 +18,8 @@ class LayerSettings:
     """Settings of all layers of a network.
 
     activation, kernel_initializer: Keras' names. l1, l2: strengths of the penalty on weights; activity_l1: on the
-    activations of fully connected layers. precision: Keras' dtype policy of all layers but the last.
+    activations of fully connected layers. precision: Keras' dtype policy of all layers but the last. jit_compile:
+    whether XLA compiles its training step.
     """
 
     activation: str
@@ -27,6 +28,7 @@ class LayerSettings:
     l2: float
     activity_l1: float
     precision: str
+    jit_compile: bool = False
 
 
 def build_network(
@@ -69,6 +71,8 @@ def _keras_layer(
     match layer:
         case Conv(filters, kernel, stride, padding):
             made = keras.layers.Conv2D(filters, kernel, strides=stride, padding=padding, name=name, **common)
+        case Pool(size, "max") if settings.jit_compile:
+            made = BlockMaxPooling(size, dtype=settings.precision)
         case Pool(size, "max"):
             made = keras.layers.MaxPooling2D(size, dtype=settings.precision)
         case Pool(size, _):
@@ -120,6 +124,20 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
             for running, batch in ((self.moving_mean, batch_mean), (self.moving_variance, batch_variance)):
                 running.assign(running * self.momentum + tf.cast(batch, running.dtype) * (1 - self.momentum))
         return tf.reshape(normalised, shape)
+
+
+class BlockMaxPooling(keras.layers.Layer):  # type: ignore[misc]
+    """Keras' MaxPooling2D by operations that have a deterministic gradient under XLA; equal maxima share it."""
+
+    def __init__(self, size: int, **common: Any):
+        super().__init__(**common)
+        self.size = size
+
+    def call(self, inputs: Any) -> Any:
+        """(batch, height, width, channels) -> (batch, height // size, width // size, channels)."""
+        rows, columns = (side // self.size for side in inputs.shape[1:3])
+        whole = inputs[:, : rows * self.size, : columns * self.size]
+        return tf.reduce_max(tf.reshape(whole, (-1, rows, self.size, columns, self.size, inputs.shape[3])), (2, 4))
 
 
 class ByteDropout(keras.layers.Layer):  # type: ignore[misc]
