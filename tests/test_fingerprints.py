@@ -13,15 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from digits.common.code_version import _module_version, code_version
-from digits.common.fingerprints import COMPUTATIONS, SAME_NUMBERS
+from digits.common.code_version import code_version
+from digits.common.fingerprints import COMPUTATIONS
 from digits.models import FAMILIES
 from imports import SOURCE, file_of, origins
 
 NETWORKS = {"cnn", "tuning cnn", "recipes cnn", "toy examples", "timing"}
 PIPELINES = {"mlp", "augmented-mlp", "logistic", "knn", "svm", "extra-trees", "tuning mlp", "recipes mlp"}
 FITS = {*FAMILIES}
-PROBES = {"device probe", "gpu probe"}
 DISTRIBUTIONS = packages_distributions()  # by the name that is imported
 NUMERICAL = {library for computation in COMPUTATIONS.values() for library in computation.libraries}
 
@@ -196,15 +195,6 @@ def names_of(requirements: list[str] | None) -> set[str]:
     return {match[0].lower() for requirement in always if (match := re.match(r"[\w.-]+", requirement))}
 
 
-def test_a_module_counts_as_its_former_version_until_it_changes_again() -> None:
-    """That the numbers are the same is shown by tests/models/cnn/test_loop.py, and by those of the probe."""
-    modules = {module for computation in COMPUTATIONS.values() for module in computation.modules}
-    now = {_module_version(file_of(f"digits.{module}").read_text(encoding="utf-8")): module for module in modules}
-    for own, former in SAME_NUMBERS.items():
-        assert own in now, f"no module has the version {own} any more: take it, and {former}, from SAME_NUMBERS"
-        assert former not in now
-
-
 def test_no_library_is_declared_in_vain() -> None:
     imported = {library for computation in COMPUTATIONS.values() for library in outside(computation.modules)}
     assert {*LIBRARIES_DECIDE_NOTHING} <= imported - NUMERICAL
@@ -367,8 +357,8 @@ def test_a_new_kind_of_model_leaves_the_others(package: Path) -> None:
         ("models", "_SIGMA = 4.0", "_SIGMA = 4.5", {*NETWORKS, "augmented-mlp"}),
         ("models", 'mode="constant"', 'mode="reflect"', {*NETWORKS, "augmented-mlp"}),
         ("models", "_CHUNK = 1024", "_CHUNK = 512", NETWORKS),
-        ("models", "_MOMENTUM = 0.95", "_MOMENTUM = 0.99", {*NETWORKS, *PROBES}),
-        ("models", "_UNBROKEN = 0.02", "_UNBROKEN = 0.03", PROBES),
+        ("models", "_MOMENTUM = 0.95", "_MOMENTUM = 0.99", {*NETWORKS, "device probe"}),
+        ("models", "_UNBROKEN = 0.02", "_UNBROKEN = 0.03", {"device probe"}),
         ("models", "_MIN_ROW_VARIANCE = 1e-3", "_MIN_ROW_VARIANCE = 1e-2", {*NETWORKS, *PIPELINES}),
         ("models", 'method="temperature"', 'method="sigmoid"', {"logistic", "knn", "svm", "extra-trees"}),
         ("models", "NO_EARLY_STOPPING = {", 'NO_EARLY_STOPPING = {"patience": 1,', {*NETWORKS, *PIPELINES, "blend"}),
@@ -414,11 +404,11 @@ def test_the_blend_covers_all_that_decides_it(package: Path, module: str) -> Non
 @pytest.mark.parametrize(
     ("library", "anew"),
     [
-        ("tensorflow", {*NETWORKS, *PROBES}),
-        ("keras", {*NETWORKS, *PROBES}),
+        ("tensorflow", {*NETWORKS, "device probe"}),
+        ("keras", {*NETWORKS, "device probe"}),
         ("optuna", {"tuning mlp", "tuning cnn"}),
         ("pandas", {"data"}),
-        ("scikit-learn", {*COMPUTATIONS} - PROBES - {"sample"}),
+        ("scikit-learn", {*COMPUTATIONS} - {"device probe", "sample"}),
         ("numpy", {*COMPUTATIONS}),
         ("rich", set()),
     ],

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from digits.common.code_version import _module_version, code_version, commit
+from digits.common.code_version import code_version, commit
 from digits.common.fingerprints import Computation
 
-COMPUTATIONS = {"sum": Computation(("room.whole",), ("parts",), ("numpy",))}
 SUM = "from digits.parts import part\n\ndef whole(x):\n    return part(x) + 1\n"
 PART = "import numpy\n\ndef part(x):\n    return numpy.float32(x)\n"
 
@@ -18,7 +17,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A package of which one computation lists a module and a room."""
     write(tmp_path, SUM, PART)
     (tmp_path / "beside.py").write_text("x = 1\n")
-    monkeypatch.setattr("digits.common.code_version.COMPUTATIONS", COMPUTATIONS)
+    monkeypatch.setattr(
+        "digits.common.code_version.COMPUTATIONS", {"sum": Computation(("room.whole",), ("parts",), ("numpy",))}
+    )
     return tmp_path
 
 
@@ -48,22 +49,6 @@ def test_which_module_the_code_stands_in_does_not_count(package: Path) -> None:
     before = summed(package)
     write(package, PART, SUM)
     assert summed(package) == before
-
-
-def test_an_option_that_changes_no_number_leaves_the_version(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Except where a computation is exact, and until the module changes again."""
-    exact = {"exact": Computation(("room.whole",), ("parts",), ("numpy",), exact=True)}
-    monkeypatch.setattr("digits.common.code_version.COMPUTATIONS", {**COMPUTATIONS, **exact})
-    before, exactly = summed(package), code_version("exact", package)
-    assert exactly == before
-    with_option = PART.replace("(x):", "(x, y=0):")
-    same = {_module_version(with_option): _module_version(PART)}
-    monkeypatch.setattr("digits.common.code_version.SAME_NUMBERS", same)
-    write(package, SUM, with_option)
-    assert summed(package) == before
-    assert code_version("exact", package) != exactly
-    write(package, SUM, with_option.replace("y=0", "y=1"))
-    assert summed(package) != before
 
 
 def test_a_new_release_of_a_listed_library_counts(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:

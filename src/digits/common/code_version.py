@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from digits.common.files import fingerprint
-from digits.common.fingerprints import COMPUTATIONS, SAME_NUMBERS
+from digits.common.fingerprints import COMPUTATIONS
 from digits.common.syntax import decisive_code
 
 PACKAGE = Path(__file__).parent.parent
@@ -19,14 +19,12 @@ def code_version(computation: str, package: Path = PACKAGE) -> str:
 
     computation: a key of `fingerprints.COMPUTATIONS`. package: folder of the package's source. The hash covers the code
     of the listed modules, as `syntax.decisive_code` reads it, but not their names or order: a module may be moved or
-    renamed. A module's version in SAME_NUMBERS counts as its former one. Any new version of a listed library counts,
-    even a patch release, because the last bits of a result may differ. Python's version and the machine do not. The
-    modules are read, not imported.
+    renamed. Any new version of a listed library changes it, even a patch release, because the last bits of a result may
+    differ. Python's version and the machine do not. The modules are read, not imported.
     """
     listed = COMPUTATIONS[computation]
-    code = [_module_version(_file(package, module).read_text(encoding="utf-8")) for module in listed.modules]
-    counted = sorted(code if listed.exact else (SAME_NUMBERS.get(each, each) for each in code))
-    return fingerprint([counted, {library: library_version(library) for library in listed.libraries}])
+    code = sorted(_module_version(_file(package, module).read_text(encoding="utf-8")) for module in listed.modules)
+    return fingerprint([code, {library: library_version(library) for library in listed.libraries}])
 
 
 def library_version(name: str) -> str:

@@ -4,7 +4,7 @@ Modules are named without the package. tests/test_fingerprints.py follows the im
 imports must be on its list, or on the test's list of modules that do not affect results.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -12,31 +12,18 @@ class Computation:
     """The code and the libraries that decide the results of one computation.
 
     entries: modules in which it begins. imported: modules that these import, directly or indirectly. libraries:
-    distributions whose versions count, including those that they depend on. exact: without SAME_NUMBERS.
+    distributions whose versions count, including those that they depend on.
     """
 
     entries: tuple[str, ...]
     imported: tuple[str, ...]
     libraries: tuple[str, ...]
-    exact: bool = False
 
     @property
     def modules(self) -> frozenset[str]:
         """All modules whose code counts."""
         return frozenset((*self.entries, *self.imported))
 
-
-# The version of a module's code, and the former one that it counts as: the module has got an option that no earlier
-# params have, and without it gives the same bits, as tests show. After its next change the line is of no use any more.
-SAME_NUMBERS = {
-    "e63c771ec27c": "9db817647ae3",  # config.networks
-    "329e93b15ba5": "052a824c8fbe",  # models.cnn.network
-    "6efa0c4e603d": "14c59846a496",  # models.cnn.loop
-    "c6bd7ccf31f9": "1b011d220290",  # models.cnn.classifier
-    "6c9b86e43813": "3522bfcf1623",  # models.cnn.probe
-    "4b20f3307182": "6aa41b34ea13",  # training.probing
-    "36e533dbbcde": "99c3a268b270",  # training.timing
-}
 
 _SKLEARN = ("numpy", "scipy", "scikit-learn")
 _KERAS = (*_SKLEARN, "keras", "tensorflow")
@@ -84,9 +71,6 @@ _TRIALS = (
     "models.points",
     "models.search_space",
 )
-_PROBE = Computation(
-    ("training.probing", "models.cnn.probe"), ("common.rounds", *_NETWORK), ("numpy", "keras", "tensorflow")
-)
 _RECIPE = ("replication.fits", "replication.unit")
 
 
@@ -127,7 +111,8 @@ COMPUTATIONS = {
         (*_RUN, "evaluation.calibration", "evaluation.expected_score", "evaluation.scoring"),
         _SKLEARN,
     ),
-    "device probe": _PROBE,
-    "gpu probe": replace(_PROBE, exact=True),
+    "device probe": Computation(
+        ("training.probing", "models.cnn.probe"), ("common.rounds", *_NETWORK), ("numpy", "keras", "tensorflow")
+    ),
     "timing": Computation(("training.timing", "models.cnn"), ("common.rounds", *_RUN, *_CNN), _KERAS),
 }

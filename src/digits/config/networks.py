@@ -1,8 +1,8 @@
 """The Keras network and how it is trained."""
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_serializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from digits.config.section import Augment, LearningRate, Section, Share
 from digits.models.architecture import parse_layers
@@ -118,18 +118,10 @@ class CnnSpec(Section):
     tta: Annotated[tuple[TtaView, ...], Field(strict=False)]
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16", "auto"]
     threads: Annotated[int, Field(ge=1, le=1024)] | Literal["auto"]
-    jit_compile: bool | Literal["auto"] = False
+    jit_compile: bool | Literal["auto"]
 
     @model_validator(mode="after")
     def _what_goes_together(self) -> Self:
         if self.clipnorm is not None and self.clipvalue is not None:
             raise ValueError("clipnorm and clipvalue exclude each other; set one of them to null")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_default(self, handler: Any, info: Any) -> dict[str, Any]:
-        """JSON, which names results, has jit_compile only where it is true: it is newer than results without it."""
-        dumped: dict[str, Any] = handler(self)
-        if info.mode == "json" and self.jit_compile is not True:
-            dumped.pop("jit_compile", None)
-        return dumped

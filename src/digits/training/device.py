@@ -89,7 +89,7 @@ def measured_device(folder: Path, console: Console | None) -> Device:
 
     if not (known := read_or_make(path, measure) if console else read_json(path)):
         raise UserError("the speed of this machine was not measured yet; type make train, which measures it")
-    return Device(**{name: known[name] for name in Device.__dataclass_fields__ if name in known})
+    return Device(**{name: known[name] for name in Device.__dataclass_fields__})
 
 
 def forget_speeds(folder: Path) -> None:
@@ -103,12 +103,11 @@ def forget_speeds(folder: Path) -> None:
 
 def _machine() -> dict[str, Any]:
     """Everything that decides the result of a probe."""
-    gpus = _gpus()
     return {
         "processor": processor(),
         "cores": [joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)],
-        "code": code_version("gpu probe") if gpus[:-1] else code_version("device probe"),
-        "gpus": gpus,
+        "code": code_version("device probe"),
+        "gpus": _gpus(),
         "cuda": find_spec("nvidia") is not None,  # whether pip has installed CUDA for TensorFlow
     }
 

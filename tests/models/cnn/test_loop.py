@@ -106,7 +106,7 @@ def test_label_smoothing_reaches_the_loss(toy_spec: dict[str, Any]) -> None:
 
 
 def former_step(model: Any, optimizer: Any, label_smoothing: float) -> Any:
-    """`compiled_step` as it was before it could scale the loss and compile by XLA (SAME_NUMBERS in fingerprints.py)."""
+    """`compiled_step` without a scale and without XLA."""
     loss_of = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing)
     optimizer.build(model.trainable_variables)
 

@@ -92,7 +92,7 @@ class CnnClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if within:
             steps = max(1, within.images // batches.batch_size)
             epochs = -(-MOST * steps // batches.steps_per_epoch)
-        jit_compile = spec.get("jit_compile", False)
+        jit_compile = spec["jit_compile"]
         self.model_ = _network(spec, task, jit_compile)
         if start is not None:
             self.model_.load_weights(start / _WEIGHTS)
