@@ -211,7 +211,7 @@ def of_a_card(candidate: Candidate) -> float:
     """
     shared = {2: 1.0, 4: 0.9, 8: 0.5}.get(candidate.parallel_fits, 1.0)
     faster = 3 ** (candidate.precision != "float32") * 2**candidate.jit_compile
-    return 1000 * faster * shared * candidate.batch_size / 128
+    return float(1000 * faster * shared * candidate.batch_size / 128)
 
 
 def test_on_gpus_everything_is_tried_on_each_card(monkeypatch: pytest.MonkeyPatch) -> None:

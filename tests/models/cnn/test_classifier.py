@@ -95,7 +95,7 @@ def test_a_network_fitted_in_float16_is_the_same_when_it_is_loaded(
     known = model.predict_proba(IMAGES)
     save(toy_spec, model, tmp_path)
     assert np.array_equal(load(toy_spec, TASK, tmp_path).predict_proba(IMAGES), known)
-    single = load(toy_spec | {"precision": "float32"}, TASK, tmp_path)
+    single: Any = load(toy_spec | {"precision": "float32"}, TASK, tmp_path)
     assert {weight.dtype for weight in single.model_.get_weights()} == {np.dtype(np.float32)}
     assert np.allclose(single.predict_proba(IMAGES), known, atol=0.02)
     assert not np.array_equal(single.predict_proba(IMAGES), known), "it was not computed in float16"

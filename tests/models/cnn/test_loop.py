@@ -122,16 +122,24 @@ def former_step(model: Any, optimizer: Any, label_smoothing: float) -> Any:
     return step
 
 
+MUON = {"name": "muon"}
 BATCH = IMAGES[:32].reshape(-1, 12, 12, 1).astype(np.float32) / 255, np.eye(3, dtype=np.float32)[LABELS[:32]]
 
 
-def after_steps(make_step: Callable[..., Any], precision: str, *options: Any, layers: str = "4C3 BN MP2 D0.3 8") -> Any:
+def after_steps(
+    make_step: Callable[..., Any],
+    precision: str,
+    *options: Any,
+    layers: str = "4C3 BN MP2 D0.3 8",
+    optimizer: dict[str, Any] = MUON,
+    rate: float = 0.01,
+) -> Any:
     """Losses and accuracies of four steps, and the weights after them."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     settings = replace(SETTINGS, precision=precision, l2=0.01, jit_compile=any(options))
     model = build_network(parse_layers(layers), settings, (12, 12), 3)
-    step = make_step(model, make_optimizer({"name": "muon"}, 0.01, **LIMITS), 0.1, *options)
+    step = make_step(model, make_optimizer(optimizer, rate, **LIMITS), 0.1, *options)
     results = [step(*BATCH).numpy() for _ in range(4)]
     return results, [weight.numpy() for weight in model.weights]
 
@@ -146,15 +154,18 @@ def test_without_float16_and_xla_a_step_has_the_bits_that_it_always_had(precisio
 
 
 def test_float16_takes_the_steps_of_float32_but_for_its_rounding() -> None:
-    """The scale of the loss is in neither the loss nor the update."""
-    layers = "4C3 MP2 8"  # relu and a maximum may go another way where values are nearly equal, so few of them
+    """The scale of the loss is in neither the loss nor the update, whose length is that of the gradient."""
+    # a relu or a maximum may go another way where values are nearly equal, so there are few of them
+    few: dict[str, Any] = {"layers": "4C3 MP2 8", "optimizer": SGD, "rate": 0.1}
     (half, weights), (single, exact) = (
-        after_steps(loop.compiled_step, precision, layers=layers) for precision in ("mixed_float16", "float32")
+        after_steps(loop.compiled_step, precision, **few) for precision in ("mixed_float16", "float32")
     )
-    assert np.array(half)[:, 0] == pytest.approx(np.array(single)[:, 0], rel=5e-3)
+    losses, exact_losses = np.array(half)[:, 0], np.array(single)[:, 0]
+    assert exact_losses[-1] < 0.95 * exact_losses[0]
+    assert losses == pytest.approx(exact_losses, rel=5e-3)
     assert {weight.dtype for weight in weights} == {np.dtype(np.float32)}
     for ours, theirs in zip(weights, exact, strict=True):
-        assert np.abs(ours - theirs).mean() < 0.1 * max(np.abs(theirs).mean(), 0.01)
+        assert np.abs(ours - theirs).mean() < 0.05 * max(np.abs(theirs).mean(), 0.01)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
