@@ -16,7 +16,6 @@ from digits.common.errors import UserError
 from digits.common.plots import Picture, read_pictures
 from digits.common.sealed import intact, read_json
 from digits.config import Params, Paths
-from digits.config.schema import DEFAULT
 from digits.data.dataset import Dataset
 from digits.data.sample import with_hash
 from digits.ensemble.blend import PICTURE, Blend, BlendPredictions, load_blend, load_predictions
@@ -24,8 +23,9 @@ from digits.evaluation.scoring import ACCURACY, METRICS, Metric, Score
 from digits.kaggle.ledger import Ledger, Line
 from digits.replication.table import COLUMNS
 from digits.report.outlook import expected_error
+from digits.training.candidates import namer
 from digits.training.runs import RunFolder, RunSpec
-from digits.training.tuned import studies_of, tuned_params
+from digits.training.tuned import studies_of
 
 COMPARISON = "compare.html"  # in reports/
 _LOG, _LOG_WIDTH = 20, 200  # lines; characters
@@ -171,30 +171,18 @@ def _titled(runs: Sequence[Run], params: Params, data: Dataset, paths: Paths) ->
 
     Where two are alike, the beginning of the folder's fingerprint follows.
     """
-    labels, metric, tuned = np.asarray(data.labels), METRICS[params.competition.metric], params
-    with suppress(UserError):  # what a search found was edited, and is not valid any more
-        tuned = tuned_params(params, data, paths.studies)
-    networks = {name: tuned.network(name).model_dump(mode="json") for name in (*tuned.networks, DEFAULT)}
+    labels, metric = np.asarray(data.labels), METRICS[params.competition.metric]
+    name = namer(params, data, paths.studies)
 
     def title(run: Run) -> str:
         folds, score = run.metrics["folds"], metric.of_run(run.metrics, run.oof, labels[run.rows])
-        name = _network(run.spec.model, networks) or run.spec.name
-        return f"{name} · {folds} fold{'s' * (folds > 1)} · {score.value:.4f}"
+        return f"{name(run.spec)} · {folds} fold{'s' * (folds > 1)} · {score.value:.4f}"
 
     titles = [title(run) for run in runs]
     return tuple(
         replace(run, title=own if titles.count(own) == 1 else f"{own} · {run.folder.rpartition('-')[2][:4]}")
         for run, own in zip(runs, titles, strict=True)
     )
-
-
-def _network(model: dict[str, Any], networks: dict[str, dict[str, Any]]) -> str | None:
-    """Name of the network that a run fits, for however many epochs; None if the params have it no more."""
-
-    def is_same(spec: dict[str, Any]) -> bool:
-        return all(value in ("auto", model.get(key)) for key, value in spec.items() if key != "epochs")
-
-    return next((name for name, spec in networks.items() if is_same(spec)), None)
 
 
 def read_run(data: Dataset, folder: Path) -> Run | None:

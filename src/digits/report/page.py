@@ -5,6 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from digits.report.chart import library
 from digits.report.explore import explore
 from digits.report.gather import Content
 from digits.report.layout import Section
@@ -34,6 +35,13 @@ def page(
     """
     templates = Environment(loader=PackageLoader("digits.report", "."), autoescape=True, trim_blocks=True)
     templates.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+    charted = explored or any(figure.numbers for section in sections for figure in section.figures)
     return templates.get_template("page.html").render(
-        title=title, practice=practice, sections=sections, command=command, made=made, explored=explored
+        title=title,
+        practice=practice,
+        sections=sections,
+        command=command,
+        made=made,
+        explored=explored,
+        library=library() if charted else "",
     )

@@ -1,18 +1,18 @@
-"""Draws scores on the scale that matters, that of errors, as SVG whose letters keep their size on any screen."""
+"""Draws scores on the scale that matters, that of errors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import ceil, floor, log10
 from typing import NamedTuple
 
 from markupsafe import Markup
 
 from digits.evaluation.scoring import Metric
-from digits.report.layout import Figure
+from digits.report.chart import ONE, TWO, Drawn, Tips, alt, body, chart, declared, near
+from digits.report.layout import Column, Figure, Table
 
 _ROW = 28  # pixels
-_ROOM = 25.0  # per cent, that the name of the axis needs before its first tick
+_LABELS = {"align": "left ? 'right' : 'left'", "dx": "left ? -12 : 12", "fontWeight": "own ? 'bold' : 'normal'"}
 
 
 class Interval(NamedTuple):
@@ -46,54 +46,68 @@ def scale(title: str, marks: Sequence[Mark], metric: Metric, digits: int) -> Fig
     least = min(least, most / 2) / 1.3
 
     def place(value: float) -> float:
-        return 3 + 94 * (1 - max(0.0, log10(max(metric.loss(value), least) / least)) / log10(most / least))
+        return max(least, metric.loss(value))
 
-    height = _ROW * len(marks)
-    parts = []
-    for level in _levels(least, most):
-        x = place(metric.loss(level))
-        parts += [
-            Markup('<line class="grid" x1="{0:.2f}%" x2="{0:.2f}%" y1="0" y2="{1}"/>').format(x, height),
-            Markup('<text x="{:.2f}%" y="{}" text-anchor="middle">{:.6g}</text>').format(
-                x, height + 18, metric.loss(level)
-            ),
-        ]
-    if place(metric.loss(_levels(least, most)[-1])) > _ROOM:
-        parts.append(Markup('<text x="0" y="{}">{}</text>').format(height + 18, metric.title))
-    for row, mark in enumerate(marks):
-        y, x, left = _ROW * (row + 0.5), place(mark.value), place(mark.value)
-        right = x
-        if mark.interval:
-            left, right = sorted(map(place, mark.interval))
-            if mark.own:
-                band = '<rect class="band" x="{:.2f}%" width="{:.2f}%" y="0" height="{}"/>'
-                parts.insert(0, Markup(band).format(left, right - left, height))
-            parts.append(
-                Markup('<line class="interval" x1="{0:.2f}%" x2="{1:.2f}%" y1="{2}" y2="{2}"/>').format(left, right, y)
-            )
-        parts.append(
-            Markup('<circle class="{}" cx="{:.2f}%" cy="{}" r="6"/>').format("own" if mark.own else "other", x, y)
+    ends = [sorted(map(place, mark.interval or (mark.value,))) for mark in marks]
+    nearer = [max(end) * min(end) < least * most for end in ends]  # to the right, so that a name has room on the left
+    intervals = [
+        f"{mark.interval.low:.{digits}f} to {mark.interval.high:.{digits}f}" if mark.interval else "" for mark in marks
+    ]
+    columns: dict[str, Column] = {
+        "score of": ("", [mark.name for mark in marks]),
+        "score": (f".{digits}f", [mark.value for mark in marks]),
+        "95 % interval": ("", intervals),
+    }
+    also = {
+        "row": range(len(marks)),
+        "own": [mark.own for mark in marks],
+        "loss": [place(mark.value) for mark in marks],
+        "low": [end[0] for end in ends],
+        "high": [end[-1] for end in ends],
+        "left": nearer,
+        "label at": [max(each) if left else min(each) for each, left in zip(ends, nearer, strict=True)],
+        "label": [f"{mark.name} {mark.value:.{digits}f}" for mark in marks],
+    }
+
+    def drawn(base: alt.Chart, tips: Tips) -> Drawn:
+        shown = f"format({'1 - ' * (metric.sign > 0)}datum.value, '.6~g')"
+        axis = alt.Axis(values=_levels(least, most), labelExpr=shown, title=metric.title)
+        on = alt.Scale(type="log", domain=[most, least], nice=False)
+        y, span = alt.Y("row:O").axis(None), (alt.X("low:Q", axis=axis, scale=on), alt.X2("high"))
+        own = alt.when(alt.datum.own)
+        band = base.transform_filter(alt.datum.own).mark_rect(color=ONE, opacity=0.12).encode(*span)
+        points = base.mark_circle(size=110, opacity=1).encode(
+            alt.X("loss:Q", axis=axis, scale=on),
+            y,
+            tooltip=tips,
+            color=own.then(alt.value(ONE)).otherwise(alt.value(TWO)),
         )
-        first, last = min(x, left), max(x, right)
-        end, at, shift = ("end", first, -12) if first > 100 - last else ("start", last, 12)  # where there is more room
-        label = '<text class="{}" x="{:.2f}%" dx="{}" y="{}" text-anchor="{}">{} {:.{}f}</text>'
-        kind = "own" if mark.own else ""
-        parts.append(Markup(label).format(kind, at, shift, y + 5, end, mark.name, mark.value, digits))
-    svg = '<svg class="scale" aria-hidden="true" focusable="false" width="100%" height="{}">{}</svg>'
-    text = "; ".join(f"{mark.name}: {mark.value:.{digits}f}" for mark in marks)
-    return Figure(title, text, Markup(svg).format(height + 24, Markup("").join(parts)))
+        by = {name: alt.ExprRef(f"datum.{which}") for name, which in _LABELS.items()}
+        names = base.mark_text(**by).encode(alt.X("label at:Q", axis=axis, scale=on), y, alt.Text("label:N"))
+        return (
+            band
+            + base.mark_rule(color=ONE, strokeWidth=3, opacity=0.6).encode(*span, y)
+            + names
+            + points.add_params(near())
+        )
+
+    return chart(title, Table(title, columns), drawn, _ROW * len(marks), also=also)
 
 
 def sparkline(values: Sequence[float], metric: Metric) -> Markup:
     """Scores in the order in which they were made, on the same scale, a line without axes."""
-    heights = [-log10(max(metric.loss(value), 1e-6)) for value in values]
-    low, span = min(heights), max(heights) - min(heights) or 1.0
-    points = [(3 + 94 * i / (len(values) - 1), 90 - 80 * (height - low) / span) for i, height in enumerate(heights)]
-    line = '<line class="interval" x1="{:.1f}%" y1="{:.1f}%" x2="{:.1f}%" y2="{:.1f}%"/>'
-    drawn = [Markup(line).format(*start, *end) for start, end in pairwise(points)]
-    drawn += [Markup('<circle class="own" cx="{:.1f}%" cy="{:.1f}%" r="4"/>').format(*point) for point in points]
-    svg = '<svg class="spark" aria-hidden="true" focusable="false" width="100%" height="48">{}</svg>'
-    return Markup(svg).format(Markup("").join(drawn))
+    columns: dict[str, Column] = {"submission": ("d", range(1, len(values) + 1)), "expected score": (".4f", values)}
+    also = {"loss": [max(metric.loss(value), 1e-6) for value in values]}
+
+    def drawn(base: alt.Chart, tips: Tips) -> Drawn:
+        axes = [
+            alt.X("submission:Q").scale(zero=False, nice=False, padding=6).axis(None),
+            alt.Y("loss:Q").scale(type="log", reverse=True, nice=False, padding=6).axis(None),
+        ]
+        points = base.mark_circle(color=ONE, opacity=1).encode(*axes, tooltip=tips)
+        return base.mark_line(color=ONE).encode(*axes) + points.add_params(near())
+
+    return body(declared("Expected scores", Table("Submissions", columns), drawn, 48, also))
 
 
 def _levels(least: float, most: float) -> list[float]:
