@@ -225,7 +225,7 @@ def test_names_in_files_are_no_part_of_the_page() -> None:
     name = "<script>alert('x')</script>"
     chart = by_class(name, [name, "b"], [1, 2], name, "d")
     section = Section("id", name, sentences=[name], figures=[chart])
-    section.add_image(name, name, b"")
+    section.add_gallery(name, [(b"", [name])])
     assert "<script>" not in "".join(figure.body for figure in section.figures)
 
 

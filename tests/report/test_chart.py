@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import altair as alt
 import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -10,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from browsing import OpenPage, declared_in, is_accessible, served, serving
 from digits.evaluation.reliability import reliability
 from digits.evaluation.scoring import ACCURACY
-from digits.report.chart import Drawn, Tips, alt, by_class, chart
+from digits.report.chart import by_class, chart, rows_of
 from digits.report.layout import Column, Section, Table
 from digits.report.page import page
 from digits.report.scale import Interval, Mark, scale
@@ -30,7 +31,7 @@ def some_charts() -> str:
     generator = np.random.default_rng(0)
     predicted = generator.dirichlet([0.5] * 3, 300)
     figures = [
-        by_class(PLANTED, names, np.array(COUNTS), "labelled images", ",d"),
+        by_class(PLANTED, names, COUNTS, "labelled images", ",d"),
         scale(PLANTED, [Mark(PLANTED, 0.9, True, Interval(0.8, 0.95)), Mark("guessing", 0.1)], ACCURACY, 3),
         reliability_diagram(reliability(predicted, predicted.argmax(axis=1))),
     ]
@@ -121,14 +122,12 @@ def test_the_policy_of_make_watch_lets_charts_be_drawn(browser: Any) -> None:
 def test_a_chart_has_the_numbers_of_its_table() -> None:
     columns: dict[str, Column] = {
         "a": ("", ["x"]),
-        "b": (".2f", np.array([0.5], np.float32)),
-        "c": ("d", np.array([7])),
+        "b": (".2f", [0.5]),
+        "c": ("d", [7]),
     }
 
-    def dots(base: alt.Chart, tips: Tips) -> Drawn:
-        return base.mark_point().encode(alt.X("b:Q"), tooltip=tips)
-
-    spec = declared_in(chart(PLANTED, Table("t", columns), dots, 10, also={"d": [True]}).body)
+    base, tips = rows_of(Table("t", columns), {"d": [True]})
+    spec = declared_in(chart(PLANTED, base.mark_point().encode(alt.X("b:Q"), tooltip=tips), 10).body)
     assert [*spec["datasets"].values()] == [[{"a": "x", "b": 0.5, "c": 7, "d": True}]]
     assert [(each["field"], each.get("format")) for each in spec["encoding"]["tooltip"]] == [
         ("a", None),

@@ -122,7 +122,7 @@ const learning = found => {
   for (const [value, spec] of epochs.length > 1 ? Object.entries(facts.curves) : []) {
     const points = epochs.flatMap((epoch, at) => [["training", ""], ["validation", "valid_"]].map(([images, prefix]) => {
       const number = value === "loss" ? found[`${prefix}loss`]?.[at] : 1 - (found[`${prefix}accuracy`]?.[at] ?? NaN);
-      return { epoch, images, [value]: number };
+      return { fold: "mean of all", epoch, images, [value]: number };
     }).filter(point => point[value] > 0));  // on a logarithmic axis
     const holder = make("div", { class: "chart" });
     chart(holder, { ...spec, datasets: { [Object.keys(spec.datasets)[0]]: points } });

@@ -7,6 +7,7 @@ import base64
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from digits.report.drawing import drawn
 from digits.report.gather import Content, Run
 from digits.report.neighbours import nearest
 from digits.report.sections import training
+from digits.training.candidates import namer
 
 _ERRORS = 12  # most confident errors of each run
 _IN_CELL = 24  # images of a cell of the blend's confusion matrix
@@ -215,12 +217,9 @@ def _command(content: Content, run: Run) -> str:
     if not run.is_network:
         spec = params.baseline.models.get(run.spec.name)
         return f"make baseline ONLY={run.spec.name}" if spec and spec.model_dump(mode="json") == model else ""
-    for name in (DEFAULT, *params.networks):
-        known = params.network(name).model_dump(mode="json")
-        # the budget settles the epochs, the machine what is auto
-        if all(key == "epochs" or value in (model.get(key), "auto") for key, value in known.items()):
-            return f'make train SET="train.candidates=[{name}] train.extra=[] train.epochs={model["epochs"]}"'
-    return ""
+    name = namer(params, None, Path())(run.spec)
+    known = name in {DEFAULT, *params.networks}
+    return f'make train SET="train.candidates=[{name}] train.extra=[] train.epochs={model["epochs"]}"' if known else ""
 
 
 def _curve(histories: Sequence[list[dict[str, float]]]) -> dict[str, list[float | None]]:

@@ -28,6 +28,8 @@ from digits.training.runs import RunFolder, RunSpec
 from digits.training.tuned import studies_of
 
 COMPARISON = "compare.html"  # in reports/
+TRIAL = ("trial", "epochs", "accuracy", "log_loss", "seconds")  # columns of numbers
+_MEASURED = ("published", "measured", "sd", "difference", "minutes")  # of recipes
 _LOG, _LOG_WIDTH = 20, 200  # lines; characters
 _LOG_TAIL = 20_000  # bytes that are read of a log
 
@@ -65,11 +67,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Search:
-    """A finished `make tune`: the model, the parameters that replace its defaults ({}: none), pictures by name."""
+    """A finished `make tune`: the model, the parameters that replace its defaults ({}: none), pictures by name.
+
+    trials: trials.csv; None if it cannot be read.
+    """
 
     model: str
     best: dict[str, Any]
     pictures: dict[str, Picture]
+    trials: pd.DataFrame | None
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,7 @@ def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
         predictions=load_predictions(paths.runs, blend) if blend else None,
         submissions=tuple(_submissions(params, data, paths)),
         search=_search(params, data, paths) if data else None,
-        recipes=_recipes(paths.reports / "recipes.csv") if pictures else None,
+        recipes=_table(paths.reports / "recipes.csv", COLUMNS, _MEASURED) if pictures else None,
         recipe_pictures=pictures,
         uncertain=uncertain if uncertain and uncertain.exists() else None,
         budget=max([0.0, *(used["minutes"] for used in map(read_json, paths.runs.glob("*/budget.json")) if used)]),
@@ -140,11 +146,10 @@ def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
     return content if now is None or later is None else replace(content, gain=now - later)
 
 
-def _recipes(path: Path) -> pd.DataFrame | None:
-    """The table of `make recipes`; None if a spreadsheet has changed its format (the command writes it again)."""
-    numbers = ("published", "measured", "sd", "difference", "minutes")
+def _table(path: Path, columns: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame | None:
+    """A table that another command has written; None if a spreadsheet has changed its format (it is written again)."""
     with suppress(FileNotFoundError, ValueError):
-        return pd.read_csv(path, usecols=[*COLUMNS], dtype=dict.fromkeys(numbers, float))
+        return pd.read_csv(path, usecols=[*columns], dtype=dict.fromkeys(numbers, float))
     return None
 
 
@@ -273,5 +278,7 @@ def _search(params: Params, data: Dataset, paths: Paths) -> Search | None:
     """The finished search for these params and data; that for the network comes first."""
     for study in studies_of(params, data, paths.studies):
         if study.fragment is not None:
-            return Search(study.model, study.best, read_pictures(paths.reports / "tune", study.folder.name))
+            pictures = read_pictures(paths.reports / "tune", study.folder.name)
+            trials = _table(paths.reports / "tune" / "trials.csv", ("name", "ended", *TRIAL), TRIAL)
+            return Search(study.model, study.best, pictures, trials if pictures else None)
     return None

@@ -70,15 +70,12 @@ class Section:
     cards: list[Card] = field(default_factory=list)
     lead: list[Figure] = field(default_factory=list)
 
-    def add_image(self, title: str, text: str, png: bytes) -> None:
-        """Add an image; text: what it shows, for screen readers."""
-        body = Markup('<img src="data:image/png;base64,{}" alt="{}">').format(base64.b64encode(png).decode(), text)
-        self.figures.append(Figure(title, body))
-
     def add_picture(self, picture: Picture) -> None:
         """Add a PNG that another command has drawn, with its title."""
         with suppress(FileNotFoundError):  # a command is drawing others
-            self.add_image(picture.title, picture.title, picture.path.read_bytes())
+            png = base64.b64encode(picture.path.read_bytes()).decode()
+            body = Markup('<img src="data:image/png;base64,{}" alt="{}">').format(png, picture.title)
+            self.figures.append(Figure(picture.title, body))
 
     def add_gallery(self, title: str, images: Sequence[tuple[bytes, Sequence[str]]]) -> None:
         """Add small images side by side, each a PNG with lines of text below it, the first of which names it."""

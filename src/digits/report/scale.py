@@ -3,16 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import altair as alt
 from markupsafe import Markup
 
 from digits.evaluation.scoring import Metric
-from digits.report.chart import ONE, TWO, Drawn, Tips, alt, body, chart, declared, near
+from digits.report.chart import ONE, TWO, chart, near, rows_of
 from digits.report.layout import Column, Figure, Table
 
 _ROW = 28  # pixels
-_LABELS = {"align": "left ? 'right' : 'left'", "dx": "left ? -12 : 12", "fontWeight": "own ? 'bold' : 'normal'"}
 
 
 class Interval(NamedTuple):
@@ -48,66 +48,54 @@ def scale(title: str, marks: Sequence[Mark], metric: Metric, digits: int) -> Fig
     def place(value: float) -> float:
         return max(least, metric.loss(value))
 
-    ends = [sorted(map(place, mark.interval or (mark.value,))) for mark in marks]
-    nearer = [max(end) * min(end) < least * most for end in ends]  # to the right, so that a name has room on the left
-    intervals = [
-        f"{mark.interval.low:.{digits}f} to {mark.interval.high:.{digits}f}" if mark.interval else "" for mark in marks
-    ]
+    def said(value: float) -> str:
+        return f"{value:.{digits}f}"
+
+    ends = [sorted(map(place, mark.interval or (mark.value, mark.value))) for mark in marks]
+    is_right = [low * high < least * most for low, high in ends]  # so a name has more room on the left
     columns: dict[str, Column] = {
         "score of": ("", [mark.name for mark in marks]),
         "score": (f".{digits}f", [mark.value for mark in marks]),
-        "95 % interval": ("", intervals),
+        "95 % interval": ("", [" to ".join(map(said, mark.interval or ())) for mark in marks]),
     }
     also = {
         "row": range(len(marks)),
         "own": [mark.own for mark in marks],
         "loss": [place(mark.value) for mark in marks],
-        "low": [end[0] for end in ends],
-        "high": [end[-1] for end in ends],
-        "left": nearer,
-        "label at": [max(each) if left else min(each) for each, left in zip(ends, nearer, strict=True)],
-        "label": [f"{mark.name} {mark.value:.{digits}f}" for mark in marks],
+        **dict(zip(("low", "high"), zip(*ends, strict=True), strict=True)),
+        "right": is_right,
+        "label at": [high if right else low for (low, high), right in zip(ends, is_right, strict=True)],
+        "label": [f"{mark.name} {said(mark.value)}" for mark in marks],
     }
+    base, tips = rows_of(table := Table(title, columns), also)
+    shown = f"format({'1 - ' * (metric.sign > 0)}datum.value, '.6~g')"
+    axis = alt.Axis(values=_levels(least, most), labelExpr=shown, title=metric.title)
+    at: dict[str, Any] = {"axis": axis, "scale": alt.Scale(type="log", domain=[most, least], nice=False)}
+    y, span = alt.Y("row:O").axis(None), (alt.X("low:Q", **at), alt.X2("high"))
+    band = base.transform_filter("datum.own").mark_rect(color=ONE, opacity=0.12).encode(*span)
+    rules = base.mark_rule(color=ONE, strokeWidth=3, opacity=0.6).encode(*span, y)
+    dots = base.mark_circle(size=110, opacity=1, fill=_by("own", ONE, TWO)).add_params(near())
+    dots = dots.encode(alt.X("loss:Q", **at), y, tooltip=tips)
+    side, by, weight = _by("right", "right", "left"), _by("right", -12, 12), _by("own", 700, 400)
+    text, x = alt.Text("label:N"), alt.X("label at:Q", **at)
+    names = base.mark_text(align=side, dx=by, fontWeight=weight).encode(x, y, text)
+    return chart(title, alt.layer(band, rules, names, dots), _ROW * len(marks), table)
 
-    def drawn(base: alt.Chart, tips: Tips) -> Drawn:
-        shown = f"format({'1 - ' * (metric.sign > 0)}datum.value, '.6~g')"
-        axis = alt.Axis(values=_levels(least, most), labelExpr=shown, title=metric.title)
-        on = alt.Scale(type="log", domain=[most, least], nice=False)
-        y, span = alt.Y("row:O").axis(None), (alt.X("low:Q", axis=axis, scale=on), alt.X2("high"))
-        own = alt.when(alt.datum.own)
-        band = base.transform_filter(alt.datum.own).mark_rect(color=ONE, opacity=0.12).encode(*span)
-        points = base.mark_circle(size=110, opacity=1).encode(
-            alt.X("loss:Q", axis=axis, scale=on),
-            y,
-            tooltip=tips,
-            color=own.then(alt.value(ONE)).otherwise(alt.value(TWO)),
-        )
-        by = {name: alt.ExprRef(f"datum.{which}") for name, which in _LABELS.items()}
-        names = base.mark_text(**by).encode(alt.X("label at:Q", axis=axis, scale=on), y, alt.Text("label:N"))
-        return (
-            band
-            + base.mark_rule(color=ONE, strokeWidth=3, opacity=0.6).encode(*span, y)
-            + names
-            + points.add_params(near())
-        )
 
-    return chart(title, Table(title, columns), drawn, _ROW * len(marks), also=also)
+def _by(field: str, yes: str | int, no: str | int) -> Any:
+    """A property of a mark that depends on whether its row has a field."""
+    return alt.ExprRef(f"datum.{field} ? {yes!r} : {no!r}")
 
 
 def sparkline(values: Sequence[float], metric: Metric) -> Markup:
     """Scores in the order in which they were made, on the same scale, a line without axes."""
     columns: dict[str, Column] = {"submission": ("d", range(1, len(values) + 1)), "expected score": (".4f", values)}
-    also = {"loss": [max(metric.loss(value), 1e-6) for value in values]}
-
-    def drawn(base: alt.Chart, tips: Tips) -> Drawn:
-        axes = [
-            alt.X("submission:Q").scale(zero=False, nice=False, padding=6).axis(None),
-            alt.Y("loss:Q").scale(type="log", reverse=True, nice=False, padding=6).axis(None),
-        ]
-        points = base.mark_circle(color=ONE, opacity=1).encode(*axes, tooltip=tips)
-        return base.mark_line(color=ONE).encode(*axes) + points.add_params(near())
-
-    return body(declared("Expected scores", Table("Submissions", columns), drawn, 48, also))
+    losses = [max(metric.loss(value), 1e-6) for value in values]
+    base, tips = rows_of(Table("Expected scores", columns), {"loss": losses})
+    x = alt.X("submission:Q").scale(zero=False, nice=False, padding=6).axis(None)
+    y = alt.Y("loss:Q").scale(type="log", reverse=True, nice=False, padding=6).axis(None)
+    dots = base.mark_circle(color=ONE, opacity=1).encode(x, y, tooltip=tips).add_params(near())
+    return chart("Expected scores", alt.layer(base.mark_line(color=ONE).encode(x, y), dots), 48).body
 
 
 def _levels(least: float, most: float) -> list[float]:

@@ -36,5 +36,5 @@ def section(content: Content) -> Section:
     counts = np.bincount(labels, minlength=len(names))
     few, many = int(counts.argmin()), int(counts.argmax())
     title = f"Labelled images per class: from {counts[few]:,} of {names[few]} to {counts[many]:,} of {names[many]}"
-    result.figures.append(by_class(title, names, counts, "labelled images", ",d"))
+    result.figures.append(by_class(title, names, counts.tolist(), "labelled images", ",d"))
     return result

@@ -1,9 +1,11 @@
 """What the blend consists of: its members, and the methods of combining them that were compared."""
 
+import altair as alt
+
 from digits.common.plots import Picture
 from digits.ensemble.blend import Blend
 from digits.evaluation.scoring import LOG_LOSS, METRICS
-from digits.report.chart import GREY, ONE, Drawn, Tips, alt, chart, near
+from digits.report.chart import GREY, ONE, chart, near, rows_of
 from digits.report.gather import Content
 from digits.report.layout import Column, Figure, Section, Table
 
@@ -61,13 +63,12 @@ def section(content: Content) -> Section:
 
 def gains_chart(blend: Blend, names: dict[str, str]) -> Figure | None:
     """Gain of each member, largest first; None for a single member. names: by the members' folders."""
-    members = sorted((each for each in blend.contributions if each.gain is not None), key=lambda each: -each.gain)[
-        :_SHOWN
-    ]
+    gains = {member: member.gain for member in blend.contributions if member.gain is not None}
+    members = sorted(gains, key=lambda member: -gains[member])[:_SHOWN]
     if not members:
         return None
     shown = [names.get(member.name, member.name) for member in members]
-    most = members[0].gain
+    most = gains[members[0]]
     metric = METRICS[blend.metric]
     adds, no = ("adds most to", "raises") if metric.sign > 0 else ("takes most off", "lowers")
     title = (
@@ -80,12 +81,10 @@ def gains_chart(blend: Blend, names: dict[str, str]) -> Figure | None:
         "gain": ("+.5f", [member.gain for member in members]),
         "standard error": (".5f", [member.error for member in members]),
     }
-
-    def drawn(base: alt.Chart, tips: Tips) -> Drawn:
-        name = alt.Y("member:N").sort(None).axis(title=None, labelExpr="split(datum.label, ' · ')", labelLimit=300)
-        zero = alt.Chart(alt.InlineData(values=[{}])).mark_rule(color=GREY).encode(x=alt.datum(0, type="quantitative"))
-        errors = base.mark_errorbar(color=ONE).encode(alt.X("gain:Q"), alt.XError("standard error:Q"), name)
-        points = base.mark_point(color=ONE, filled=True).encode(alt.X("gain:Q"), name, tooltip=tips)
-        return zero + errors + points.add_params(near())
-
-    return chart(title, Table("Gains of the members", columns), drawn, _ROW * len(members), listed=False)
+    base, tips = rows_of(Table(title, columns))
+    x, name = alt.X("gain:Q"), alt.Y("member:N").sort(None)
+    name = name.axis(title=None, labelExpr="split(datum.label, ' · ')", labelLimit=300)
+    zero = alt.Chart(alt.InlineData(values=[{}])).mark_rule(color=GREY).encode(x=alt.datum(0, type="quantitative"))
+    errors = base.mark_errorbar(color=ONE).encode(x, alt.XError("standard error:Q"), name)
+    dots = base.mark_circle(color=ONE, opacity=1, size=50).encode(x, name, tooltip=tips)
+    return chart(title, alt.layer(zero, errors, dots.add_params(near())), _ROW * len(members))

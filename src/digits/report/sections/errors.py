@@ -1,14 +1,15 @@
 """Which images the blend predicts wrongly out of fold, and how well it is calibrated."""
 
+import altair as alt
 import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
 from digits.ensemble.disagreement import most_confident_errors
 from digits.evaluation.reliability import Reliability, reliability
-from digits.report.chart import GREY, ONE, Drawn, Tips, alt, by_class, chart, near
+from digits.report.chart import GREY, ONE, by_class, chart, near, rows_of
 from digits.report.gather import Content
-from digits.report.layout import Figure, Section, Table
+from digits.report.layout import Column, Figure, Section, Table
 
 _PAIRS = 10  # of classes, in words
 _WORST = 32  # errors
@@ -78,27 +79,24 @@ def error_rates(counts: NDArray[np.int64], names: list[str]) -> Figure:
     shares = 1 - np.where(totals > 0, counts.diagonal() / np.maximum(1, totals), 1.0)
     worst = int(shares.argmax())
     title = f"{names[worst]} is the hardest class: {1 - shares[worst]:.2%} of its images are predicted correctly"
-    return by_class(title, names, shares, "share of errors", ".2%")
+    return by_class(title, names, shares.tolist(), "share of errors", ".2%")
 
 
 def reliability_diagram(bins: Reliability) -> Figure:
     """Accuracy against confidence."""
     sense = "underconfident" if (bins.accuracy - bins.confidence).mean() > 0 else "overconfident"
     title = f"Calibration: predictions are {sense}, by {bins.ece:.4f} on average (expected calibration error)"
-    columns = {"mean probability": (".4f", bins.confidence), "accuracy": (".4f", bins.accuracy)}
-    table = Table("Tenths of the images, the least confident first", columns | {"images": (",d", bins.count)})
-
-    def drawn(base: alt.Chart, tips: Tips) -> Drawn:
-        x, y = (alt.X("mean probability:Q"), alt.Y("accuracy:Q"))
-        axes = [axis.scale(zero=False) for axis in (x.title("mean probability of the predicted class"), y)]
-        low = float(min(bins.confidence.min(), bins.accuracy.min()))
-        ends = alt.Chart(alt.InlineData(values=[{"mean probability": end, "accuracy": end} for end in (low, 1)]))
-        perfect = ends.mark_line(color=GREY, strokeDash=[4, 3]).encode(*axes)
-        line = base.mark_line(color=ONE).encode(*axes)
-        return (
-            perfect
-            + line
-            + base.mark_circle(color=ONE, opacity=1, size=50).encode(*axes, tooltip=tips).add_params(near())
-        )
-
-    return chart(f"{title}. Dashed: perfect calibration", table, drawn, 240)
+    columns: dict[str, Column] = {
+        "mean probability": (".4f", bins.confidence.tolist()),
+        "accuracy": (".4f", bins.accuracy.tolist()),
+        "images": (",d", bins.count.tolist()),
+    }
+    table = Table("Tenths of the images, the least confident first", columns)
+    base, tips = rows_of(table)
+    x = alt.X("mean probability:Q").title("mean probability of the predicted class").scale(zero=False)
+    axes, low = (x, alt.Y("accuracy:Q").scale(zero=False)), float(min(bins.confidence.min(), bins.accuracy.min()))
+    ends = alt.Chart(alt.InlineData(values=[{"mean probability": end, "accuracy": end} for end in (low, 1)]))
+    perfect = ends.mark_line(color=GREY, strokeDash=[4, 3]).encode(*axes)
+    dots = base.mark_circle(color=ONE, opacity=1, size=50).encode(*axes, tooltip=tips).add_params(near())
+    drawn = alt.layer(perfect, base.mark_line(color=ONE).encode(*axes), dots)
+    return chart(f"{title}. Dashed: perfect calibration", drawn, 240, table)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+import altair as alt
 import numpy as np
 from markupsafe import Markup
 
 from digits.evaluation.scoring import ACCURACY, Metric
-from digits.report.chart import GREY, Drawn, Tips, alt, chart, near
+from digits.report.chart import GREY, chart, near, rows_of
 from digits.report.gather import COMPARISON, Content, Run, near_best
 from digits.report.layout import Column, Figure, Section, Table
 
@@ -69,17 +70,10 @@ def score_by_time(runs: Sequence[Run], values: Sequence[float], metric: Metric) 
         "kind": ("", ["Keras network" if run.is_network else "scikit-learn model" for run, _ in ordered]),
         "best for its time": ("", ["yes" if is_best else "no" for is_best in front]),
     }
-
-    def drawn(base: alt.Chart, tips: Tips) -> Drawn:
-        axes = [
-            alt.X("minutes of one fit:Q").scale(type="log", nice=False, padding=10).axis(format="~g"),
-            alt.Y(f"{score}:Q").scale(zero=False),
-        ]
-        line = base.transform_filter(alt.datum["best for its time"] == "yes").mark_line(
-            interpolate="step-after", color=GREY
-        )
-        kind = alt.Color("kind:N").legend(orient="top", title=None)
-        points = base.mark_point(filled=True).encode(*axes, kind, alt.Shape("kind:N"), tooltip=tips)
-        return line.encode(*axes) + points.add_params(near())
-
-    return chart(f"{title}: the line", Table(title, columns), drawn, 260, listed=False)
+    base, tips = rows_of(Table(title, columns))
+    x = alt.X("minutes of one fit:Q").scale(type="log", nice=False, padding=10).axis(format="~g")
+    axes, kind = (x, alt.Y(f"{score}:Q").scale(zero=False)), alt.Color("kind:N").legend(orient="top", title=None)
+    steps = base.transform_filter("datum['best for its time'] == 'yes'")
+    line = steps.mark_line(interpolate="step-after", color=GREY).encode(*axes)
+    dots = base.mark_point(filled=True).encode(*axes, kind, alt.Shape("kind:N"), tooltip=tips)
+    return chart(f"{title}: the line", alt.layer(line, dots.add_params(near())), 260)

@@ -1,10 +1,12 @@
 """How the networks were trained: their settings and learning curves."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
 from typing import Any
 
-from digits.report.chart import ONE, TWO, Drawn, Tips, alt, chart, declared, near
+import altair as alt
+
+from digits.report.chart import ONE, TWO, chart, declared, near, rows_of
 from digits.report.gather import Content, Run
 from digits.report.layout import Column, Figure, Section, Table
 
@@ -51,43 +53,39 @@ def learning_curves(run: Run) -> list[Figure]:
         "share of errors": f"{run.name}: final accuracy {last['accuracy']:.4f} on training images{valid}; first fold",
     }
     tables = {value: Table(titles[value], _columns(value, _points(run.histories, value))) for value in VALUES}
-    return [chart(table.caption, table, _drawn(value), _HEIGHT) for value, table in tables.items() if table.rows]
+    return [chart(titles[value], _drawn(value, table), _HEIGHT, table) for value, table in tables.items() if table.rows]
 
 
 def template(value: str) -> dict[str, Any]:
     """A chart as in `learning_curves`, without its points: a script adds them."""
-    columns = _columns(value, ())
-    del columns["fold"]
-    return declared(f"{value} by epoch", Table("", columns), _drawn(value), _HEIGHT)
+    return declared(f"{value} by epoch", _drawn(value, Table("", _columns(value, ()))), _HEIGHT)
 
 
-def _points(histories: Sequence[list[dict[str, float]]], value: str) -> Iterator[tuple[int, int, str, float]]:
+def _points(histories: Sequence[list[dict[str, float]]], value: str) -> Iterator[tuple[str, int, str, float]]:
     """Of each fold, epoch and part of the images, a value that is above 0, which a logarithmic axis can show."""
     for fold, history in enumerate(histories, 1):
         for part, prefix in (("training", ""), ("validation", "valid_")):
             for epoch, record in enumerate(history, 1):
                 number = record.get(f"{prefix}loss", 0) if value == "loss" else 1 - record.get(f"{prefix}accuracy", 1)
                 if 0 < number < inf:
-                    yield fold, epoch, part, number
+                    yield str(fold), epoch, part, number
 
 
 def _columns(value: str, points: Iterable[tuple[Any, ...]]) -> dict[str, Column]:
     cells = [*zip(*points, strict=True)] or [()] * 4
-    styles = {"fold": "d", "epoch": "d", "images": "", value: ".4g"}
+    styles = {"fold": "", "epoch": "d", "images": "", value: ".4g"}
     return {name: (style, own) for (name, style), own in zip(styles.items(), cells, strict=True)}
 
 
-def _drawn(value: str) -> Callable[[alt.Chart, Tips], Drawn]:
+def _drawn(value: str, table: Table) -> alt.LayerChart:
+    base, tips = rows_of(table)
     parts, colours = ["training", "validation"], [ONE, TWO]
-
-    def drawn(base: alt.Chart, tips: Tips) -> Drawn:
-        axes = [
-            alt.X("epoch:Q").axis(tickMinStep=1, format="d").scale(zero=False, nice=False),
-            alt.Y(f"{value}:Q").scale(type="log", nice=False).axis(format="~g", tickCount=5),
-            alt.Color("images:N").scale(domain=parts, range=colours).legend(orient="top", title=None),
-            alt.Detail("fold:N"),
-        ]
-        lines = base.mark_line().encode(*axes, alt.StrokeDash("images:N").scale(domain=parts))
-        return lines + base.mark_circle(opacity=1, size=25).encode(*axes, tooltip=tips).add_params(near())
-
-    return drawn
+    axes = [
+        alt.X("epoch:Q").axis(tickMinStep=1, format="d").scale(zero=False, nice=False),
+        alt.Y(f"{value}:Q").scale(type="log", nice=False).axis(format="~g", tickCount=5),
+        alt.Color("images:N").scale(domain=parts, range=colours).legend(orient="top", title=None),
+        alt.Detail("fold:N"),
+    ]
+    lines = base.mark_line().encode(*axes, alt.StrokeDash("images:N").scale(domain=parts))
+    dots = base.mark_circle(opacity=1, size=25).encode(*axes, tooltip=tips)
+    return alt.layer(lines, dots.add_params(near()))
