@@ -41,7 +41,7 @@ PLANTED = "<img src=x onerror=alert(1)>"
 @contextmanager
 def watching(paths: Paths) -> Iterator[str]:
     """A server in this process; yields its address."""
-    with serving(answers(Watched(paths, PLANTED, name_of), lambda: "<p>the report</p>")) as address:
+    with serving(answers(Watched(paths, PLANTED, lambda: name_of), lambda: "<p>the report</p>")) as address:
         yield address
 
 

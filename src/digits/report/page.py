@@ -34,14 +34,8 @@ def page(
     explored: what its script reads, see `explore`.
     """
     templates = Environment(loader=PackageLoader("digits.report", "."), autoescape=True, trim_blocks=True)
+    templates.globals["library"] = library
     templates.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    charted = explored or any(figure.numbers for section in sections for figure in section.figures)
     return templates.get_template("page.html").render(
-        title=title,
-        practice=practice,
-        sections=sections,
-        command=command,
-        made=made,
-        explored=explored,
-        library=library() if charted else "",
+        title=title, practice=practice, sections=sections, command=command, made=made, explored=explored
     )

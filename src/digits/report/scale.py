@@ -48,15 +48,12 @@ def scale(title: str, marks: Sequence[Mark], metric: Metric, digits: int) -> Fig
     def place(value: float) -> float:
         return max(least, metric.loss(value))
 
-    def said(value: float) -> str:
-        return f"{value:.{digits}f}"
-
     ends = [sorted(map(place, mark.interval or (mark.value, mark.value))) for mark in marks]
     is_right = [low * high < least * most for low, high in ends]  # so a name has more room on the left
     columns: dict[str, Column] = {
         "score of": ("", [mark.name for mark in marks]),
         "score": (f".{digits}f", [mark.value for mark in marks]),
-        "95 % interval": ("", [" to ".join(map(said, mark.interval or ())) for mark in marks]),
+        "95 % interval": ("", [" to ".join(f"{end:.{digits}f}" for end in mark.interval or ()) for mark in marks]),
     }
     also = {
         "row": range(len(marks)),
@@ -65,7 +62,7 @@ def scale(title: str, marks: Sequence[Mark], metric: Metric, digits: int) -> Fig
         **dict(zip(("low", "high"), zip(*ends, strict=True), strict=True)),
         "right": is_right,
         "label at": [high if right else low for (low, high), right in zip(ends, is_right, strict=True)],
-        "label": [f"{mark.name} {said(mark.value)}" for mark in marks],
+        "label": [f"{mark.name} {mark.value:.{digits}f}" for mark in marks],
     }
     base, tips = rows_of(table := Table(title, columns), also)
     shown = f"format({'1 - ' * (metric.sign > 0)}datum.value, '.6~g')"

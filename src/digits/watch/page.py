@@ -22,11 +22,11 @@ _IDLE = 60.0  # seconds; the file of a search that runs is written more often
 
 
 class Watched:
-    """What happens in a project. name: what a run is called."""
+    """What happens in a project. namer: makes what gives a run its name."""
 
-    def __init__(self, paths: Paths, title: str, name: Callable[[RunSpec], str]):
+    def __init__(self, paths: Paths, title: str, namer: Callable[[], Callable[[RunSpec], str]]):
         self._paths, self._title, self._logs = paths, title, Logs(paths.runs)
-        self._name, self._names = name, dict[str, str]()
+        self._namer, self._names = namer, dict[str, str]()
 
     def state(self) -> dict[str, Any]:
         """title; now: seconds since 1970; fits: see `fits.Fit`, and the name of the run of each; study, trials: of the
@@ -39,7 +39,7 @@ class Watched:
         """The name of a run; that of its folder where it cannot be read."""
         if folder not in self._names:
             try:
-                self._names[folder] = self._name(RunSpec(**read_json(self._paths.runs / folder / "run.json") or {}))
+                self._names[folder] = self._namer()(RunSpec(**read_json(self._paths.runs / folder / "run.json") or {}))
             except TypeError:  # of another version
                 return folder
         return self._names[folder]

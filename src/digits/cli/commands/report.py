@@ -11,8 +11,9 @@ from digits.report.page import render
 
 def run(context: Context) -> Outcome:
     """Write reports/index.html; where a result is missing, it names the command that makes it."""
-    content = gather(context.params, context.prepared, context.paths)
-    page = render(content, commit(context.paths.root), datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
+    made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    with context.console.status("reading the results"):
+        page = render(gather(context.params, context.prepared, context.paths), commit(context.paths.root), made)
     path = context.paths.reports / "index.html"
     write_atomic(path, page)
     return Outcome(f"reports/index.html, {len(page.encode()) / 1e6:.1f} MB: open it in a browser", True)

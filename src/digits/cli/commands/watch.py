@@ -14,7 +14,6 @@ from digits.data.dataset import Dataset
 from digits.report.gather import gather
 from digits.report.page import render
 from digits.training.candidates import namer
-from digits.training.runs import RunSpec
 from digits.watch.page import Watched, answers
 from digits.watch.report import FreshReport
 from digits.watch.server import Server
@@ -23,7 +22,8 @@ from digits.watch.server import Server
 def run(context: Context) -> Outcome:
     """Serve the page until it is interrupted; nothing of the project is changed."""
     report = FreshReport(context.paths, lambda mirrored: _report(context, mirrored))
-    watched = Watched(context.paths, context.params.competition.slug, lambda run: _name(context, run))
+    paths, params = context.paths, context.params
+    watched = Watched(paths, params.competition.slug, lambda: namer(params, _data(context), paths.studies))
     with Server(answers(watched, report.html)) as server:
         context.console.say(
             f"{server.address}   shows what runs here, on this computer alone; Ctrl-C ends this, and nothing else",
@@ -41,11 +41,6 @@ def _data(context: Context) -> Dataset | None:
     """The data as they are now: another command may have brought them meanwhile."""
     # a search for files would write practice images
     return replace(context).prepared if context.paths.processed.is_dir() else None
-
-
-def _name(context: Context, run: RunSpec) -> str:
-    """What the report calls a run, without its score."""
-    return namer(context.params, _data(context), context.paths.studies)(run)
 
 
 def _report(context: Context, mirrored: Paths) -> str:

@@ -86,11 +86,9 @@ def reliability_diagram(bins: Reliability) -> Figure:
     """Accuracy against confidence."""
     sense = "underconfident" if (bins.accuracy - bins.confidence).mean() > 0 else "overconfident"
     title = f"Calibration: predictions are {sense}, by {bins.ece:.4f} on average (expected calibration error)"
-    columns: dict[str, Column] = {
-        "mean probability": (".4f", bins.confidence.tolist()),
-        "accuracy": (".4f", bins.accuracy.tolist()),
-        "images": (",d", bins.count.tolist()),
-    }
+    known = {"mean probability": bins.confidence, "accuracy": bins.accuracy}
+    columns: dict[str, Column] = {name: (".4f", values.tolist()) for name, values in known.items()}
+    columns["images"] = (",d", bins.count.tolist())
     table = Table("Tenths of the images, the least confident first", columns)
     base, tips = rows_of(table)
     x = alt.X("mean probability:Q").title("mean probability of the predicted class").scale(zero=False)
