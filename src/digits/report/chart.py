@@ -28,8 +28,10 @@ def rows_of(table: Table, also: Mapping[str, Sequence[Any]] | None = None) -> tu
     """What a chart of a table begins with, its columns and `also` as fields, and what a pointer is told of a row."""
     fields = {name: cells for name, (_, cells) in table.columns.items()} | dict(also or {})
     rows = [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)]
-    styles = {name: style.replace("g", "~g") or alt.Undefined for name, (style, _) in table.columns.items()}
-    tips = [alt.Tooltip(f"{name}:{'Q' if style else 'N'}", format=style) for name, style in styles.items()]
+    styles = {name: style.replace("g", "~g") for name, (style, _) in table.columns.items()}
+    tips = [
+        alt.Tooltip(f"{name}:{'Q' if style else 'N'}", format=style or alt.Undefined) for name, style in styles.items()
+    ]
     return alt.Chart(alt.InlineData(values=rows)), tips
 
 

@@ -14,6 +14,10 @@ const chart = (() => {  // chart(holder, spec) draws a chart in Vega-Lite as wid
     if (views.has(target)) (await views.get(target)).view.width(width).run();
     else views.set(target, vegaEmbed(target, { ...specs.get(target), width, autosize: { type: "fit-x", contains: "padding" } }, options));
   }));
+  addEventListener("click", ({ target, clientX, clientY }) => {  // a finger does not hover: a tap shows the figures, one elsewhere hides them
+    document.getElementById("vg-tooltip-element")?.classList.remove("visible");
+    if (target.closest(".chart svg")) target.dispatchEvent(new PointerEvent("pointermove", { bubbles: true, clientX, clientY }));
+  });
   return (holder, spec) => { specs.set(holder, spec); observer.observe(holder); };
 })();
 for (const holder of document.querySelectorAll(".chart")) chart(holder, JSON.parse(holder.textContent));

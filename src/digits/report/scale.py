@@ -75,7 +75,8 @@ def scale(title: str, marks: Sequence[Mark], metric: Metric, digits: int) -> Fig
     dots = dots.encode(alt.X("loss:Q", **at), y, tooltip=tips)
     side, by, weight = _by("right", "right", "left"), _by("right", -12, 12), _by("own", 700, 400)
     text, x = alt.Text("label:N"), alt.X("label at:Q", **at)
-    names = base.mark_text(align=side, dx=by, fontWeight=weight).encode(x, y, text)
+    room = alt.ExprRef("abs((datum.right ? 0 : width) - scale('x', datum['label at'])) - 12")
+    names = base.mark_text(align=side, dx=by, fontWeight=weight, limit=room).encode(x, y, text)
     return chart(title, alt.layer(band, rules, names, dots), _ROW * len(marks), table)
 
 
