@@ -128,8 +128,8 @@ def test_runs_are_found_by_their_params_and_folded_out_by_keys(data: Dataset, op
         ["total", "", "1,227", "6,360"],
     ]
     expect(fold.locator(".chart svg")).to_have_count(2)
-    fold.locator(".chart [aria-roledescription=circle]").first.hover()
-    expect(tab.locator("#vg-tooltip-element")).to_contain_text("epoch")
+    fold.locator(".chart [aria-roledescription=circle]").first.hover(force=True)
+    expect(tab.locator("#vg-tooltip-element")).to_contain_text("training")
     fold.locator("summary").last.click()
     assert fold.locator("details tbody tr").nth(1).inner_text().split() == ["2", "1", "0.75", "0.8", "0.05"]
     name = tab.locator("#runs th button").first

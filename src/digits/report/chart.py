@@ -29,9 +29,8 @@ def rows_of(table: Table, also: Mapping[str, Sequence[Any]] | None = None) -> tu
     fields = {name: cells for name, (_, cells) in table.columns.items()} | dict(also or {})
     rows = [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)]
     styles = {name: style.replace("g", "~g") for name, (style, _) in table.columns.items()}
-    tips = [
-        alt.Tooltip(f"{name}:{'Q' if style else 'N'}", format=style or alt.Undefined) for name, style in styles.items()
-    ]
+    # without a format, Vega-Lite would say "undefined" for text where the nearest mark is meant
+    tips = [alt.Tooltip(f"{name}:{'Q' if style else 'N'}", format=style) for name, style in styles.items()]
     return alt.Chart(alt.InlineData(values=rows)), tips
 
 

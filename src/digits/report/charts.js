@@ -3,7 +3,7 @@ const chart = (() => {  // chart(holder, spec) draws a chart in Vega-Lite as wid
   const muted = "var(--muted)", line = "var(--line)";
   const config = {
     background: "transparent", font: "system-ui, sans-serif", view: { stroke: null }, range: { category: ["var(--one)", "var(--two)"] },
-    axis: { domainColor: line, gridColor: line, tickColor: line, labelColor: muted, titleColor: "var(--ink)", titleFontWeight: "normal", labelFontSize: 12, titleFontSize: 13, labelOverlap: true },
+    axis: { domainColor: line, gridColor: line, gridOpacity: 0.6, tickColor: line, labelColor: muted, titleColor: "var(--ink)", titleFontWeight: "normal", labelFontSize: 12, titleFontSize: 13, labelOverlap: true, labelSeparation: 6 },
     axisXDiscrete: { labelAngle: 0 }, legend: { labelColor: "var(--ink)", labelFontSize: 13 }, line: { strokeWidth: 2 }, text: { color: "var(--ink)", fontSize: 13 },
   };
   const options = { renderer: "svg", actions: false, ast: true, defaultStyle: false, tooltip: { disableDefaultStyle: true }, config };  // ast: expressions are read, not run

@@ -67,10 +67,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Search:
-    """A finished `make tune`: the model, the parameters that replace its defaults ({}: none), pictures by name.
-
-    trials: trials.csv; None if it cannot be read.
-    """
+    """A finished `make tune`: the model, the parameters that replace its defaults, pictures by name, trials.csv."""
 
     model: str
     best: dict[str, Any]

@@ -48,7 +48,8 @@ def scale(title: str, marks: Sequence[Mark], metric: Metric, digits: int) -> Fig
     def place(value: float) -> float:
         return max(least, metric.loss(value))
 
-    ends = [sorted(map(place, mark.interval or (mark.value, mark.value))) for mark in marks]
+    spans = [sorted(map(place, mark.interval or (mark.value, mark.value))) for mark in marks]
+    ends = [sorted((*span, place(mark.value)))[::2] for span, mark in zip(spans, marks, strict=True)]
     is_right = [low * high < least * most for low, high in ends]  # so a name has more room on the left
     columns: dict[str, Column] = {
         "score of": ("", [mark.name for mark in marks]),
@@ -59,7 +60,7 @@ def scale(title: str, marks: Sequence[Mark], metric: Metric, digits: int) -> Fig
         "row": range(len(marks)),
         "own": [mark.own for mark in marks],
         "loss": [place(mark.value) for mark in marks],
-        **dict(zip(("low", "high"), zip(*ends, strict=True), strict=True)),
+        **dict(zip(("low", "high"), zip(*spans, strict=True), strict=True)),
         "right": is_right,
         "label at": [high if right else low for (low, high), right in zip(ends, is_right, strict=True)],
         "label": [f"{mark.name} {mark.value:.{digits}f}" for mark in marks],
@@ -67,16 +68,16 @@ def scale(title: str, marks: Sequence[Mark], metric: Metric, digits: int) -> Fig
     base, tips = rows_of(table := Table(title, columns), also)
     shown = f"format({'1 - ' * (metric.sign > 0)}datum.value, '.6~g')"
     axis = alt.Axis(values=_levels(least, most), labelExpr=shown, title=metric.title)
-    at: dict[str, Any] = {"axis": axis, "scale": alt.Scale(type="log", domain=[most, least], nice=False)}
+    at: dict[str, Any] = {"axis": axis, "scale": alt.Scale(type="log", domain=[1.1 * most, least / 1.2], nice=False)}
     y, span = alt.Y("row:O").axis(None), (alt.X("low:Q", **at), alt.X2("high"))
     band = base.transform_filter("datum.own").mark_rect(color=ONE, opacity=0.12).encode(*span)
     rules = base.mark_rule(color=ONE, strokeWidth=3, opacity=0.6).encode(*span, y)
     dots = base.mark_circle(size=110, opacity=1, fill=_by("own", ONE, TWO)).add_params(near())
     dots = dots.encode(alt.X("loss:Q", **at), y, tooltip=tips)
     side, by, weight = _by("right", "right", "left"), _by("right", -12, 12), _by("own", 700, 400)
-    text, x = alt.Text("label:N"), alt.X("label at:Q", **at)
     room = alt.ExprRef("abs((datum.right ? 0 : width) - scale('x', datum['label at'])) - 12")
-    names = base.mark_text(align=side, dx=by, fontWeight=weight, limit=room).encode(x, y, text)
+    names = base.mark_text(align=side, dx=by, fontWeight=weight, limit=room)
+    names = names.encode(alt.X("label at:Q", **at), y, alt.Text("label:N"))
     return chart(title, alt.layer(band, rules, names, dots), _ROW * len(marks), table)
 
 

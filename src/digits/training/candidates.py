@@ -92,9 +92,9 @@ def baseline_runs(params: Params, data: Dataset) -> list[RunSpec]:
 
 
 def namer(params: Params, data: Dataset | None, studies: Path) -> Callable[[RunSpec], str]:
-    """What gives the name of the network that a run fits, for however many epochs, or that of its baseline.
+    """What gives the name of a run's network, for however many epochs; the run's own if the params have it no more.
 
-    It is the run's own where the params have that network no more. data: None: none that a search has found is known.
+    data: None: without what a search has found.
     """
     tuned = params
     with suppress(UserError):  # what a search found was edited, and is not valid any more

@@ -24,17 +24,15 @@ def section(content: Content) -> Section:
     )
     result.sentences += data.about.get("notices", [])
     names, labels = data.class_names, np.asarray(data.labels)
-    examples = [
-        (
-            image_png(np.concatenate(data.shaped(data.images[np.flatnonzero(labels == label)[:_EXAMPLES]]), axis=1)),
-            [name],
-        )
-        for label, name in enumerate(names)
-        if (labels == label).any()
-    ]
+    rows = {name: np.flatnonzero(labels == label)[:_EXAMPLES] for label, name in enumerate(names)}
+    strips = {name: np.concatenate(data.shaped(data.images[own]), axis=1) for name, own in rows.items() if len(own)}
+    examples = [(image_png(strip), [name]) for name, strip in strips.items()]
     result.add_gallery("The first images of each class", examples)
     counts = np.bincount(labels, minlength=len(names))
     few, many = int(counts.argmin()), int(counts.argmax())
     title = f"Labelled images per class: from {counts[few]:,} of {names[few]} to {counts[many]:,} of {names[many]}"
+    if few == many:  # all are as frequent
+        result.sentences.append(f"There are {counts[few]:,} labelled images of each class.")
+        return result
     result.figures.append(by_class(title, names, counts.tolist(), "labelled images", ",d"))
     return result

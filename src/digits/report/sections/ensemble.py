@@ -10,7 +10,7 @@ from digits.report.gather import Content
 from digits.report.layout import Column, Figure, Section, Table
 
 _SHOWN = 15  # members
-_ROW = 42  # pixels, of three lines of a member's name
+_ROW = 24  # pixels
 
 
 def section(content: Content) -> Section:
@@ -62,10 +62,10 @@ def section(content: Content) -> Section:
 
 
 def gains_chart(blend: Blend, names: dict[str, str]) -> Figure | None:
-    """Gain of each member, largest first; None for a single member. names: by the members' folders."""
+    """Gain of each member, largest first; None where none has one. names: by the members' folders."""
     gains = {member: member.gain for member in blend.contributions if member.gain is not None}
     members = sorted(gains, key=lambda member: -gains[member])[:_SHOWN]
-    if not members:
+    if not any(gains.values()):
         return None
     shown = [names.get(member.name, member.name) for member in members]
     most = gains[members[0]]
@@ -82,9 +82,9 @@ def gains_chart(blend: Blend, names: dict[str, str]) -> Figure | None:
         "standard error": (".5f", [member.error for member in members]),
     }
     base, tips = rows_of(Table(title, columns))
-    x, name = alt.X("gain:Q"), alt.Y("member:N").sort(None)
-    name = name.axis(title=None, labelExpr="split(datum.label, ' · ')", labelLimit=300)
-    zero = alt.Chart(alt.InlineData(values=[{}])).mark_rule(color=GREY).encode(x=alt.datum(0, type="quantitative"))
+    x, name = alt.X("gain:Q"), alt.Y("member:N").sort(None).axis(title=None, labelLimit=220)
+    zero = alt.Chart(alt.InlineData(values=[{}])).mark_rule(color=GREY, aria=False)
+    zero = zero.encode(x=alt.datum(0, type="quantitative"))
     errors = base.mark_errorbar(color=ONE).encode(x, alt.XError("standard error:Q"), name)
     dots = base.mark_circle(color=ONE, opacity=1, size=50).encode(x, name, tooltip=tips)
     return chart(title, alt.layer(zero, errors, dots.add_params(near())), _ROW * len(members))

@@ -30,10 +30,8 @@ def section(content: Content) -> Section:
     np.add.at(counts, (labels, predicted), 1)
     result.figures.append(confusions(counts, names))
     if wrong:
-        result.figures.append(error_rates(counts, names))
-    if worst := worst_errors(content, _WORST):
-        result.figures.append(worst)
-    result.figures.append(reliability_diagram(reliability(oof, labels)))
+        worst, calibration = worst_errors(content, _WORST), reliability_diagram(reliability(oof, labels))
+        result.figures += filter(None, (error_rates(counts, names), worst, calibration))
     return result
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from math import log
 
 from markupsafe import Markup
@@ -164,7 +165,8 @@ def _marks(content: Content, estimate: Mark) -> list[Mark]:
         marks.append(Mark(baselines[0].name.rpartition(" · ")[0], content.score(baselines[0]).value))
     for line in _judged(content.submissions)[-_SCORED:]:
         low, high = (float(line[name]) for name in EXPECTED[1:])
-        marks.append(Mark(f"Kaggle, {line['time'][:10]}", float(line["public_score"]), False, Interval(low, high)))
+        day = date.fromisoformat(line["time"][:10])
+        marks.append(Mark(f"Kaggle, {day:%b} {day.day}", float(line["public_score"]), False, Interval(low, high)))
     if competition.slug == "digit-recognizer" and content.data is not None and not content.data.practice:
         marks += [Mark(*published) for published in PUBLISHED]
     return marks

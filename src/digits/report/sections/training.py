@@ -12,6 +12,7 @@ from digits.report.layout import Column, Figure, Section, Table
 
 _SHOWN = 3  # runs
 _HEIGHT = 180  # pixels
+_WHOLE = "datum.value % 1 ? '' : format(datum.value, 'd')"  # a label of an axis
 VALUES = ("loss", "share of errors")
 
 
@@ -81,9 +82,9 @@ def _drawn(value: str, table: Table) -> alt.LayerChart:
     base, tips = rows_of(table)
     parts, colours = ["training", "validation"], [ONE, TWO]
     axes = [
-        alt.X("epoch:Q").axis(tickMinStep=1, format="d").scale(zero=False, nice=False),
+        alt.X("epoch:Q").axis(labelExpr=_WHOLE, tickMinStep=1).scale(zero=False, nice=False),
         alt.Y(f"{value}:Q").scale(type="log", nice=False).axis(format="~g", tickCount=5),
-        alt.Color("images:N").scale(domain=parts, range=colours).legend(orient="top", title=None),
+        alt.Color("images:N").scale(domain=parts, range=colours).legend(orient="top", title=None, symbolType="stroke"),
         alt.Detail("fold:N"),
     ]
     lines = base.mark_line().encode(*axes, alt.StrokeDash("images:N").scale(domain=parts))

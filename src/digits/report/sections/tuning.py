@@ -44,6 +44,6 @@ def history(title: str, trials: pd.DataFrame) -> Figure:
     x, log, ended = alt.X("trial:Q"), alt.Scale(type="log", nice=False, padding=8), alt.Color("ended:N")
     line = base.mark_line(interpolate="step-after", color=GREY).encode(x, alt.Y("best:Q", scale=log))
     y, ended = alt.Y("log loss:Q", scale=log).axis(format="~g"), ended.legend(orient="top", title=None)
-    dots = base.mark_point(filled=True).encode(x, y, ended, alt.Shape("ended:N"), tooltip=tips)
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(x, y, ended, alt.Shape("ended:N"), tooltip=tips)
     drawn = alt.layer(line, dots.add_params(near()))
     return chart(f"{title}. Line: the best of the longest fits", drawn, 240, table)
