@@ -78,8 +78,8 @@ def test_a_finger_is_told_the_nearest_mark(charts: Page) -> None:
 
 def test_charts_take_the_colours_of_the_page(charts: Page) -> None:
     shown = set()
-    for media in ({"color_scheme": "light"}, {"color_scheme": "dark"}):
-        charts.emulate_media(**media)
+    for mode in ("light", "dark"):
+        charts.emulate_media(color_scheme=mode)
         colours = {part.evaluate("part => getComputedStyle(part).fill") for part in bars(charts)}
         wanted = "() => { const p = document.createElement('i'); p.style.color = 'var(--one)'; document.body.append(p);"
         assert colours == {charts.evaluate(f"({wanted} return getComputedStyle(p).color; }})()")}

@@ -15,13 +15,13 @@ ONE, TWO, GREY = "var(--one)", "var(--two)", "var(--muted)"  # colours of the pa
 _LONG_NAME = 3  # characters; longer names of classes stand beside their bars, where there is room
 _BAR, _HEIGHT = 20, 160  # pixels: a bar's width with its gap, the height of upright bars
 
-Drawn = alt.Chart | alt.LayerChart
+Drawn = alt.Chart | alt.LayerChart | alt.FacetChart
 
 
 @cache
 def library() -> Markup:
     """Vega, Vega-Lite and Vega-Embed as one script."""
-    return Markup(javascript_bundle())
+    return Markup(javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def rows_of(table: Table, also: Mapping[str, Sequence[Any]] | None = None) -> tuple[alt.Chart, list[alt.Tooltip]]:

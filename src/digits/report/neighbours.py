@@ -37,4 +37,6 @@ def nearest(models: Sequence[Predictions], rows: NDArray[np.int64], count: int) 
 
 def _features(models: Sequence[Predictions], rows: NDArray[np.int64]) -> NDArray[np.floating]:
     """Log probabilities of all classes by all models, (rows, models * classes)."""
-    return np.log(np.concatenate([oof[np.searchsorted(known, rows)] for known, oof in models], axis=1).clip(_LEAST))
+    probabilities = np.concatenate([oof[np.searchsorted(known, rows)] for known, oof in models], axis=1)
+    logits: NDArray[np.floating] = np.log(probabilities.clip(_LEAST))
+    return logits

@@ -45,11 +45,9 @@ def scale(title: str, marks: Sequence[Mark], metric: Metric, digits: int) -> Fig
     least, most = min([loss for loss in known if loss > 0], default=0.1), max(0.1, *known)
     least = min(least, most / 2) / 1.3
 
-    def place(value: float) -> float:
-        return max(least, metric.loss(value))
-
-    spans = [sorted(map(place, mark.interval or (mark.value, mark.value))) for mark in marks]
-    ends = [sorted((*span, place(mark.value)))[::2] for span, mark in zip(spans, marks, strict=True)]
+    places = [[max(least, metric.loss(value)) for value in (mark.value, *(mark.interval or ()))] for mark in marks]
+    spans = [sorted(interval or [value, value]) for value, *interval in places]
+    ends = [(min(each), max(each)) for each in places]
     is_right = [low * high < least * most for low, high in ends]  # so a name has more room on the left
     columns: dict[str, Column] = {
         "score of": ("", [mark.name for mark in marks]),
@@ -59,7 +57,7 @@ def scale(title: str, marks: Sequence[Mark], metric: Metric, digits: int) -> Fig
     also = {
         "row": range(len(marks)),
         "own": [mark.own for mark in marks],
-        "loss": [place(mark.value) for mark in marks],
+        "loss": [value for value, *_ in places],
         **dict(zip(("low", "high"), zip(*spans, strict=True), strict=True)),
         "right": is_right,
         "label at": [high if right else low for (low, high), right in zip(ends, is_right, strict=True)],

@@ -38,8 +38,7 @@ def run(context: Context) -> Outcome:
 
 
 def _data(context: Context) -> Dataset | None:
-    """The data as they are now: another command may have brought them meanwhile."""
-    # a search for files would write practice images
+    """The data as they are now: another command may have brought them; a search for files would write practice ones."""
     return replace(context).prepared if context.paths.processed.is_dir() else None
 
 

@@ -26,8 +26,7 @@ def section(content: Content) -> Section:
     names, labels = data.class_names, np.asarray(data.labels)
     rows = {name: np.flatnonzero(labels == label)[:_EXAMPLES] for label, name in enumerate(names)}
     strips = {name: np.concatenate(data.shaped(data.images[own]), axis=1) for name, own in rows.items() if len(own)}
-    examples = [(image_png(strip), [name]) for name, strip in strips.items()]
-    result.add_gallery("The first images of each class", examples)
+    result.add_gallery("The first images of each class", [(image_png(each), [name]) for name, each in strips.items()])
     counts = np.bincount(labels, minlength=len(names))
     few, many = int(counts.argmin()), int(counts.argmax())
     title = f"Labelled images per class: from {counts[few]:,} of {names[few]} to {counts[many]:,} of {names[many]}"

@@ -53,8 +53,7 @@ def section(content: Content) -> Section:
     caption = "Methods of combining the members: the simplest within one standard error of the best is selected"
     if len(members) > 1:
         result.tables.append(Table(caption, columns))
-    if gains := gains_chart(blend, names):
-        result.figures.append(gains)
+    result.figures += filter(None, (gains_chart(blend, names),))
     if content.uncertain:
         title = "Test images on which the models disagree most, and the most confident errors on labelled images"
         result.add_picture(Picture(title, content.uncertain))

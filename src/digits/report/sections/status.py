@@ -50,8 +50,7 @@ def section(content: Content) -> Section:
     if content.runs or lines:
         result.cards.append(_submitted(content))
     result.cards.append(_next(content))
-    if errors := worst_errors(content, _WORST):
-        result.lead.append(errors)
+    result.lead += filter(None, (worst_errors(content, _WORST),))
     if lines:
         columns: dict[str, Column] = {
             "time (UTC)": ("", [line["time"][:16].replace("T", " ") for line in lines]),

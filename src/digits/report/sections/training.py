@@ -6,7 +6,7 @@ from typing import Any
 
 import altair as alt
 
-from digits.report.chart import ONE, TWO, chart, declared, near, rows_of
+from digits.report.chart import ONE, TWO, Drawn, chart, declared, near, rows_of
 from digits.report.gather import Content, Run
 from digits.report.layout import Column, Figure, Section, Table
 
@@ -78,7 +78,7 @@ def _columns(value: str, points: Iterable[tuple[Any, ...]]) -> dict[str, Column]
     return {name: (style, own) for (name, style), own in zip(styles.items(), cells, strict=True)}
 
 
-def _drawn(value: str, table: Table) -> alt.LayerChart:
+def _drawn(value: str, table: Table) -> Drawn:
     base, tips = rows_of(table)
     parts, colours = ["training", "validation"], [ONE, TWO]
     axes = [
