@@ -1,13 +1,19 @@
 """What every page must be, in a real browser."""
 
+import json
+import re
 import shutil
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
+
+from digits.watch.server import Answer, Server
 
 OpenPage = Callable[[Path], Page]
 
@@ -52,6 +58,19 @@ def opening(browser: Browser) -> Iterator[OpenPage]:
 
 
 @contextmanager
+def serving(answers: Mapping[str, Answer]) -> Iterator[str]:
+    """A server in this process; yields its address."""
+    with Server(answers) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.address
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
 def served(browser: Browser, address: str) -> Iterator[Page]:
     """The page that a server shows; checks at the end that it has asked that server alone and logged nothing."""
     with _observed(browser) as (page, events):
@@ -70,3 +89,10 @@ def is_accessible(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.set_viewport_size({"width": 1100, "height": 900})
+
+
+def declared_in(html: str) -> dict[str, Any]:
+    """The only chart in a part of a page, as its script is given it."""
+    [found] = re.findall(r'<script type="application/json">(.*?)</script>', html)
+    declared: dict[str, Any] = json.loads(found)
+    return declared

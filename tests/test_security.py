@@ -24,7 +24,7 @@ from digits.data.infer import infer
 from digits.data.places import place_of
 from digits.data.sources import find_source
 from digits.data.understand import understand
-from digits.report.chart import as_chart, name_classes, subplots
+from digits.report.chart import by_class
 from digits.report.layout import Section
 from digits.tuning.storage import _has_ended
 from imports import SOURCE
@@ -223,13 +223,10 @@ def test_names_in_files_are_no_formulas() -> None:
 
 def test_names_in_files_are_no_part_of_the_page() -> None:
     name = "<script>alert('x')</script>"
-    with subplots(3, 2) as (figure, grid):
-        name_classes(grid[0, 0], [name, "b"])
-        grid[0, 0].set_title(name)
-        chart = as_chart(figure, "chart", "Its title", "")
+    chart = by_class(name, [name, "b"], [1, 2], name, "d")
     section = Section("id", name, sentences=[name], figures=[chart])
-    section.add_image(name, name, b"")
-    assert "<script" not in "".join(figure.body for figure in section.figures)
+    section.add_gallery(name, [(b"", [name])])
+    assert "<script>" not in "".join(figure.body for figure in section.figures)
 
 
 def test_a_shared_database_names_no_file_to_remove(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

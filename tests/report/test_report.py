@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
-from browsing import OpenPage, is_accessible
+from browsing import OpenPage, declared_in, is_accessible
 from digits.common.plots import write_pictures
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset
@@ -100,23 +100,32 @@ def draw(name: str) -> str:
     return f"{name} {PLANTED}"
 
 
-def test_a_full_page_answers_every_question(content: Content, opened: OpenPage, tmp_path: Path) -> None:
-    file = tmp_path / "index.html"
+def written(content: Content, folder: Path) -> Path:
+    """The page in a file."""
+    file = folder / "index.html"
     file.write_text(render(content, PLANTED, "now"), encoding="utf-8")
-    assert file.stat().st_size < 5e6
+    return file
+
+
+def test_a_full_page_answers_every_question(content: Content, opened: OpenPage, tmp_path: Path) -> None:
+    file = written(content, tmp_path)
+    assert file.stat().st_size < 6e6
     page = opened(file)
     assert page.locator(".missing").count() == 0
     assert page.locator(".practice").count() == 1
     for name in SECTIONS[:-1]:
         assert page.locator(f"#{name} figure").count() >= 1, name
-    for figure in page.locator("figure:not(:has(.explore))").all():  # test_explore.py looks at the others
+    for figure in page.locator("figure").all():
         assert len(figure.locator("figcaption").inner_text()) > 10
-        described = figure.locator("[role=img]").or_(figure.locator("img")).first
-        assert described.get_attribute("aria-label") or described.get_attribute("alt")
+    for holder in page.locator(".chart").all():
+        expect(holder.locator("svg path, svg text").first).to_be_attached()
+    for image in page.locator("figure img").all():
+        assert image.get_attribute("alt")
     assert page.evaluate("window.planted") is None
     assert PLANTED in page.locator("body").inner_text()
-    assert "0.5, " in page.locator("#status table").inner_text()
-    assert page.locator("#status .scale circle").count() >= 4  # expected, guessing, scikit-learn, Kaggle
+    assert "0.5, " in page.locator("#status table").last.inner_text()
+    marks = page.locator("#status figure").first.locator("[aria-roledescription=circle]")
+    assert marks.count() >= 4  # expected, guessing, scikit-learn, Kaggle
     assert "4C3" not in page.locator("main").inner_text()  # no run is called by its layers
     assert "learning rate: 0.004 instead of 0.003" in page.locator("#tuning").inner_text()
     is_accessible(page)
@@ -216,13 +225,15 @@ def test_the_published_scores_are_those_of_the_readme() -> None:
 def test_scores_stand_on_the_scale_in_their_order() -> None:
     for metric, values, digits in ((ACCURACY, (1.0, 0.9969, 0.99, 0.1), 4), (LOG_LOSS, (0.0, 0.01, 0.5, 2.3), 2)):
         own = Mark("own", values[1], True, Interval(*sorted((values[0], values[2]))))
-        drawn = scale("title", [*(Mark(PLANTED, value) for value in values), own], metric, digits).body
-        places = [float(place) for place in re.findall(r'<circle class="other" cx="([\d.]+)%', drawn)]
-        assert places == sorted(places, reverse=True)  # best first, and on the right
-        assert all(2.9 < place < 97.1 for place in places)
-        assert max(places) - min(places) > 50
-        assert drawn.count("<rect") == 1
-        assert PLANTED not in drawn
+        figure = scale("title", [*(Mark(PLANTED, value) for value in values), own], metric, digits)
+        spec = declared_in(figure.body)
+        [rows] = spec["datasets"].values()
+        losses = [row["loss"] for row in rows]
+        assert losses == sorted(losses)  # best first
+        domain = spec["layer"][0]["encoding"]["x"]["scale"]["domain"]
+        assert domain[1] < losses[0] < losses[-1] <= domain[0]  # and on the right
+        assert [row["own"] for row in rows].count(True) == 1
+        assert PLANTED not in figure.body
     assert [digits_of(Interval(*each)) for each in ((0.9955, 0.998), (0.8, 0.95), (0.2, 0.9), (1.0, 1.0))] == [
         4,
         3,
@@ -231,14 +242,19 @@ def test_scores_stand_on_the_scale_in_their_order() -> None:
     ]
 
 
-def test_the_most_confident_errors_are_seen_first(content: Content) -> None:
+def test_the_most_confident_errors_are_seen_first_and_can_be_chosen(
+    content: Content, opened: OpenPage, tmp_path: Path
+) -> None:
     assert content.predictions is not None
     wrong = replace(content.predictions, oof=content.predictions.oof[:, ::-1])  # right for one of three classes at most
-    figures = status.section(replace(content, predictions=wrong)).lead
-    assert [figure.body.count("<img") for figure in figures] == [0, 12]
-    shares = [float(share) for share in re.findall(r"([\d.]+)% sure", figures[1].body)]
+    tab = opened(written(replace(content, predictions=wrong), tmp_path))
+    images = tab.locator("#status .images button")
+    expect(images).to_have_count(12)
+    shares = [float(share) for share in re.findall(r", [>]?\s?([\d.]+)\s%", "\n".join(images.all_inner_texts()))]
     assert shares == sorted(shares, reverse=True)
-    assert PLANTED not in figures[1].body
+    images.first.press("Enter")
+    expect(tab.locator("#status .said tbody tr").first).to_contain_text("blend")
+    assert tab.evaluate("window.planted") is None
 
 
 def test_progress_is_drawn_from_three_submissions_on(content: Content) -> None:
@@ -247,7 +263,7 @@ def test_progress_is_drawn_from_three_submissions_on(content: Content) -> None:
         lines = (line,) * count
         card = status.section(replace(content, submissions=lines)).cards[0]
         drawn = "".join(card.lines)
-        assert drawn.count("<circle") == (count if count > 2 else 0)
+        assert drawn.count('"submission":') == (count if count > 2 else 0)
 
 
 def test_a_run_of_one_fold_has_no_standard_deviation(content: Content) -> None:

@@ -6,9 +6,9 @@ import re
 import shutil
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,20 +16,20 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, expect
 
-from browsing import is_accessible, served
+from browsing import is_accessible, served, serving
 from digits.common.files import in_use
+from digits.common.sealed import write_json
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset
 from digits.report.gather import gather
 from digits.training.candidates import baseline_runs
 from digits.training.fitting import _logged, fit_fold_unit, log_epochs
-from digits.training.runs import RunFolder, run_spec
+from digits.training.runs import RunFolder, RunSpec, run_spec
 from digits.tuning.confirmation import confirm, open_confirmation
 from digits.tuning.storage import open_storage
 from digits.watch import report
 from digits.watch.fits import Logs
 from digits.watch.page import Watched, answers
-from digits.watch.server import Server
 from toy_search import Evaluation, plan, result, run_search
 from toys import ROOT, TOY, digits_command, prepare_toy, tree
 
@@ -41,14 +41,12 @@ PLANTED = "<img src=x onerror=alert(1)>"
 @contextmanager
 def watching(paths: Paths) -> Iterator[str]:
     """A server in this process; yields its address."""
-    with Server(answers(Watched(paths, PLANTED), lambda: "<p>the report</p>")) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield server.address
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(answers(Watched(paths, PLANTED, lambda: name_of), lambda: "<p>the report</p>")) as address:
+        yield address
+
+
+def name_of(run: RunSpec) -> str:
+    return f"{PLANTED} of {run.name}"
 
 
 @pytest.fixture
@@ -75,8 +73,11 @@ def test_the_curve_grows_while_a_fit_runs(
             expect(card).to_contain_text(f"epoch {epoch} of {epochs}")
             expect(page.locator("#now")).to_have_text("1 fit running.")
             shown.append(len(re.findall("[ML]", card.locator("path.training").get_attribute("d") or "")))
+            expect(card.locator("h3")).to_have_text(f"{name} · fold 1")
             assert figure.rsplit(maxsplit=1)[-1] in (card.locator("svg").get_attribute("aria-label") or "")
 
+        name = name_of(spec)
+        write_json(RunFolder(paths.runs, spec).path / "run.json", asdict(spec))
         with _logged(RunFolder(paths.runs, spec), "fold-0"):
             on_epoch = log_epochs(after_epoch)
             on_epoch(1, 2, {"accuracy": 0.5, "loss": 1.5})
@@ -159,7 +160,7 @@ def command(folder: Path) -> Iterator[str]:
         process.send_signal(signal.SIGINT)
         shown, told = process.communicate(timeout=60)
     assert (process.returncode, told) == (0, "")
-    assert "ended; it has changed nothing" in shown
+    assert shown.split() == ["ended;", "it", "has", "changed", "nothing"]
     assert (tree(folder), {*folder.rglob("*")}) == before
 
 

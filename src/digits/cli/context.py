@@ -192,9 +192,9 @@ class Context:
 class Outcome:
     """The result of a stage.
 
-    summary: what it made, in a line. result: what the user wants to know of it, each under a heading, if the command
-    ends with it. worked: whether there was anything to do. next_steps: commands that the user may
-    type next, one per line. interrupted: whether the user ended the stage early.
+    summary: what it made, in a line; "" if the stage has said it. result: what the user wants to know of it, each under
+    a heading, if the command ends with it. worked: whether there was anything to do. next_steps: commands that the user
+    may type next, one per line. interrupted: whether the user ended the stage early.
     """
 
     summary: str

@@ -178,6 +178,8 @@ def _run(context: "Context", stages: Sequence[str], interruption: Interruption) 
 
 def _tell(console: Console, outcomes: "Sequence[Outcome]", rows: list[list[str]]) -> None:
     """Print the result, what to type next, and what each stage made; rows: stage, summary, time."""
+    if not any(summary for _, summary, _ in rows):
+        return
     last = outcomes[-1]
     console.say("")
     width = max((len(heading) for heading, _ in last.result), default=0)

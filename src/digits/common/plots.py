@@ -37,15 +37,15 @@ class Picture:
 
 
 @contextmanager
-def drawing(style: Mapping[str, Any] | None = None) -> Iterator[None]:
+def drawing() -> Iterator[None]:
     """Draw with pyplot, without a screen; all figures are closed at the end of the block.
 
-    The seventh curve and those after it are dashed. style: Matplotlib's rcParams.
+    The seventh curve and those after it are dashed.
     """
     plt.switch_backend("agg")
     curves = cycler(linestyle=["-", "--"]) * cycler(color=COLOURS)
     # a name of a class may hold two dollar signs, and is no formula
-    parameters: dict[Any, Any] = {"axes.prop_cycle": curves, "text.parse_math": False, **(style or {})}
+    parameters: dict[Any, Any] = {"axes.prop_cycle": curves, "text.parse_math": False}
     with plt.rc_context(parameters), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # names of classes may be in any script
         try:

@@ -1,84 +1,63 @@
-"""Draws charts as SVG in the page's own colours, each with a title that says what it shows, and images as PNG."""
+"""Declares charts in Vega-Lite, which the page's script draws in the page's own colours, each with its numbers."""
 
-import io
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-import numpy as np
+import altair as alt
+from jinja2.utils import htmlsafe_json_dumps
 from markupsafe import Markup
-from matplotlib import figure as matplotlib_figure
-from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.ticker import LogLocator, NullFormatter
-from numpy.typing import NDArray
+from vl_convert import javascript_bundle
 
-from digits.common.plots import as_png, draw_images, drawing
-from digits.report.layout import Figure
+from digits.report.layout import Figure, Table
 
-GREY = "#888888"  # legible on a light and on a dark page
-_INK = "#010203"  # the page puts its own text colour in its place
-_STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "digits",
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "savefig.facecolor": "none",
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-    "grid.color": GREY,
-    "grid.alpha": 0.35,
-    "legend.framealpha": 0.0,
-    "font.family": "sans-serif",
-    "font.size": 10.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
-_LONG_NAME = 3  # characters; longer class names are rotated
+ONE, TWO, GREY = "var(--one)", "var(--two)", "var(--muted)"  # colours of the page, light and dark
+_LONG_NAME = 3  # characters; longer names of classes stand beside their bars, where there is room
+_BAR, _HEIGHT = 20, 160  # pixels: a bar's width with its gap, the height of upright bars
+
+Drawn = alt.Chart | alt.LayerChart | alt.FacetChart
 
 
-@contextmanager
-def subplots(
-    width: float, height: float, rows: int = 1, columns: int = 1
-) -> Iterator[tuple[matplotlib_figure.Figure, Any]]:
-    """A figure of this size in inches, and its axes, (rows, columns)."""
-    with drawing(_STYLE):
-        yield plt.subplots(rows, columns, figsize=(width, height), squeeze=False, layout="constrained")
+@cache
+def library() -> Markup:
+    """Vega, Vega-Lite and Vega-Embed as one script."""
+    return Markup(javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
-def as_chart(figure: matplotlib_figure.Figure, name: str, title: str, text: str) -> Figure:
-    """The figure as SVG; name: unique on the page, because the ids inside begin with it."""
-    written = io.StringIO()
-    figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    svg = written.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'(url\(#|xlink:href="#)', rf"\1{name}-", svg)
-    svg = svg.replace(_INK, "currentColor").replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1)
-    return Figure(title, text, Markup(svg))
+def rows_of(table: Table, also: Mapping[str, Sequence[Any]] | None = None) -> tuple[alt.Chart, list[alt.Tooltip]]:
+    """What a chart of a table begins with, its columns and `also` as fields, and what a pointer is told of a row."""
+    fields = {name: cells for name, (_, cells) in table.columns.items()} | dict(also or {})
+    rows = [dict(zip(fields, row, strict=True)) for row in zip(*fields.values(), strict=True)]
+    styles = {name: style.replace("g", "~g") for name, (style, _) in table.columns.items()}
+    # without a format, Vega-Lite would say "undefined" for text where the nearest mark is meant
+    tips = [alt.Tooltip(f"{name}:{'Q' if style else 'N'}", format=style) for name, style in styles.items()]
+    return alt.Chart(alt.InlineData(values=rows)), tips
 
 
-def image_grid(images: NDArray[np.uint8], titles: Sequence[str], columns: int) -> bytes:
-    """Images, (n, height, width, channels), each under its title, as PNG."""
-    with drawing():
-        figure = plt.figure(figsize=(0.95 * columns, 1.25 * -(-len(images) // columns)), layout="constrained")
-        draw_images(figure, images, titles, columns)
-        return as_png(figure, dpi=100)
+def declared(title: str, drawn: Drawn, height: int) -> dict[str, Any]:
+    """The chart in Vega-Lite, without its width; height: of what is drawn without its axes, in pixels."""
+    made: dict[str, Any] = drawn.properties(height=height, description=title).to_dict()
+    return made
 
 
-def name_classes(axes: Axes, names: list[str]) -> None:
-    """Give the horizontal axis one tick per class."""
-    axes.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > _LONG_NAME else 0)
+def chart(title: str, drawn: Drawn, height: int, numbers: Table | None = None) -> Figure:
+    """What the page's script draws; see `declared`. numbers: those of the chart, unless another table has them."""
+    holder = '<div class="chart" style="min-height: {}px"><script type="application/json">{}</script></div>'
+    content = htmlsafe_json_dumps(declared(title, drawn, height), separators=(",", ":"))
+    return Figure(title, Markup(holder).format(height, content), numbers)
 
 
-def plain_log(axis: Axis) -> None:
-    """Give a logarithmic axis ticks at 1, 2 and 5 times each power of ten, written without exponents."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
+def near() -> alt.Parameter:
+    """The mark that is nearest to the pointer, from anywhere in the chart: a finger hits no dot."""
+    return alt.selection_point(name="near", on="pointerover", nearest=True, clear="pointerout")
+
+
+def by_class(title: str, names: Sequence[str], values: Sequence[float], of: str, style: str) -> Figure:
+    """A bar for each class. of: what the values are."""
+    table = Table(title, {"class": ("", names), of: (style, values)})
+    base, tips = rows_of(table)
+    lying = max(map(len, names)) > _LONG_NAME
+    value, name = (alt.X, alt.Y) if lying else (alt.Y, alt.X)
+    axes = (value(f"{of}:Q").axis(format="~%" if "%" in style else ",~f"), name("class:N").sort(None))
+    drawn = base.mark_bar(color=ONE).encode(*axes, tooltip=tips)
+    return chart(title, drawn, _BAR * len(names) if lying else _HEIGHT, table)

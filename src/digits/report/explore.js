@@ -4,8 +4,7 @@ const facts = JSON.parse(document.getElementById("explored").textContent);
 const { classes, images, grid: [columns, rows], size: [height, width] } = facts;
 
 const make = (tag, attributes, ...children) => {
-  const svg = ["svg", "polyline", "circle", "text", "title"].includes(tag);
-  const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+  const made = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) made.setAttribute(name, value);
   made.append(...children);
   return made;
@@ -44,14 +43,18 @@ const alike = index => {
     const [row, label] = images[place] ?? facts.others[place - images.length];
     return make("li", {}, thumb(place), `row ${row}`, make("br"), `label ${classes[label]}`);
   });
-  return [make("p", {}, "The nearest labelled images, by pixels"), make("ul", { class: "near" }, ...items)];
+  return [make("p", {}, "The nearest labelled images, by what the models predict for all classes"), make("ul", { class: "near" }, ...items)];
 };
 
-const varied = first => first === undefined ? [] : [make("p", {}, "The same image as this run's augmentation changes it, at random"),
-  make("div", { class: "near" }, ...Array.from({ length: 6 }, (_, copy) => thumb(first + copy)))];
+const varied = index => {
+  if (!facts.augmented) return [];
+  const [name, first, copies] = facts.augmented;
+  return [make("p", {}, `The same image as ${name} learns it, augmented at random`),
+    make("div", { class: "near augmented" }, ...Array.from({ length: copies }, (_, copy) => thumb(first + copies * index + copy)))];
+};
 
-// Images as buttons; said: by a run or the blend; copies: of some images, the place of the first augmented one
-const gallery = (said, indices, copies = {}) => {
+// Images as buttons; said: by a run or the blend
+const gallery = (said, indices) => {
   const list = make("ul", { class: "images" });
   for (const index of indices) {
     const [row, label] = images[index], [first, share] = said[index];
@@ -63,7 +66,7 @@ const gallery = (said, indices, copies = {}) => {
       list.querySelector('[aria-expanded="true"]')?.setAttribute("aria-expanded", "false");
       if (open) return;
       button.setAttribute("aria-expanded", "true");
-      button.parentNode.after(make("li", { class: "said" }, answers(index), ...alike(index), ...varied(copies[index])));
+      button.parentNode.after(make("li", { class: "said" }, answers(index), ...alike(index), ...varied(index)));
     });
     list.append(make("li", {}, button));
   }
@@ -113,32 +116,19 @@ const confusion = ({ cells, said }) => {
   return whole;
 };
 
-// A learning curve of two lines, where there is more than a point
-const curve = (epochs, title, lines, logarithmic) => {
-  const value = logarithmic ? Math.log10 : Number;
-  const all = lines.flatMap(([, values]) => values).filter(each => each !== null && (!logarithmic || each > 0));
-  const low = Math.min(...all), high = Math.max(...all), last = epochs[epochs.length - 1];
-  const x = epoch => 52 + 250 * (epoch - epochs[0]) / (last - epochs[0]);
-  const y = each => 125 - 100 * (value(each) - value(low)) / (value(high) - value(low) || 1);
-  const text = (left, top, words, anchor) => make("text", { x: left, y: top, "text-anchor": anchor, "font-size": 11, fill: "currentColor" }, words);
-  const svg = make("svg", { viewBox: "0 0 320 150", role: "img", "aria-label": `${title}: ${lines.map(([name, values]) => `${name} ${values[values.length - 1] ?? "unknown"}`).join(", ")} in the last epoch` },
-    text(0, 12, `${title}${logarithmic ? ", logarithmic" : ""}`, "start"), text(48, y(high) + 4, high.toPrecision(3), "end"), text(48, y(low) + 4, low.toPrecision(3), "end"), text(302, 145, `epoch ${last}`, "end"), text(52, 145, epochs[0], "start"));
-  lines.forEach(([name, values], place) => {
-    const colour = place ? "#d55e00" : "#0072b2";
-    const points = epochs.map((epoch, at) => [epoch, values[at]]).filter(([, each]) => all.includes(each));
-    svg.append(make("polyline", { points: points.map(([epoch, each]) => `${x(epoch)},${y(each)}`).join(" "), fill: "none", stroke: colour, "stroke-width": 1.5, "stroke-dasharray": place ? "4 3" : "none" }));
-    for (const [epoch, each] of points) svg.append(make("circle", { cx: x(epoch), cy: y(each), r: 2.5, fill: colour }, make("title", {}, `${name}, epoch ${epoch}: ${each}`)));
-    svg.append(text(302 - 80 * (lines.length - 1 - place), 12, `${place ? "- -" : "—"} ${name}`, "end"));
-  });
-  return svg;
-};
+// Charts, where there is more than a point, and the numbers
 const learning = found => {
   const parts = [], epochs = found.epoch;
-  if (epochs.length > 1) {
-    const lines = metric => [["training", found[metric]], ["validation", found[`valid_${metric}`]]].filter(([, values]) => values?.some(each => each !== null));
-    const known = ["loss", "accuracy"].filter(metric => lines(metric).length);
-    parts.push(make("div", { class: "curves" }, ...known.map(metric => curve(epochs, metric, lines(metric), metric === "loss"))));
+  for (const [value, spec] of epochs.length > 1 ? Object.entries(facts.curves) : []) {
+    const points = epochs.flatMap((epoch, at) => [["training", ""], ["validation", "valid_"]].map(([images, prefix]) => {
+      const number = value === "loss" ? found[`${prefix}loss`]?.[at] : 1 - (found[`${prefix}accuracy`]?.[at] ?? NaN);
+      return { fold: "mean of all", epoch, images, [value]: number };
+    }).filter(point => point[value] > 0));  // on a logarithmic axis
+    const holder = make("div", { class: "chart" });
+    chart(holder, { ...spec, datasets: { [Object.keys(spec.datasets)[0]]: points } });
+    if (points.length) parts.push(holder);
   }
+  if (parts.length) parts.splice(0, parts.length, make("div", { class: "curves" }, ...parts));
   const names = Object.keys(found);
   const numbers = table("Means of the folds", names.map(name => name.replaceAll("_", " ")), epochs.map((_, at) => names.map(name => found[name][at] ?? "")));
   parts.push(make("details", {}, make("summary", {}, "The numbers"), scrolled("Learning curve in numbers", numbers)));
@@ -164,7 +154,7 @@ const runPage = run => {
     ...(run.layers.length ? [make("h3", {}, "Network"), layered(run.layers)] : []),
     ...(run.curve.epoch ? [make("h3", {}, "Learning curves"), ...learning(run.curve)] : []),
     make("h3", {}, "Confusions"), confusion(run),
-    ...(worst.length ? [make("h3", {}, "Most confident errors"), gallery(run.said, worst, run.augmented)] : []),
+    ...(worst.length ? [make("h3", {}, "Most confident errors"), gallery(run.said, worst)] : []),
     make("h3", {}, "The command that fits it again"), ...command,
     ...(run.log.length ? [make("h3", {}, "The end of its log"), make("pre", { class: "log", tabindex: 0, role: "region", "aria-label": "The end of its log" }, run.log.join("\n"))] : []));
 };
@@ -189,6 +179,6 @@ listed?.classList.add("foldable");
 for (const holder of document.querySelectorAll("[data-explore]")) {
   if (!facts.blend) continue;
   const { said } = facts.blend;
-  holder.replaceChildren(holder.dataset.explore === "confusion" ? confusion(facts.blend) : gallery(said, errors(said).slice(0, 32)));
+  holder.replaceChildren(holder.dataset.explore === "confusion" ? confusion(facts.blend) : gallery(said, errors(said).slice(0, holder.dataset.count)));
 }
 }

@@ -7,6 +7,7 @@ import base64
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,17 @@ from digits.models.augmentation import augment_images
 from digits.report.drawing import drawn
 from digits.report.gather import Content, Run
 from digits.report.neighbours import nearest
+from digits.report.sections import training
+from digits.training.candidates import namer
 
 _ERRORS = 12  # most confident errors of each run
 _IN_CELL = 24  # images of a cell of the blend's confusion matrix
 _RIGHT = 12  # images of each class that the blend predicts correctly, least confident first
-# The page stays under 6 MB: noise in colours does not shrink as PNG, and an answer takes 15 bytes as JSON
-_BYTES, _ANSWERS = 2_000_000, 130_000
-_NEAREST = 5  # neighbours of each image
-_COPIES = 6  # augmented ones of each of a run's errors
+# The page stays under 6 MB, with Vega's 0.9: bytes of the sprite; and an answer takes 15 bytes as JSON
+_BYTES, _ANSWERS = 1_700_000, 100_000
+_NEAREST = 5  # neighbours of each image, 2 of them its own on average where there is little room
+_COPIES = 3  # augmented ones of each image
+_SAMPLE = 100  # images, whose size as PNG tells how many there is room for
 _SIDE = 64  # pixels; larger images are thinned out
 _MATRIX = 20  # classes; for more, the confusions are a list
 _LISTED = 60  # of such confusions
@@ -44,9 +48,10 @@ def explore(content: Content) -> dict[str, Any] | None:
 
     classes: names. sprite: base64 of a PNG; grid: columns and rows of images in it; size: height and width of each, in
     pixels. images: row in the file and label of each; others: the same of the images that follow in the sprite. near:
-    of each of `images`, the places of its nearest neighbours in the sprite, as far as there was room. runs, in the
-    order of `content.runs`, and blend (None if there is none): each a dictionary, see `_answers` and `_described`.
-    augmented, of a run: by an image's place that of the first of its augmented copies, which follow each other.
+    of each of `images`, the places of its nearest neighbours in the sprite, as far as there was room. augmented: by
+    which run's augmentation, from which place in the sprite, and how many copies of each of `images`, one image after
+    the other; None if no run augments. curves: charts of a learning curve without their points. runs, in the order of
+    `content.runs`, and blend (None if there is none): each a dictionary, see `_answers` and `_described`.
     """
     data = content.data
     if data is None or not content.runs:
@@ -54,14 +59,17 @@ def explore(content: Content) -> dict[str, Any] | None:
     labels, predictions = np.asarray(data.labels, np.int64), content.predictions
     shaped = data.shaped(data.images)
     step = -(-max(data.image_shape) // _SIDE)
-    room = _BYTES // shaped[0, ::step, ::step].size
-    chosen = _chosen(content, labels, max(1, min(room, _ANSWERS // (len(content.runs) + 1))))
-    near = nearest(data, chosen, _NEAREST, step)
-    more = (room - len(chosen)) // 2  # the other half is for augmented copies
-    of_all = [*dict.fromkeys([*chosen.tolist(), *near.T.ravel().tolist()])]  # each gets its first before any a second
-    rows = np.array(of_all[: len(chosen) + max(0, more)], np.int64)
+    changing = next((run for run in content.runs if _augment(run)), None)
+    each = len(image_png(_sprite(shaped[:_SAMPLE, ::step, ::step], _SAMPLE // 10))) / min(_SAMPLE, len(shaped))
+    room = int(_BYTES / each)
+    limit = min(room // (3 + _COPIES * (changing is not None)), _ANSWERS // (len(content.runs) + 1))
+    chosen = _chosen(content, labels, max(1, limit))
+    copies = _copies(shaped[chosen], _augment(changing)) if changing else shaped[:0]
+    members = [run for run in content.runs if content.blend and run.folder in content.blend.units] or content.runs[:1]
+    near = nearest([(run.rows, run.oof) for run in members], chosen, _NEAREST)
+    ranked = [row for rank in zip_longest(*near) for row in rank if row is not None]  # the first ones of all come first
+    rows = np.array([*dict.fromkeys([*chosen.tolist(), *ranked])][: max(len(chosen), room - len(copies))], np.int64)
     places = {row: place for place, row in enumerate(rows.tolist())}
-    copies, copied = _augmented(content, chosen, room - len(rows))
     images = np.concatenate([shaped[rows], copies])[:, ::step, ::step]
     columns = min(50, len(images))
     return {
@@ -71,14 +79,11 @@ def explore(content: Content) -> dict[str, Any] | None:
         "size": images.shape[1:3],
         "images": _named(chosen, labels),
         "others": _named(rows[len(chosen) :], labels),
-        "near": [[places[row] for row in found if row in places] for found in near.tolist()],
+        "near": [[places[row] for row in found if row in places] for found in near],
+        "augmented": changing and [changing.name, len(rows), _COPIES],
+        "curves": {value: training.template(value) for value in training.VALUES},
         "blend": predictions and _answers(predictions.rows, predictions.oof, labels, chosen),
-        "runs": [
-            _described(content, run)
-            | _answers(run.rows, run.oof, labels, chosen)
-            | {"augmented": {places[row]: len(rows) + _COPIES * copy for row, copy in of_run.items()}}
-            for run, of_run in zip(content.runs, copied, strict=True)
-        ],
+        "runs": [_described(content, run) | _answers(run.rows, run.oof, labels, chosen) for run in content.runs],
     }
 
 
@@ -107,28 +112,17 @@ def _chosen(content: Content, labels: NDArray[np.int64], limit: int) -> NDArray[
     return np.array(found[:limit], np.int64)
 
 
-def _augmented(
-    content: Content, chosen: NDArray[np.int64], room: int
-) -> tuple[NDArray[np.uint8], list[dict[int, int]]]:
-    """Augmented copies, (n * _COPIES, height, width, channels), of each run's most confident errors, as it learns them.
+def _augment(run: Run) -> dict[str, Any]:
+    """How a run augments its images; {} if it does not, or if it is of another version."""
+    augment = run.spec.model.get("augment") or {}
+    return augment if augment.keys() == Augment.model_fields.keys() and any(augment.values()) else {}
 
-    room: copies, at most. Beside them, of each run: row of an image and its number among the n.
-    """
-    data = content.data
-    assert data is not None
-    labels, made = np.asarray(data.labels, np.int64), [data.shaped(data.images[:0])]
-    numbers: list[dict[int, int]] = [{} for _ in content.runs]
-    for run, own in zip(content.runs, numbers, strict=True):
-        augment = run.spec.model.get("augment") or {}
-        if augment.keys() != Augment.model_fields.keys() or not any(augment.values()):  # of another version, or none
-            continue
-        errors = _errors(run.rows, run.oof, labels, _ERRORS)
-        for row in errors[np.isin(errors, chosen)][: max(0, room // _COPIES - len(made) + 1)].tolist():
-            own[row] = len(made) - 1
-            same = np.repeat(data.shaped(data.images[[row]]), _COPIES, axis=0)
-            changed = augment_images(np.random.default_rng(row), same, **augment)
-            made.append(np.rint(changed.clip(0, 255)).astype(np.uint8))
-    return np.concatenate(made), numbers
+
+def _copies(images: NDArray[np.uint8], augment: dict[str, Any]) -> NDArray[np.uint8]:
+    """Augmented copies, (_COPIES * n, height, width, channels), of each image one after the other."""
+    changed = augment_images(np.random.default_rng(0), np.repeat(images, _COPIES, axis=0), **augment)
+    copies: NDArray[np.uint8] = np.rint(changed.clip(0, 255)).astype(np.uint8)
+    return copies
 
 
 def _errors(
@@ -223,12 +217,9 @@ def _command(content: Content, run: Run) -> str:
     if not run.is_network:
         spec = params.baseline.models.get(run.spec.name)
         return f"make baseline ONLY={run.spec.name}" if spec and spec.model_dump(mode="json") == model else ""
-    for name in (DEFAULT, *params.networks):
-        known = params.network(name).model_dump(mode="json")
-        # the budget settles the epochs, the machine what is auto
-        if all(key == "epochs" or value in (model.get(key), "auto") for key, value in known.items()):
-            return f'make train SET="train.candidates=[{name}] train.extra=[] train.epochs={model["epochs"]}"'
-    return ""
+    name = namer(params, None, Path())(run.spec)
+    known = name in {DEFAULT, *params.networks}
+    return f'make train SET="train.candidates=[{name}] train.extra=[] train.epochs={model["epochs"]}"' if known else ""
 
 
 def _curve(histories: Sequence[list[dict[str, float]]]) -> dict[str, list[float | None]]:

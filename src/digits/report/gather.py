@@ -16,7 +16,6 @@ from digits.common.errors import UserError
 from digits.common.plots import Picture, read_pictures
 from digits.common.sealed import intact, read_json
 from digits.config import Params, Paths
-from digits.config.schema import DEFAULT
 from digits.data.dataset import Dataset
 from digits.data.sample import with_hash
 from digits.ensemble.blend import PICTURE, Blend, BlendPredictions, load_blend, load_predictions
@@ -24,10 +23,13 @@ from digits.evaluation.scoring import ACCURACY, METRICS, Metric, Score
 from digits.kaggle.ledger import Ledger, Line
 from digits.replication.table import COLUMNS
 from digits.report.outlook import expected_error
+from digits.training.candidates import namer
 from digits.training.runs import RunFolder, RunSpec
-from digits.training.tuned import studies_of, tuned_params
+from digits.training.tuned import studies_of
 
 COMPARISON = "compare.html"  # in reports/
+TRIAL = ("trial", "epochs", "accuracy", "log_loss", "seconds")  # columns of numbers
+_MEASURED = ("published", "measured", "sd", "difference", "minutes")  # of recipes
 _LOG, _LOG_WIDTH = 20, 200  # lines; characters
 _LOG_TAIL = 20_000  # bytes that are read of a log
 
@@ -65,11 +67,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Search:
-    """A finished `make tune`: the model, the parameters that replace its defaults ({}: none), pictures by name."""
+    """A finished `make tune`: the model, the parameters that replace its defaults, pictures by name, trials.csv."""
 
     model: str
     best: dict[str, Any]
     pictures: dict[str, Picture]
+    trials: pd.DataFrame | None
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
         predictions=load_predictions(paths.runs, blend) if blend else None,
         submissions=tuple(_submissions(params, data, paths)),
         search=_search(params, data, paths) if data else None,
-        recipes=_recipes(paths.reports / "recipes.csv") if pictures else None,
+        recipes=_table(paths.reports / "recipes.csv", COLUMNS, _MEASURED) if pictures else None,
         recipe_pictures=pictures,
         uncertain=uncertain if uncertain and uncertain.exists() else None,
         budget=max([0.0, *(used["minutes"] for used in map(read_json, paths.runs.glob("*/budget.json")) if used)]),
@@ -140,11 +143,10 @@ def gather(params: Params, data: Dataset | None, paths: Paths) -> Content:
     return content if now is None or later is None else replace(content, gain=now - later)
 
 
-def _recipes(path: Path) -> pd.DataFrame | None:
-    """The table of `make recipes`; None if a spreadsheet has changed its format (the command writes it again)."""
-    numbers = ("published", "measured", "sd", "difference", "minutes")
+def _table(path: Path, columns: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame | None:
+    """A table that another command has written; None if a spreadsheet has changed its format (it is written again)."""
     with suppress(FileNotFoundError, ValueError):
-        return pd.read_csv(path, usecols=[*COLUMNS], dtype=dict.fromkeys(numbers, float))
+        return pd.read_csv(path, usecols=[*columns], dtype=dict.fromkeys(numbers, float))
     return None
 
 
@@ -171,30 +173,18 @@ def _titled(runs: Sequence[Run], params: Params, data: Dataset, paths: Paths) ->
 
     Where two are alike, the beginning of the folder's fingerprint follows.
     """
-    labels, metric, tuned = np.asarray(data.labels), METRICS[params.competition.metric], params
-    with suppress(UserError):  # what a search found was edited, and is not valid any more
-        tuned = tuned_params(params, data, paths.studies)
-    networks = {name: tuned.network(name).model_dump(mode="json") for name in (*tuned.networks, DEFAULT)}
+    labels, metric = np.asarray(data.labels), METRICS[params.competition.metric]
+    name = namer(params, data, paths.studies)
 
     def title(run: Run) -> str:
         folds, score = run.metrics["folds"], metric.of_run(run.metrics, run.oof, labels[run.rows])
-        name = _network(run.spec.model, networks) or run.spec.name
-        return f"{name} · {folds} fold{'s' * (folds > 1)} · {score.value:.4f}"
+        return f"{name(run.spec)} · {folds} fold{'s' * (folds > 1)} · {score.value:.4f}"
 
     titles = [title(run) for run in runs]
     return tuple(
         replace(run, title=own if titles.count(own) == 1 else f"{own} · {run.folder.rpartition('-')[2][:4]}")
         for run, own in zip(runs, titles, strict=True)
     )
-
-
-def _network(model: dict[str, Any], networks: dict[str, dict[str, Any]]) -> str | None:
-    """Name of the network that a run fits, for however many epochs; None if the params have it no more."""
-
-    def is_same(spec: dict[str, Any]) -> bool:
-        return all(value in ("auto", model.get(key)) for key, value in spec.items() if key != "epochs")
-
-    return next((name for name, spec in networks.items() if is_same(spec)), None)
 
 
 def read_run(data: Dataset, folder: Path) -> Run | None:
@@ -285,5 +275,7 @@ def _search(params: Params, data: Dataset, paths: Paths) -> Search | None:
     """The finished search for these params and data; that for the network comes first."""
     for study in studies_of(params, data, paths.studies):
         if study.fragment is not None:
-            return Search(study.model, study.best, read_pictures(paths.reports / "tune", study.folder.name))
+            pictures = read_pictures(paths.reports / "tune", study.folder.name)
+            trials = _table(paths.reports / "tune" / "trials.csv", ("name", "ended", *TRIAL), TRIAL)
+            return Search(study.model, study.best, pictures, trials if pictures else None)
     return None

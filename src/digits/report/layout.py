@@ -14,15 +14,6 @@ Column = tuple[str, Sequence[Any]]  # style of `format` for numbers, or "" for t
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A chart or image. title: what it shows. text: the same for screen readers, or "". body: an SVG or <img>."""
-
-    title: str
-    text: str
-    body: Markup
-
-
-@dataclass(frozen=True)
 class Table:
     """Rows that can be sorted and filtered in the browser.
 
@@ -41,6 +32,15 @@ class Table:
 
         columns = ([shown(cell, style) for cell in cells] for style, cells in self.columns.values())
         return [*zip(*columns, strict=True)]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A chart or image. title: what it shows. body: HTML. numbers: those of a chart, if no other table has them."""
+
+    title: str
+    body: Markup
+    numbers: Table | None = None
 
 
 @dataclass(frozen=True)
@@ -70,32 +70,19 @@ class Section:
     cards: list[Card] = field(default_factory=list)
     lead: list[Figure] = field(default_factory=list)
 
-    def add_chart(self, chart: Figure | None) -> None:
-        """Add a chart, if there is one."""
-        if chart:
-            self.figures.append(chart)
-
-    def add_image(self, title: str, text: str, png: bytes) -> None:
-        """Add an image; text: what it shows, for screen readers."""
-        body = Markup('<img src="data:image/png;base64,{}" alt="{}">').format(base64.b64encode(png).decode(), text)
-        self.figures.append(Figure(title, "", body))
-
     def add_picture(self, picture: Picture) -> None:
         """Add a PNG that another command has drawn, with its title."""
         with suppress(FileNotFoundError):  # a command is drawing others
-            self.add_image(picture.title, picture.title, picture.path.read_bytes())
+            png = base64.b64encode(picture.path.read_bytes()).decode()
+            body = Markup('<img src="data:image/png;base64,{}" alt="{}">').format(png, picture.title)
+            self.figures.append(Figure(picture.title, body))
 
     def add_gallery(self, title: str, images: Sequence[tuple[bytes, Sequence[str]]]) -> None:
-        """Add a `gallery`."""
-        self.figures.append(gallery(title, images))
-
-
-def gallery(title: str, images: Sequence[tuple[bytes, Sequence[str]]]) -> Figure:
-    """Small images side by side, each a PNG with lines of text below it, the first of which names it."""
-    cells = [
-        Markup('<li><img src="data:image/png;base64,{}" alt="{}">{}</li>').format(
-            base64.b64encode(png).decode(), lines[0], Markup("").join(map(Markup("<span>{}</span>").format, lines))
-        )
-        for png, lines in images
-    ]
-    return Figure(title, "", Markup('<ul class="gallery">{}</ul>').format(Markup("").join(cells)))
+        """Add small images side by side, each a PNG with lines of text below it, the first of which names it."""
+        cells = [
+            Markup('<li><img src="data:image/png;base64,{}" alt="{}">{}</li>').format(
+                base64.b64encode(png).decode(), lines[0], Markup("").join(map(Markup("<span>{}</span>").format, lines))
+            )
+            for png, lines in images
+        ]
+        self.figures.append(Figure(title, Markup('<ul class="gallery">{}</ul>').format(Markup("").join(cells))))

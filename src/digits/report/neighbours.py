@@ -1,31 +1,42 @@
-"""The labelled images that are most like an image, pixel by pixel."""
+"""The labelled images that models see most alike: those for which they predict the most similar probabilities."""
+
+from collections.abc import Sequence
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import NearestNeighbors
 
-from digits.data.dataset import Dataset
+Predictions = tuple[NDArray[np.int64], NDArray[np.floating]]  # rows, ascending, and their probabilities out of fold
+_VALUES = 50_000_000  # that are compared; of more images, every second, third ... is
+_LEAST = 1e-4  # floor of a probability before its logarithm: differences below are noise
 
-_VALUES = 50_000_000  # of the images that are compared; of more images, every second, third ... is
 
+def nearest(models: Sequence[Predictions], rows: NDArray[np.int64], count: int) -> list[list[int]]:
+    """Rows of the images that are nearest to each of `rows`, at most `count`, the nearest first, without itself.
 
-def nearest(data: Dataset, rows: NDArray[np.int64], count: int, step: int = 1) -> NDArray[np.int64]:
-    """Rows of the images that are nearest to those of `rows`, (rows, count or fewer), the nearest first.
-
-    They are those of the folds, without the image itself. The distance is Euclidean, of the pixels as they are. step:
-    of the pixels that are compared, in both directions.
+    An image is compared with all that are predicted out of fold by the same models, or by more. The distance is
+    Euclidean, of the log probabilities of all classes by these models. [] if no model predicts it.
     """
-    working = data.working_rows
-    values = data.shaped(data.images[:1])[:, ::step, ::step].size
-    known = working[:: -(-len(working) * values // _VALUES)]
-    count = min(count, len(known) - 1)
+    found: list[list[int]] = [[] for _ in rows]
+    predicted = np.array([np.isin(rows, known) for known, _ in models])
+    for same in np.unique(predicted, axis=1).T:
+        group = [model for model, has in zip(models, same, strict=True) if has]
+        if not group:
+            continue
+        shared = reduce(np.intersect1d, (known for known, _ in group))
+        shared = shared[:: -(-len(shared) * sum(oof.shape[1] for _, oof in group) // _VALUES)]
+        features = _features(group, shared)
+        search = NearestNeighbors(n_neighbors=min(count + 1, len(shared)), algorithm="brute").fit(features)
+        places = np.flatnonzero((same == predicted.T).all(axis=1))
+        near = shared[search.kneighbors(_features(group, rows[places]), return_distance=False)]
+        for place, others in zip(places, near.tolist(), strict=True):
+            found[place] = [row for row in others if row != rows[place]][:count]
+    return found
 
-    def pixels(of: NDArray[np.int64]) -> NDArray[np.float32]:
-        return data.shaped(data.images[of])[:, ::step, ::step].reshape(len(of), -1).astype(np.float32)
 
-    search = NearestNeighbors(n_neighbors=count + 1, algorithm="brute").fit(pixels(known))
-    found = known[search.kneighbors(pixels(rows), return_distance=False)]
-    itself = found == rows[:, np.newaxis]
-    itself[~itself.any(axis=1), -1] = True  # it is not among them: the last one is left out
-    others: NDArray[np.int64] = found[~itself].reshape(len(rows), count)
-    return others
+def _features(models: Sequence[Predictions], rows: NDArray[np.int64]) -> NDArray[np.floating]:
+    """Log probabilities of all classes by all models, (rows, models * classes)."""
+    probabilities = np.concatenate([oof[np.searchsorted(known, rows)] for known, oof in models], axis=1)
+    logits: NDArray[np.floating] = np.log(probabilities.clip(_LEAST))
+    return logits

@@ -5,6 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from digits.report.chart import library
 from digits.report.explore import explore
 from digits.report.gather import Content
 from digits.report.layout import Section
@@ -33,6 +34,7 @@ def page(
     explored: what its script reads, see `explore`.
     """
     templates = Environment(loader=PackageLoader("digits.report", "."), autoescape=True, trim_blocks=True)
+    templates.globals["library"] = library
     templates.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return templates.get_template("page.html").render(
         title=title, practice=practice, sections=sections, command=command, made=made, explored=explored

@@ -1,18 +1,18 @@
-"""Draws scores on the scale that matters, that of errors, as SVG whose letters keep their size on any screen."""
+"""Draws scores on the scale that matters, that of errors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import ceil, floor, log10
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import altair as alt
 from markupsafe import Markup
 
 from digits.evaluation.scoring import Metric
-from digits.report.layout import Figure
+from digits.report.chart import ONE, TWO, chart, near, rows_of
+from digits.report.layout import Column, Figure, Table
 
 _ROW = 28  # pixels
-_ROOM = 25.0  # per cent, that the name of the axis needs before its first tick
 
 
 class Interval(NamedTuple):
@@ -45,55 +45,54 @@ def scale(title: str, marks: Sequence[Mark], metric: Metric, digits: int) -> Fig
     least, most = min([loss for loss in known if loss > 0], default=0.1), max(0.1, *known)
     least = min(least, most / 2) / 1.3
 
-    def place(value: float) -> float:
-        return 3 + 94 * (1 - max(0.0, log10(max(metric.loss(value), least) / least)) / log10(most / least))
+    places = [[max(least, metric.loss(value)) for value in (mark.value, *(mark.interval or ()))] for mark in marks]
+    spans = [sorted(interval or [value, value]) for value, *interval in places]
+    ends = [(min(each), max(each)) for each in places]
+    is_right = [low * high < least * most for low, high in ends]  # so a name has more room on the left
+    columns: dict[str, Column] = {
+        "score of": ("", [mark.name for mark in marks]),
+        "score": (f".{digits}f", [mark.value for mark in marks]),
+        "95 % interval": ("", [" to ".join(f"{end:.{digits}f}" for end in mark.interval or ()) for mark in marks]),
+    }
+    also = {
+        "row": range(len(marks)),
+        "own": [mark.own for mark in marks],
+        "loss": [value for value, *_ in places],
+        **dict(zip(("low", "high"), zip(*spans, strict=True), strict=True)),
+        "right": is_right,
+        "label at": [high if right else low for (low, high), right in zip(ends, is_right, strict=True)],
+        "label": [f"{mark.name} {mark.value:.{digits}f}" for mark in marks],
+    }
+    base, tips = rows_of(table := Table(title, columns), also)
+    shown = f"format({'1 - ' * (metric.sign > 0)}datum.value, '.6~g')"
+    axis = alt.Axis(values=_levels(least, most), labelExpr=shown, title=metric.title)
+    at: dict[str, Any] = {"axis": axis, "scale": alt.Scale(type="log", domain=[1.1 * most, least / 1.2], nice=False)}
+    y, span = alt.Y("row:O").axis(None), (alt.X("low:Q", **at), alt.X2("high"))
+    band = base.transform_filter("datum.own").mark_rect(color=ONE, opacity=0.12).encode(*span)
+    rules = base.mark_rule(color=ONE, strokeWidth=3, opacity=0.6).encode(*span, y)
+    dots = base.mark_circle(size=110, opacity=1, fill=_by("own", ONE, TWO)).add_params(near())
+    dots = dots.encode(alt.X("loss:Q", **at), y, tooltip=tips)
+    side, by, weight = _by("right", "right", "left"), _by("right", -12, 12), _by("own", 700, 400)
+    room = alt.ExprRef("abs((datum.right ? 0 : width) - scale('x', datum['label at'])) - 12")
+    names = base.mark_text(align=side, dx=by, fontWeight=weight, limit=room)
+    names = names.encode(alt.X("label at:Q", **at), y, alt.Text("label:N"))
+    return chart(title, alt.layer(band, rules, names, dots), _ROW * len(marks), table)
 
-    height = _ROW * len(marks)
-    parts = []
-    for level in _levels(least, most):
-        x = place(metric.loss(level))
-        parts += [
-            Markup('<line class="grid" x1="{0:.2f}%" x2="{0:.2f}%" y1="0" y2="{1}"/>').format(x, height),
-            Markup('<text x="{:.2f}%" y="{}" text-anchor="middle">{:.6g}</text>').format(
-                x, height + 18, metric.loss(level)
-            ),
-        ]
-    if place(metric.loss(_levels(least, most)[-1])) > _ROOM:
-        parts.append(Markup('<text x="0" y="{}">{}</text>').format(height + 18, metric.title))
-    for row, mark in enumerate(marks):
-        y, x, left = _ROW * (row + 0.5), place(mark.value), place(mark.value)
-        right = x
-        if mark.interval:
-            left, right = sorted(map(place, mark.interval))
-            if mark.own:
-                band = '<rect class="band" x="{:.2f}%" width="{:.2f}%" y="0" height="{}"/>'
-                parts.insert(0, Markup(band).format(left, right - left, height))
-            parts.append(
-                Markup('<line class="interval" x1="{0:.2f}%" x2="{1:.2f}%" y1="{2}" y2="{2}"/>').format(left, right, y)
-            )
-        parts.append(
-            Markup('<circle class="{}" cx="{:.2f}%" cy="{}" r="6"/>').format("own" if mark.own else "other", x, y)
-        )
-        first, last = min(x, left), max(x, right)
-        end, at, shift = ("end", first, -12) if first > 100 - last else ("start", last, 12)  # where there is more room
-        label = '<text class="{}" x="{:.2f}%" dx="{}" y="{}" text-anchor="{}">{} {:.{}f}</text>'
-        kind = "own" if mark.own else ""
-        parts.append(Markup(label).format(kind, at, shift, y + 5, end, mark.name, mark.value, digits))
-    svg = '<svg class="scale" aria-hidden="true" focusable="false" width="100%" height="{}">{}</svg>'
-    text = "; ".join(f"{mark.name}: {mark.value:.{digits}f}" for mark in marks)
-    return Figure(title, text, Markup(svg).format(height + 24, Markup("").join(parts)))
+
+def _by(field: str, yes: str | int, no: str | int) -> Any:
+    """A property of a mark that depends on whether its row has a field."""
+    return alt.ExprRef(f"datum.{field} ? {yes!r} : {no!r}")
 
 
 def sparkline(values: Sequence[float], metric: Metric) -> Markup:
     """Scores in the order in which they were made, on the same scale, a line without axes."""
-    heights = [-log10(max(metric.loss(value), 1e-6)) for value in values]
-    low, span = min(heights), max(heights) - min(heights) or 1.0
-    points = [(3 + 94 * i / (len(values) - 1), 90 - 80 * (height - low) / span) for i, height in enumerate(heights)]
-    line = '<line class="interval" x1="{:.1f}%" y1="{:.1f}%" x2="{:.1f}%" y2="{:.1f}%"/>'
-    drawn = [Markup(line).format(*start, *end) for start, end in pairwise(points)]
-    drawn += [Markup('<circle class="own" cx="{:.1f}%" cy="{:.1f}%" r="4"/>').format(*point) for point in points]
-    svg = '<svg class="spark" aria-hidden="true" focusable="false" width="100%" height="48">{}</svg>'
-    return Markup(svg).format(Markup("").join(drawn))
+    columns: dict[str, Column] = {"submission": ("d", range(1, len(values) + 1)), "expected score": (".4f", values)}
+    losses = [max(metric.loss(value), 1e-6) for value in values]
+    base, tips = rows_of(Table("Expected scores", columns), {"loss": losses})
+    x = alt.X("submission:Q").scale(zero=False, nice=False, padding=6).axis(None)
+    y = alt.Y("loss:Q").scale(type="log", reverse=True, nice=False, padding=6).axis(None)
+    dots = base.mark_circle(color=ONE, opacity=1).encode(x, y, tooltip=tips).add_params(near())
+    return chart("Expected scores", alt.layer(base.mark_line(color=ONE).encode(x, y), dots), 48).body
 
 
 def _levels(least: float, most: float) -> list[float]:

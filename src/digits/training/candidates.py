@@ -1,12 +1,18 @@
 """The networks that `make train` may fit, and the runs of `make baseline`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
+from digits.common.errors import UserError
 from digits.config import CnnSpec, Params
+from digits.config.schema import DEFAULT
 from digits.data.dataset import Dataset
 from digits.training.device import Device
 from digits.training.learning_curves import LearningCurve
 from digits.training.runs import RunSpec, run_spec
+from digits.training.tuned import tuned_params
 
 _UNKNOWN = 0.02  # error rate of a network before the first one of a list of which none was measured
 _LENGTHS = tuple(count / 20 for count in range(4, 21))  # of a fold's fit, as shares of a network's epochs
@@ -83,3 +89,20 @@ def baseline_runs(params: Params, data: Dataset) -> list[RunSpec]:
     """The runs of `make baseline`: the models of params.yaml."""
     models = {name: spec.model_dump(mode="json") for name, spec in params.baseline.models.items()}
     return [run_spec(name, model, params.data.normalise, params.baseline.seed, data) for name, model in models.items()]
+
+
+def namer(params: Params, data: Dataset | None, studies: Path) -> Callable[[RunSpec], str]:
+    """What gives the name of a run's network, for however many epochs; the run's own if the params have it no more.
+
+    data: None: without what a search has found.
+    """
+    tuned = params
+    with suppress(UserError):  # what a search found was edited, and is not valid any more
+        tuned = tuned_params(params, data, studies) if data else params
+    networks = {name: tuned.network(name).model_dump(mode="json") for name in (*tuned.networks, DEFAULT)}
+
+    def is_same(network: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
+        # the budget settles the epochs, the machine what is auto
+        return all(value in ("auto", model.get(key)) for key, value in network.items() if key != "epochs")
+
+    return lambda run: next((name for name, each in networks.items() if is_same(each, run.model)), run.name)

@@ -9,28 +9,43 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Any
 
+from digits.common.sealed import read_json
 from digits.config import Paths
+from digits.training.runs import RunSpec
 from digits.watch.fits import Logs
 from digits.watch.server import Answer
 
+# of the report, whose scripts are in the page
+INLINE = "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; font-src data:"
 _MOST = 50  # fits and trials on the page
 _IDLE = 60.0  # seconds; the file of a search that runs is written more often
 
 
 class Watched:
-    """What happens in a project."""
+    """What happens in a project. namer: makes what gives a run its name."""
 
-    def __init__(self, paths: Paths, title: str):
-        self._studies, self._title, self._logs = paths.studies, title, Logs(paths.runs)
+    def __init__(self, paths: Paths, title: str, namer: Callable[[], Callable[[RunSpec], str]]):
+        self._paths, self._title, self._logs = paths, title, Logs(paths.runs)
+        self._namer, self._names = namer, dict[str, str]()
 
     def state(self) -> dict[str, Any]:
-        """title; now: seconds since 1970; fits: see `fits.Fit`; study, trials: of the latest search, see `progress`."""
+        """title; now: seconds since 1970; fits: see `fits.Fit`, and the name of the run of each; study, trials: of the
+        latest search, see `progress`."""
         now = time.time()
-        fits = [vars(fit) for fit in self._logs.fits(_MOST)]
+        fits = [{"name": self._named(fit.run), **vars(fit)} for fit in self._logs.fits(_MOST)]
         return {"title": self._title, "now": now, "fits": fits, **self._search(now)}
 
+    def _named(self, folder: str) -> str:
+        """The name of a run; that of its folder where it cannot be read."""
+        if folder not in self._names:
+            try:
+                self._names[folder] = self._namer()(RunSpec(**read_json(self._paths.runs / folder / "run.json") or {}))
+            except TypeError:  # of another version
+                return folder
+        return self._names[folder]
+
     def _search(self, now: float) -> dict[str, Any]:
-        databases = {path: path.stat().st_mtime for path in self._studies.glob("*/study.db")}
+        databases = {path: path.stat().st_mtime for path in self._paths.studies.glob("*/study.db")}
         if not databases:
             return {"study": "", "trials": []}
         from digits.tuning.progress import trials  # noqa: PLC0415 - Optuna takes a second, and only searches need it
@@ -50,9 +65,8 @@ def answers(watched: Watched, report: Callable[[], str]) -> dict[str, Answer]:
         for kind, text in re.findall(r"<(style|script)>(.*?)</\1>", page, re.DOTALL)
     }
     own = "; ".join(f"{kind}-src 'sha256-{value}'" for kind, value in hashes.items())
-    inline = "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data: blob:; font-src data:"
     return {
         "/": Answer("text/html", lambda: page, f"{own}; img-src data:; connect-src 'self'"),
         "/state.json": Answer("application/json", lambda: json.dumps(watched.state())),
-        "/report": Answer("text/html", report, inline),
+        "/report": Answer("text/html", report, INLINE),
     }

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 from digits.cli.context import Context, Outcome
 from digits.common.code_version import commit
 from digits.config import Paths
+from digits.data.dataset import Dataset
 from digits.report.gather import gather
 from digits.report.page import render
+from digits.training.candidates import namer
 from digits.watch.page import Watched, answers
 from digits.watch.report import FreshReport
 from digits.watch.server import Server
@@ -20,7 +22,9 @@ from digits.watch.server import Server
 def run(context: Context) -> Outcome:
     """Serve the page until it is interrupted; nothing of the project is changed."""
     report = FreshReport(context.paths, lambda mirrored: _report(context, mirrored))
-    with Server(answers(Watched(context.paths, context.params.competition.slug), report.html)) as server:
+    paths, params = context.paths, context.params
+    watched = Watched(paths, params.competition.slug, lambda: namer(params, _data(context), paths.studies))
+    with Server(answers(watched, report.html)) as server:
         context.console.say(
             f"{server.address}   shows what runs here, on this computer alone; Ctrl-C ends this, and nothing else",
             copied=True,
@@ -29,15 +33,19 @@ def run(context: Context) -> Outcome:
             webbrowser.open(server.address)
         with suppress(KeyboardInterrupt):
             server.serve_forever(0.2)
-    return Outcome("ended; it has changed nothing", True)
+    context.console.say("\nended; it has changed nothing")  # below the ^C of the terminal
+    return Outcome("", True)
+
+
+def _data(context: Context) -> Dataset | None:
+    """The data as they are now: another command may have brought them; a search for files would write practice ones."""
+    return replace(context).prepared if context.paths.processed.is_dir() else None
 
 
 def _report(context: Context, mirrored: Paths) -> str:
-    """The page of `make report`, of the files as they are now: another command may have brought the data meanwhile."""
-    now = replace(context)
-    data = now.prepared if now.paths.processed.is_dir() else None  # a search for files would write practice images
+    """The page of `make report`, of the files as they are now."""
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return render(gather(now.params, data, mirrored), commit(now.paths.root), made)
+    return render(gather(context.params, _data(context), mirrored), commit(context.paths.root), made)
 
 
 def _on_desktop() -> bool:

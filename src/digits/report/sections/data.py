@@ -1,13 +1,13 @@
 """The competition's images: where they come from, how many there are of each class, and what they look like."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from digits.report.chart import as_chart, image_grid, name_classes, subplots
+from digits.common.plots import image_png
+from digits.report.chart import by_class
 from digits.report.gather import Content
-from digits.report.layout import Figure, Section
+from digits.report.layout import Section
 
-_EXAMPLES = 5  # of each class
+_EXAMPLES = 4  # of each class
 
 
 def section(content: Content) -> Section:
@@ -24,24 +24,14 @@ def section(content: Content) -> Section:
     )
     result.sentences += data.about.get("notices", [])
     names, labels = data.class_names, np.asarray(data.labels)
-    rows = np.concatenate([np.flatnonzero(labels == label)[:_EXAMPLES] for label in range(len(names))])
-    titles = [names[label] for label in labels[rows]]
-    text = f"The first {_EXAMPLES} images of each class: {', '.join(names)}"
-    images = image_grid(data.shaped(data.images[rows]), titles, columns=2 * _EXAMPLES)
-    result.add_image("The first images of each class", text, images)
-    result.add_chart(class_counts(labels, names))
-    return result
-
-
-def class_counts(labels: NDArray[np.int64], names: list[str]) -> Figure:
-    """Number of labelled images of each class; labels: (n,)."""
+    rows = {name: np.flatnonzero(labels == label)[:_EXAMPLES] for label, name in enumerate(names)}
+    strips = {name: np.concatenate(data.shaped(data.images[own]), axis=1) for name, own in rows.items() if len(own)}
+    result.add_gallery("The first images of each class", [(image_png(each), [name]) for name, each in strips.items()])
     counts = np.bincount(labels, minlength=len(names))
     few, many = int(counts.argmin()), int(counts.argmax())
     title = f"Labelled images per class: from {counts[few]:,} of {names[few]} to {counts[many]:,} of {names[many]}"
-    text = "; ".join(f"{name}: {count:,}" for name, count in zip(names, counts, strict=True))
-    with subplots(7, 3) as (figure, ((axes,),)):
-        axes.bar(range(len(names)), counts)
-        name_classes(axes, names)
-        axes.set(xlabel="class", ylabel="labelled images")
-        axes.grid(visible=True, axis="y")
-        return as_chart(figure, "class-counts", title, text)
+    if few == many:  # all are as frequent
+        result.sentences.append(f"There are {counts[few]:,} labelled images of each class.")
+        return result
+    result.figures.append(by_class(title, names, counts.tolist(), "labelled images", ",d"))
+    return result

@@ -1,17 +1,16 @@
 """What the blend consists of: its members, and the methods of combining them that were compared."""
 
-import numpy as np
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+import altair as alt
 
 from digits.common.plots import Picture
 from digits.ensemble.blend import Blend
 from digits.evaluation.scoring import LOG_LOSS, METRICS
-from digits.report.chart import GREY, as_chart, subplots
+from digits.report.chart import GREY, ONE, chart, near, rows_of
 from digits.report.gather import Content
 from digits.report.layout import Column, Figure, Section, Table
 
 _SHOWN = 15  # members
-_LONGEST = 36  # characters of a member's name
+_ROW = 24  # pixels
 
 
 def section(content: Content) -> Section:
@@ -37,6 +36,7 @@ def section(content: Content) -> Section:
         other: (".4f", [member.accuracy if losses else member.log_loss for member in members]),
         "weight": (".2f", [member.weight for member in members]),
         "gain": ("+.5f", [member.gain for member in members]),
+        "its standard error": (".5f", [member.error for member in members]),
     }
     result.tables.append(Table("Members: the runs that the blend uses", columns))
     calibrated = {
@@ -53,7 +53,7 @@ def section(content: Content) -> Section:
     caption = "Methods of combining the members: the simplest within one standard error of the best is selected"
     if len(members) > 1:
         result.tables.append(Table(caption, columns))
-    result.add_chart(gains_chart(blend, names))
+    result.figures += filter(None, (gains_chart(blend, names),))
     if content.uncertain:
         title = "Test images on which the models disagree most, and the most confident errors on labelled images"
         result.add_picture(Picture(title, content.uncertain))
@@ -61,10 +61,10 @@ def section(content: Content) -> Section:
 
 
 def gains_chart(blend: Blend, names: dict[str, str]) -> Figure | None:
-    """Weight and gain of each member, largest gain first; None for a single member. names: by the members' folders."""
+    """Gain of each member, largest first; None where none has one. names: by the members' folders."""
     gains = {member: member.gain for member in blend.contributions if member.gain is not None}
     members = sorted(gains, key=lambda member: -gains[member])[:_SHOWN]
-    if not members:
+    if not any(gains.values()):
         return None
     shown = [names.get(member.name, member.name) for member in members]
     most = gains[members[0]]
@@ -75,17 +75,15 @@ def gains_chart(blend: Blend, names: dict[str, str]) -> Figure | None:
         if most > 0
         else f"No single member {no} the {metric.title} of the blend"
     )
-    text = "; ".join(f"{name}: gain {gains[member]:+.5f}" for name, member in zip(shown, members, strict=True))
-    places = np.arange(len(members))[::-1]
-    with subplots(7, 1.2 + 0.35 * len(members), columns=2) as (figure, ((left, right),)):
-        left.barh(places, [member.weight or 0.0 for member in members])
-        left.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        left.set(xlabel="weight")
-        left.set_yticks(places, [name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…" for name in shown])
-        errors = [member.error for member in members]
-        right.errorbar([gains[member] for member in members], places, xerr=errors, fmt="o")
-        right.axvline(0, color=GREY, linewidth=1)
-        right.set(xlabel="gain ± standard error", ylim=left.get_ylim())
-        right.xaxis.set_major_locator(MaxNLocator(4))
-        right.set_yticks(places, [""] * len(members))
-        return as_chart(figure, "gains", title, text)
+    columns: dict[str, Column] = {
+        "member": ("", shown),
+        "gain": ("+.5f", [member.gain for member in members]),
+        "standard error": (".5f", [member.error for member in members]),
+    }
+    base, tips = rows_of(Table(title, columns))
+    x, name = alt.X("gain:Q"), alt.Y("member:N").sort(None).axis(title=None, labelLimit=220)
+    zero = alt.Chart(alt.InlineData(values=[{}])).mark_rule(color=GREY, aria=False)
+    zero = zero.encode(x=alt.datum(0, type="quantitative"))
+    errors = base.mark_errorbar(color=ONE).encode(x, alt.XError("standard error:Q"), name)
+    dots = base.mark_circle(color=ONE, opacity=1, size=50).encode(x, name, tooltip=tips)
+    return chart(title, alt.layer(zero, errors, dots.add_params(near())), _ROW * len(members))

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
+import altair as alt
 import numpy as np
 from markupsafe import Markup
 
 from digits.evaluation.scoring import ACCURACY, Metric
-from digits.report.chart import GREY, as_chart, plain_log, subplots
+from digits.report.chart import GREY, chart, near, rows_of
 from digits.report.gather import COMPARISON, Content, Run, near_best
-from digits.report.layout import Figure, Section, Table
+from digits.report.layout import Column, Figure, Section, Table
 
 
 def section(content: Content) -> Section:
@@ -50,43 +51,29 @@ def section(content: Content) -> Section:
         result.sentences.append(Markup('<a href="{0}">{0}</a> compares two of them.').format(COMPARISON))
     result.tables.append(Table("Runs", columns))
     if len(content.runs) > 1:
-        result.add_chart(score_by_time_chart(content.runs, [score.value for score in scores], metric))
+        result.figures.append(score_by_time(content.runs, [score.value for score in scores], metric))
     return result
 
 
-def score_by_time_chart(runs: Sequence[Run], values: Sequence[float], metric: Metric) -> Figure:
+def score_by_time(runs: Sequence[Run], values: Sequence[float], metric: Metric) -> Figure:
     """CV score against minutes, with the Pareto front: runs that no other run beats in both. values: one per run."""
-    value_of = {run.folder: value for run, value in zip(runs, values, strict=True)}
-    ordered = sorted(runs, key=lambda run: (run.minutes, -metric.sign * value_of[run.folder]))
-    front: list[Run] = []
-    for run in ordered:
-        if not front or metric.sign * (value_of[run.folder] - value_of[front[-1].folder]) > 0:
-            front.append(run)
+    ordered = sorted(zip(runs, values, strict=True), key=lambda each: (each[0].minutes, -metric.sign * each[1]))
+    best = np.maximum.accumulate([metric.sign * value for _, value in ordered])
+    front = [not place or best[place] > best[place - 1] for place in range(len(ordered))]
     better = "more accurate" if metric is ACCURACY else f"better by its {metric.title}"
-    title = f"For {len(front)} of {len(runs)} runs, no other run is both faster and {better}"
-    text = "; ".join(
-        f"{run.name}: {value_of[run.folder]:.4f} in {run.minutes:.1f} minutes, {run.metrics['folds']} folds"
-        for run in ordered
-    )
-    margin = 0.05 * (max(values) - min(values)) + 0.0005
-    with subplots(7, 4) as (figure, ((axes,),)):
-        for networks, marker, label in ((True, "o", "Keras network"), (False, "s", "scikit-learn model")):
-            own = [run for run in runs if run.is_network == networks]
-            axes.plot([run.minutes for run in own], [value_of[run.folder] for run in own], marker, label=label)
-        axes.step(
-            [run.minutes for run in front],
-            [value_of[run.folder] for run in front],
-            where="post",
-            color=GREY,
-            label="best for its time",
-        )
-        axes.set(
-            xscale="log",
-            xlabel="minutes of one fit",
-            ylabel=f"CV {metric.title}",
-            ylim=(min(values) - margin, max(values) + margin),
-        )
-        plain_log(axes.xaxis)
-        axes.grid(visible=True)
-        axes.legend()
-        return as_chart(figure, "accuracy-by-time", title, text)
+    title = f"For {sum(front)} of {len(runs)} runs, no other run is both faster and {better}"
+    score = f"CV {metric.title}"
+    columns: dict[str, Column] = {
+        "run": ("", [run.name for run, _ in ordered]),
+        score: (".4f", [value for _, value in ordered]),
+        "minutes of one fit": (".3g", [run.minutes for run, _ in ordered]),
+        "kind": ("", ["Keras network" if run.is_network else "scikit-learn model" for run, _ in ordered]),
+        "best for its time": ("", ["yes" if is_best else "no" for is_best in front]),
+    }
+    base, tips = rows_of(Table(title, columns))
+    x = alt.X("minutes of one fit:Q").scale(type="log", nice=False, padding=10).axis(format="~g")
+    axes, kind = (x, alt.Y(f"{score}:Q").scale(zero=False)), alt.Color("kind:N").legend(orient="top", title=None)
+    steps = base.transform_filter("datum['best for its time'] == 'yes'")
+    line = steps.mark_line(interpolate="step-after", color=GREY).encode(*axes)
+    dots = base.mark_point(filled=True, size=70, opacity=1).encode(*axes, kind, alt.Shape("kind:N"), tooltip=tips)
+    return chart(f"{title}: the line" if sum(front) > 1 else title, alt.layer(line, dots.add_params(near())), 260)

@@ -2,18 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from math import log
 
-import numpy as np
 from markupsafe import Markup
 
-from digits.common.plots import image_png
-from digits.ensemble.disagreement import most_confident_errors
 from digits.evaluation.scoring import ACCURACY, LOG_LOSS
 from digits.kaggle.ledger import EXPECTED, Line, best_scored, verdict
 from digits.report.gather import Content
-from digits.report.layout import Card, Column, Figure, Section, Table, gallery
+from digits.report.layout import Card, Column, Section, Table
 from digits.report.scale import Interval, Mark, digits_of, scale, sparkline
+from digits.report.sections.errors import worst_errors
 
 # of README's table, for digit-recognizer
 PUBLISHED = (
@@ -51,8 +50,7 @@ def section(content: Content) -> Section:
     if content.runs or lines:
         result.cards.append(_submitted(content))
     result.cards.append(_next(content))
-    if errors := _errors(content):
-        result.lead.append(errors)
+    result.lead += filter(None, (worst_errors(content, _WORST),))
     if lines:
         columns: dict[str, Column] = {
             "time (UTC)": ("", [line["time"][:16].replace("T", " ") for line in lines]),
@@ -166,20 +164,8 @@ def _marks(content: Content, estimate: Mark) -> list[Mark]:
         marks.append(Mark(baselines[0].name.rpartition(" · ")[0], content.score(baselines[0]).value))
     for line in _judged(content.submissions)[-_SCORED:]:
         low, high = (float(line[name]) for name in EXPECTED[1:])
-        marks.append(Mark(f"Kaggle, {line['time'][:10]}", float(line["public_score"]), False, Interval(low, high)))
+        day = date.fromisoformat(line["time"][:10])
+        marks.append(Mark(f"Kaggle, {day:%b} {day.day}", float(line["public_score"]), False, Interval(low, high)))
     if competition.slug == "digit-recognizer" and content.data is not None and not content.data.practice:
         marks += [Mark(*published) for published in PUBLISHED]
     return marks
-
-
-def _errors(content: Content) -> Figure | None:
-    """The most confident errors of the blend; None without a blend, and if there is no error."""
-    if content.predictions is None or content.data is None:
-        return None
-    data, rows, oof = content.data, content.predictions.rows, content.predictions.oof
-    names, labels = data.class_names, np.asarray(data.labels, np.int64)[rows]
-    worst = most_confident_errors(oof, labels, _WORST)
-    lines = [(f"{names[labels[at]]} → {names[oof[at].argmax()]}", f"{oof[at].max():.1%} sure") for at in worst]
-    pictures = map(image_png, data.shaped(data.images[rows[worst]]))
-    title = "The most confident errors, label → prediction; some labels are wrong"
-    return gallery(title, [*zip(pictures, lines, strict=True)]) if lines else None

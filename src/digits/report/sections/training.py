@@ -1,14 +1,19 @@
 """How the networks were trained: their settings and learning curves."""
 
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from collections.abc import Iterable, Iterator, Sequence
+from math import inf
+from typing import Any
 
-from digits.common.plots import COLOURS
-from digits.report.chart import GREY, as_chart, plain_log, subplots
+import altair as alt
+
+from digits.report.chart import ONE, TWO, Drawn, chart, declared, near, rows_of
 from digits.report.gather import Content, Run
-from digits.report.layout import Figure, Section
+from digits.report.layout import Column, Figure, Section, Table
 
 _SHOWN = 3  # runs
+_HEIGHT = 180  # pixels
+_WHOLE = "datum.value % 1 ? '' : format(datum.value, 'd')"  # a label of an axis
+VALUES = ("loss", "share of errors")
 
 
 def section(content: Content) -> Section:
@@ -17,14 +22,14 @@ def section(content: Content) -> Section:
     trained = [run for run in content.runs if run.histories]
     if not trained:
         result.missing = "No network was trained yet; type make train."
-    for number, run in enumerate(trained[:_SHOWN]):
+    for run in trained[:_SHOWN]:
         model = run.spec.model
         result.sentences.append(
             f"{run.name}: optimizer {model['optimizer']['name']}, learning rate {model['learning_rate']:g}, batch size "
             f"{model['batch_size']}, {model['epochs']} epochs, precision {model['precision']}."
         )
         if len(run.histories[0]) > 1:
-            result.add_chart(learning_curves(run, f"learning{number}"))
+            result.figures += learning_curves(run)
     if any(map(_trains_on_harder_images, trained[:_SHOWN])):
         result.sentences.append(
             "Augmentation (random distortion) or label smoothing makes training images harder, so their loss is above "
@@ -40,47 +45,48 @@ def _trains_on_harder_images(run: Run) -> bool:
     return bool(run.spec.model["label_smoothing"]) or any(run.spec.model["augment"].values())
 
 
-def learning_curves(run: Run, name: str) -> Figure:
-    """Loss and share of errors of each fold by epoch; name: see `as_chart`."""
-    folds, last = len(run.histories), run.histories[0][-1]
+def learning_curves(run: Run) -> list[Figure]:
+    """Loss and share of errors by epoch, of each fold."""
+    last = run.histories[0][-1]
     valid = f", {last['valid_accuracy']:.4f} on validation images" if "valid_accuracy" in last else ""
-    title = f"{run.name}: final accuracy {last['accuracy']:.4f} on training images{valid}"
-    with subplots(7, 4.8, rows=2) as (figure, axes):
-        losses, errors = axes[:, 0]
-        for fold, history in enumerate(run.histories):
-            colour = COLOURS[fold % len(COLOURS)]
-            for prefix, style in (("", "-"), ("valid_", "o:")):
-                _curve(losses, history, f"{prefix}loss", style, colour)
-                _curve(errors, _with_errors(history), f"{prefix}errors", style, colour)
-        for label, style in (("training", "-"), ("validation", "o:")):
-            losses.plot([], [], style, color=GREY, label=label)
-        if folds > 1:
-            for fold in range(folds):
-                losses.plot([], [], "-", color=COLOURS[fold % len(COLOURS)], label=f"fold {fold + 1}")
-        losses.set(yscale="log", ylabel="loss, nats")
-        errors.set(yscale="log", ylabel="share of errors", xlabel="epoch")
-        for part in (losses, errors):
-            plain_log(part.yaxis)
-        figure.legend(loc="outside upper center", ncols=4)
-        for part in axes.flat:
-            part.grid(visible=True)
-            part.xaxis.set_major_locator(MaxNLocator(integer=True))
-        return as_chart(figure, name, title, f"{title}; first fold of {folds}")
+    titles = {
+        "loss": f"{run.name}: loss of each fold, in nats",
+        "share of errors": f"{run.name}: final accuracy {last['accuracy']:.4f} on training images{valid}; first fold",
+    }
+    tables = {value: Table(titles[value], _columns(value, _points(run.histories, value))) for value in VALUES}
+    return [chart(titles[value], _drawn(value, table), _HEIGHT, table) for value, table in tables.items() if table.rows]
 
 
-def _with_errors(history: list[dict[str, float]]) -> list[dict[str, float]]:
-    """With shares of errors instead of accuracies; none where there are none, which a logarithmic axis cannot show."""
-    return [
-        {
-            name.replace("accuracy", "errors"): 1 - value
-            for name, value in record.items()
-            if "accuracy" in name and value < 1
-        }
-        for record in history
+def template(value: str) -> dict[str, Any]:
+    """A chart as in `learning_curves`, without its points: a script adds them."""
+    return declared(f"{value} by epoch", _drawn(value, Table("", _columns(value, ()))), _HEIGHT)
+
+
+def _points(histories: Sequence[list[dict[str, float]]], value: str) -> Iterator[tuple[str, int, str, float]]:
+    """Of each fold, epoch and part of the images, a value that is above 0, which a logarithmic axis can show."""
+    for fold, history in enumerate(histories, 1):
+        for part, prefix in (("training", ""), ("validation", "valid_")):
+            for epoch, record in enumerate(history, 1):
+                number = record.get(f"{prefix}loss", 0) if value == "loss" else 1 - record.get(f"{prefix}accuracy", 1)
+                if 0 < number < inf:
+                    yield str(fold), epoch, part, number
+
+
+def _columns(value: str, points: Iterable[tuple[Any, ...]]) -> dict[str, Column]:
+    cells = [*zip(*points, strict=True)] or [()] * 4
+    styles = {"fold": "", "epoch": "d", "images": "", value: ".4g"}
+    return {name: (style, own) for (name, style), own in zip(styles.items(), cells, strict=True)}
+
+
+def _drawn(value: str, table: Table) -> Drawn:
+    base, tips = rows_of(table)
+    parts, colours = ["training", "validation"], [ONE, TWO]
+    axes = [
+        alt.X("epoch:Q").axis(labelExpr=_WHOLE, tickMinStep=1).scale(zero=False, nice=False),
+        alt.Y(f"{value}:Q").scale(type="log", nice=False).axis(format="~g", tickCount=5),
+        alt.Color("images:N").scale(domain=parts, range=colours).legend(orient="top", title=None, symbolType="stroke"),
+        alt.Detail("fold:N"),
     ]
-
-
-def _curve(axes: Axes, history: list[dict[str, float]], name: str, style: str, colour: str) -> None:
-    points = [(epoch, record[name]) for epoch, record in enumerate(history, 1) if name in record]
-    if points:
-        axes.plot(*zip(*points, strict=True), style, color=colour, markersize=3, linewidth=1.2)
+    lines = base.mark_line().encode(*axes, alt.StrokeDash("images:N").scale(domain=parts))
+    dots = base.mark_circle(opacity=1, size=25).encode(*axes, tooltip=tips)
+    return alt.layer(lines, dots.add_params(near()))
