@@ -210,7 +210,7 @@ def of_a_card(candidate: Candidate) -> float:
     float16 is three times as fast, XLA twice; a step of any size takes as long.
     """
     shared = {2: 1.0, 4: 0.9, 8: 0.5}.get(candidate.parallel_fits, 1.0)
-    faster = 3 ** (candidate.precision != "float32") * 2**candidate.jit_compile
+    faster: float = 3.0 ** (candidate.precision != "float32") * 2**candidate.jit_compile
     return float(1000 * faster * shared * candidate.batch_size / 128)
 
 
