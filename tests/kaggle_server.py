@@ -56,9 +56,10 @@ class KaggleServer(ThreadingHTTPServer):
     """What was received, and how to answer. faults: for the next requests, by the last part of their address."""
 
     daemon_threads = True
+    handler: "type[Handler]"
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), self.handler)
         self.lock = threading.Lock()
         self.faults: dict[str, list[Fault]] = defaultdict(list)
         self.requests: list[str] = []
@@ -217,6 +218,9 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.wfile.write(content)
+
+
+KaggleServer.handler = Handler
 
 
 @contextmanager

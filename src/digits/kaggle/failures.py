@@ -72,6 +72,18 @@ class Failure(Enum):
         "kaggle.com in a browser, then run the same command again",
     )
     UPLOAD_LOST = (True, True, "the upload did not reach Kaggle{detail}; run the same command again")
+    QUEUE_FULL = (
+        False,
+        True,
+        "Kaggle runs two GPU sessions of an account at a time{detail}; end one at kaggle.com/me/code, or wait, then "
+        "run the same command again",
+    )
+    NO_QUOTA = (False, True, "Kaggle gives no GPU{detail}; see the hours that are left at kaggle.com/settings")
+    NO_KERNEL = (
+        False,
+        True,
+        "Kaggle has no such session{detail}; if nobody has deleted it, run the same command again",
+    )
     LOCAL_FILE = (False, True, "Kaggle's client cannot use a file{detail}; correct that, then run the command again")
     # an upload whose request did not fail
     UNLISTED = (

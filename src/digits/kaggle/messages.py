@@ -83,3 +83,36 @@ class Standing:
     rank: int | None
     teams: int
     top: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Quota:
+    """Hours on a GPU of this week. renewed: when new ones come, UTC, as text; may be empty."""
+
+    used: float
+    allowed: float
+    renewed: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a session on Kaggle does. state: queued, running, complete, error, or one of its end by hand.
+
+    failure: why it has ended, in Kaggle's words.
+    """
+
+    state: str
+    failure: str
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, so that no time is counted any more."""
+        return self.state not in ("queued", "running", "new_script", "cancel_requested")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a session has left: files, (name, address) each, and its log."""
+
+    files: tuple[tuple[str, str], ...]
+    log: str

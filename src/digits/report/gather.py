@@ -24,6 +24,7 @@ from digits.evaluation.scoring import ACCURACY, METRICS, Metric, Score
 from digits.kaggle.ledger import Ledger, Line
 from digits.replication.table import COLUMNS
 from digits.report.outlook import expected_error
+from digits.training.elsewhere import origin, same_network, spec_of, where
 from digits.training.runs import RunFolder, RunSpec
 from digits.training.tuned import studies_of, tuned_params
 
@@ -38,7 +39,8 @@ class Run:
 
     folder: its name below runs/. metrics: see `Units.metrics`. histories: one per fold, with a record per epoch; () if
     the model keeps none. rows: (n,), images of its folds. oof: (n, classes). refits: number. minutes: mean per fold.
-    title: see `_titled`; no two runs of a page share it. log: the last lines of its log.
+    title: see `_titled`; no two runs of a page share it. log: the last lines of its log. made: where, for people;
+    "" here.
     """
 
     spec: RunSpec
@@ -51,6 +53,7 @@ class Run:
     minutes: float
     title: str = ""
     log: tuple[str, ...] = ()
+    made: str = ""
 
     @property
     def name(self) -> str:
@@ -178,7 +181,8 @@ def _titled(runs: Sequence[Run], params: Params, data: Dataset, paths: Paths) ->
 
     def title(run: Run) -> str:
         folds, score = run.metrics["folds"], metric.of_run(run.metrics, run.oof, labels[run.rows])
-        name = _network(run.spec.model, networks) or run.spec.name
+        same = (name for name, network in networks.items() if same_network(network, run.spec.model))
+        name = next(same, run.spec.name)
         return f"{name} · {folds} fold{'s' * (folds > 1)} · {score.value:.4f}"
 
     titles = [title(run) for run in runs]
@@ -188,25 +192,11 @@ def _titled(runs: Sequence[Run], params: Params, data: Dataset, paths: Paths) ->
     )
 
 
-def _network(model: dict[str, Any], networks: dict[str, dict[str, Any]]) -> str | None:
-    """Name of the network that a run fits, for however many epochs; None if the params have it no more."""
-
-    def is_same(spec: dict[str, Any]) -> bool:
-        return all(value in ("auto", model.get(key)) for key, value in spec.items() if key != "epochs")
-
-    return next((name for name, spec in networks.items() if is_same(spec)), None)
-
-
 def read_run(data: Dataset, folder: Path) -> Run | None:
     """The run in `folder`; None if it is on other data, has no finished fold, was renamed or is of another version."""
-    try:
-        spec = RunSpec(**read_json(folder / "run.json") or {})
-    except TypeError:
+    if not (spec := spec_of(folder)) or not (learned := with_hash(data, spec.data, spec.seed)):
         return None
     run = RunFolder(folder.parent, spec)
-    learned = with_hash(data, spec.data, spec.seed)
-    if not learned or run.path != folder:
-        return None
     run.check("is left out")
     units = run.units(data.fold_count)
     if not units.folds:
@@ -224,6 +214,7 @@ def read_run(data: Dataset, folder: Path) -> Run | None:
         refits=len(units.refits),
         minutes=(metrics["fit_seconds"] + metrics["predict_seconds"]) / 60 / len(units.folds),
         log=_last_lines(folder / "log.txt"),
+        made=where(made) if (made := origin(folder)) else "",
     )
 
 
