@@ -62,6 +62,7 @@ class KernelsServer(KaggleServer):
         self.folder, self.files = folder, files
         self.kernels: dict[str, Kernel] = {}
         self.deleted: list[Kernel] = []
+        self.most = 0  # kernels at a time
         self.refusals: list[str] = []
         self.used, self.allowed_time = "3600s", "108000s"
         self.environment_there: dict[str, str] = {"DIGITS_KAGGLE_CPU": "1"}
@@ -87,7 +88,9 @@ class KernelsServer(KaggleServer):
         kernel.working.mkdir()
         (root / "script.py").write_text(request["text"])
         environment = {
-            name: value for name, value in os.environ.items() if not name.startswith(("KAGGLE_", "PYTHON", "http_proxy"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("KAGGLE_", "PYTHON", "http_proxy"))
         }
         environment |= {"HOME": str(root), "DIGITS_KAGGLE_ROOT": str(root)} | self.environment_there
         if not self.queued:
@@ -154,16 +157,24 @@ class KernelsHandler(Handler):
     def call(self, name: str, request: dict[str, Any]) -> tuple[Any, int, dict[str, str]]:
         """What a method of the service returns."""
         server = self.server
-        if not self.known() or not hasattr(self, f"do_{name}"):
+        methods = {
+            "SaveKernel": self.save,
+            "GetKernelSessionStatus": self.status,
+            "ListKernelSessionOutput": self.output,
+            "GetAcceleratorQuotaStatistics": self.quota,
+            "DeleteKernel": self.delete,
+            "ListKernels": self.listed,
+        }
+        if not self.known() or name not in methods:
             return super().call(name, request)
         with server.lock:
-            content, status = getattr(self, f"do_{name}")(request)
+            content, status = methods[name](request)
         return content, status, {}
 
     def kernel(self, request: dict[str, Any]) -> Kernel | None:
         return self.server.kernels.get(request["kernelSlug"])
 
-    def do_SaveKernel(self, request: dict[str, Any]) -> tuple[Any, int]:
+    def save(self, request: dict[str, Any]) -> tuple[Any, int]:
         server = self.server
         owner, slug = request["slug"].split("/")
         assert len(request["newTitle"]) in range(5, 51)
@@ -174,30 +185,33 @@ class KernelsHandler(Handler):
         if len(server.running_sessions()) >= 2:
             return {"error": {"code": 412, "message": FULL.message}}, 412
         server.kernels[slug] = server.start(request)
+        server.most = max(server.most, len(server.kernels))
         ref = f"/code/{owner}/{slug}"
         return {"ref": ref, "url": f"https://www.kaggle.com{ref}", "versionNumber": 1, "kernelId": 5}, 200
 
-    def do_GetKernelSessionStatus(self, request: dict[str, Any]) -> tuple[Any, int]:
+    def status(self, request: dict[str, Any]) -> tuple[Any, int]:
         if not (kernel := self.kernel(request)):
             return {"error": {"code": 403, "message": "Permission 'kernels.get' was denied"}}, 403
         return {"status": kernel.status, "failureMessage": "The session was ended" if kernel.ends else None}, 200
 
-    def do_ListKernelSessionOutput(self, request: dict[str, Any]) -> tuple[Any, int]:
+    def output(self, request: dict[str, Any]) -> tuple[Any, int]:
         if not (kernel := self.kernel(request)):
             return {"error": {"code": 403, "message": "Permission 'kernels.get' was denied"}}, 403
         names = sorted(path.name for path in kernel.working.iterdir())
         first = int(request.get("pageToken") or 0)
         pieces = [{"stream_name": "stdout", "time": 1.0, "data": line} for line in kernel.log().splitlines(True)]
         address = f"http://localhost/output/{request['kernelSlug']}"
-        files = [{"fileName": each, "url": f"{address}/{each}?signed=by-kaggle"} for each in names[first : first + PAGE]]
+        files = [
+            {"fileName": each, "url": f"{address}/{each}?signed=by-kaggle"} for each in names[first : first + PAGE]
+        ]
         more = str(first + PAGE) if first + PAGE < len(names) else ""
         return {"files": files, "log": json.dumps(pieces), "nextPageToken": more}, 200
 
-    def do_GetAcceleratorQuotaStatistics(self, request: dict[str, Any]) -> tuple[Any, int]:
+    def quota(self, request: dict[str, Any]) -> tuple[Any, int]:
         quota = {"timeUsed": self.server.used, "totalTimeAllowed": self.server.allowed_time}
         return {"quotaRefreshTime": "2026-12-05T00:00:00.000Z", "gpuQuota": quota}, 200
 
-    def do_DeleteKernel(self, request: dict[str, Any]) -> tuple[Any, int]:
+    def delete(self, request: dict[str, Any]) -> tuple[Any, int]:
         kernel = self.server.kernels.pop(request["kernelSlug"], None)
         if kernel is None:
             return {"error": {"code": 403, "message": "Permission 'kernels.delete' was denied"}}, 403
@@ -205,7 +219,7 @@ class KernelsHandler(Handler):
         self.server.deleted.append(kernel)
         return {}, 200
 
-    def do_ListKernels(self, request: dict[str, Any]) -> tuple[Any, int]:
+    def listed(self, request: dict[str, Any]) -> tuple[Any, int]:
         found = [slug for slug in self.server.kernels if request.get("search", "") in slug]
         return {"kernels": [{"ref": f"someone/{slug}", "slug": slug} for slug in found], "nextPageToken": ""}, 200
 

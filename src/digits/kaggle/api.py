@@ -18,19 +18,7 @@ from digits.config import KaggleParams
 from digits.kaggle.client import serve
 from digits.kaggle.credentials import Credentials, credentials, has_folders
 from digits.kaggle.failures import Failure, KaggleError, retry
-from digits.kaggle.messages import (
-    Downloaded,
-    Limits,
-    Output,
-    Problem,
-    Quota,
-    Request,
-    Response,
-    Session,
-    SignedIn,
-    Standing,
-    Submission,
-)
+from digits.kaggle.messages import Downloaded, Limits, Problem, Request, Response, SignedIn, Standing, Submission
 
 
 class CompetitionApi:
@@ -78,38 +66,13 @@ class CompetitionApi:
             progress = _Progress(self._console, stack, self._params.timeout, folder)
             return Path(self._request("download", progress, folder=str(folder)))
 
-    def quota(self) -> Quota | None:
-        """The hours on GPUs that the account has used and has; None if Kaggle does not say."""
-        return cast(Quota | None, self._request("quota"))
+    def kernel(self, function: str, **arguments: Any) -> Any:
+        """Call a function of `kernels`, with retries."""
+        return self._request(function, **arguments)
 
-    def push(self, kernel: str, text: str, gpu: bool, internet: bool, seconds: int) -> int | None:
-        """Start a private session of `seconds` at the most, without retries; returns its kernel's version."""
-        version = self._request_once("push", kernel=kernel, text=text, gpu=gpu, internet=internet, seconds=seconds)
-        return cast(int | None, version)
-
-    def session(self, kernel: str) -> Session:
-        """What the session of a kernel does."""
-        return cast(Session, self._request("status", kernel=kernel))
-
-    def log(self, kernel: str, known: int) -> list[str]:
-        """The lines of a running session's log after the first `known` ones."""
-        return cast(list[str], self._request("log", kernel=kernel, known=known))
-
-    def output(self, kernel: str) -> Output:
-        """What the session of a kernel has left."""
-        return cast(Output, self._request("output", kernel=kernel))
-
-    def fetch(self, address: str, path: Path) -> None:
-        """Download a file of a session to `path`."""
-        self._request("fetch", address=address, path=str(path))
-
-    def delete(self, kernel: str) -> None:
-        """Delete a kernel and end its session, if there is one."""
-        self._request("delete", kernel=kernel)
-
-    def submit_code(self, kernel: str, version: int | None, file: str, message: str) -> str:
-        """As `submit`, for the `file` that a finished kernel has left."""
-        return str(self._request_once("submit_code", kernel=kernel, version=version, file=file, message=message))
+    def kernel_once(self, function: str, **arguments: Any) -> Any:
+        """The same without retries, for what must not happen twice."""
+        return self._request_once(function, **arguments)
 
     def _request(self, function: str, progress: "_Progress | None" = None, **arguments: Any) -> Any:
         return retry(partial(self._request_once, function, progress, **arguments), self._params, self._console.warn)

@@ -39,7 +39,6 @@ _WORDS = {  # of a refusal, which has the status 400 or 403
     r"\ballowance\b": Failure.LIMIT,
     r"\bdisabled\b|\bdeadline\b|\bended\b|\bclosed\b|only accepts submissions from": Failure.CLOSED,
     r"'competitions\.get'": Failure.NOT_FOUND,
-    r"'kernels\.get'": Failure.NO_KERNEL,
     r"\bsession count\b|\bsessions\b.*\breached\b": Failure.QUEUE_FULL,
     r"\bquota\b|\bGPU\b.*\b(hours|limit|time)\b": Failure.NO_QUOTA,
 }
@@ -196,20 +195,13 @@ def _problem(error: BaseException) -> Problem:
                 failure = _by_words(detail, failure)
             return Problem(failure, detail, _seconds(response.headers.get("Retry-After")))
         case ValueError():
-            return _of_answer(error, detail)
+            is_page = "JSONDecodeError" in type(error).__name__
+            return Problem(Failure.INVALID_RESPONSE, "a web page instead of data" if is_page else detail)
         case OSError():
             return _of_system(error)
     refused = isinstance(error, RefusedError)
     kind = _by_words(detail, Failure.REFUSED) if refused else Failure.INVALID_RESPONSE
     return Problem(kind, detail if refused else f"{type(error).__name__}: {detail}")
-
-
-def _of_answer(error: ValueError, detail: str) -> Problem:
-    """A Problem with an answer that is no data, or that the client explains in words which are about other cases."""
-    if "JSONDecodeError" in type(error).__name__:
-        return Problem(Failure.INVALID_RESPONSE, "a web page instead of data")
-    kind = _by_words(detail, Failure.INVALID_RESPONSE)
-    return Problem(kind, detail if kind is Failure.INVALID_RESPONSE else "")
 
 
 def _by_words(detail: str, other: Failure) -> Failure:

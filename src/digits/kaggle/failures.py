@@ -79,11 +79,6 @@ class Failure(Enum):
         "run the same command again",
     )
     NO_QUOTA = (False, True, "Kaggle gives no GPU{detail}; see the hours that are left at kaggle.com/settings")
-    NO_KERNEL = (
-        False,
-        True,
-        "Kaggle has no such session{detail}; if nobody has deleted it, run the same command again",
-    )
     LOCAL_FILE = (False, True, "Kaggle's client cannot use a file{detail}; correct that, then run the command again")
     # an upload whose request did not fail
     UNLISTED = (

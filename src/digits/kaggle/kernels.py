@@ -70,7 +70,12 @@ def _push(
 
 
 def _status(client: Any, slug: str, send: Send, kernel: str) -> Session:
-    found = client.kernels_status(_kernel(client, kernel))
+    try:
+        found = client.kernels_status(_kernel(client, kernel))
+    except ValueError as error:
+        if "kernels.get" in str(error):  # the client's words where Kaggle does not have it
+            return Session("none", "")
+        raise
     return Session(found.status.name.lower(), " ".join((found.failure_message or "").split()))
 
 

@@ -94,11 +94,15 @@ class Quota:
     renewed: str
 
 
+WAITS = ("none", "queued", "new_script")  # states of a session before it has a machine
+
+
 @dataclass(frozen=True)
 class Session:
-    """What a session on Kaggle does. state: queued, running, complete, error, or one of its end by hand.
+    """What a session on Kaggle does.
 
-    failure: why it has ended, in Kaggle's words.
+    state: queued, running, complete, error, or one of its end by hand; none: there is no session. failure: why it has
+    ended, in Kaggle's words.
     """
 
     state: str
@@ -107,7 +111,7 @@ class Session:
     @property
     def over(self) -> bool:
         """Whether it has ended, so that no time is counted any more."""
-        return self.state not in ("queued", "running", "new_script", "cancel_requested")
+        return self.state not in WAITS and self.state not in ("running", "cancel_requested")
 
 
 @dataclass(frozen=True)

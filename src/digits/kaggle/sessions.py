@@ -16,16 +16,15 @@ from time import monotonic, sleep
 from digits.common.console import Console, by_the_clock
 from digits.common.errors import UserError
 from digits.common.files import exclusive, write_atomic
-from digits.common.sealed import read_json, write_json
+from digits.common.sealed import write_json
 from digits.config import KaggleParams
 from digits.kaggle.api import CompetitionApi
-from digits.kaggle.failures import Failure, KaggleError, retry
-from digits.kaggle.messages import Output, Session
+from digits.kaggle.failures import KaggleError, retry
+from digits.kaggle.messages import WAITS, Output, Session
 
 _LONGEST = 41  # characters of a name; with nine that make it unique, 50 are the longest title that Kaggle takes
 _RARELY = 5  # times as long between two looks at a session as between two looks at a list
 _LATE = 600.0  # seconds after its time at which a session is ended from here
-_RAN = ("running", "complete", "error", "cancel_requested", "cancel_acknowledged")  # states, but for those of a queue
 _PROGRESS = re.compile(r" s of about \d+ s")  # in lines of a bar
 _WANTED = re.compile(r"[\w-]+(\.[\w-]+)*\.(zip|json|txt|csv)")  # names of what is fetched; all else is of Kaggle
 LOG = "session.log"  # of the last session
@@ -66,14 +65,16 @@ class Sessions:
         def attempt() -> Kernel:
             nonlocal unsure
             while pending:
-                self._api.delete(pending[-1])
+                self._api.kernel("delete", kernel=pending[-1])
                 self._forget(pending.pop(), unsure)
             pending.append(f"digits-{self._api.slug.lower()}"[:_LONGEST].rstrip("-") + f"-{secrets.token_hex(4)}")
             write_json(self._file(pending[0]), {"kernel": pending[0]})
             unsure = True
             try:
                 with self._console.status("starting a session on Kaggle"):
-                    version = self._api.push(pending[0], script, gpu, internet, seconds)
+                    version = self._api.kernel_once(
+                        "push", kernel=pending[0], text=script, gpu=gpu, internet=internet, seconds=seconds
+                    )
             except KaggleError as error:
                 unsure = not error.failure.certain
                 raise
@@ -89,7 +90,7 @@ class Sessions:
     def _end(self, slug: str, unsure: bool = False) -> None:
         """Delete a kernel, or tell that it could not be deleted; unsure: see `_forget`."""
         try:
-            self._api.delete(slug)
+            self._api.kernel("delete", kernel=slug)
         except KaggleError as error:
             self._console.warn(f"{error}\nthe session {slug} may still run on Kaggle; the next command ends it")
         else:
@@ -106,31 +107,23 @@ class Sessions:
         Raises UserError if it does not end in time.
         """
         with self._console.status("waiting for a machine of Kaggle; Ctrl-C ends the session"):
-            while (session := self._listed(kernel.slug)).state not in _RAN:
+            started = monotonic()
+            while (session := self._state(kernel.slug)).state in WAITS:
+                if session.state == "none" and monotonic() - started > self._params.listing_timeout:
+                    raise UserError(f"Kaggle no longer has the session {kernel.slug}; type the same command again")
                 sleep(_RARELY * self._params.poll_interval)
         known, started = 0, monotonic()
         with self._console.bar("Kaggle", minutes, "minutes") as bar:
             tick = by_the_clock(bar)
             while not session.over:
-                lines = self._api.log(kernel.slug, known)
+                lines = self._api.kernel("log", kernel=kernel.slug, known=known)
                 known += len(lines)
                 self._show(lines, tick)
                 sleep(_RARELY * self._params.poll_interval)
-                session = self._api.session(kernel.slug)
+                session = self._state(kernel.slug)
                 if monotonic() - started > kernel.seconds + _LATE:
                     raise UserError(f"the session on Kaggle has not ended in {kernel.seconds / 60:.0f} minutes")
         return session
-
-    def _listed(self, slug: str) -> Session:
-        """The state of a kernel that was pushed just now, which Kaggle may not find for some seconds."""
-        deadline = monotonic() + self._params.listing_timeout
-        while True:
-            try:
-                return self._api.session(slug)
-            except KaggleError as error:
-                if error.failure is not Failure.NO_KERNEL or monotonic() > deadline:
-                    raise
-            sleep(self._params.poll_interval)
 
     def _show(self, lines: list[str], tick: Callable[..., None]) -> None:
         """Print lines of a log; those of a bar go to the bar here."""
@@ -144,13 +137,13 @@ class Sessions:
     def fetch(self, kernel: str, target: Path) -> Output:
         """Download what a session has left to the folder `target`; what is there already is kept."""
         target.mkdir(parents=True, exist_ok=True)
-        output = self._api.output(kernel)
+        output: Output = self._api.kernel("output", kernel=kernel)
         write_atomic(self._folder / LOG, _text(output.log))
         files = [file for file in output.files if _WANTED.fullmatch(file[0])]
         with self._console.bar("download", len(files), "files") as bar:
             for name, address in files:
                 if not (target / name).exists():
-                    self._api.fetch(address, temporary := target / f".{name}")
+                    self._api.kernel("fetch", address=address, path=str(temporary := target / f".{name}"))
                     temporary.replace(target / name)
                 bar.advance(1, name)
         return replace(output, log=_text(output.log))
@@ -160,7 +153,7 @@ class Sessions:
 
         keep: fetches what a session has left that has ended by itself; None: it is left for a command that can.
         """
-        if not (left := self._left()):
+        if not (left := [path.stem for path in sorted(self._folder.glob("*.json"))]):
             return
         with suppress(UserError), self.alone():
             for slug in left:
@@ -170,9 +163,7 @@ class Sessions:
                     self._console.warn(f"{error}\nthe session {slug} of a killed command may still run on Kaggle")
 
     def _end_left(self, slug: str, keep: Callable[[str], object] | None) -> None:
-        session = Session("none", "")
-        with suppress(KaggleError):  # there is none, or it cannot be reached: then it cannot be deleted either
-            session = self._api.session(slug)
+        session = self._state(slug)
         if session.state == "complete" and not keep:
             self._console.say(f"Kaggle has finished {slug}, whose command was killed; make kaggle-gpu fetches its fits")
             return
@@ -182,9 +173,9 @@ class Sessions:
         if session.state != "none" and not self._file(slug).exists():
             self._console.say(f"ended the session {slug} on Kaggle, whose command was killed")
 
-    def _left(self) -> list[str]:
-        found = (read_json(path) for path in sorted(self._folder.glob("*.json")))
-        return [each["kernel"] for each in found if each]
+    def _state(self, slug: str) -> Session:
+        found: Session = self._api.kernel("status", kernel=slug)
+        return found
 
     def _file(self, slug: str) -> Path:
         return self._folder / f"{slug}.json"

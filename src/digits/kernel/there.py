@@ -152,7 +152,8 @@ def _running(arguments: Sequence[str], project: Path, package: Path, end: float)
 
     end: on the clock of `monotonic`; a command that still runs is interrupted then. Raises CannotWorkError if it fails.
     """
-    environment = os.environ | {"PYTHONPATH": str(package), "PYTHONUNBUFFERED": "1"}
+    places = os.pathsep.join(filter(None, (str(package), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": places, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", "digits", *arguments],
         cwd=project,

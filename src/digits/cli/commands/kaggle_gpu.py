@@ -8,7 +8,7 @@ from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.fingerprints import COMPUTATIONS
 from digits.kaggle.credentials import NEW_TOKEN
-from digits.kaggle.messages import Output, Session
+from digits.kaggle.messages import Output, Quota, Session
 from digits.kaggle.sessions import LOG
 from digits.kernel.placing import Placed, place
 from digits.kernel.script import script
@@ -62,7 +62,8 @@ def _check(context: Context) -> None:
 
 def _check_quota(context: Context, minutes: float) -> None:
     """Print the account's hours; raise UserError if they are too few."""
-    if not (quota := context.kaggle.quota()):
+    quota: Quota | None = context.kaggle.kernel("quota")
+    if not quota:
         return
     renewed = f"; new ones come on {quota.renewed}" if quota.renewed else ""
     context.console.say(f"Kaggle: {quota.used:.1f} of {quota.allowed:.0f} GPU hours of this week are used{renewed}")
