@@ -37,7 +37,8 @@ _STATUS = {
 _WORDS = {  # of a refusal, which has the status 400 or 403
     r"\bphone\b|\bverif": Failure.NOT_VERIFIED,
     r"\ballowance\b": Failure.LIMIT,
-    r"\bdisabled\b|\bdeadline\b|\bended\b|\bclosed\b|only accepts submissions from": Failure.CLOSED,
+    r"only accepts submissions from": Failure.CODE_ONLY,
+    r"\bdisabled\b|\bdeadline\b|\bended\b|\bclosed\b": Failure.CLOSED,
     r"'competitions\.get'": Failure.NOT_FOUND,
     r"\bsession count\b|\bsessions\b.*\breached\b": Failure.QUEUE_FULL,
     r"\bquota\b|\bGPU\b.*\b(hours|limit|time)\b": Failure.NO_QUOTA,

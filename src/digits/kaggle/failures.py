@@ -47,6 +47,11 @@ class Failure(Enum):
         True,
         "the competition takes no file now{detail}; make submit UPLOAD=0 writes and checks the file without sending it",
     )
+    CODE_ONLY = (
+        False,
+        True,
+        'the competition takes code alone{detail}; type: make submit SET="submit.how=code", or set it in the params',
+    )
     NOT_FOUND = (False, True, "Kaggle has no competition called {slug}; correct competition.slug in params.yaml")
     REFUSED = (False, True, "Kaggle refuses the request{detail}; see kaggle.com/c/{slug}")
     RATE_LIMIT = (True, True, "too many requests to Kaggle{detail}; run the same command again in a few minutes")

@@ -145,6 +145,16 @@ def _delete(client: Any, slug: str, send: Send, kernel: str) -> None:
             raise
 
 
+def _takes_code(client: Any, slug: str, send: Send) -> bool:
+    """Whether the competition takes code alone, no files."""
+    from kagglesdk.competitions.types.competition_api_service import ApiGetCompetitionRequest  # noqa: PLC0415 - calls Kaggle, too
+
+    request = ApiGetCompetitionRequest()
+    request.competition_name = slug
+    with client.build_kaggle_client() as kaggle:
+        return bool(kaggle.competitions.competition_api_client.get_competition(request).is_kernels_submissions_only)
+
+
 def _submit_code(client: Any, slug: str, send: Send, kernel: str, version: int | None, file: str, message: str) -> str:
     """Submit a finished kernel to a code competition; returns the submission's number."""
     answer = client.competition_submit_code(file, message, slug, _kernel(client, kernel), version, True)
@@ -159,5 +169,6 @@ KERNEL_FUNCTIONS: dict[str, Callable[..., Any]] = {
     "output": _output,
     "fetch": _fetch,
     "delete": _delete,
+    "takes_code": _takes_code,
     "submit_code": _submit_code,
 }

@@ -120,3 +120,9 @@ class Output:
 
     files: tuple[tuple[str, str], ...]
     log: str
+
+    @property
+    def error(self) -> str:
+        """The last error in the log; "" without one."""
+        errors = [line.removeprefix("error: ") for line in self.log.splitlines() if line.startswith("error: ")]
+        return errors[-1] if errors else ""

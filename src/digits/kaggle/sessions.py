@@ -54,8 +54,10 @@ class Sessions:
         return exclusive(self._folder / ".lock", 0.0, message)
 
     @contextmanager
-    def pushed(self, script: str, gpu: bool, internet: bool, seconds: int) -> Iterator[Kernel]:
+    def pushed(self, script: str, gpu: bool, internet: bool, seconds: int, keep: bool = False) -> Iterator[Kernel]:
         """A session that runs the script; at the end of the block it is deleted, whatever has happened.
+
+        keep: the finished kernel is kept if nothing has failed, because it is what is submitted.
 
         A push that fails is tried again under a new name, once what it may have begun is deleted.
         """
@@ -83,6 +85,8 @@ class Sessions:
 
         try:
             yield retry(attempt, self._params, self._console.warn)
+            if keep:
+                self._forget(pending.pop(), unsure)
         finally:
             for slug in pending:
                 self._end(slug, unsure)

@@ -21,7 +21,9 @@ from threading import Thread
 from time import monotonic, sleep
 from typing import Any
 
-PARAMS, TASK, MACHINES = "params.yaml", "task.json", "machines"  # of the script's files; the last one is a folder
+PARAMS, TASK = "params.yaml", "task.json"  # files of the script
+MACHINES, RUNS = "machines", "runs"  # folders of the script
+SUBMISSION = "submission.csv"
 SESSION, MADE = "session.json", "made.json"  # about the session; about a fit, in its folder
 ROOT_VARIABLE, CPU_VARIABLE = "DIGITS_KAGGLE_ROOT", "DIGITS_KAGGLE_CPU"  # for tests: another /kaggle, no GPU
 _LATE = 1.25, 600.0  # times the budget, and seconds, after which the fits are ended
@@ -52,8 +54,8 @@ def main(folder: str) -> None:
     """Do the task of the script whose files are in `folder`.
 
     task.json: competition (its slug), files (of the competition), data (hash of the arrays), minutes (the budget),
-    libraries (distributions whose versions are told), internet (whether packages may be installed). Raises
-    CannotWorkError.
+    libraries (distributions whose versions are told), internet (whether packages may be installed), blend (its name, if
+    it is to predict the file `test`, else the task is to train). Raises CannotWorkError.
     """
     task = json.loads(Path(folder, TASK).read_text())
     root = Path(os.environ.get(ROOT_VARIABLE, "/kaggle"))
@@ -68,7 +70,11 @@ def main(folder: str) -> None:
         (working / SESSION).write_text(json.dumps(told | {"missing": missing}))
         if missing:
             raise CannotWorkError(f"Kaggle's image lacks {', '.join(missing)}")
-        _train(task, told, Path(folder), _data(root / "input", task), working)
+        data = _data(root / "input", task)
+        if blend := task.get("blend"):
+            _predict(blend, Path(folder), data / task["test"], working)
+        else:
+            _train(task, told, Path(folder), data, working)
     except CannotWorkError as error:
         print(f"error: {error}", flush=True)
         raise
@@ -133,6 +139,15 @@ def _train(task: Mapping[str, Any], told: dict[str, Any], package: Path, data: P
             _leave(project / "runs", told, working, left)
     if not left:
         raise CannotWorkError("no fit was finished")
+
+
+def _predict(blend: str, package: Path, test: Path, working: Path) -> None:
+    """Write submission.csv for a test file that may be another one than the competition shows."""
+    from digits.kernel.predicting import predict  # noqa: PLC0415 - it needs what was looked for before
+
+    with tempfile.TemporaryDirectory() as temporary:
+        predict(package, blend, test, Path(temporary, SUBMISSION))
+        shutil.move(Path(temporary, SUBMISSION), working / SUBMISSION)
 
 
 def _check_data(task: Mapping[str, Any], project: Path, package: Path, data: Path) -> None:

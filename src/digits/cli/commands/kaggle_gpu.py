@@ -114,8 +114,7 @@ def _place(context: Context, folder: Path) -> Placed:
 
 def _say_why(context: Context, ended: Session, output: Output, placed: Placed) -> None:
     """Tell why a session has failed; raise UserError if it has left nothing."""
-    errors = [line.removeprefix("error: ") for line in output.log.splitlines() if line.startswith("error: ")]
-    why = errors[-1] if errors else ended.failure or f"it says {ended.state} and no more"
+    why = output.error or ended.failure or f"it says {ended.state} and no more"
     text = f"the session on Kaggle has failed: {why}; its log is {context.paths.sessions / LOG}"
     if not placed.units:
         raise UserError(text)
