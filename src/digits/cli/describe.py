@@ -95,7 +95,8 @@ def slug_of(named: str) -> str:
 def params_text(found: Understood, usual: Params, upload: bool, code: bool = False) -> str:
     """A params file with the competition's section, each line with what it was inferred from.
 
-    usual: the params that it extends. upload, code: what Kaggle takes. Their augmentation shifts by pixels, so it is scaled to images of another size.
+    usual: the params that it extends. Their augmentation shifts by pixels, so it is scaled to images of another size.
+    upload, code: what Kaggle takes.
     """
     lines = [
         f"  slug: {found.competition.slug}",

@@ -52,8 +52,8 @@ class Uploader:
     def submit_once(self, intent: str, path: Path, force: bool = False, sender: Sender | None = None) -> Line:
         """Submit the intent's file unless Kaggle has it; returns the intent's line, `uploaded` or `scored`.
 
-        force: submit also if an earlier upload may still arrive. sender: of code, in place of the file. Raises UserError
-        if nothing is submitted, or if Kaggle cannot score the file.
+        force: submit also if an earlier upload may still arrive. sender: of code, in place of the file. Raises
+        UserError if nothing is submitted, or if Kaggle cannot score the file.
         """
         with self._submitting():
             line = self._settled(intent, force)
