@@ -18,11 +18,11 @@ MADE = "made.json"  # in the folder of a unit: where it was made
 
 
 def made_elsewhere(params: Params, runs: Path, data: Collection[str]) -> list[RunSpec]:
-    """The runs of these params' networks with fits from other machines. data: hashes that they may have."""
+    """The runs of these params' networks, from any seed, with fits from other machines. data: hashes of their data."""
     networks = [params.network(name).model_dump(mode="json") for name in (*params.networks, DEFAULT)]
 
     def is_wanted(spec: RunSpec, made: Mapping[str, Any]) -> bool:
-        same = spec.normalise == params.data.normalise and spec.seed == params.train.seed and spec.data in data
+        same = spec.normalise == params.data.normalise and spec.data in data
         return same and is_of_this_code(spec, made) and any(same_network(each, spec.model) for each in networks)
 
     folders = sorted({path.parent.parent for path in runs.glob(f"[!.]*/[!.]*/{MADE}")})
@@ -40,7 +40,7 @@ def spec_of(run: Path) -> RunSpec | None:
 
 
 def origin(run: Path) -> dict[str, Any]:
-    """Where the first of a run's fits from elsewhere was made: device, python, libraries; {}: all are from here."""
+    """Where the first of a run's fits from elsewhere was made: gpus, python, libraries; {}: all are from here."""
     return next(filter(None, map(read_json, sorted(run.glob(f"[!.]*/{MADE}")))), {})
 
 
@@ -56,6 +56,6 @@ def same_network(network: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
 
 def where(made: Mapping[str, Any]) -> str:
     """An origin for people."""
-    device, libraries = made.get("device", {}), made.get("libraries", {})
-    name = f"{device['gpus']} x {device['name']}" if device.get("gpus") else "processor"
-    return f"Kaggle, {name}, TensorFlow {libraries.get('tensorflow', '?')}"
+    gpus, libraries = made["gpus"], made["libraries"]
+    device = f"{len(gpus)} x {gpus[0]}" if gpus else "processor"
+    return f"Kaggle, {device}, TensorFlow {libraries.get('tensorflow', '?')}"

@@ -2,20 +2,23 @@
 
 import json
 import shutil
+from itertools import count
 from pathlib import Path
 
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
 from digits.common.fingerprints import COMPUTATIONS
+from digits.config import Params
 from digits.kaggle.credentials import NEW_TOKEN
 from digits.kaggle.messages import Output, Quota, Session
 from digits.kaggle.sessions import LOG
 from digits.kernel.placing import Placed, place
 from digits.kernel.script import script
 from digits.kernel.there import MACHINES, SESSION
-from digits.training.elsewhere import origin, where
+from digits.training.elsewhere import made_elsewhere, origin, where
 
 _START = 12.0  # minutes beside the budget: for reading, measuring the cards, and fits that take longer than expected
+_SEEDS = 1000  # between the first seeds of two sessions; more than the refits of one
 _LONGEST = 600.0  # minutes; Kaggle ends a session after twelve hours
 
 
@@ -29,14 +32,10 @@ def run(context: Context) -> Outcome:
         if any(each.units for each in placed):
             return _outcome(context, placed)
         _check_quota(context, minutes + _START)
-        context.console.say(
-            f"Kaggle: a session of {minutes:g} minutes on GPUs, private, without internet; Ctrl-C ends it"
-        )
+        context.console.say(f"Kaggle: {minutes:g} minutes on GPUs, in a private session; Ctrl-C ends it")
         ended, output, folder = _session(context, minutes, internet=False)
         if missing := _missing(folder):
-            context.console.say(
-                f"Kaggle's image lacks {', '.join(missing)}: once more with internet, which installs it"
-            )
+            context.console.say(f"Kaggle's image lacks {', '.join(missing)}: once more, with internet to install it")
             shutil.rmtree(folder)
             ended, output, folder = _session(context, minutes, internet=True)
         placed = [_place(context, folder)]
@@ -49,9 +48,7 @@ def _check(context: Context) -> None:
     """Raise UserError unless Kaggle can have the files, the account and the time."""
     minutes = context.params.train.budget
     if context.data.practice:
-        raise UserError(
-            "Kaggle's machines have no practice images; give the competition's files: make kaggle-gpu DATA=path"
-        )
+        raise UserError("Kaggle has no practice images; give the competition's files: make kaggle-gpu DATA=path")
     if not context.params.submit.upload:
         raise UserError(f"submit.upload is false in the params, as Kaggle has no competition {context.kaggle.slug}")
     if minutes > _LONGEST:
@@ -87,10 +84,18 @@ def _session(context: Context, minutes: float, internet: bool) -> tuple[Session,
         "internet": internet,
     }
     machines = {f"{MACHINES}/{path.name}": path for path in (context.paths.runs / MACHINES).glob("*.json")}
-    text, longest = script(context.tuned, task, machines), round(60 * (1.25 * minutes + _START))
+    text, longest = script(_params(context), task, machines), round(60 * (1.25 * minutes + _START))
     with context.sessions.pushed(text, gpu=True, internet=internet, seconds=longest) as kernel:
         ended = context.sessions.follow(kernel, minutes + 1)
         return ended, *_fetch(context, kernel.slug)
+
+
+def _params(context: Context) -> Params:
+    """The params there: a session after the first has other seeds, so that its fits are new ones."""
+    tuned = context.tuned
+    used = {run.seed for run in made_elsewhere(tuned, context.paths.runs, {context.data.hash})}
+    seed = next(seed for seed in count(tuned.train.seed, _SEEDS) if seed not in used)
+    return tuned.model_copy(update={"train": tuned.train.model_copy(update={"seed": seed})})
 
 
 def _fetch(context: Context, kernel: str) -> tuple[Output, Path]:
