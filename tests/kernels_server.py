@@ -68,7 +68,6 @@ class KernelsServer(KaggleServer):
         self.environment_there: dict[str, str] = {"DIGITS_KAGGLE_CPU": "1"}
         self.new_place = True  # where Kaggle puts the competition's files
         self.queued = False  # whether sessions wait
-        self.code_only = False  # whether the competition takes code alone
 
     @property
     def pushed(self) -> list[Kernel]:
