@@ -16,7 +16,7 @@ import pytest
 
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.config import KaggleParams
+from digits.config import KaggleParams, load_params
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.ledger import Ledger, Line
 from digits.kaggle.upload import Uploader, tag

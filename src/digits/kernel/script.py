@@ -39,9 +39,11 @@ def script(params: Params, task: dict[str, Any], more: Mapping[str, Path] | None
 
     The address of a database, which has a password, is not in it. Raises UserError if it is too large for Kaggle.
     """
-    own = params.model_copy(update={"tune": params.tune.model_copy(update={"storage": None})})
+    changed = {"tune": params.tune.model_copy(update={"storage": None})}
+    changed["train"] = params.train.model_copy(update={"use_tuned": False})  # what was found is in these params
+    own = params.model_copy(update=changed)
     files = {
-        PARAMS: yaml.safe_dump(own.model_dump(mode="json"), sort_keys=False, allow_unicode=True).encode(),
+        PARAMS: yaml.safe_dump(own.model_dump(), sort_keys=False, allow_unicode=True).encode(),
         TASK: json.dumps(task, sort_keys=True).encode(),
         **{f"digits/{name}": (PACKAGE / name).read_bytes() for name in _modules()},
         **{name: path.read_bytes() for name, path in (more or {}).items()},
