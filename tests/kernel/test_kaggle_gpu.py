@@ -104,6 +104,41 @@ def _tensorflow() -> str:
 
 
 @pytest.mark.slow
+def test_what_the_image_lacks_is_installed_by_a_second_session_with_internet(
+    digits: Digits, kernels: KernelsServer, workspace: Path, tmp_path: Path
+) -> None:
+    """Here nothing can be installed, and that is what is said."""
+    about = tmp_path / "image" / f"keras-{VERSION}.dist-info" / "METADATA"
+    about.write_text("Metadata-Version: 2.1\nName: keras\nVersion: 3.10.0\n")
+    kernels.environment_there["PIP_NO_INDEX"] = "1"
+    shown = session(digits, kernels)
+    assert shown.returncode == 2
+    assert "Kaggle's image lacks keras>=3.15: once more, with internet to install it" in shown.stdout
+    [said] = shown.stderr.splitlines()
+    log = workspace / "runs" / "kaggle" / "session.log"
+    assert said == f"error: the session on Kaggle has failed: Kaggle's image lacks keras>=3.15; its log is {log}"
+    assert [kernel.request["enableInternet"] for kernel in kernels.deleted] == [False, True]
+    session(digits, kernels)
+    assert [kernel.request["enableInternet"] for kernel in kernels.deleted] == [False, True, True], "what is known"
+    assert not kernels.kernels
+
+
+@pytest.mark.slow
+def test_one_line_says_why_nothing_can_begin(digits: Digits, kernels: KernelsServer, home: Path) -> None:
+    kernels.used = "107000s"
+    shown = session(digits, kernels, "train.budget=30")
+    assert "0.3 GPU hours are left at Kaggle, and this takes up to 0.7; use a smaller BUDGET; new ones" in shown.stderr
+    for wrong, said in {
+        "train.budget=601": "BUDGET=601: Kaggle's sessions have room for 600 minutes",
+        "submit.upload=false": "submit.upload is false in the params, as Kaggle has no competition toy",
+    }.items():
+        assert said in session(digits, kernels, wrong).stderr
+    (home / ".kaggle" / "kaggle.json").unlink()
+    assert "no Kaggle credentials" in session(digits, kernels).stderr
+    assert kernels.pushed == []
+
+
+@pytest.mark.slow
 def test_a_competition_of_code_gets_the_script_once(
     digits: Digits, kernels: KernelsServer, workspace: Path, tmp_path: Path
 ) -> None:

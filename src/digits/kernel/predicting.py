@@ -1,5 +1,6 @@
 """Predicts a competition's test file on Kaggle, by a blend whose weights came with the script."""
 
+from importlib.metadata import files as distribution_files
 from pathlib import Path
 
 from digits.common.files import write_atomic
@@ -23,7 +24,9 @@ def files_of(found: FittedBlend, runs: Path) -> dict[str, Path]:
     for units in found.used.values():
         files.append(units[0].folder.parent / "run.json")
         files += [path for unit in units for path in unit.folder.iterdir() if path.name not in _NOT_NEEDED]
-    return {f"{RUNS}/{path.relative_to(runs)}": path for path in files}
+    keras = (each for each in distribution_files("keras") or () if each.suffix == ".py" or each.name == "METADATA")
+    sent = {str(each): Path(str(each.locate())) for each in keras}  # no session has internet, and Kaggle's is too old
+    return sent | {f"{RUNS}/{path.relative_to(runs)}": path for path in files}
 
 
 def predict(folder: Path, name: str, test: Path, target: Path) -> None:

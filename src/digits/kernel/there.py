@@ -30,19 +30,19 @@ _LATE = 1.25, 600.0  # times the budget, and seconds, after which the fits are e
 # the oldest versions that were tried
 NEEDED = {
     "numpy": "1.26",
-    "scipy": "1.11",
+    "scipy": "1.13",
     "pandas": "2.2",
-    "scikit-learn": "1.2",
+    "scikit-learn": "1.6",
     "joblib": "1.4",
-    "threadpoolctl": "3.1",
-    "pydantic": "2.9",
+    "threadpoolctl": "3.5",
+    "pydantic": "2.11",
     "pyyaml": "6.0",
     "click": "8.1",
-    "rich": "13.0",
-    "filelock": "3.12",
-    "pillow": "9.0",
-    "tensorflow": "2.18",
-    "keras": "3.8",
+    "rich": "13.9",
+    "filelock": "3.18",
+    "pillow": "11.0",
+    "tensorflow": "2.19",
+    "keras": "3.15",
 }
 
 
@@ -61,13 +61,14 @@ def main(folder: str) -> None:
     root = Path(os.environ.get(ROOT_VARIABLE, "/kaggle"))
     working = root / "working"
     try:
+        missing = _missing()
+        if missing and task["internet"]:
+            command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", folder, *missing]
+            subprocess.run(command, check=False)  # without what they depend on: TensorFlow there needs its NumPy
+            missing = _missing()
         libraries = {name: _version(name) for name in task["libraries"]}
         told = {"python": platform.python_version(), "libraries": libraries, "gpus": _gpus()}
         print(f"Python {told['python']}", *(f"{name} {said}" for name, said in libraries.items()), sep=", ", flush=True)
-        missing = _missing()
-        if missing and task["internet"]:
-            subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--target", folder, *missing], check=False)
-            missing = _missing()
         (working / SESSION).write_text(json.dumps(told | {"missing": missing}))
         if missing:
             raise CannotWorkError(f"Kaggle's image lacks {', '.join(missing)}")
@@ -92,7 +93,8 @@ def _version(name: str) -> str:
 
 def _missing() -> list[str]:
     """What must be installed, as pip is asked for it."""
-    return [f"{name}>={least}" for name, least in NEEDED.items() if _numbers(_version(name)) < _numbers(least)]
+    found = {name: max(_numbers(_version(each)) for each in (name, f"{name}-cpu")) for name in NEEDED}
+    return [f"{name}>={least}" for name, least in NEEDED.items() if found[name] < _numbers(least)]
 
 
 def _numbers(text: str) -> list[int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from digits.cli.context import Context, Outcome
 from digits.common.errors import UserError
+from digits.common.files import write_atomic
 from digits.common.fingerprints import COMPUTATIONS
 from digits.config import Params
 from digits.kaggle.credentials import NEW_TOKEN
@@ -18,6 +19,7 @@ from digits.kernel.there import MACHINES, SESSION
 from digits.training.elsewhere import made_elsewhere, origin, where
 
 _START = 12.0  # minutes beside the budget: for reading, measuring the cards, and fits that take longer than expected
+_NEEDS = "needs.txt"  # what Kaggle's image lacked; the sessions have internet since then
 _SEEDS = 1000  # between the first seeds of two sessions; more than the refits of one
 _LONGEST = 600.0  # minutes; Kaggle ends a session after twelve hours
 
@@ -33,9 +35,11 @@ def run(context: Context) -> Outcome:
             return _outcome(context, placed)
         _check_quota(context, minutes + _START)
         context.console.say(f"Kaggle: {minutes:g} minutes on GPUs, in a private session; Ctrl-C ends it")
-        ended, output, folder = _session(context, minutes, internet=False)
-        if missing := _missing(folder):
-            context.console.say(f"Kaggle's image lacks {', '.join(missing)}: once more, with internet to install it")
+        known = (needs := context.paths.sessions / _NEEDS).exists()
+        ended, output, folder = _session(context, minutes, internet=known)
+        if (missing := _missing(folder)) and not known:
+            context.console.say(f"Kaggle's image lacks {' '.join(missing)}: once more, with internet to install it")
+            write_atomic(needs, "\n".join(missing))
             shutil.rmtree(folder)
             ended, output, folder = _session(context, minutes, internet=True)
         placed = [_place(context, folder)]
