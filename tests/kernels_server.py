@@ -67,6 +67,8 @@ class KernelsServer(KaggleServer):
         self.used, self.allowed_time = "3600s", "108000s"
         self.environment_there: dict[str, str] = {"DIGITS_KAGGLE_CPU": "1"}
         self.new_place = True  # where Kaggle puts the competition's files
+        self.renames = False  # whether Kaggle gives kernels other names
+        self.dies = False  # whether sessions die once they have left a fit
         self.queued = False  # whether sessions wait
 
     @property
@@ -186,13 +188,19 @@ class KernelsHandler(Handler):
             return {"error": {"code": 412, "message": FULL.message}}, 412
         server.kernels[slug] = server.start(request)
         server.most = max(server.most, len(server.kernels))
+        if self.server.renames:
+            server.kernels[f"{slug}-2"] = server.kernels.pop(slug)
+            slug = f"{slug}-2"
         ref = f"/code/{owner}/{slug}"
         return {"ref": ref, "url": f"https://www.kaggle.com{ref}", "versionNumber": 1, "kernelId": 5}, 200
 
     def status(self, request: dict[str, Any]) -> tuple[Any, int]:
         if not (kernel := self.kernel(request)):
             return {"error": {"code": 403, "message": "Permission 'kernels.get' was denied"}}, 403
-        return {"status": kernel.status, "failureMessage": "The session was ended" if kernel.ends else None}, 200
+        if self.server.dies and [*kernel.working.glob("*.zip")]:
+            kernel.kill()
+            kernel.ends = "ERROR"
+        return {"status": kernel.status, "failureMessage": "the machine was lost" if kernel.ends else None}, 200
 
     def output(self, request: dict[str, Any]) -> tuple[Any, int]:
         if not (kernel := self.kernel(request)):

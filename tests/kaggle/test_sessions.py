@@ -142,6 +142,9 @@ def test_what_is_refused_in_an_answer_that_says_ok(kernels: KernelsServer, tmp_p
         assert expected in said
         assert len(said.splitlines()) == 1
         assert not [*(tmp_path / "kaggle").glob("*.json")]
+    kernels.renames = True
+    assert "it has called the session /code/someone/digits-toy-" in tried(found, tmp_path / "left")
+    assert not kernels.kernels, "under whatever name"
 
 
 def test_a_session_that_somebody_deletes_is_told(kernels: KernelsServer, tmp_path: Path) -> None:

@@ -79,9 +79,18 @@ def test_the_whole_way(digits: Digits, kernels: KernelsServer, workspace: Path) 
     listed = digits("runs", "--data", str(kernels.files)).stdout
     assert any(run.name in line and line.rstrip().endswith("make kaggle-gpu") for line in listed.splitlines())
 
+    # another session fits from other seeds; it dies, and its finished fit is there all the same
+    kernels.dies = True
+    shown = session(digits, kernels)
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert "the session on Kaggle has failed: the machine was lost; its log is" in shown.stdout
+    assert len([*workspace.glob("runs/cnn-*/fold-0/made.json")]) == 2
+    assert not kernels.kernels
+
     # what another code has fitted is no member
     params = load_params(ROOT / "params.yaml", TOY)
-    assert [each.folder_name for each in made_elsewhere(params, workspace / "runs", {spec.data})] == [run.name]
+    found = made_elsewhere(params, workspace / "runs", {spec.data})
+    assert [each.seed - params.train.seed for each in sorted(found, key=lambda each: each.seed)] == [0, 1000]
     assert made_elsewhere(params, workspace / "runs", {"other"}) == []
     assert content.data
     left, damaged = workspace.parent / "left", workspace.parent / "damaged"
@@ -162,7 +171,7 @@ def test_a_competition_of_code_gets_the_script_once(
     assert again.returncode == 0
     assert (len(kernels.submissions), len(kernels.pushed)) == (1, 1)
 
-    hidden = kernels.files / "test.csv"
+    hidden, kernels.new_place = kernels.files / "test.csv", False
     lines = hidden.read_text().splitlines()
     hidden.write_text("\n".join([lines[0], *lines[1:8] * 2, ""]))
     kernel = kernels.start(kernel.request)

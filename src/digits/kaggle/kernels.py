@@ -65,6 +65,7 @@ def _push(
     if answer.invalid_competition_sources:
         raise RefusedError(f"it does not give {slug} to this account: accept the rules at kaggle.com/c/{slug}/rules")
     if not answer.ref.endswith(f"/{kernel}"):
+        client.kernels_delete("/".join(answer.ref.split("/")[-2:]), no_confirm=True)
         raise RefusedError(f"it has called the session {answer.ref} in place of {kernel}")
     return answer.version_number  # type: ignore[no-any-return]
 
@@ -121,16 +122,11 @@ def _fetch(client: Any, slug: str, send: Send, address: str, path: str) -> None:
     """Download one file of a session; the client itself would save the page of an error as the file."""
     import requests  # noqa: PLC0415 - of the client
 
-    done = 0
     with requests.get(address, stream=True, timeout=_TIMEOUT) as answer, Path(path).open("wb") as file:
         if answer.status_code != requests.codes.ok:  # as of an address that is no longer valid
             raise ValueError(f"status {answer.status_code} in place of a file")
         for piece in answer.iter_content(_PIECE):
-            file.write(piece)
-            done += len(piece)
-            send(Downloaded(done, None))
-    if done < int(answer.headers.get("Content-Length") or 0):
-        raise ValueError("a part of a file")
+            send(Downloaded(file.write(piece), None))  # shows that it goes on
 
 
 def _delete(client: Any, slug: str, send: Send, kernel: str) -> None:

@@ -39,9 +39,9 @@ def script(params: Params, task: dict[str, Any], more: Mapping[str, Path] | None
 
     The address of a database, which has a password, is not in it. Raises UserError if it is too large for Kaggle.
     """
-    changed = {"tune": params.tune.model_copy(update={"storage": None})}
-    changed["train"] = params.train.model_copy(update={"use_tuned": False})  # what was found is in these params
-    own = params.model_copy(update=changed)
+    tune = params.tune.model_copy(update={"storage": None})
+    train = params.train.model_copy(update={"use_tuned": False})  # what was found is in these params
+    own = params.model_copy(update={"tune": tune, "train": train})
     files = {
         PARAMS: yaml.safe_dump(own.model_dump(), sort_keys=False, allow_unicode=True).encode(),
         TASK: json.dumps(task, sort_keys=True).encode(),
