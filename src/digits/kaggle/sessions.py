@@ -16,7 +16,7 @@ from time import monotonic, sleep
 from digits.common.console import Console, by_the_clock
 from digits.common.errors import UserError
 from digits.common.files import exclusive, write_atomic
-from digits.common.sealed import write_json
+from digits.common.sealed import read_json, write_json
 from digits.config import KaggleParams
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.failures import KaggleError, retry
@@ -70,7 +70,7 @@ class Sessions:
                 self._api.kernel("delete", kernel=pending[-1])
                 self._forget(pending.pop(), unsure)
             pending.append(f"digits-{self._api.slug.lower()}"[:_LONGEST].rstrip("-") + f"-{secrets.token_hex(4)}")
-            write_json(self._file(pending[0]), {"kernel": pending[0]})
+            write_json(self._file(pending[0]), {"fits": not keep})
             unsure = True
             try:
                 with self._console.status("starting a session on Kaggle"):
@@ -167,11 +167,11 @@ class Sessions:
                     self._console.warn(f"{error}\nthe session {slug} of a killed command may still run on Kaggle")
 
     def _end_left(self, slug: str, keep: Callable[[str], object] | None) -> None:
-        session = self._state(slug)
-        if session.state == "complete" and not keep:
+        session, fits = self._state(slug), (read_json(self._file(slug)) or {}).get("fits")
+        if session.state == "complete" and fits and not keep:
             self._console.say(f"Kaggle has finished {slug}, whose command was killed; make kaggle-gpu fetches its fits")
             return
-        if session.state in ("complete", "error") and keep:
+        if session.state in ("complete", "error") and fits and keep:
             keep(slug)
         self._end(slug)
         if session.state != "none" and not self._file(slug).exists():

@@ -4,13 +4,14 @@ Kaggle runs it on the hidden test file, so the kernel is kept, as a private one.
 """
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from digits.common.errors import UserError
 from digits.kaggle.api import CompetitionApi
-from digits.kaggle.sessions import LOG, Kernel, Sessions
+from digits.kaggle.sessions import Kernel, Sessions
 from digits.kaggle.submission import share_differing
 from digits.kernel.there import SUBMISSION
 
@@ -18,51 +19,48 @@ _SECONDS = 3600  # that the predictions may take
 _DIFFERENT = 0.001  # share of predictions that may differ by the versions of libraries there
 
 
+@dataclass
 class CodeSender:
-    """Sends the script as `upload.Sender`. folder: of the sessions."""
+    """Sends the script, as `upload.Sender`. log: of its session. kernel: once it has predicted."""
 
-    def __init__(self, api: CompetitionApi, sessions: Sessions, script: str, folder: Path):
-        self._api = api
-        self._sessions = sessions
-        self._script = script
-        self._folder = folder
-        self._kernel: Kernel | None = None
+    api: CompetitionApi
+    sessions: Sessions
+    script: str
+    log: Path
+    kernel: Kernel | None = None
 
     def upload(self, path: Path) -> str:
         """Have the script predict on Kaggle, once; returns its kernel's name.
 
-        Raises UserError unless it predicts what `path` has.
+        Raises UserError unless it predicts what the CSV `path` has.
         """
-        if self._kernel is None:
+        if self.kernel is None:
             with (
-                self._sessions.alone(),
-                self._sessions.pushed(self._script, gpu=False, internet=False, seconds=_SECONDS, keep=True) as kernel,
-                tempfile.TemporaryDirectory() as temporary,
+                self.sessions.alone(),
+                self.sessions.pushed(self.script, gpu=False, internet=False, seconds=_SECONDS, keep=True) as kernel,
+                tempfile.TemporaryDirectory() as folder,
             ):
-                ended = self._sessions.follow(kernel, 2)
-                output = self._sessions.fetch(kernel.slug, Path(temporary))
-                self._check(path, Path(temporary, SUBMISSION), ended.failure or output.error)
-            self._kernel = kernel
-        return self._kernel.slug
+                ended = self.sessions.follow(kernel, 2)
+                output = self.sessions.fetch(kernel.slug, Path(folder))
+                if fault := _difference(path, Path(folder, SUBMISSION)):
+                    why = ended.failure or output.error or fault
+                    raise UserError(f"the script is not submitted: {why}; the log of its session is {self.log}")
+            self.kernel = kernel
+        return self.kernel.slug
 
     def submit(self, token: str, message: str) -> str:
         """Submit the kernel; Kaggle then runs it on the hidden test file."""
-        assert self._kernel
-        return str(
-            self._api.kernel_once(
-                "submit_code", kernel=token, version=self._kernel.version, file=SUBMISSION, message=message
-            )
-        )
+        assert self.kernel
+        given = {"kernel": token, "version": self.kernel.version, "file": SUBMISSION, "message": message}
+        return str(self.api.kernel_once("submit_code", **given))
 
-    def _check(self, ours: Path, theirs: Path, why: str) -> None:
-        if not theirs.exists():
-            raise UserError(
-                f"the script has failed on Kaggle: {why or 'it does not say why'}; see {self._folder / LOG}"
-            )
-        share = share_differing(*(pd.read_csv(path, dtype=str, na_filter=False) for path in (ours, theirs)))
-        if share is None or share > _DIFFERENT:
-            different = "other ids" if share is None else f"{share:.2%} other labels"
-            raise UserError(
-                f"the script predicts {different} on Kaggle than here, so it is not submitted; see its log, "
-                f"{self._folder / LOG}"
-            )
+
+def _difference(ours: Path, theirs: Path) -> str:
+    """What is wrong with a submission made on Kaggle; "" if it is that made here."""
+    if not theirs.exists():
+        return "it has predicted nothing on Kaggle"
+    frames = (pd.read_csv(path, dtype=str, na_filter=False) for path in (ours, theirs))
+    share = share_differing(*(frame.sort_values(frame.columns[0]) for frame in frames))  # there as in the test file
+    if share is None:
+        return "it has predicted other ids on Kaggle"
+    return f"{share:.2%} of its predictions on Kaggle are not those made here" if share > _DIFFERENT else ""

@@ -20,6 +20,7 @@ from digits.ensemble.blend import Blend, load_blend, load_predictions
 from digits.evaluation.scoring import ACCURACY, METRICS
 from digits.kaggle.credentials import NEW_TOKEN
 from digits.kaggle.ledger import Line, best_scored, verdict
+from digits.kaggle.sessions import LOG
 from digits.kaggle.submission import check_frame, csv_bytes, make_frame, share_differing, unusual_classes
 from digits.kaggle.upload import now, tag
 from digits.kernel.code import CodeSender
@@ -87,7 +88,7 @@ def _code(context: Context, blend: Blend) -> CodeSender:
         "internet": False,
     }
     text = script(context.params, task, files_of(found, context.paths.runs))
-    return CodeSender(context.kaggle, context.sessions, text, context.paths.sessions)
+    return CodeSender(context.kaggle, context.sessions, text, context.paths.sessions / LOG)
 
 
 def _should_upload(context: Context) -> bool:
