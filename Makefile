@@ -16,7 +16,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ##. BLEND=NAME           predict, export, demo: the blend in runs/ to use; by default the newest
 ##. TTA=1                export: average over transformed copies of an unsure image, as submit does; larger and slower
 ##. RUNS="a b"           compare: two runs or blends in runs/
-## BUDGET=30            minutes for all fits of submit, train or ensemble (default 5), or of tune (default 30)
+## BUDGET=30            minutes for all fits of submit, train, kaggle-gpu or ensemble (default 5), or of tune (30)
 ##. ONLY="NAME ..."      baseline, recipes: what to fit, as in ONLY="mlp-256 svm*"; clean-runs: what to remove
 ##. SEEDS=5              recipes: number of fits of each recipe, each with its own seed
 ##. WORKERS=2            baseline, tune: number of fits in parallel; by default as many as are fastest together
@@ -58,7 +58,7 @@ SETUP = @:
 export DATA PARAMS SET FILE BLEND RUNS BUDGET ONLY SEEDS WORKERS
 # it has a password, so it is no argument, which everybody on the machine could read
 export DIGITS_STORAGE = $(STORAGE)
-COMMANDS := init data submit baseline tune train ensemble report watch runs clean-runs tune-dashboard recipes compare predict export demo score submissions leaderboard
+COMMANDS := init data submit baseline tune train kaggle-gpu ensemble report watch runs clean-runs tune-dashboard recipes compare predict export demo score submissions leaderboard
 yes = $(filter-out 0 n no No NO off Off OFF false False FALSE,$1)
 OPTIONS = $(if $(PARAMS),--params "$$PARAMS") $(if $(SET),--sets "$$SET")
 init: OPTIONS =
@@ -67,7 +67,7 @@ predict: OPTIONS += $(if $(FILE),--file "$$FILE")
 predict export demo: OPTIONS += $(if $(BLEND),--blend "$$BLEND")
 export: OPTIONS += $(if $(call yes,$(TTA)),--tta)
 compare: OPTIONS += $(if $(RUNS),--runs "$$RUNS")
-tune train ensemble submit: OPTIONS += $(if $(BUDGET),--budget "$$BUDGET")
+tune train kaggle-gpu ensemble submit: OPTIONS += $(if $(BUDGET),--budget "$$BUDGET")
 baseline recipes clean-runs: OPTIONS += $(if $(ONLY),--only "$$ONLY")
 recipes: OPTIONS += $(if $(SEEDS),--seeds "$$SEEDS")
 baseline tune: OPTIONS += $(if $(WORKERS),--workers "$$WORKERS")
@@ -111,6 +111,7 @@ submit: ## fit networks, blend them, write and check the submission; with creden
 baseline: ## fit scikit-learn models over the folds and rank them; submit adds them to the blend
 tune: ## search for a better network; submit uses it
 train: ## fit Keras networks: over the folds first, then on all labelled images
+kaggle-gpu: ## train on Kaggle's GPUs, and place the fits here; submit blends them with those made here
 ensemble: ## blend all finished networks and baselines
 
 ##@ Look

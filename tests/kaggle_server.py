@@ -56,9 +56,10 @@ class KaggleServer(ThreadingHTTPServer):
     """What was received, and how to answer. faults: for the next requests, by the last part of their address."""
 
     daemon_threads = True
+    handler: "type[Handler]"
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), self.handler)
         self.lock = threading.Lock()
         self.faults: dict[str, list[Fault]] = defaultdict(list)
         self.requests: list[str] = []
@@ -69,6 +70,7 @@ class KaggleServer(ThreadingHTTPServer):
         self.status, self.error, self.score = "COMPLETE", "", "0.99500"
         self.today, self.allowed, self.total = 2, 5, 3
         self.archive = b""
+        self.code_only = False  # whether the competition takes code alone
         self.ranges: list[str] = []  # ranges of the archive that were requested
 
     @property
@@ -181,7 +183,8 @@ class Handler(BaseHTTPRequestHandler):
                     return {"submissions": teams, "nextPageToken": ""}, 200, {}
                 case "GetCompetition":
                     ref = f"https://www.kaggle.com/competitions/{request['competitionName']}"
-                    return {"ref": ref, "teamCount": 1234, "userRank": 56, "userHasEntered": True}, 200, {}
+                    entered = {"teamCount": 1234, "userRank": 56, "userHasEntered": True}
+                    return {"ref": ref, "isKernelsSubmissionsOnly": server.code_only} | entered, 200, {}
                 case _:
                     return {"error": {"code": 404, "message": self.path}}, 404, {}
 
@@ -217,6 +220,9 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.wfile.write(content)
+
+
+KaggleServer.handler = Handler
 
 
 @contextmanager

@@ -14,7 +14,7 @@ ROOMS = (
     ("data", "kaggle"),
     ("training",),
     ("replication", "tuning", "ensemble"),
-    ("report", "export", "demo", "results", "watch"),
+    ("report", "export", "demo", "results", "watch", "kernel"),
     ("cli",),
 )
 # The same inside the two rooms in which it is easy to lose the way.
@@ -26,7 +26,7 @@ MODELS = (
 TRAINING = (
     ("schedule", "crossval", "learning_curves", "remedies", "cards"),
     ("allocation", "runs", "probing"),
-    ("device", "tuned", "fitting", "applying"),
+    ("device", "tuned", "fitting", "applying", "elsewhere"),
     ("timing", "candidates"),
     ("budget",),
     ("executor",),
@@ -97,7 +97,7 @@ def test_no_command_imports_another() -> None:
 def test_every_large_library_has_one_room() -> None:
     knows = {
         "kaggle": {"kaggle/client.py"},
-        "kagglesdk": {"kaggle/client.py"},
+        "kagglesdk": {"kaggle/client.py", "kaggle/kernels.py"},
         "optuna": {f"tuning/{name}.py" for name in TUNING},
         "altair": {f"report/{name}.py" for name in CHARTS},
         "vl_convert": {"report/chart.py"},

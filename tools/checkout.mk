@@ -22,7 +22,8 @@ test: ## all tests; installs Chromium and PostgreSQL for them where that is poss
 	@sh tools/postgres.sh || true
 	@$(PYTEST) -n 2 --dist worksteal
 
-docs: ## build/docs/index.html, the documentation as a site
+# build/docs/index.html, the documentation as a site
+docs:
 	$(SETUP) docs
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs build/docs
 	@echo build/docs/index.html

@@ -16,7 +16,7 @@ import pytest
 
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.config import KaggleParams
+from digits.config import KaggleParams, load_params
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.ledger import Ledger, Line
 from digits.kaggle.upload import Uploader, tag
@@ -276,11 +276,12 @@ def test_practice_is_never_uploaded(connected: Digits, server: KaggleServer) -> 
 def test_init_downloads_a_competition_by_its_slug(
     digits: Digits, server: KaggleServer, workspace: Path, tmp_path: Path
 ) -> None:
-    server.archive = toy_archive(tmp_path / "packed")
+    server.archive, server.code_only = toy_archive(tmp_path / "packed"), True
     told = digits("init", "--data", "kaggle:toy", toy=False)
     assert told.returncode == 0, told.stderr
     assert "12x12, grey" in told.stdout
-    assert "upload: true" in (workspace / "params.toy.yaml").read_text()
+    submit = load_params(workspace / "params.toy.yaml").submit
+    assert (submit.upload, submit.how) == (True, "code")
     asked = len(server.requests)
     assert digits("data", "--params", "params.toy.yaml", toy=False).returncode == 0
     assert len(server.requests) == asked, "the files are there"

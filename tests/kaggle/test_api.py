@@ -309,7 +309,7 @@ def test_refusals_are_explained_in_a_line_and_not_repeated(server: KaggleServer,
         (NO_COMPETITION, r"Kaggle has no competition called toy; correct competition.slug in params.yaml$"),
         (LIMIT, r"Kaggle allows no more submissions now \(.* \(5\) today.*\); run the same command again when the"),
         (CLOSED, r"the competition takes no file now \(.* have been disabled.*\); make submit UPLOAD=0 writes"),
-        (NOTEBOOKS, r"the competition takes no file now \(.* only accepts Submissions from Notebooks.\); make submit"),
+        (NOTEBOOKS, r'the competition takes code alone \(.*Notebooks.\); type: make submit SET="submit.how=code"'),
         (TOO_LATE, r"the competition takes no file now \(.* deadline has passed.\); make submit UPLOAD=0 writes"),
         (
             NO_PHONE,

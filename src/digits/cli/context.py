@@ -19,6 +19,7 @@ from digits.ensemble.application import FittedBlend, fitted_blend, newest_blend
 from digits.ensemble.members import Members, blend_name, members
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.ledger import Ledger
+from digits.kaggle.sessions import Sessions
 from digits.kaggle.upload import Uploader
 from digits.training.budget import Plan, make_plan
 from digits.training.device import Device, measured_device
@@ -85,6 +86,11 @@ class Context:
     def kaggle(self) -> CompetitionApi:
         """Kaggle's API for this competition."""
         return CompetitionApi(self.params.competition.slug, self.params.kaggle, self.console)
+
+    @property
+    def sessions(self) -> Sessions:
+        """Sessions on Kaggle's machines."""
+        return Sessions(self.kaggle, self.paths.sessions, self.params.kaggle, self.console)
 
     @property
     def ledger(self) -> Ledger:

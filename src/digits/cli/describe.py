@@ -55,12 +55,14 @@ def describe(folder: Path, named: str, console: Console) -> None:
     competition = validate(Competition, usual.competition.model_dump() | {"slug": slug}, f"DATA={named}")
     base = usual.model_copy(update={"competition": competition})
     provenance: Provenance = "local"
+    code = False
     if named.startswith(KAGGLE):
-        fetch.download(Context(base, paths, console))
+        fetch.download(context := Context(base, paths, console))
+        code = context.kaggle.kernel("takes_code")
         named, provenance = str(archive_of(base.competition, paths)), "kaggle"
     with console.status("reading the files"):
         found = understand(named, base.competition, paths, provenance)
-    text = params_text(found, usual, upload=provenance == "kaggle" or slug == usual.competition.slug)
+    text = params_text(found, usual, upload=provenance == "kaggle" or slug == usual.competition.slug, code=code)
     file = _free(folder / f"params.{slug}.yaml", text)
     write_atomic(file, text)
     try:
@@ -90,10 +92,11 @@ def slug_of(named: str) -> str:
     return "my-competition"
 
 
-def params_text(found: Understood, usual: Params, upload: bool) -> str:
+def params_text(found: Understood, usual: Params, upload: bool, code: bool = False) -> str:
     """A params file with the competition's section, each line with what it was inferred from.
 
     usual: the params that it extends. Their augmentation shifts by pixels, so it is scaled to images of another size.
+    upload, code: what Kaggle takes.
     """
     lines = [
         f"  slug: {found.competition.slug}",
@@ -105,7 +108,7 @@ def params_text(found: Understood, usual: Params, upload: bool) -> str:
         "# What `make init` understood of the files; correct what is wrong.\n"
         "extends: params.yaml              # this file contains only the values that differ\n\n"
         "competition:\n" + "\n".join(lines) + "\n" + _scaled_shift(found.competition, usual) + mirrored + "\nsubmit:\n"
-        f"  upload: {json.dumps(upload)}{note}\n"
+        f"  upload: {json.dumps(upload)}{note}\n" + "  how: code                       # Kaggle says so\n" * code
     )
 
 

@@ -104,6 +104,8 @@ def _execute(console: Console, interruption: Interruption, command: Command, val
         sweep(context.paths.runs, context.paths.written)
         # clean-runs uses runs/ alone, once it knows what to remove
         with nullcontext() if command.name == "clean-runs" else in_use(context.paths.runs):
+            if command.name != "kaggle-gpu" and any(context.paths.sessions.glob("*.json")):
+                context.sessions.end_abandoned()
             return None if _run(context, command.stages, interruption) else 0
     except UserError as error:
         console.error(str(error))

@@ -14,17 +14,20 @@ _GIT_SECONDS = 10.0  # timeout of a git command; after it the commit is unknown
 
 
 @cache
-def code_version(computation: str, package: Path = PACKAGE) -> str:
+def code_version(computation: str, package: Path = PACKAGE, libraries: tuple[tuple[str, str], ...] = ()) -> str:
     """Hash of the code and of the library versions that decide the results of a computation.
 
-    computation: a key of `fingerprints.COMPUTATIONS`. package: folder of the package's source. The hash covers the code
+    computation: a key of `fingerprints.COMPUTATIONS`. package: folder of the package's source. libraries: names and
+    versions on another machine; (): those that are installed here. The hash covers the code
     of the listed modules, as `syntax.decisive_code` reads it, but not their names or order: a module may be moved or
     renamed. Any new version of a listed library changes it, even a patch release, because the last bits of a result may
     differ. Python's version and the machine do not. The modules are read, not imported.
     """
     listed = COMPUTATIONS[computation]
     code = sorted(_module_version(_file(package, module).read_text(encoding="utf-8")) for module in listed.modules)
-    return fingerprint([code, {library: library_version(library) for library in listed.libraries}])
+    elsewhere = dict(libraries)
+    versions = {name: elsewhere.get(name) or library_version(name) for name in listed.libraries}
+    return fingerprint([code, versions])
 
 
 def library_version(name: str) -> str:

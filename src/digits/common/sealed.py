@@ -116,9 +116,9 @@ def intact(folder: Path, consequence: str = "is made again") -> bool:
     """
     if not folder.is_dir():
         return False
-    if fault := _fault(folder):
-        set_aside(folder, fault, consequence)
-    return not fault
+    if found := fault(folder):
+        set_aside(folder, found, consequence)
+    return not found
 
 
 def sums(folder: Path) -> dict[str, str] | None:
@@ -127,11 +127,11 @@ def sums(folder: Path) -> dict[str, str] | None:
     return None if manifest is None else manifest["sha256"]
 
 
-def _fault(folder: Path) -> str:
+def fault(folder: Path) -> str:
     """What is wrong with a sealed folder; "" if nothing is."""
-    manifest, fault = _parsed(folder / _MANIFEST)
+    manifest, unreadable = _parsed(folder / _MANIFEST)
     if manifest is None:
-        return f"{_MANIFEST}: {fault or 'it is missing, as in unfinished folders and those of older versions'}"
+        return f"{_MANIFEST}: {unreadable or 'it is missing, as in unfinished folders and those of older versions'}"
     for name, known in manifest["sha256"].items():
         try:
             if file_sha256(folder / name) != known:

@@ -14,6 +14,7 @@ class Paths:
         self.practice = root / "data" / "practice"  # the practice set, written as a competition's CSVs
         self.processed = root / "data" / "processed"  # arrays and folds, one folder per content
         self.runs = root / "runs"  # one folder per run
+        self.sessions = self.runs / "kaggle"  # sessions on Kaggle that are not ended, and what they have left
         self.studies = self.runs / "tune"  # one folder per study of `make tune`
         self.submissions = root / "submissions"  # the CSVs to upload, and the ledger
         self.ledger = self.submissions / "ledger.csv"  # the log of submissions: one line per event

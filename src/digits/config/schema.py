@@ -83,10 +83,11 @@ class EnsembleParams(Section):
 
 
 class SubmitParams(Section):
-    """The message of a submission, and whether Kaggle has a competition to upload it to."""
+    """The message of a submission, whether Kaggle has a competition to upload it to, and what that takes."""
 
     message: Annotated[str, Field(max_length=200)]
     upload: bool
+    how: Literal["file", "code"]
 
 
 class KaggleParams(Section):

@@ -14,6 +14,7 @@ from digits.ensemble.selection import Member
 from digits.training.budget import Plan
 from digits.training.candidates import baseline_runs
 from digits.training.crossval import rows_of
+from digits.training.elsewhere import made_elsewhere
 from digits.training.runs import RunFolder, RunSpec, Units
 
 
@@ -53,12 +54,15 @@ class Members:
 def members(params: Params, plan: Plan, data: Dataset, paths: Paths) -> Members:
     """The planned networks, and every other network and baseline of the params that has fitted the same folds.
 
+    Networks that were fitted elsewhere, as on Kaggle, count as planned ones.
+
     If a later network has fewer folds than the first, only the folds that all of them have are used. A network with at
     most half of the first one's folds is left out until it has more. data: all images, also if the plan has a sample.
     """
-    planned = [part.spec for part in plan.parts]
+    elsewhere = made_elsewhere(params, paths.runs, {data.hash, plan.data.hash})
+    planned = [*(part.spec for part in plan.parts), *elsewhere]
     baselines = baseline_runs(params, data)
-    _check_others([*plan.alternatives, *baselines], paths)
+    _check_others([*elsewhere, *plan.alternatives, *baselines], paths)
     # the planned ones first, and none twice
     specs = [*planned, *plan.alternatives, *baselines]
     runs = {spec.folder_name: RunFolder(paths.runs, spec).units(data.fold_count) for spec in specs}

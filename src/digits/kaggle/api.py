@@ -66,6 +66,14 @@ class CompetitionApi:
             progress = _Progress(self._console, stack, self._params.timeout, folder)
             return Path(self._request("download", progress, folder=str(folder)))
 
+    def kernel(self, function: str, **arguments: Any) -> Any:
+        """Call a function of `kernels`, with retries."""
+        return self._request(function, **arguments)
+
+    def kernel_once(self, function: str, **arguments: Any) -> Any:
+        """The same without retries, for what must not happen twice."""
+        return self._request_once(function, **arguments)
+
     def _request(self, function: str, progress: "_Progress | None" = None, **arguments: Any) -> Any:
         return retry(partial(self._request_once, function, progress, **arguments), self._params, self._console.warn)
 

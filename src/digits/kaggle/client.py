@@ -1,4 +1,4 @@
-"""Functions that call Kaggle's client and run in a subprocess. No other module imports kaggle or kagglesdk.
+"""Functions that call Kaggle's client and run in a subprocess. Only this module and `kernels` know that client.
 
 The client has no timeouts, prints, may end the process it runs in, and calls Kaggle when it is imported. A subprocess
 that can be killed contains all of this.
@@ -20,6 +20,7 @@ from digits.common.errors import UserError
 from digits.common.processes import Send
 from digits.kaggle.credentials import config_folder, credentials
 from digits.kaggle.failures import Failure
+from digits.kaggle.kernels import KERNEL_FUNCTIONS, RefusedError
 from digits.kaggle.messages import Downloaded, Limits, Problem, Response, SignedIn, Standing, Submission
 
 _LISTED = 100  # latest submissions to list
@@ -30,13 +31,17 @@ _STATUS = {
     403: Failure.FORBIDDEN,
     404: Failure.NOT_FOUND,
     407: Failure.PROXY,
+    412: Failure.QUEUE_FULL,
     429: Failure.RATE_LIMIT,
 }
 _WORDS = {  # of a refusal, which has the status 400 or 403
     r"\bphone\b|\bverif": Failure.NOT_VERIFIED,
     r"\ballowance\b": Failure.LIMIT,
-    r"\bdisabled\b|\bdeadline\b|\bended\b|\bclosed\b|only accepts submissions from": Failure.CLOSED,
+    r"only accepts submissions from": Failure.CODE_ONLY,
+    r"\bdisabled\b|\bdeadline\b|\bended\b|\bclosed\b": Failure.CLOSED,
     r"'competitions\.get'": Failure.NOT_FOUND,
+    r"\bsession count\b|\bsessions\b.*\breached\b": Failure.QUEUE_FULL,
+    r"\bquota\b|\bGPU\b.*\b(hours|limit|time)\b": Failure.NO_QUOTA,
 }
 
 
@@ -171,6 +176,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "submit": _submit,
     "download": _download,
     "standing": _standing,
+    **KERNEL_FUNCTIONS,
 }
 
 
@@ -187,14 +193,21 @@ def _problem(error: BaseException) -> Problem:
             other = Failure.SERVER_ERROR if response.status_code >= 500 else Failure.REFUSED
             failure = _STATUS.get(response.status_code, other)
             if failure in (Failure.REFUSED, Failure.FORBIDDEN):
-                failure = next((kind for words, kind in _WORDS.items() if re.search(words, detail, re.I)), failure)
+                failure = _by_words(detail, failure)
             return Problem(failure, detail, _seconds(response.headers.get("Retry-After")))
         case ValueError():
             is_page = "JSONDecodeError" in type(error).__name__
             return Problem(Failure.INVALID_RESPONSE, "a web page instead of data" if is_page else detail)
         case OSError():
             return _of_system(error)
-    return Problem(Failure.INVALID_RESPONSE, f"{type(error).__name__}: {detail}")
+    refused = isinstance(error, RefusedError)
+    kind = _by_words(detail, Failure.REFUSED) if refused else Failure.INVALID_RESPONSE
+    return Problem(kind, detail if refused else f"{type(error).__name__}: {detail}")
+
+
+def _by_words(detail: str, other: Failure) -> Failure:
+    """The kind of a refusal, by Kaggle's words; `other` if they are not known."""
+    return next((kind for words, kind in _WORDS.items() if re.search(words, detail, re.I)), other)
 
 
 def _said(response: Any) -> str:

@@ -47,6 +47,11 @@ class Failure(Enum):
         True,
         "the competition takes no file now{detail}; make submit UPLOAD=0 writes and checks the file without sending it",
     )
+    CODE_ONLY = (
+        False,
+        True,
+        'the competition takes code alone{detail}; type: make submit SET="submit.how=code", or set it in the params',
+    )
     NOT_FOUND = (False, True, "Kaggle has no competition called {slug}; correct competition.slug in params.yaml")
     REFUSED = (False, True, "Kaggle refuses the request{detail}; see kaggle.com/c/{slug}")
     RATE_LIMIT = (True, True, "too many requests to Kaggle{detail}; run the same command again in a few minutes")
@@ -72,6 +77,13 @@ class Failure(Enum):
         "kaggle.com in a browser, then run the same command again",
     )
     UPLOAD_LOST = (True, True, "the upload did not reach Kaggle{detail}; run the same command again")
+    QUEUE_FULL = (
+        False,
+        True,
+        "Kaggle runs two GPU sessions of an account at a time{detail}; end one at kaggle.com/me/code, or wait, then "
+        "run the same command again",
+    )
+    NO_QUOTA = (False, True, "Kaggle gives no GPU{detail}; see the hours that are left at kaggle.com/settings")
     LOCAL_FILE = (False, True, "Kaggle's client cannot use a file{detail}; correct that, then run the command again")
     # an upload whose request did not fail
     UNLISTED = (

@@ -83,3 +83,46 @@ class Standing:
     rank: int | None
     teams: int
     top: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Quota:
+    """Hours on a GPU of this week. renewed: when new ones come, UTC, as text; may be empty."""
+
+    used: float
+    allowed: float
+    renewed: str
+
+
+WAITS = ("none", "queued", "new_script")  # states of a session before it has a machine
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a session on Kaggle does.
+
+    state: queued, running, complete, error, or one of its end by hand; none: there is no session. failure: why it has
+    ended, in Kaggle's words.
+    """
+
+    state: str
+    failure: str
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, so that no time is counted any more."""
+        return self.state not in WAITS and self.state not in ("running", "cancel_requested")
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a session has left: files, (name, address) each, and its log."""
+
+    files: tuple[tuple[str, str], ...]
+    log: str
+
+    @property
+    def error(self) -> str:
+        """The last error in the log; "" without one."""
+        errors = [line.removeprefix("error: ") for line in self.log.splitlines() if line.startswith("error: ")]
+        return errors[-1] if errors else ""

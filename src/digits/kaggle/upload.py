@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from math import ceil
 from pathlib import Path
+from typing import Protocol
 
 from digits.common.console import Console
 from digits.common.errors import UserError
@@ -29,6 +30,16 @@ def tag(intent: str) -> str:
     return f"[{intent}]"
 
 
+class Sender(Protocol):
+    """Sends in two steps what is submitted, as CompetitionApi does for a file."""
+
+    def upload(self, path: Path) -> str:
+        """Have Kaggle get what is submitted in place of the CSV `path`; returns Kaggle's name of it."""
+
+    def submit(self, token: str, message: str) -> str:
+        """Submit it, without retries; returns the submission's number."""
+
+
 class Uploader:
     """Uploads the intents of one competition and keeps their lines in the ledger. params: timeouts and retries."""
 
@@ -38,11 +49,11 @@ class Uploader:
         self._params = params
         self._console = console
 
-    def submit_once(self, intent: str, path: Path, force: bool = False) -> Line:
+    def submit_once(self, intent: str, path: Path, force: bool = False, sender: Sender | None = None) -> Line:
         """Submit the intent's file unless Kaggle has it; returns the intent's line, `uploaded` or `scored`.
 
-        force: submit also if an earlier upload may still arrive. Raises UserError if nothing is submitted, or if Kaggle
-        cannot score the file.
+        force: submit also if an earlier upload may still arrive. sender: of code, in place of the file. Raises
+        UserError if nothing is submitted, or if Kaggle cannot score the file.
         """
         with self._submitting():
             line = self._settled(intent, force)
@@ -51,7 +62,7 @@ class Uploader:
             found = self._find(intent, 0.0)
             if found is None:
                 self._check_limits()
-                found = self._upload(line, path)
+                found = self._upload(line, path, sender or self._api)
             return self._record(line, found)
 
     def _settled(self, intent: str, force: bool = False) -> Line:
@@ -68,7 +79,7 @@ class Uploader:
             raise UserError(uncertain)
         return self._add(line, "failed", reason="how the upload ended is unknown; the file has not arrived", ref="")
 
-    def _upload(self, line: Line, path: Path) -> Submission:
+    def _upload(self, line: Line, path: Path, sender: Sender) -> Submission:
         """Upload, with retries, until the submission is listed. Raises KaggleError, with the reason in the ledger.
 
         The intent is `failed` only if every try certainly submitted nothing; otherwise the file may still arrive, and
@@ -79,10 +90,10 @@ class Uploader:
         def attempt() -> Submission:
             nonlocal line, certain
             with self._console.status("waiting for Kaggle to accept the file"):
-                token, error = self._api.upload(path), None
+                token, error = sender.upload(path), None
                 line = self._add(line, "uploading", ref="")
                 try:
-                    line = line | {"ref": self._api.submit(token, line["message"])}
+                    line = line | {"ref": sender.submit(token, line["message"])}
                 except KaggleError as failed:
                     error = failed
             certain = certain and error is not None and error.failure.certain

@@ -24,6 +24,7 @@ from digits.kaggle.ledger import Ledger, Line
 from digits.replication.table import COLUMNS
 from digits.report.outlook import expected_error
 from digits.training.candidates import namer
+from digits.training.elsewhere import origin, spec_of, where
 from digits.training.runs import RunFolder, RunSpec
 from digits.training.tuned import studies_of
 
@@ -40,7 +41,8 @@ class Run:
 
     folder: its name below runs/. metrics: see `Units.metrics`. histories: one per fold, with a record per epoch; () if
     the model keeps none. rows: (n,), images of its folds. oof: (n, classes). refits: number. minutes: mean per fold.
-    title: see `_titled`; no two runs of a page share it. log: the last lines of its log.
+    title: see `_titled`; no two runs of a page share it. log: the last lines of its log. made: where, for people;
+    "" here.
     """
 
     spec: RunSpec
@@ -53,6 +55,7 @@ class Run:
     minutes: float
     title: str = ""
     log: tuple[str, ...] = ()
+    made: str = ""
 
     @property
     def name(self) -> str:
@@ -189,14 +192,9 @@ def _titled(runs: Sequence[Run], params: Params, data: Dataset, paths: Paths) ->
 
 def read_run(data: Dataset, folder: Path) -> Run | None:
     """The run in `folder`; None if it is on other data, has no finished fold, was renamed or is of another version."""
-    try:
-        spec = RunSpec(**read_json(folder / "run.json") or {})
-    except TypeError:
+    if not (spec := spec_of(folder)) or not (learned := with_hash(data, spec.data, spec.seed)):
         return None
     run = RunFolder(folder.parent, spec)
-    learned = with_hash(data, spec.data, spec.seed)
-    if not learned or run.path != folder:
-        return None
     run.check("is left out")
     units = run.units(data.fold_count)
     if not units.folds:
@@ -214,6 +212,7 @@ def read_run(data: Dataset, folder: Path) -> Run | None:
         refits=len(units.refits),
         minutes=(metrics["fit_seconds"] + metrics["predict_seconds"]) / 60 / len(units.folds),
         log=_last_lines(folder / "log.txt"),
+        made=where(made) if (made := origin(folder)) else "",
     )
 
 

@@ -19,6 +19,7 @@ from digits.replication.recipe import load_recipes
 from digits.training.allocation import shares
 from digits.training.candidates import baseline_runs, network_runs, networks
 from digits.training.device import Device
+from digits.training.elsewhere import made_elsewhere
 from digits.training.tuned import studies_of, tuned_params
 
 _MOST_SEEDS = 100  # per recipe; SEEDS cannot be larger
@@ -62,6 +63,11 @@ def user_of(params: Params, data: Dataset, device: Device, recipe_data: dict[str
     recipes = units(load_recipes().values(), recipe_data, folder, _MOST_SEEDS, device) if folder.is_dir() else []
     users = {
         "machines": "make train, tune, recipes",
+        "kaggle": "make kaggle-gpu",
+        **{
+            run.folder_name: "make kaggle-gpu"
+            for run in made_elsewhere(tuned, paths.runs, {each.hash for each in learned})
+        },
         **{run.folder_name: "make train" for run in planned},
         **{run.folder_name: "make baseline" for run in baseline_runs(tuned, data)},
         **{f"tune/{study.name}": "make tune" for study in studies_of(params, data, paths.studies)},

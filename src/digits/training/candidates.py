@@ -101,8 +101,9 @@ def namer(params: Params, data: Dataset | None, studies: Path) -> Callable[[RunS
         tuned = tuned_params(params, data, studies) if data else params
     networks = {name: tuned.network(name).model_dump(mode="json") for name in (*tuned.networks, DEFAULT)}
 
-    def is_same(network: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
-        # the budget settles the epochs, the machine what is auto
-        return all(value in ("auto", model.get(key)) for key, value in network.items() if key != "epochs")
+    return lambda run: next((name for name, each in networks.items() if same_network(each, run.model)), run.name)
 
-    return lambda run: next((name for name, each in networks.items() if is_same(each, run.model)), run.name)
+
+def same_network(network: Mapping[str, Any], model: Mapping[str, Any]) -> bool:
+    """Whether a run's model is a network of the params, on whatever device and for however many epochs."""
+    return all(value in ("auto", model.get(key)) for key, value in network.items() if key != "epochs")

@@ -14,12 +14,18 @@ from digits.cli.context import Context, Outcome
 from digits.common.code_version import commit
 from digits.common.errors import UserError
 from digits.common.files import file_sha256, write_atomic
+from digits.common.fingerprints import COMPUTATIONS
+from digits.ensemble.application import fitted_blend
 from digits.ensemble.blend import Blend, load_blend, load_predictions
 from digits.evaluation.scoring import ACCURACY, METRICS
 from digits.kaggle.credentials import NEW_TOKEN
 from digits.kaggle.ledger import Line, best_scored, verdict
+from digits.kaggle.sessions import LOG
 from digits.kaggle.submission import check_frame, csv_bytes, make_frame, share_differing, unusual_classes
 from digits.kaggle.upload import now, tag
+from digits.kernel.code import CodeSender
+from digits.kernel.predicting import files_of
+from digits.kernel.script import script
 
 _MOST_MINUTES = 240  # the largest BUDGET that the next steps suggest
 _UNSENT = "make submit   continues with the fits and sends the result; nothing has been sent to Kaggle yet"
@@ -52,7 +58,8 @@ def run(context: Context) -> Outcome:
     if uploads:
         context.console.say(f"{relative}: {expected}")
     if upload:
-        line = context.uploader.submit_once(line["intent"], path, context.force)
+        sender = _code(context, blend) if context.params.submit.how == "code" else None
+        line = context.uploader.submit_once(line["intent"], path, context.force, sender)
         try:
             line = context.uploader.wait_for_score(line["intent"])
         except KeyboardInterrupt:
@@ -67,6 +74,21 @@ def run(context: Context) -> Outcome:
             ("file", f"{relative}, {len(frame):,} predictions, checked"),
         ),
     )
+
+
+def _code(context: Context, blend: Blend) -> CodeSender:
+    """Sends the blend as a script, where the competition takes code."""
+    competition, found = context.params.competition, fitted_blend(context.paths.runs, blend.name)
+    task = {
+        "competition": competition.slug,
+        "files": competition.needed_files,
+        "test": competition.test_name,
+        "blend": blend.name,
+        "libraries": COMPUTATIONS["cnn"].libraries,
+        "internet": False,
+    }
+    text = script(context.params, task, files_of(found, context.paths.runs))
+    return CodeSender(context.kaggle, context.sessions, text, context.paths.sessions / LOG)
 
 
 def _should_upload(context: Context) -> bool:
@@ -178,7 +200,7 @@ def _next_steps(context: Context, path: Path, line: Line, one_member: bool) -> t
         steps = ("make baseline, then make submit   adds scikit-learn models to the blend", *steps)
     if line["state"] in ("uploaded", "scored"):
         return ("make submissions   lists all submissions with their scores", *steps)
-    if not context.params.submit.upload:
+    if not context.params.submit.upload or context.params.submit.how == "code":
         return steps
     command = ["kaggle", "competitions", "submit", "-c", slug, "-f", str(path), "-m", line["message"]]
     with suppress(UserError):  # that faulty credentials have; with UPLOAD=0 they do not matter

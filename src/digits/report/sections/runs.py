@@ -22,6 +22,8 @@ def section(content: Content) -> Section:
     near = near_best(content.runs, np.asarray(content.data.labels), metric)
     # sd is that of the accuracy
     best, measured = content.runs[0], [run.metrics for run in content.runs]
+    made = {"made on": ("", [run.made or "this computer" for run in content.runs])}
+    made = made if any(run.made for run in content.runs) else {}
     also = {} if metric is ACCURACY else {"accuracy": (".4f", [each["cv_accuracy"] for each in measured])}
     result.sentences.append(
         f"{best.name} comes first with a CV {metric.title} of {scores[0].value:.4f}; {len(near)} of {len(measured)} "
@@ -45,6 +47,7 @@ def section(content: Content) -> Section:
         "refits": ("d", [run.refits for run in content.runs]),
         "minutes": (".1f", [run.minutes for run in content.runs]),
         "MB": (".1f", [each["size_mb"] for each in measured]),
+        **made,
         "near the best": ("", ["yes" if run.folder in near else "" for run in content.runs]),
     }
     if content.compared:
