@@ -14,7 +14,7 @@ ROOMS = (
     ("data", "kaggle"),
     ("training",),
     ("replication", "tuning", "ensemble"),
-    ("report", "export", "demo", "results", "watch"),
+    ("report", "export", "demo", "results", "watch", "cluster"),
     ("cli",),
 )
 # The same inside the two rooms in which it is easy to lose the way.
@@ -28,7 +28,7 @@ TRAINING = (
     ("allocation", "runs", "probing"),
     ("device", "tuned", "fitting", "applying"),
     ("timing", "candidates"),
-    ("budget",),
+    ("budget", "parallel"),
     ("executor",),
 )
 # that know Optuna
@@ -99,6 +99,8 @@ def test_every_large_library_has_one_room() -> None:
         "optuna": {f"tuning/{name}.py" for name in TUNING},
         "keras": {"models/cnn/libraries.py"},
         "tensorflow": {"models/cnn/libraries.py"},
+        "distributed": {f"cluster/{name}.py" for name in ("client", "local", "worker")},
+        "dask": {"cluster/local.py"},
     }
     for library, allowed in knows.items():
         users = {

@@ -27,7 +27,7 @@ class Command(click.Command):
         return self, ctx.params
 
 
-_NETWORKS = (options.DATA, options.budget("train", 5), options.REQUIRE_GPU)
+_NETWORKS = (options.DATA, options.budget("train", 5), options.REQUIRE_GPU, options.CLUSTER)
 
 # by what people want, in the order of the help
 GROUPS = {
@@ -55,6 +55,7 @@ GROUPS = {
             options.DATA,
             options.only("fit", "all"),
             options.workers("baseline", "one per core"),
+            options.CLUSTER,
         ),
         Command(
             "tune",
@@ -65,6 +66,7 @@ GROUPS = {
             options.workers("tune", "as many as are fastest together; one with a GPU"),
             options.STORAGE,
             options.REQUIRE_GPU,
+            options.CLUSTER,
         ),
         Command(
             "train",
@@ -108,6 +110,7 @@ GROUPS = {
             options.only("fit", "all"),
             options.SEEDS,
             options.REQUIRE_GPU,
+            options.CLUSTER,
         ),
         Command(
             "compare",
@@ -115,6 +118,12 @@ GROUPS = {
             "compare",
             options.DATA,
             options.RUNS,
+        ),
+        Command(
+            "cluster",
+            "start a Dask cluster on this computer, for trying out CLUSTER",
+            "cluster",
+            options.LOCAL_WORKERS,
         ),
         Command("score", "get the scores that Kaggle had not computed yet", "score"),
         Command("submissions", "list all submissions with their estimates and scores", "submissions"),
@@ -145,4 +154,4 @@ WRITES = {
     **dict.fromkeys(("submit", "score"), "submissions"),
     **{"predict": "predictions", "export": "exported", "demo": "demo"},
 }
-ONLY_READS = {"watch"}  # beside commands that write, for hours: it takes no lock and creates no folder
+ONLY_READS = {"watch", "cluster"}  # beside commands that write, for hours: it takes no lock and creates no folder

@@ -118,6 +118,18 @@ UPLOAD = click.Option(
 FORCE = click.Option(["--force"], is_flag=True, help="Send the file again, even if Kaggle has it or may have it.")
 UNASKED = click.Option(["--force"], is_flag=True, help="Remove without asking.")
 REQUIRE_GPU = click.Option(["--require-gpu"], is_flag=True, help="Stop if TensorFlow finds no GPU.")
+CLUSTER = click.Option(
+    ["--cluster"],
+    metavar="ADDRESS",
+    help="Scheduler of a Dask cluster that makes the fits, as tcp://HOST:8786, or the file that it has written. "
+    "[default: this computer makes them]",
+)
+LOCAL_WORKERS = click.Option(
+    ["--workers"],
+    metavar="NUMBER",
+    type=click.IntRange(1, 1000),
+    help="Workers of one thread each. [default: one per core]",
+)
 STORAGE_VARIABLE = "DIGITS_STORAGE"  # in the environment, where make puts an address with its password
 STORAGE = ParamOption(
     "--storage",

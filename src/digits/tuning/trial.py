@@ -5,13 +5,13 @@ All fits of a rung take the same time, whatever they train, so a faster network 
 
 from dataclasses import dataclass, replace
 from math import ceil, log
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from digits.common.executors import Place
 from digits.common.processes import Send
 from digits.data.dataset import Dataset, load_dataset
 from digits.evaluation.calibration import at_temperature, best_temperature
@@ -51,7 +51,6 @@ class Task:
     each fit with its predictions, ascending. pace: what is expected.
     """
 
-    data_folder: Path
     model: dict[str, Any]
     normalise: str
     seed: int
@@ -70,7 +69,7 @@ def rungs(longest: float, shortest: float, reduction_factor: int) -> tuple[float
     return (*(lowest * (longest / lowest) ** (step / steps) for step in range(steps)), longest)
 
 
-def evaluate(task: Task, report: Send) -> None:
+def evaluate(task: Task, place: Place, report: Send) -> None:
     """Fit and evaluate a task, in a subprocess; report(result) returns after each rung whether to continue.
 
     result: rung, its number from 0; epochs, a fraction where not all images were seen; accuracy and log_loss on the
@@ -79,7 +78,7 @@ def evaluate(task: Task, report: Send) -> None:
     end, so its accuracy is that of a complete fit of so many seconds. The highest rung alone has TTA, because after a
     short fit a network is unsure of most images.
     """
-    data, views = load_dataset(task.data_folder), task.model.get("tta", [])
+    data, views = load_dataset(place.data), task.model.get("tta", [])
     valid, rows = data.valid_rows(task.fold), data.train_rows(task.fold)
     images, labels = data.images[valid], np.asarray(data.labels)[valid]
     pace = task.pace
