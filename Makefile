@@ -19,6 +19,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ## ONLY="NAME ..."      baseline, recipes: what to fit, as in ONLY="mlp-256 svm*"; clean-runs: what to remove
 ## SEEDS=5              recipes: number of fits of each recipe, each with its own seed
 ## WORKERS=2            baseline, tune: number of fits in parallel; by default as many as are fastest together
+## CLUSTER=tcp://HOST:8786   submit, baseline, tune, train, recipes: fit on the workers of a Dask cluster
 ## STORAGE=postgresql://USER:PASSWORD@HOST/NAME   tune: a database that lets several machines share a search
 ## UPLOAD=0             submit: write and check the file, but do not send it to Kaggle
 ## FORCE=1              submit: send the file again; clean-runs: remove without asking
@@ -38,6 +39,7 @@ BUDGET =
 ONLY =
 SEEDS =
 WORKERS =
+CLUSTER =
 STORAGE =
 UPLOAD =
 FORCE =
@@ -54,14 +56,14 @@ SETUP = @:
 
 # Which variable is an option of which target; an empty one is none. The values are environment variables to the shell,
 # where they need no quoting.
-export DATA PARAMS SET FILE BLEND RUNS BUDGET ONLY SEEDS WORKERS
+export DATA PARAMS SET FILE BLEND RUNS BUDGET ONLY SEEDS WORKERS CLUSTER
 # it has a password, so it is no argument, which everybody on the machine could read
 export DIGITS_STORAGE = $(STORAGE)
-COMMANDS := init data submit baseline tune train ensemble report watch runs clean-runs tune-dashboard recipes compare predict export demo score submissions leaderboard
+COMMANDS := init data submit baseline tune train ensemble cluster report watch runs clean-runs tune-dashboard recipes compare predict export demo score submissions leaderboard
 yes = $(filter-out 0 n no No NO off Off OFF false False FALSE,$1)
 OPTIONS = $(if $(PARAMS),--params "$$PARAMS") $(if $(SET),--sets "$$SET")
 init: OPTIONS =
-$(filter-out score submissions leaderboard predict export,$(COMMANDS)): OPTIONS += $(if $(DATA),--data "$$DATA")
+$(filter-out score submissions leaderboard predict export cluster,$(COMMANDS)): OPTIONS += $(if $(DATA),--data "$$DATA")
 predict: OPTIONS += $(if $(FILE),--file "$$FILE")
 predict export demo: OPTIONS += $(if $(BLEND),--blend "$$BLEND")
 export: OPTIONS += $(if $(call yes,$(TTA)),--tta)
@@ -69,7 +71,8 @@ compare: OPTIONS += $(if $(RUNS),--runs "$$RUNS")
 tune train ensemble submit: OPTIONS += $(if $(BUDGET),--budget "$$BUDGET")
 baseline recipes clean-runs: OPTIONS += $(if $(ONLY),--only "$$ONLY")
 recipes: OPTIONS += $(if $(SEEDS),--seeds "$$SEEDS")
-baseline tune: OPTIONS += $(if $(WORKERS),--workers "$$WORKERS")
+baseline tune cluster: OPTIONS += $(if $(WORKERS),--workers "$$WORKERS")
+baseline tune train ensemble submit recipes: OPTIONS += $(if $(CLUSTER),--cluster "$$CLUSTER")
 submit: OPTIONS += $(if $(UPLOAD),$(if $(call yes,$(UPLOAD)),--upload,--no-upload))
 submit clean-runs: OPTIONS += $(if $(call yes,$(FORCE)),--force)
 tune train ensemble submit recipes: OPTIONS += $(if $(call yes,$(REQUIRE_GPU)),--require-gpu)
@@ -81,6 +84,8 @@ submit train ensemble tune recipes predict demo: PACKAGES := keras
 export: PACKAGES := export
 tune-dashboard: PACKAGES := dashboard
 tune tune-dashboard: PACKAGES += $(if $(STORAGE),database)
+baseline tune train ensemble submit recipes: PACKAGES += $(if $(CLUSTER),cluster)
+cluster: PACKAGES := keras cluster
 
 .PHONY: help setup clean study $(COMMANDS)
 
@@ -108,6 +113,7 @@ baseline: ## fit scikit-learn models over the folds and rank them; submit adds t
 tune: ## search for a better network; submit uses it
 train: ## fit Keras networks: over the folds first, then on all labelled images
 ensemble: ## blend all finished networks and baselines
+cluster: ## start a Dask cluster on this computer, to try out CLUSTER
 
 ##@ Look
 report: ## write reports/index.html: results, models and errors in tables and pictures

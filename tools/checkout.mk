@@ -13,7 +13,8 @@ PYTEST := $(BIN)/python -m pytest
 .PHONY: check test lint fuzz soak docs reference pictures lock clean-caches $(BENCHMARKS)
 
 ##@ Develop
-check: lint ## style, types and the quick tests, for a change in progress: about a minute
+# style, types and the quick tests, for a change in progress: about a minute
+check: lint
 	@$(PYTEST) -n 2 --dist worksteal -m "not slow"
 
 test: ## all tests; installs Chromium and PostgreSQL for them where that is possible
@@ -22,7 +23,8 @@ test: ## all tests; installs Chromium and PostgreSQL for them where that is poss
 	@sh tools/postgres.sh || true
 	@$(PYTEST) -n 2 --dist worksteal
 
-docs: ## build/docs/index.html, the documentation as a site
+# build/docs/index.html, the documentation as a site
+docs:
 	$(SETUP) docs
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs build/docs
 	@echo build/docs/index.html

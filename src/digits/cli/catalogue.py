@@ -75,6 +75,9 @@ GROUPS = {
             *_NETWORKS,
         ),
         Command("ensemble", "blend all finished networks and baselines", "fetch prepare train ensemble", *_NETWORKS),
+        Command(
+            "cluster", "start a Dask cluster on this computer, to try out CLUSTER", "cluster", options.LOCAL_WORKERS
+        ),
     ),
     "Look": (
         Command(
@@ -118,12 +121,6 @@ GROUPS = {
             "compare",
             options.DATA,
             options.RUNS,
-        ),
-        Command(
-            "cluster",
-            "start a Dask cluster on this computer, for trying out CLUSTER",
-            "cluster",
-            options.LOCAL_WORKERS,
         ),
         Command("score", "get the scores that Kaggle had not computed yet", "score"),
         Command("submissions", "list all submissions with their estimates and scores", "submissions"),
