@@ -24,6 +24,14 @@ from digits.training.schedule import Timing
 class ClusterDevice(Device):
     """The workers of a cluster as a device: a fit in parallel on each of their threads."""
 
+    cluster: Cluster
+
+    @property
+    def slower(self) -> tuple[float, ...]:
+        """As in a device, once a timing has said it."""
+        known, members = self.cluster.slower, self.cluster.members
+        return tuple(known.get(member.host, 1.0) for member in members for _ in range(member.threads))
+
     @property
     def workers(self) -> list[str | None]:
         """Each fit takes the GPU that its worker sees."""
@@ -47,7 +55,7 @@ def cluster_device(cluster: Cluster, machines: Path, console: Console) -> Cluste
     [(most, _)] = _threads(cluster).most_common(1)
     found = _device(cluster, most, machines, console)
     shared = vars(found) | {"parallel_fits": cluster.slots, "threads": found.threads if found.gpus else 1}
-    return ClusterDevice(**shared)
+    return ClusterDevice(**shared, cluster=cluster)
 
 
 def cluster_timing(

@@ -111,7 +111,8 @@ class Plan:
 
     def schedule(self, part: Part, runs: Path, left: float) -> list[ScheduledFit]:
         """The fits that a part will make in the next `left` seconds."""
-        return simulate(part.goal, part.finished(runs), part.timing, self.sizes, left, self.device.parallel_fits)
+        device, finished = self.device, part.finished(runs)
+        return simulate(part.goal, finished, part.timing, self.sizes, left, device.parallel_fits, device.slower)
 
     def used_up(self, runs: Path) -> bool:
         """Whether a command has used up a budget of at least these minutes, for all parts."""
@@ -179,7 +180,7 @@ def make_plan(
     timings = {(first := [*candidates][-2:][0]): measured(first)}
     while True:
         learned = sampled(data, best_share(least, on_all.seconds, on_all.sizes.fold), params.train.seed)
-        budget = replace(on_all, sizes=_sizes(learned))
+        budget = replace(on_all, sizes=_sizes(learned), slower=device.slower)
         runs = network_runs(candidates | extra, params, learned, device)
         finished = {key: len(RunFolder(paths.runs, run).units(data.fold_count).paths) for key, run in runs.items()}
         shares = shared_out(options(budget), [*candidates], [*extra], finished, budget)

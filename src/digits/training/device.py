@@ -49,6 +49,11 @@ class Device:
         named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
         return [named[gpu] if len(named) >= self.gpus else str(gpu) for gpu in range(self.gpus)]
 
+    @property
+    def slower(self) -> tuple[float, ...]:
+        """Seconds of each parallel fit, as multiples of those that are expected; none: all are equal."""
+        return ()
+
     def resolve(self, spec: Spec, parallel: int = 0) -> Spec:
         """The spec with a value for every `auto`. parallel: fits that will share the device; 0: parallel_fits."""
         threads = max(1, self.threads * self.parallel_fits // parallel) if parallel else self.threads
