@@ -12,6 +12,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import dask
 import numpy as np
 import pytest
 from distributed import LocalCluster
@@ -40,6 +41,7 @@ pytestmark = pytest.mark.slow
 
 CONSOLE = Console(plain=True)
 SIZES = Sizes(fold=108, refit=180, predicted=102)
+SAME_PATHS = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # for processes that import the toy jobs
 WAIT = 120.0  # seconds, which only a fault uses up
 
 
@@ -81,7 +83,8 @@ def elsewhere(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.Pope
     """A scheduler and workers that are not this process's children, and the process of the scheduler."""
     script = folder / "cluster.py"
     script.write_text(_ELSEWHERE)
-    process = subprocess.Popen([sys.executable, str(script), str(workers)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, str(script), str(workers)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=SAME_PATHS, text=True)
     try:
         assert process.stdout
         yield process.stdout.readline().strip(), process
@@ -130,12 +133,12 @@ def test_fits_there_have_the_same_bits_as_here(
     mlp = run_spec("small", toy_params.baseline.models["small"].model_dump(mode="json"), "/255", 0, toy_data)
     network = toy_params.train.spec.model_dump(mode="json") | {"threads": 1}
     cnn = run_spec("cnn", network, "/255", 0, toy_data)
-    goal, timing = Goal(folds=1, epochs=2, seed=0, refits=1), Timing(1.0, 1e-3, 1e-4)
+    goal, timing = Goal(folds=1, epochs=2, seed=0, refits=0), Timing(1.0, 1e-3, 1e-4)
 
     def fit(runs: Path, executor: Executor) -> None:
         assert fit_in_parallel(toy_data, runs, [mlp], executor, CONSOLE, "baseline").fits == 3
         made = execute(toy_data, Part("cnn", cnn, goal, timing, 600), SIZES, runs, 600, 700, executor, CONSOLE)
-        assert made.fits == 2
+        assert made.fits == 1
 
     fit(tmp_path / "here", Processes([None, None]))
     with connected(scheduler, networks=True) as cluster:
@@ -144,7 +147,7 @@ def test_fits_there_have_the_same_bits_as_here(
         left = cluster.client.run(lambda dask_worker: [*Path(dask_worker.local_directory).glob("fit-*")])
     assert set(copies.values()) <= {0, 1}
     assert [*left.values()] == [[], []], "what a fit has left there"
-    for spec, folds in ((mlp, range(3)), (cnn, range(1))):
+    for spec, folds in ((mlp, [0, 1, 2]), (cnn, [0])):
         here, there = (RunFolder(tmp_path / name, spec) for name in ("here", "there"))
         assert names(here.path) == names(there.path)
         assert [path.name for path in here.units(3).paths] == [path.name for path in there.units(3).paths]
@@ -255,8 +258,7 @@ def parent(process: int) -> int:
 def test_a_killed_client_goes_on(scheduler: str, workspace: Path, tmp_path: Path) -> None:
     """Nothing of its fits runs on, what is finished is kept, and the next command makes the rest."""
     write_toy_files(workspace / "data" / "raw")
-    many = ("data.folds=6", "baseline.models={small: {max_iter: 400}, nearest: null}")
-    command = digits_command("baseline", "--cluster", scheduler, also=many[:1])
+    command = digits_command("baseline", "--cluster", scheduler)
     process = subprocess.Popen(command, cwd=workspace, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     runs = workspace / "runs"
 
@@ -267,13 +269,13 @@ def test_a_killed_client_goes_on(scheduler: str, workspace: Path, tmp_path: Path
     process.send_signal(signal.SIGKILL)
     process.wait()
     kept = finished()
-    assert 0 < len(kept) < 12
+    assert 0 < len(kept) < 6
     shown = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=False)
     assert shown.returncode == 0, shown.stderr
-    assert len(finished()) == 12
+    assert len(finished()) == 6
     assert {path: finished()[path] for path in kept} == kept
     logs = "".join(path.read_text() for path in runs.glob("*/log.txt"))
-    assert logs.count(" done: ") == 12
+    assert logs.count(" done: ") == 6
     assert not [*runs.rglob(".*-????????")]
 
 
@@ -290,8 +292,7 @@ cluster = Cluster({scheduler!r}, False, Console(plain=True))
 job = Job(waits, Path({str(signs)!r}), Place(Path({str(toy_data.folder)!r}), Path({str(signs / "runs")!r})))
 run_job(cluster, job, print, lambda: False)
 """)
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen([sys.executable, str(script)], env=environment)
+    process = subprocess.Popen([sys.executable, str(script)], env=SAME_PATHS)
     until(lambda: begun(signs) or process.poll() is not None)
     process.kill()
     process.wait()
@@ -371,6 +372,7 @@ def test_workers_with_other_versions_are_refused_in_a_line(
 def test_workers_that_may_not_start_processes_are_refused_in_a_line() -> None:
     """As dask worker starts them if it is not told otherwise."""
     with (
+        dask.config.set({"distributed.worker.daemon": True}),
         LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as made,
         pytest.raises(UserError, match="its nanny forbids it to start processes; start it by dask worker --no-nanny"),
     ):

@@ -178,9 +178,9 @@ class Cluster:
         needs = {each: packed(job.place.results / each) for each in job.needs if (job.place.results / each).is_dir()}
         order = Order(job, name, needs, job.place.end - monotonic(), self._topic)
         self._running[key] = running
-        running.future = self.submit(carry_out, order, arrays, member=member, key=key)
-        running.future.add_done_callback(lambda _: running.told.put(None))
         try:
+            running.future = self.submit(carry_out, order, arrays, member=member, key=key)
+            running.future.add_done_callback(lambda _: running.told.put(None))
             while event := self._next(running, stop):
                 message, logs = event
                 _append(logs, job.place.results)
@@ -188,18 +188,22 @@ class Cluster:
                 if job.asks:
                     self.client.run(answer, key, reply, workers=[member.address], on_error="ignore")
             report: Report = running.future.result()
-        except CancelledError:
+        except CancelledError as error:
+            self._gone |= getattr(error, "reason", "") == "scheduler-connection-lost"
             self.check()
             return None
         except (ProcessDiedError, UserError):
             raise
         except Exception as error:  # of Dask, or of the worker outside the job
+            self.check()
             if not self.has(member):
                 return None
             raise ProcessDiedError(f"{member.address}: {_line(error)}") from None
         finally:
             del self._running[key]
-            running.future.cancel()  # kills the job if it still runs
+            if running.future and not self._gone:
+                with suppress(Exception):
+                    running.future.cancel()  # kills the job if it still runs
         self._has.add((member.address, name))
         return report
 

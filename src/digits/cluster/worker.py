@@ -5,6 +5,7 @@ import pickle
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from multiprocessing import current_process
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,10 +22,13 @@ from digits.common.executors import Job, Place, Shared, call
 from digits.common.fingerprints import COMPUTATIONS
 from digits.common.processes import ProcessDiedError, run_in_subprocess
 from digits.data.dataset import load_dataset
+from digits.training.crossval import preload
 from digits.training.device import Device, measured_device, this_machine
 from digits.training.runs import RunSpec
 from digits.training.timing import measured_timing
 
+# for the server that jobs are forked from: it lives as long as the worker, and its first job may be no network's
+_NETWORKS = preload("cnn") if find_spec("tensorflow") else ()
 _ENDING = (Status.closing, Status.closed, Status.failed)
 # Replies to the running jobs, by key. Calls of the client reach a job of this process only through it.
 _REPLIES: dict[str, Shared[Any]] = {}
@@ -100,8 +104,9 @@ def carry_out(order: Order, arrays: Files | None) -> Report:
             return _REPLIES[key].take(taken_back) if job.asks else None
 
         task = job.task, job.argument, Place(data, results, started + order.left)
+        modules = job.modules and (*job.modules, *_NETWORKS)
         try:
-            run_in_subprocess(call, task, on_message, job.timeout, job.modules, job.first_timeout, taken_back)
+            run_in_subprocess(call, task, on_message, job.timeout, modules, job.first_timeout, taken_back)
         except ProcessDiedError as error:
             failure = error
         finally:
