@@ -99,7 +99,8 @@ def _device(cluster: Cluster, kind: str, machines: Path, console: Console) -> De
 
     def measure() -> dict[str, Any]:
         with console.status(f"measuring the speed of {member.host} (once, some seconds)"):
-            return _called(cluster, member, probe_here) | {"machine": member.machine}
+            found: dict[str, Any] = _called(cluster, member, probe_here)
+            return found | {"machine": member.machine}
 
     known = read_or_make(machines / f"{kind}.json", measure)
     return Device(**{name: known[name] for name in Device.__dataclass_fields__})

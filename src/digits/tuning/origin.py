@@ -107,10 +107,10 @@ def _shortest(pace: Pace) -> float:
 
 def workers_of(params: Params, machine: Machine) -> int:
     """Fits in parallel: a network's trial sees all GPUs and uses one; a baseline's trial uses one core."""
-    if params.tune.workers or machine.slots:
-        return params.tune.workers or machine.slots
+    if fixed := params.tune.workers or machine.slots:
+        return fixed
     if params.tune.model != "train":
-        return joblib.cpu_count()
+        return int(joblib.cpu_count())
     return 1 if machine.device().gpus else machine.device().parallel_fits
 
 
