@@ -59,11 +59,11 @@ SETUP = @:
 export DATA PARAMS SET FILE BLEND RUNS BUDGET ONLY SEEDS WORKERS CLUSTER
 # it has a password, so it is no argument, which everybody on the machine could read
 export DIGITS_STORAGE = $(STORAGE)
-COMMANDS := init data submit baseline tune train ensemble cluster report watch runs clean-runs tune-dashboard recipes compare predict export demo score submissions leaderboard
+COMMANDS := init data submit baseline tune train ensemble report watch runs clean-runs tune-dashboard recipes compare predict export demo score submissions leaderboard
 yes = $(filter-out 0 n no No NO off Off OFF false False FALSE,$1)
 OPTIONS = $(if $(PARAMS),--params "$$PARAMS") $(if $(SET),--sets "$$SET")
 init: OPTIONS =
-$(filter-out score submissions leaderboard predict export cluster,$(COMMANDS)): OPTIONS += $(if $(DATA),--data "$$DATA")
+$(filter-out score submissions leaderboard predict export,$(COMMANDS)): OPTIONS += $(if $(DATA),--data "$$DATA")
 predict: OPTIONS += $(if $(FILE),--file "$$FILE")
 predict export demo: OPTIONS += $(if $(BLEND),--blend "$$BLEND")
 export: OPTIONS += $(if $(call yes,$(TTA)),--tta)
@@ -71,7 +71,7 @@ compare: OPTIONS += $(if $(RUNS),--runs "$$RUNS")
 tune train ensemble submit: OPTIONS += $(if $(BUDGET),--budget "$$BUDGET")
 baseline recipes clean-runs: OPTIONS += $(if $(ONLY),--only "$$ONLY")
 recipes: OPTIONS += $(if $(SEEDS),--seeds "$$SEEDS")
-baseline tune cluster: OPTIONS += $(if $(WORKERS),--workers "$$WORKERS")
+baseline tune: OPTIONS += $(if $(WORKERS),--workers "$$WORKERS")
 baseline tune train ensemble submit recipes: OPTIONS += $(if $(CLUSTER),--cluster "$$CLUSTER")
 submit: OPTIONS += $(if $(UPLOAD),$(if $(call yes,$(UPLOAD)),--upload,--no-upload))
 submit clean-runs: OPTIONS += $(if $(call yes,$(FORCE)),--force)
@@ -85,7 +85,6 @@ export: PACKAGES := export
 tune-dashboard: PACKAGES := dashboard
 tune tune-dashboard: PACKAGES += $(if $(STORAGE),database)
 baseline tune train ensemble submit recipes: PACKAGES += $(if $(CLUSTER),cluster)
-cluster: PACKAGES := keras cluster
 
 .PHONY: help setup clean study $(COMMANDS)
 
@@ -113,7 +112,6 @@ baseline: ## fit scikit-learn models over the folds and rank them; submit adds t
 tune: ## search for a better network; submit uses it
 train: ## fit Keras networks: over the folds first, then on all labelled images
 ensemble: ## blend all finished networks and baselines
-cluster: ## start a Dask cluster on this computer, to try out CLUSTER
 
 ##@ Look
 report: ## write reports/index.html: results, models and errors in tables and pictures

@@ -99,8 +99,7 @@ def test_every_large_library_has_one_room() -> None:
         "optuna": {f"tuning/{name}.py" for name in TUNING},
         "keras": {"models/cnn/libraries.py"},
         "tensorflow": {"models/cnn/libraries.py"},
-        "distributed": {f"cluster/{name}.py" for name in ("client", "local", "worker")},
-        "dask": {"cluster/local.py"},
+        "distributed": {f"cluster/{name}.py" for name in ("client", "worker")},
     }
     for library, allowed in knows.items():
         users = {

@@ -19,7 +19,6 @@ from distributed import LocalCluster
 
 from digits.cluster import client as client_module
 from digits.cluster.client import Cluster
-from digits.cluster.local import local_cluster
 from digits.cluster.machines import cluster_device, cluster_timing
 from digits.common.code_version import library_version
 from digits.common.console import Console
@@ -34,8 +33,9 @@ from digits.training.executor import execute
 from digits.training.parallel import fit_in_parallel
 from digits.training.runs import RunFolder, run_spec
 from digits.training.schedule import Goal, Sizes, Timing
+from tools.cluster import local_cluster
 from toy_jobs import adds, dies, fails, tells_of_its_place, waits, write
-from toys import digits_command, write_toy_files
+from toys import ROOT, digits_command, write_toy_files
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +70,6 @@ def cluster(scheduler: str) -> Iterator[Cluster]:
 
 _ELSEWHERE = """
 import sys, time
-from digits.cluster.local import local_cluster
 if __name__ == "__main__":
     with local_cluster(int(sys.argv[1]), 0) as (address, _):
         print(address, flush=True)
@@ -358,12 +357,12 @@ def test_workers_with_other_versions_are_refused_in_a_line(
     scheduler: str, changed: dict[str, Any], cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The workers have what this machine has, so it is taken for another one."""
-    compare = client_module._fault
+    compare = client_module._refusal
 
-    def fault(expected: dict[str, Any], found: dict[str, Any]) -> str:
+    def fault(expected: dict[str, Any], found: Any) -> str:
         return compare(expected | (changed if "keras" in expected else {}), found)  # the scheduler is as it should be
 
-    monkeypatch.setattr(client_module, "_fault", fault)
+    monkeypatch.setattr(client_module, "_refusal", fault)
     with pytest.raises(UserError, match=cause) as caught:
         Cluster(scheduler, True, CONSOLE)
     assert len(str(caught.value).splitlines()) == 2, "a line for each worker"
@@ -404,19 +403,18 @@ def test_the_network_that_a_cluster_trains_is_timed_there_once(
         assert [*cluster.slower.values()] == [1.0]
 
 
-def test_make_cluster_says_where_it_is_and_leaves_nothing(workspace: Path) -> None:
-    command = digits_command("cluster", "--workers", "1")
-    process = subprocess.Popen(command, cwd=workspace, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def test_make_cluster_says_where_it_is_and_leaves_nothing() -> None:
+    command = [sys.executable, str(ROOT / "tools" / "cluster.py"), "1"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     line = process.stdout.readline()
-    if process.poll() is not None:  # another one runs on this computer
-        assert "no cluster could be started" in process.communicate()[1]
+    if not line:  # another one runs on this computer
+        assert "error: no cluster could be started" in process.communicate()[1]
         return
     assert line.startswith("tcp://127.0.0.1:")
     with connected(line.split()[0]) as cluster:
         workers = [*cluster.client.run(os.getpid).values()]
     process.send_signal(signal.SIGINT)
-    shown, errors = process.communicate(timeout=WAIT)
+    _, errors = process.communicate(timeout=WAIT)
     assert (process.returncode, errors) == (0, "")
-    assert "no worker is left" in shown
     assert not any(is_running(worker) for worker in workers)

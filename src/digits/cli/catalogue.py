@@ -75,9 +75,6 @@ GROUPS = {
             *_NETWORKS,
         ),
         Command("ensemble", "blend all finished networks and baselines", "fetch prepare train ensemble", *_NETWORKS),
-        Command(
-            "cluster", "start a Dask cluster on this computer, to try out CLUSTER", "cluster", options.LOCAL_WORKERS
-        ),
     ),
     "Look": (
         Command(
@@ -151,4 +148,4 @@ WRITES = {
     **dict.fromkeys(("submit", "score"), "submissions"),
     **{"predict": "predictions", "export": "exported", "demo": "demo"},
 }
-ONLY_READS = {"watch", "cluster"}  # beside commands that write, for hours: it takes no lock and creates no folder
+ONLY_READS = {"watch"}  # beside commands that write, for hours: it takes no lock and creates no folder

@@ -48,7 +48,7 @@ class Context:
     whether to refuse to fit networks without a GPU. seeds: fits per recipe; None: as many as each recipe says. file:
     images to label. blend: name of the blend to use; None: the newest. tta: whether exported models average over
     transformed copies. compared: names of two runs. cluster_address: of the scheduler of a Dask cluster, or of its
-    file; None: fits run here. fits_networks: whether TensorFlow must be where fits run. workers: of a local cluster.
+    file; None: fits run here. fits_networks: whether TensorFlow must be where fits run.
     interrupted: whether the user has ended a stage early, the only value that changes; later stages use what is
     finished, and nothing is sent.
     """
@@ -68,7 +68,6 @@ class Context:
     compared: tuple[str, ...] = ()
     cluster_address: str | None = None
     fits_networks: bool = False
-    workers: int | None = None
     interrupted: bool = False
 
     @cached_property

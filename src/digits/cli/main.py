@@ -94,7 +94,7 @@ def _execute(console: Console, interruption: Interruption, command: Command, val
     try:
         if command.fits_networks and not find_spec("tensorflow"):
             raise UserError(f"{command.name} needs TensorFlow and Keras; type: pip install 'digits[keras]'")
-        if (values.get("cluster") or command.name == "cluster") and not find_spec("distributed"):
+        if values.get("cluster") and not find_spec("distributed"):
             raise UserError("a cluster needs Dask; type: pip install 'digits[cluster]'")
         context = _context(command, values, console)
         if command.name in ONLY_READS:
@@ -156,7 +156,6 @@ def _context(command: Command, values: dict[str, Any], console: Console) -> "Con
         compared=values.get("runs", ()),
         cluster_address=values.get("cluster") or None,
         fits_networks=command.fits_networks,
-        workers=values.get("workers"),
     )
 
 

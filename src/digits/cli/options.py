@@ -124,12 +124,6 @@ CLUSTER = click.Option(
     help="Scheduler of a Dask cluster that makes the fits, as tcp://HOST:8786, or the file that it has written. "
     "[default: this computer makes them]",
 )
-LOCAL_WORKERS = click.Option(
-    ["--workers"],
-    metavar="NUMBER",
-    type=click.IntRange(1, 1000),
-    help="Workers of one thread each. [default: one per core]",
-)
 STORAGE_VARIABLE = "DIGITS_STORAGE"  # in the environment, where make puts an address with its password
 STORAGE = ParamOption(
     "--storage",

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
-from uuid import uuid4
 
 from digits.cluster.client import Cluster, Member
 from digits.cluster.worker import probe_here, time_here
@@ -29,8 +28,8 @@ class ClusterDevice(Device):
     @property
     def slower(self) -> tuple[float, ...]:
         """As in a device, once a timing has said it."""
-        known, members = self.cluster.slower, self.cluster.members
-        return tuple(known.get(member.host, 1.0) for member in members for _ in range(member.threads))
+        known = self.cluster.slower
+        return tuple(known.get(member.host, 1.0) for member in self.cluster.members for _ in range(member.threads))
 
     @property
     def workers(self) -> list[str | None]:
@@ -52,8 +51,10 @@ def cluster_device(cluster: Cluster, machines: Path, console: Console) -> Cluste
 
     On processors a fit has one thread. machines: folder that keeps what was measured.
     """
-    [(most, _)] = _threads(cluster).most_common(1)
-    found = _device(cluster, most, machines, console)
+    threads = Counter[str]()
+    for member in cluster.members:
+        threads[fingerprint(member.machine)] += member.threads
+    found = _device(cluster, _of_kind(cluster)[threads.most_common(1)[0][0]][0], machines, console)
     shared = vars(found) | {"parallel_fits": cluster.slots, "threads": found.threads if found.gpus else 1}
     return ClusterDevice(**shared, cluster=cluster)
 
@@ -64,61 +65,48 @@ def cluster_timing(
     """How long one fit of a network takes on the mean worker: together they fit as many as they do in truth.
 
     It is measured on one worker of each kind, beside as many fits as its computer runs. The cluster gets the seconds
-    of each computer's fits as a multiple of the mean.
+    of each computer's fits as multiples of the mean.
     """
-    timings = {}
-    for kind in _threads(cluster):
-        members = [member for member in cluster.members if fingerprint(member.machine) == kind]
-        beside = sum(member.threads for member in members if member.host == members[0].host)
-        measured = replace(_device(cluster, kind, machines, console), parallel_fits=beside, threads=device.threads)
-        timings[kind] = Timing(**_measured(cluster, members[0], data, run, measured, machines, console))
-    counted = [(timings[kind], count) for kind, count in _threads(cluster).items() if kind in timings]
-    total = sum(count for _, count in counted)
+    own: list[tuple[Timing, list[Member]]] = []
+    for [first, *others] in _of_kind(cluster).values():
+        beside = first.threads + sum(each.threads for each in others if each.host == first.host)
+        settings = replace(_device(cluster, first, machines, console), parallel_fits=beside, threads=device.threads)
+        decisive = [first.machine, vars(settings), run.model, data.image_shape, data.channels, data.classes]
+
+        def measure(first: Member = first, settings: Device = settings) -> Any:
+            return _called(cluster, first, console, time_here, run, settings, *cluster.arrays(data.folder, first))
+
+        path = machines / f"timing-{fingerprint([*decisive, code_version('timing')])}.json"
+        own.append((Timing(**read_or_make(path, measure)), [first, *others]))
+    counts = [sum(member.threads for member in members) for _, members in own]
+    total = sum(counts)
     mean = Timing(
-        fmean([timing.start for timing, _ in counted], [count for _, count in counted]),
-        total / sum(count / timing.per_image for timing, count in counted),
-        total / sum(count / timing.per_prediction for timing, count in counted),
+        fmean([timing.start for timing, _ in own], counts),
+        total / sum(count / timing.per_image for count, (timing, _) in zip(counts, own, strict=True)),
+        total / sum(count / timing.per_prediction for count, (timing, _) in zip(counts, own, strict=True)),
     )
-    for member in cluster.members:
-        if known := timings.get(fingerprint(member.machine)):
-            cluster.slower[member.host] = known.per_image / mean.per_image
+    cluster.slower |= {each.host: timing.per_image / mean.per_image for timing, members in own for each in members}
     return mean
 
 
-def _threads(cluster: Cluster) -> Counter[str]:
-    """Threads of all workers by their kind of machine."""
-    count = Counter[str]()
+def _of_kind(cluster: Cluster) -> dict[str, list[Member]]:
+    """The workers by the fingerprint of their kind of machine."""
+    kinds: dict[str, list[Member]] = {}
     for member in cluster.members:
-        count[fingerprint(member.machine)] += member.threads
-    return count
+        kinds.setdefault(fingerprint(member.machine), []).append(member)
+    return kinds
 
 
-def _device(cluster: Cluster, kind: str, machines: Path, console: Console) -> Device:
-    """The device of a kind of machine; where it is this computer's kind, that of its own commands."""
-    member = next(each for each in cluster.members if fingerprint(each.machine) == kind)
+def _device(cluster: Cluster, member: Member, machines: Path, console: Console) -> Device:
+    """The device of a worker's kind of machine; where it is this computer's kind, that of its own commands."""
 
-    def measure() -> dict[str, Any]:
-        with console.status(f"measuring the speed of {member.host} (once, some seconds)"):
-            found: dict[str, Any] = _called(cluster, member, probe_here)
-            return found | {"machine": member.machine}
+    def measure() -> Any:
+        return _called(cluster, member, console, probe_here) | {"machine": member.machine}
 
-    known = read_or_make(machines / f"{kind}.json", measure)
+    known = read_or_make(machines / f"{fingerprint(member.machine)}.json", measure)
     return Device(**{name: known[name] for name in Device.__dataclass_fields__})
 
 
-def _measured(
-    cluster: Cluster, member: Member, data: Dataset, run: RunSpec, device: Device, machines: Path, console: Console
-) -> dict[str, float]:
-    decisive = [member.machine, vars(device), run.model, data.about["image_shape"], data.channels, data.classes]
-
-    def measure() -> dict[str, float]:
-        name, arrays = cluster.arrays(data.folder, member)
-        with console.status(f"measuring how fast a network trains on {member.host} (once, some seconds)"):
-            found: dict[str, float] = _called(cluster, member, time_here, name, run, device, arrays)
-        return found
-
-    return read_or_make(machines / f"timing-{fingerprint([*decisive, code_version('timing')])}.json", measure)
-
-
-def _called(cluster: Cluster, member: Member, function: Callable[..., Any], *arguments: Any) -> Any:
-    return cluster.submit(function, *arguments, member=member, key=f"{function.__name__}-{uuid4().hex}").result()
+def _called(cluster: Cluster, member: Member, console: Console, function: Callable[..., Any], *arguments: Any) -> Any:
+    with console.status(f"measuring the speed of {member.host} (once, some seconds)"):
+        return cluster.submit(member, function, *arguments).result()

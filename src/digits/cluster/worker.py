@@ -3,8 +3,8 @@
 import os
 import pickle
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from multiprocessing import current_process
 from pathlib import Path
@@ -12,34 +12,33 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
-from distributed import Status, Worker, get_worker
+from distributed import Status, get_worker
 
 from digits.cluster.packing import Files, packed_below, received, unpack
 from digits.common.code_version import code_version, library_version
 from digits.common.console import Console
 from digits.common.environment import clean
-from digits.common.executors import Job, Place, Shared, call
+from digits.common.executors import Job, Place, Shared, run_here
 from digits.common.fingerprints import COMPUTATIONS
-from digits.common.processes import ProcessDiedError, run_in_subprocess
+from digits.common.processes import ProcessDiedError
 from digits.data.dataset import load_dataset
 from digits.training.crossval import preload
 from digits.training.device import Device, measured_device, this_machine
 from digits.training.runs import RunSpec
 from digits.training.timing import measured_timing
 
+_ENDING = (Status.closing, Status.closed, Status.failed)
 # for the server that jobs are forked from: it lives as long as the worker, and its first job may be no network's
 _NETWORKS = preload("cnn") if find_spec("tensorflow") else ()
-_ENDING = (Status.closing, Status.closed, Status.failed)
-# Replies to the running jobs, by key. Calls of the client reach a job of this process only through it.
+# replies to the running jobs, by key: calls of the client reach a job of this process only through it
 _REPLIES: dict[str, Shared[Any]] = {}
 
 
 @dataclass(frozen=True)
 class Order:
-    """A job for a worker.
+    """A job for a worker. data: name of its arrays. needs: folders that it reads. left: seconds until its place's end.
 
-    data: name of its arrays. needs: finished folders that it reads, by name. left: seconds until its results are
-    wanted. topic: of the events that tell of its progress.
+    topic: of the events that tell of its progress: its key, a message, and what was added to the logs, pickled.
     """
 
     job: Job
@@ -51,10 +50,7 @@ class Order:
 
 @dataclass(frozen=True)
 class Report:
-    """How a job has ended. failure: None: well. folders: its results. logs: what its log has got since its last event.
-
-    seconds: that it took.
-    """
+    """How a job has ended. failure: None: well. folders: its results. logs: what was added since its last event."""
 
     failure: ProcessDiedError | None
     folders: Mapping[str, Files]
@@ -63,7 +59,7 @@ class Report:
 
 
 def about(networks: bool) -> dict[str, Any]:
-    """What must be equal on all machines: versions of Python, of libraries and of the code; and what this machine is.
+    """What this machine is, and what must be equal on all of them: versions of Python, of libraries and of the code.
 
     networks: whether networks are fitted, so that Keras counts.
     """
@@ -84,9 +80,9 @@ def carry_out(order: Order, arrays: Files | None) -> Report:
 
     The subprocess is killed when the scheduler takes the order back, as it does when the client cancels it or is gone.
     """
-    worker = get_worker()
-    key = str(worker.get_current_task())
-    data, job, started = _data_folder(worker, order.data, arrays), order.job, monotonic()
+    worker, job, started = get_worker(), order.job, monotonic()
+    key, read = str(worker.get_current_task()), dict[str, int]()
+    data, failure = _data_folder(order.data, arrays), None
     _REPLIES[key] = Shared()
 
     def taken_back() -> bool:
@@ -94,25 +90,24 @@ def carry_out(order: Order, arrays: Files | None) -> Report:
         return task is None or task.state != "executing" or worker.status in _ENDING
 
     with TemporaryDirectory(prefix="fit-", dir=worker.local_directory) as folder:
-        results, failure = Path(folder), None
-        new_logs = _follow(results)
+        results = Path(folder)
         for name, files in order.needs.items():
-            unpack(files, _made(results / name))
+            (results / name).mkdir()
+            unpack(files, results / name)
 
         def on_message(message: Any) -> Any:
-            worker.log_event(order.topic, pickle.dumps((key, message, new_logs())))
+            worker.log_event(order.topic, pickle.dumps((key, message, _new_logs(results, read))))
             return _REPLIES[key].take(taken_back) if job.asks else None
 
-        task = job.task, job.argument, Place(data, results, started + order.left)
-        modules = job.modules and (*job.modules, *_NETWORKS)
         try:
-            run_in_subprocess(call, task, on_message, job.timeout, modules, job.first_timeout, taken_back)
+            modules = job.modules and (*job.modules, *_NETWORKS)
+            run_here(replace(job, modules=modules), Place(data, results, started + order.left), on_message, taken_back)
         except ProcessDiedError as error:
             failure = error
         finally:
             del _REPLIES[key]
         folders = {name: files for name, files in packed_below(results).items() if name not in order.needs}
-        return Report(failure, folders, new_logs(), monotonic() - started)
+        return Report(failure, folders, _new_logs(results, read), monotonic() - started)
 
 
 def answer(key: str, reply: Any) -> None:
@@ -123,44 +118,32 @@ def answer(key: str, reply: Any) -> None:
 
 def probe_here() -> dict[str, Any]:
     """The fields of this machine's `Device`, measured unless this worker has done it."""
-    return asdict(measured_device(_machines(get_worker()), Console(plain=True)))
+    return asdict(measured_device(_machines(), Console(plain=True)))
 
 
-def time_here(data: str, run: RunSpec, device: Device, arrays: Files | None) -> dict[str, float]:
+def time_here(run: RunSpec, device: Device, data: str, arrays: Files | None) -> dict[str, float]:
     """The fields of a network's `Timing` on this machine."""
-    worker = get_worker()
-    prepared = load_dataset(_data_folder(worker, data, arrays))
-    return asdict(measured_timing(prepared, run, device, _machines(worker), Console(plain=True)))
+    prepared = load_dataset(_data_folder(data, arrays))
+    return asdict(measured_timing(prepared, run, device, _machines(), Console(plain=True)))
 
 
-def _machines(worker: Worker) -> Path:
-    return Path(worker.local_directory) / "machines"
+def _machines() -> Path:
+    return Path(get_worker().local_directory) / "machines"
 
 
-def _data_folder(worker: Worker, name: str, arrays: Files | None) -> Path:
-    folder = Path(worker.local_directory) / f"data-{name}"
+def _data_folder(name: str, arrays: Files | None) -> Path:
+    folder = Path(get_worker().local_directory) / f"data-{name}"
     if arrays is not None:
         received(arrays, name, folder)
     return folder
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True)
-    return folder
-
-
-def _follow(results: Path) -> Callable[[], dict[str, bytes]]:
-    """A function that returns what was added to the logs below a folder since its last call, by their path there."""
-    read: dict[Path, int] = {}
-
-    def new() -> dict[str, bytes]:
-        found = {}
-        for path in results.rglob("log.txt"):
-            with path.open("rb") as file:
-                file.seek(read.get(path, 0))
-                if text := file.read():
-                    found[path.relative_to(results).as_posix()] = text
-                read[path] = file.tell()
-        return found
-
-    return new
+def _new_logs(results: Path, read: dict[str, int]) -> dict[str, bytes]:
+    """What was added to the logs below a folder, by their path there. read: bytes of each that were returned before."""
+    found = {}
+    for path in results.rglob("log.txt"):
+        name = path.relative_to(results).as_posix()
+        if text := path.read_bytes()[read.get(name, 0) :]:
+            found[name] = text
+            read[name] = read.get(name, 0) + len(text)
+    return found

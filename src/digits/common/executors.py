@@ -1,4 +1,4 @@
-"""Where jobs of work run: one small interface, and processes of this machine behind it. `digits.cluster` has workers.
+"""Where jobs run: one small interface, and processes of this machine behind it. `digits.cluster` has workers.
 
 A slot runs one job at a time. A caller waits for a slot, gives it a job, hears of the job's progress and gets its
 results into the folder that the job names, or the cause of its failure.
@@ -57,23 +57,20 @@ class Job:
     asks: bool = False
 
 
-class Slot(Protocol):
-    """Runs one job at a time."""
+@dataclass(frozen=True)
+class Slot:
+    """Runs one job at a time.
 
-    @property
-    def machine(self) -> str:
-        """Name of the machine that it is on."""
+    run(job, on_message, stop): carries out a job and returns its seconds. on_message: called with each message of the
+    task; returns the reply. stop: once it returns true, the job is killed. Raises ProcessDiedError with the cause if
+    the task raises or is killed, ProcessTimeoutError after a timeout, ProcessStoppedError after `stop`, and what
+    `on_message` raises. machine: name of the machine that it is on. slower: seconds of a fit on it, as a multiple of
+    those that the plan expects.
+    """
 
-    @property
-    def slower(self) -> float:
-        """Seconds that a fit takes on it, as a multiple of what the plan expects."""
-
-    def run(self, job: Job, on_message: Callable[[Any], Any], stop: Callable[[], bool]) -> float:
-        """Carry out a job; returns its seconds. on_message: called with each message of the task; returns the reply.
-
-        stop: once it returns true, the job is killed. Raises ProcessDiedError with the cause if the task raises or is
-        killed, ProcessTimeoutError after a timeout, ProcessStoppedError after `stop`, and what `on_message` raises.
-        """
+    run: Callable[[Job, Callable[[Any], Any], Callable[[], bool]], float]
+    machine: str = ""
+    slower: float = 1.0
 
 
 class Executor(Protocol):
@@ -81,26 +78,10 @@ class Executor(Protocol):
 
     @property
     def threads(self) -> int:
-        """Number of callers that may wait for its slots: as many as it has slots, or more where it may get further."""
+        """Number of callers that may wait for its slots: as many as it has, or more where it may get further ones."""
 
     def slot(self, stop: Callable[[], bool]) -> AbstractContextManager[Slot]:
         """Wait for a slot, and keep it until the end of the block. Raises ProcessStoppedError once `stop` is true."""
-
-
-@dataclass(frozen=True)
-class _Process:
-    """A slot of this machine. gpu: the GPU of its jobs; None: any."""
-
-    gpu: str | None
-    machine: str = ""
-    slower: float = 1.0
-
-    def run(self, job: Job, on_message: Callable[[Any], Any], stop: Callable[[], bool]) -> float:
-        """As `Slot.run`."""
-        started, place = monotonic(), replace(job.place, gpu=self.gpu)
-        task = job.task, job.argument, place
-        run_in_subprocess(call, task, on_message, job.timeout, job.modules, job.first_timeout, stop)
-        return monotonic() - started
 
 
 class Shared(Generic[Item]):
@@ -136,16 +117,27 @@ class Processes:
 
     def __init__(self, gpus: Sequence[str | None]):
         self.threads = len(gpus)
-        self._free = Shared(map(_Process, gpus))
+        self._free = Shared(gpus)
 
     @contextmanager
     def slot(self, stop: Callable[[], bool]) -> Iterator[Slot]:
         """As `Executor.slot`."""
-        slot = self._free.take(stop)
+        gpu = self._free.take(stop)
+
+        def run(job: Job, on_message: Callable[[Any], Any], stop: Callable[[], bool]) -> float:
+            return run_here(job, replace(job.place, gpu=gpu), on_message, stop)
+
         try:
-            yield slot
+            yield Slot(run)
         finally:
-            self._free.put(slot)
+            self._free.put(gpu)
+
+
+def run_here(job: Job, place: Place, on_message: Callable[[Any], Any], stop: Callable[[], bool]) -> float:
+    """Carry out a job in a subprocess of this process, at another place than its own; as `Slot.run`."""
+    started, task = monotonic(), (job.task, job.argument, place)
+    run_in_subprocess(_call, task, on_message, job.timeout, job.modules, job.first_timeout, stop)
+    return monotonic() - started
 
 
 def run_job(executor: Executor, job: Job, on_message: Callable[[Any], Any], stop: Callable[[], bool]) -> None:
@@ -154,7 +146,6 @@ def run_job(executor: Executor, job: Job, on_message: Callable[[Any], Any], stop
         slot.run(job, on_message, stop)
 
 
-def call(task: tuple[Task, Any, Place], send: Send) -> None:
-    """Call a job's task in the process of its own."""
+def _call(task: tuple[Task, Any, Place], send: Send) -> None:
     function, argument, place = task
     function(argument, place, send)

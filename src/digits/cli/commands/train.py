@@ -58,7 +58,9 @@ def _execute(context: Context, plan: Plan, started: float) -> bool:
         ).interrupted:
             return False
     # fits on practice images take seconds, most of them to start
-    if not context.data.practice and (factor := drift(plan.slowdowns(runs, known))) != 1:
+    # nor are workers of different speeds compared with their mean
+    compared = not context.data.practice and len({*plan.device.slower}) < 2
+    if compared and (factor := drift(plan.slowdowns(runs, known))) != 1:
         forget_speeds(runs / "machines")
         context.console.warn(
             f"these fits took {factor:.2g} times as long as planned; the next command that fits networks will measure "
