@@ -20,6 +20,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 ##. ONLY="NAME ..."      baseline, recipes: what to fit, as in ONLY="mlp-256 svm*"; clean-runs: what to remove
 ##. SEEDS=5              recipes: number of fits of each recipe, each with its own seed
 ##. WORKERS=2            baseline, tune: number of fits in parallel; by default as many as are fastest together
+##. CLUSTER=tcp://HOST:8786   submit, baseline, tune, train, recipes: fit on the workers of a Dask cluster
 ##. STORAGE=postgresql://USER:PASSWORD@HOST/NAME   tune: a database that lets several machines share a search
 ##. UPLOAD=0             submit: write and check the file, but do not send it to Kaggle
 ##. FORCE=1              submit: send the file again; clean-runs: remove without asking
@@ -39,6 +40,7 @@ BUDGET =
 ONLY =
 SEEDS =
 WORKERS =
+CLUSTER =
 STORAGE =
 UPLOAD =
 FORCE =
@@ -55,7 +57,7 @@ SETUP = @:
 
 # Which variable is an option of which target; an empty one is none. The values are environment variables to the shell,
 # where they need no quoting.
-export DATA PARAMS SET FILE BLEND RUNS BUDGET ONLY SEEDS WORKERS
+export DATA PARAMS SET FILE BLEND RUNS BUDGET ONLY SEEDS WORKERS CLUSTER
 # it has a password, so it is no argument, which everybody on the machine could read
 export DIGITS_STORAGE = $(STORAGE)
 COMMANDS := init data submit baseline tune train kaggle-gpu ensemble report watch runs clean-runs tune-dashboard recipes compare predict export demo score submissions leaderboard
@@ -71,6 +73,7 @@ tune train kaggle-gpu ensemble submit: OPTIONS += $(if $(BUDGET),--budget "$$BUD
 baseline recipes clean-runs: OPTIONS += $(if $(ONLY),--only "$$ONLY")
 recipes: OPTIONS += $(if $(SEEDS),--seeds "$$SEEDS")
 baseline tune: OPTIONS += $(if $(WORKERS),--workers "$$WORKERS")
+baseline tune train ensemble submit recipes: OPTIONS += $(if $(CLUSTER),--cluster "$$CLUSTER")
 submit: OPTIONS += $(if $(UPLOAD),$(if $(call yes,$(UPLOAD)),--upload,--no-upload))
 submit clean-runs: OPTIONS += $(if $(call yes,$(FORCE)),--force)
 tune train ensemble submit recipes: OPTIONS += $(if $(call yes,$(REQUIRE_GPU)),--require-gpu)
@@ -82,6 +85,7 @@ submit train ensemble tune recipes predict demo: PACKAGES := keras
 export: PACKAGES := export
 tune-dashboard: PACKAGES := dashboard
 tune tune-dashboard: PACKAGES += $(if $(STORAGE),database)
+baseline tune train ensemble submit recipes: PACKAGES += $(if $(CLUSTER),cluster)
 
 .PHONY: help variables setup clean study $(COMMANDS)
 

@@ -27,11 +27,13 @@ NUMERICAL = {library for computation in COMPUTATIONS.values() for library in com
 # Modules, and packages with all that is in them, that decide no number of the computations that do not list them.
 DECIDE_NOTHING = {
     "cli": "passes params and results on; what it keeps is named after everything that decides it",
+    "cluster": "where something is computed, not what; its workers have the same code and libraries",
     "common.code_version": "hashes the code, computes nothing",
     "common.console": "shows what happens",
     "common.disk": "refuses to write, computes nothing",
     "common.errors": "exceptions",
     "common.files": "writes and reads bytes as they are",
+    "common.executors": "where something is computed, not what",
     "common.fingerprints": "these lists",
     "common.host": "what it says of the machine is in the fingerprints themselves",
     "common.interrupts": "when a command ends",
@@ -85,6 +87,7 @@ DECIDE_NOTHING = {
     "training.cards": "on which GPU something is computed, not what",
     "training.candidates": "which networks may be fitted; a run is named after its params",
     "training.device": "what it settles, as the precision and the batch size, is in the fingerprints themselves",
+    "training.parallel": "which fits are made, when, where",
     "training.remedies": "advice in messages",
     "training.executor": "which fits are made, when, on which device",
     "training.schedule": "which fits are made; a fit is named after its fold or its seed and epochs",

@@ -205,6 +205,7 @@ def test_a_new_environment_has_all_in_one_step(tmp_path: Path) -> None:
         "keras",
         "export",
         "database",
+        "cluster",
         "dev",
     }
     for name, parts in (
@@ -245,7 +246,7 @@ def test_a_killed_setup_is_not_taken_for_done(tmp_path: Path) -> None:
     ("words", "expected"),
     [
         ("PYTHON=no-such-python", "error: no Python 3.11 to 3.13 found"),
-        ("EXTRAS=gpus", "error: EXTRAS: there is no gpus; there are gpu, database, dashboard and export"),
+        ("EXTRAS=gpus", "error: EXTRAS: there is no gpus; there are gpu, database, dashboard, cluster and export"),
     ],
 )
 def test_what_cannot_be_set_up_is_explained(words: str, expected: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ ROOMS = (
     ("data", "kaggle"),
     ("training",),
     ("replication", "tuning", "ensemble"),
-    ("report", "export", "demo", "results", "watch", "kernel"),
+    ("report", "export", "demo", "results", "watch", "kernel", "cluster"),
     ("cli",),
 )
 # The same inside the two rooms in which it is easy to lose the way.
@@ -26,9 +26,9 @@ MODELS = (
 TRAINING = (
     ("schedule", "crossval", "learning_curves", "remedies", "cards"),
     ("allocation", "runs", "probing"),
-    ("device", "tuned", "fitting", "applying", "elsewhere"),
+    ("device", "tuned", "fitting", "applying"),
     ("timing", "candidates"),
-    ("budget",),
+    ("budget", "parallel", "elsewhere"),
     ("executor",),
 )
 # that know Optuna
@@ -103,6 +103,7 @@ def test_every_large_library_has_one_room() -> None:
         "vl_convert": {"report/chart.py"},
         "keras": {"models/cnn/libraries.py"},
         "tensorflow": {"models/cnn/libraries.py"},
+        "distributed": {f"cluster/{name}.py" for name in ("client", "worker")},
     }
     for library, allowed in knows.items():
         users = {

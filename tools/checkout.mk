@@ -10,10 +10,15 @@ BENCHMARKS := bench bench-data bench-samplers
 $(BENCHMARKS): OPTIONS += $(if $(DATA),--data "$$DATA")
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: check test lint fuzz soak docs reference pictures lock clean-caches $(BENCHMARKS)
+.PHONY: cluster check test lint fuzz soak docs reference pictures lock clean-caches $(BENCHMARKS)
 
 ##@ Develop
-check: lint ## style, types and the quick tests, for a change in progress: about a minute
+cluster: ## start a Dask cluster of WORKERS on this computer, to try out CLUSTER
+	$(SETUP) keras cluster
+	@exec $(BIN)/python tools/cluster.py $(if $(WORKERS),"$$WORKERS")
+
+# style, types and the quick tests, for a change in progress: about a minute
+check: lint
 	@$(PYTEST) -n 2 --dist worksteal -m "not slow"
 
 test: ## all tests; installs Chromium and PostgreSQL for them where that is possible

@@ -21,6 +21,7 @@ lock keras --extra keras
 lock gpu --extra gpu
 lock database --extra database
 lock dashboard --extra dashboard
+lock cluster --extra cluster
 lock export --extra keras --extra export
 lock docs --group docs
-lock dev --extra keras --extra database --extra export --group dev
+lock dev --extra keras --extra database --extra cluster --extra export --group dev

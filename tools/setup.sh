@@ -49,7 +49,7 @@ install() {
     fi
 }
 done_with() { # NAME: packages of NAME are there, and those of every lock that it contains
-    case $1 in gpu | export) done_with keras ;; dev) done_with export && done_with database ;; esac
+    case $1 in gpu | export) done_with keras ;; dev) done_with export && done_with database && done_with cluster ;; esac
     [ "$1" = base ] || done_with base
     cp "requirements/$1.lock" "$venv/locks/$1.new"
     mv "$venv/locks/$1.new" "$venv/locks/$1.lock"
@@ -57,7 +57,7 @@ done_with() { # NAME: packages of NAME are there, and those of every lock that i
 
 missing=
 for name; do
-    [ -f "requirements/$name.lock" ] || { echo "error: EXTRAS: there is no $name; there are gpu, database, dashboard and export" >&2; exit 2; }
+    [ -f "requirements/$name.lock" ] || { echo "error: EXTRAS: there is no $name; there are gpu, database, dashboard, cluster and export" >&2; exit 2; }
     installed "$name" || missing="$missing $name"
 done
 [ -n "$missing" ] || [ -n "$python" ] || exit 0

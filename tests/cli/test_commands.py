@@ -305,7 +305,7 @@ def test_a_fit_that_fails_is_named_and_the_others_go_on(toy: Path, digits: Digit
 def test_a_fit_whose_process_is_killed_is_explained(toy: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the system does for want of memory."""
     assert digits("data").returncode == 0
-    monkeypatch.setattr("digits.training.fitting._fit_in_worker", killed)
+    monkeypatch.setattr("digits.training.parallel.fit_alone", killed)
     died = digits("baseline", also=("baseline.workers=2",))
     assert died.returncode == 2
     assert "most often because memory ran out" in died.stderr

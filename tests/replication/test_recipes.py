@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from digits.common.console import Console
 from digits.common.errors import UserError
+from digits.common.executors import Processes
 from digits.data.dataset import Dataset
 from digits.models.architecture import parse_layers
 from digits.replication.findings import ranks, sentences
@@ -321,8 +322,8 @@ def test_fits_in_parallel_are_those_of_one_after_the_other(
 ) -> None:
     mlp = recipes["mlp-1"].model_copy(update={"model": recipes["mlp-1"].model | {"max_iter": 3}})
     chains = units([mlp], {"digits": toy_data}, tmp_path / "two", 2, DEVICE)
-    assert complete(chains, 2, Console(plain=True)) == 2
-    assert complete(chains, 2, Console(plain=True)) == 0
+    assert complete(chains, Processes([None] * 2), Console(plain=True)) == 2
+    assert complete(chains, Processes([None] * 2), Console(plain=True)) == 0
     alone = units([mlp], {"digits": toy_data}, tmp_path / "one", 2, DEVICE)
     for [unit], [other] in zip(chains, alone, strict=True):
         fit_unit(other)

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ import pytest
 
 from digits.common.console import Console
 from digits.common.errors import UserError
-from digits.common.processes import run_in_subprocess
+from digits.common.executors import Executor, Job, Processes, Shared, Slot
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.data.sample import sampled
@@ -45,10 +47,30 @@ def spent(
     left: float = 600,
     latest: float = 700,
     places: Sequence[str | None] = (None, None),
+    executor: Executor | None = None,
     timing: Timing = TIMING,
 ) -> Executed:
     part = Part("some", folder.spec, goal, timing, left)
-    return execute(data, part, SIZES, folder.path.parent, left, latest, places, Console(plain=True))
+    used = executor or Processes(places)
+    return execute(data, part, SIZES, folder.path.parent, left, latest, used, Console(plain=True))
+
+
+class Given:
+    """Slots that run jobs in a given way, on machines of given speeds."""
+
+    def __init__(self, runs: Sequence[Callable[..., float]], slower: Sequence[float] = ()):
+        self.threads = len(runs)
+        speeds = slower or [1.0] * len(runs)
+        self._free: Any = Shared(
+            SimpleNamespace(machine=f"host {number}", slower=each, run=run)
+            for number, (run, each) in enumerate(zip(runs, speeds, strict=True))
+        )
+
+    @contextmanager
+    def slot(self, stop: Callable[[], bool]) -> Iterator[Slot]:
+        slot = self._free.take(stop)
+        yield slot
+        self._free.put(slot)
 
 
 def test_two_workers_give_the_same_bits_as_one(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:
@@ -130,35 +152,36 @@ def test_what_has_not_made_a_third_of_its_way_is_stopped_at_the_deadline(
     """By a clock of the test's own; but for a first fold without which there would be no result."""
     now, asked = 0.0, list[bool]()
 
-    def run(_: Any, argument: Any, on_message: Any, timeout: float, modules: Any, stop: Any) -> None:
+    def run(job: Job, on_message: Callable[[Any], Any], stop: Callable[[], bool]) -> float:
         nonlocal now
         assert not stop()
         now = 700.1
         for epoch in range(1, 15):
             asked.append(stop())
             on_message((epoch, 14, "a note"))
+        return 700.1
 
     monkeypatch.setattr("digits.training.executor.monotonic", lambda: now)
-    monkeypatch.setattr("digits.training.executor.run_in_subprocess", run)
-    spent(toy_data, RunFolder(tmp_path, spec), goal, left=3.6, latest=700, places=[None])
+    spent(toy_data, RunFolder(tmp_path, spec), goal, left=3.6, latest=700, executor=Given([run]))
     assert asked == [True] * stopped + [False] * (14 - stopped)
 
 
 def test_what_fails_unexpectedly_beside_another_fit_ends_it_and_comes_out(
-    toy_data: Dataset, spec: RunSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    toy_data: Dataset, spec: RunSpec, tmp_path: Path
 ) -> None:
     """The other fit would take hours."""
     started = threading.Barrier(2)
 
-    def fails(task: Any, argument: Any, *more: Any, **stop: Any) -> None:
+    def run(job: Job, on_message: Callable[[Any], Any], stop: Callable[[], bool]) -> float:
         started.wait()
-        if argument.fit.fold == 1:
+        if job.argument.fit.fold == 1:
             raise OSError("too many open files")
-        run_in_subprocess(task, argument, *more, **stop)
+        with Processes([None]).slot(stop) as slot:
+            return slot.run(job, on_message, stop)
 
-    monkeypatch.setattr("digits.training.executor.run_in_subprocess", fails)
+    goal = Goal(folds=2, epochs=10**6, seed=0, refits=0)
     with pytest.raises(OSError, match="too many open files"):
-        spent(toy_data, RunFolder(tmp_path, spec), Goal(folds=2, epochs=10**6, seed=0, refits=0), left=1e9, latest=1e9)
+        spent(toy_data, RunFolder(tmp_path, spec), goal, left=1e9, latest=1e9, executor=Given([run, run]))
 
 
 def test_a_gpu_is_named_to_the_fit_that_has_it(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:

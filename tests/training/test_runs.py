@@ -13,19 +13,19 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from digits.common.console import Console
+from digits.common.executors import Place, Processes
 from digits.common.sealed import write_json
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import accuracy, log_loss
 from digits.training.fitting import (
-    Work,
-    _fit_in_worker,
     end_in_time,
+    fit_alone,
     fit_fold_unit,
-    fit_in_parallel,
     fit_refit_unit,
     log_epochs,
 )
+from digits.training.parallel import Work, fit_in_parallel
 from digits.training.runs import RunFolder, RunSpec, of_other_versions, run_spec, unit_metrics
 from digits.training.schedule import Fit
 
@@ -73,14 +73,14 @@ def test_fits_that_differ_in_their_code_alone_are_pointed_at(spec: RunSpec, tmp_
 def test_side_by_side_is_the_same_as_one_by_one(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:
     console = Console(plain=True)
     other = replace(spec, name="other", seed=1)
-    for name, workers in (("two", 2), ("one", 1)):
-        work = fit_in_parallel(toy_data, tmp_path / name, [spec, other], workers, console, "baseline")
-        assert work == Work(fits=6)
-    assert fit_in_parallel(toy_data, tmp_path / "one", [spec, other], 1, console, "baseline") == Work(fits=0)
+    two, one = Processes([None, None]), Processes([None])
+    for name, executor, fits in (("two", two, 6), ("one", one, 6), ("one", one, 0)):
+        work = fit_in_parallel(toy_data, tmp_path / name, [spec, other], executor, console, "baseline")
+        assert work == Work(fits)
     for each in (spec, other):
-        two, one = (RunFolder(tmp_path / name, each).units(3).result(toy_data, range(3)) for name in ("two", "one"))
-        assert np.array_equal(two.oof, one.oof)
-        assert np.array_equal(two.test, one.test)
+        found, same = (RunFolder(tmp_path / name, each).units(3).result(toy_data, range(3)) for name in ("two", "one"))
+        assert np.array_equal(found.oof, same.oof)
+        assert np.array_equal(found.test, same.test)
 
 
 def test_a_fit_beside_others_has_one_thread(
@@ -91,7 +91,7 @@ def test_a_fit_beside_others_has_one_thread(
         "digits.training.fitting.fit_fold_unit",
         lambda *_: threads.extend(pool["num_threads"] for pool in threadpool_info()),
     )
-    _fit_in_worker((toy_data.folder, tmp_path, spec, 0), print)
+    fit_alone((spec, 0), Place(toy_data.folder, tmp_path), print)
     assert set(threads) == {1}
 
 
@@ -100,6 +100,7 @@ def test_libraries_that_a_fit_loads_are_held_to_one_thread_too(toy_data: Dataset
     script = f"""
 import digits.training.fitting as fitting
 from pathlib import Path
+from digits.common.executors import Place
 from digits.data.dataset import load_dataset
 from digits.training.runs import run_spec
 from threadpoolctl import threadpool_info
@@ -107,7 +108,7 @@ threads = lambda *_: print(sorted((pool["user_api"], pool["num_threads"]) for po
 fitting.fit_fold_unit = threads
 data = load_dataset(Path({str(toy_data.folder)!r}))
 spec = run_spec("nearest", {{"kind": "knn"}}, "/255", 0, data)
-fitting._fit_in_worker((data.folder, Path({str(tmp_path)!r}), spec, 0), print)
+fitting.fit_alone((spec, 0), Place(data.folder, Path({str(tmp_path)!r})), print)
 """
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     shown = subprocess.run(

@@ -26,8 +26,11 @@ def changed(params: Params, **tune: object) -> Params:
     return params.model_copy(update={"tune": params.tune.model_copy(update=tune)})
 
 
-def machine(device: Device = CPU, planned: tuple[str, int] | None = None, images: int = 0) -> Machine:
-    """On which the plan has a network with so many epochs of so many images; None: nobody may ask."""
+def machine(device: Device = CPU, planned: tuple[str, int] | None = None, images: int = 0, slots: int = 0) -> Machine:
+    """On which the plan has a network with so many epochs of so many images; None: nobody may ask.
+
+    Each network is fitted at PACE. slots: of a cluster.
+    """
 
     def plan() -> Any:
         assert planned
@@ -37,21 +40,14 @@ def machine(device: Device = CPU, planned: tuple[str, int] | None = None, images
     def no_device() -> Device:
         return device if planned else pytest.fail("the device was measured")
 
-    made: Any = plan
-    return Machine(no_device, made, Path(), Console(plain=True))
-
-
-@pytest.fixture
-def timed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each network is fitted at PACE."""
-
     def timing(data: Dataset, *_: object) -> Timing:
         return Timing(PACE.start, 1 / PACE.images_per_second, PACE.predict / len(data.valid_rows(0)))
 
-    monkeypatch.setattr("digits.tuning.origin.measured_timing", timing)
+    made: Any = plan
+    executor: Any = pytest.fail
+    return Machine(no_device, made, Path(), Console(plain=True), executor, timing, slots)
 
 
-@pytest.mark.usefixtures("timed")
 def test_the_origin_is_the_network_of_the_plan_and_stays_it(params: Params, toy_data: Dataset) -> None:
     """Also where another machine, or a longer budget, has another plan."""
     study, images = optuna.create_study(), len(toy_data.train_rows(0))
@@ -62,7 +58,6 @@ def test_the_origin_is_the_network_of_the_plan_and_stays_it(params: Params, toy_
     assert find_origin(study, small, toy_data, machine(planned=("medium", 30)), 7) == origin
 
 
-@pytest.mark.usefixtures("timed")
 @pytest.mark.parametrize(("minutes", "images"), [(15, 43_200), (30, 43_200), (120, 43_200), (120, 5_400)])
 def test_a_fit_at_the_highest_rung_is_as_long_as_the_search_has_time_for(
     params: Params, minutes: int, images: int
@@ -93,6 +88,14 @@ def test_trials_in_parallel_share_the_cores_and_one_has_a_gpu(
 ) -> None:
     device = Device("GPU", gpus, "float32", 128, 8 // gpus, 1.0, gpus) if gpus else CPU
     assert workers_of(changed(params, workers=workers), machine(device, ("small", 1))) == expected
+
+
+@pytest.mark.parametrize(("workers", "model", "expected"), [(0, "train", 12), (3, "train", 3), (0, "mlp-64", 12)])
+def test_trials_in_parallel_are_as_many_as_a_cluster_runs(
+    params: Params, workers: int, model: str, expected: int
+) -> None:
+    """Without a look at this computer's device."""
+    assert workers_of(changed(params, workers=workers, model=model), machine(slots=12)) == expected
 
 
 def test_all_networks_are_tried_first_and_those_in_the_space_are_points_of_it(params: Params) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 import pytest
 
+from digits.common.executors import Processes
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.tuning.confirmation import fit_checksum, missing_fits
@@ -18,7 +19,8 @@ from toy_search import plan, result
 def session(params: Params, data: Dataset, **tune: object) -> Session:
     changed = params.model_copy(update={"tune": params.tune.model_copy(update=tune)})
     origin: Any = SimpleNamespace(name="default")
-    return Session(changed, data, origin, {}, plan(), 2, optuna.create_study(), optuna.create_study())
+    studies = optuna.create_study(), optuna.create_study()
+    return Session(changed, data, origin, {}, plan(), 2, *studies, Processes([None]))
 
 
 def tried(to: Session, **attributes: Any) -> None:

@@ -1,12 +1,14 @@
 """Trials: the rungs, and the fits of a trial in a subprocess."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from digits.common.processes import ProcessDiedError, run_in_subprocess
+from digits.common.executors import Job, Place, Processes, run_job
+from digits.common.processes import ProcessDiedError
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import Accuracy, accuracy
@@ -41,9 +43,11 @@ def test_a_pace_tells_seconds_from_images_and_back() -> None:
     assert PACE.images(0.0) == 1
 
 
-def task(model: dict[str, Any], folder: Path, **changes: Any) -> Task:
+def evaluated(model: dict[str, Any], folder: Path, report: Callable[[Any], Any], **changes: Any) -> None:
+    """A trial in a subprocess. report: as in `evaluate`."""
     made: dict[str, Any] = {"normalise": "/255", "seed": 3, "fold": 1, "rungs": (0.5, 5.0), "pace": PACE}
-    return Task(folder, model, **made | changes)
+    job = Job(evaluate, Task(model, **made | changes), Place(folder), timeout=120, asks=True)
+    run_job(Processes([None]), job, report, lambda: False)
 
 
 @pytest.mark.parametrize("kind", ["small", "train"])
@@ -57,7 +61,7 @@ def test_longer_fits_see_more_images_and_each_is_judged_on_the_fold(
         results.append(result)
         return True
 
-    run_in_subprocess(evaluate, task(spec.model_dump(mode="json"), toy_data.folder), report, 120)
+    evaluated(spec.model_dump(mode="json"), toy_data.folder, report)
     assert [result["rung"] for result in results] == [0, 1]
     assert 0 < results[0]["epochs"] <= results[1]["epochs"], "equal on a machine that is too busy for more"
     images = len(toy_data.valid_rows(1))
@@ -77,8 +81,8 @@ def test_the_first_of_several_fits_is_judged_by_a_part_of_the_fold(
     monkeypatch.setattr("digits.tuning.trial._JUDGED", 14)
     monkeypatch.setattr("digits.tuning.trial.accuracy", counted)
     model = toy_params.baseline.models["small"].model_dump(mode="json")
-    evaluate(task(model, toy_data.folder, rungs=(0.5, 1.0)), lambda _: True)
-    evaluate(task(model, toy_data.folder, rungs=(1.0,)), lambda _: True)
+    for seconds in ((0.5, 1.0), (1.0,)):
+        evaluate(Task(model, "/255", 3, 1, seconds, PACE), Place(toy_data.folder), lambda _: True)
     assert judged == [16, 48, 48], "a fit of the most seconds is judged by the whole fold, also if it is the only one"
 
 
@@ -90,7 +94,7 @@ def test_a_part_of_a_fold_has_2500_images_or_some_more(valid: int, step: int) ->
 def test_it_ends_where_it_is_not_promoted(toy_params: Params, toy_data: Dataset) -> None:
     model = toy_params.baseline.models["small"].model_dump(mode="json")
     results: list[Any] = []
-    run_in_subprocess(evaluate, task(model, toy_data.folder), results.append, 120)  # which answers None
+    evaluated(model, toy_data.folder, results.append)  # which answers None
     assert len(results) == 1
 
 
@@ -98,7 +102,7 @@ def test_a_diverging_network_says_why_it_ended(toy_params: Params, toy_data: Dat
     model = toy_params.train.spec.model_dump(mode="json") | {"learning_rate": 10.0, "layers": "64 64 64"}
     wild = model | {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": False}}
     with pytest.raises(ProcessDiedError, match=r"the loss became (nan|inf) in epoch"):
-        run_in_subprocess(evaluate, task(wild, toy_data.folder, normalise="none"), lambda _: True, 120)
+        evaluated(wild, toy_data.folder, lambda _: True, normalise="none")
 
 
 def test_the_pace_of_an_mlp_is_that_of_its_size(toy_params: Params, toy_data: Dataset) -> None:

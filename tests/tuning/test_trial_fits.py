@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from digits.common.executors import Processes
 from digits.common.processes import ProcessDiedError, ProcessStoppedError
 from digits.config import Params
 from digits.data.dataset import Dataset
@@ -22,6 +23,7 @@ def evaluator(params: Params, data: Dataset, **changes: Any) -> Evaluator:
         "pace": Pace(0.5, 0.1, 2000.0),
         "seconds_left": lambda: 1e6,
         "stop": threading.Event(),
+        "executor": Processes([None]),
     }
     return Evaluator(data, **made | changes)
 

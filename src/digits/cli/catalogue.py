@@ -27,7 +27,7 @@ class Command(click.Command):
         return self, ctx.params
 
 
-_NETWORKS = (options.DATA, options.budget("train", 5), options.REQUIRE_GPU)
+_NETWORKS = (options.DATA, options.budget("train", 5), options.REQUIRE_GPU, options.CLUSTER)
 
 # by what people want, in the order of the help
 GROUPS = {
@@ -55,6 +55,7 @@ GROUPS = {
             options.DATA,
             options.only("fit", "all"),
             options.workers("baseline", "one per core"),
+            options.CLUSTER,
         ),
         Command(
             "tune",
@@ -65,6 +66,7 @@ GROUPS = {
             options.workers("tune", "as many as are fastest together; one with a GPU"),
             options.STORAGE,
             options.REQUIRE_GPU,
+            options.CLUSTER,
         ),
         Command(
             "train",
@@ -115,6 +117,7 @@ GROUPS = {
             options.only("fit", "all"),
             options.SEEDS,
             options.REQUIRE_GPU,
+            options.CLUSTER,
         ),
         Command(
             "compare",

@@ -1,16 +1,17 @@
 """What a stage gets, and what it returns."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from digits.common.console import Console
 from digits.common.disk import check_room
 from digits.common.errors import MisfitError, UserError
+from digits.common.executors import Executor, Processes
 from digits.common.sealed import intact
 from digits.config import Params, Paths, load_params
 from digits.data.dataset import Dataset, load_dataset
@@ -23,9 +24,12 @@ from digits.kaggle.sessions import Sessions
 from digits.kaggle.upload import Uploader
 from digits.training.budget import Plan, make_plan
 from digits.training.device import Device, measured_device
+from digits.training.schedule import Timing
+from digits.training.timing import measured_timing
 from digits.training.tuned import tuned_params
 
 if TYPE_CHECKING:
+    from digits.cluster.client import Cluster
     from digits.report.inventory import Item
 
 _PROBABILITY = 4  # bytes
@@ -39,13 +43,15 @@ class Context:
     Everything cached here follows from the params and the files and is computed once per command. So commands with
     other params or data can run at the same time.
 
-    data_path: zip or folder of the competition's files, or "practice"; None: those of data/raw, else Kaggle's.
-    upload: whether to send the submission to Kaggle; None: if there are credentials. force: whether to send it once
-    more, or to remove without asking. only: names or wildcards of what to fit or to remove; empty: all of them.
-    require_gpu: whether to refuse to fit networks without a GPU. seeds: fits per recipe; None: as many as each recipe
-    says. file: images to label. blend: name of the blend to use; None: the newest. tta: whether exported models average
-    over transformed copies. compared: names of two runs. interrupted: whether the user has ended a stage early, the
-    only value that changes; later stages use what is finished, and nothing is sent.
+    data_path: zip or folder of the competition's files, or "practice"; None: those of data/raw, else Kaggle's. upload:
+    whether to send the submission to Kaggle; None: if there are credentials. force: whether to send it once more, or to
+    remove without asking. only: names or wildcards of what to fit or to remove; empty: all of them. require_gpu:
+    whether to refuse to fit networks without a GPU. seeds: fits per recipe; None: as many as each recipe says. file:
+    images to label. blend: name of the blend to use; None: the newest. tta: whether exported models average over
+    transformed copies. compared: names of two runs. cluster_address: of the scheduler of a Dask cluster, or of its
+    file; None: fits run here. fits_networks: whether TensorFlow must be where fits run.
+    interrupted: whether the user has ended a stage early, the only value that changes; later stages use what is
+    finished, and nothing is sent.
     """
 
     params: Params
@@ -61,6 +67,8 @@ class Context:
     blend: str | None = None
     tta: bool = False
     compared: tuple[str, ...] = ()
+    cluster_address: str | None = None
+    fits_networks: bool = False
     interrupted: bool = False
 
     @cached_property
@@ -131,13 +139,46 @@ class Context:
     @cached_property
     def device(self) -> Device:
         """The device that networks are fitted on. Raises UserError where a GPU is required and there is none."""
-        device = measured_device(self.paths.runs / "machines", self.console)
+        machines = self.paths.runs / "machines"
+        if self.cluster:
+            from digits.cluster.machines import cluster_device  # noqa: PLC0415 - it needs Dask
+
+            device: Device = cluster_device(self.cluster, machines, self.console)
+        else:
+            device = measured_device(machines, self.console)
         if self.require_gpu and not device.gpus:
             raise UserError(
                 "REQUIRE_GPU is set, but TensorFlow finds no GPU; without REQUIRE_GPU the same command uses the "
                 "processor. On Linux with an NVIDIA GPU, `make setup EXTRAS=gpu` installs what TensorFlow needs"
             )
         return device
+
+    @cached_property
+    def cluster(self) -> "Cluster | None":
+        """The cluster that fits run on; None: they run here. Raises UserError if it cannot be used."""
+        if not self.cluster_address:
+            return None
+        from digits.cluster.client import Cluster  # noqa: PLC0415 - it needs Dask
+
+        return Cluster(self.cluster_address, self.fits_networks, self.console)
+
+    def executor(self, gpus: Sequence[str | None]) -> Executor:
+        """Runs fits: on the cluster, or here, one in parallel for each of `gpus`, see `Device.workers`."""
+        return self.cluster or Processes(gpus)
+
+    @property
+    def timing(self) -> Callable[..., Timing]:
+        """Measures how fast a network is fitted; its arguments are those of `measured_timing`."""
+        if not self.cluster:
+            return measured_timing
+        from digits.cluster.machines import cluster_timing  # noqa: PLC0415 - it needs Dask
+
+        return partial(cluster_timing, self.cluster)
+
+    def close(self) -> None:
+        """End the connection to the cluster, if there is one."""
+        if cluster := self.__dict__.get("cluster"):
+            cluster.close()
 
     def check_room(self, fits: int) -> None:
         """Raise DiskError if the disk of runs/ has no room for so many fits: for what they predict, at the least."""
@@ -152,7 +193,7 @@ class Context:
     @cached_property
     def plan(self) -> Plan:
         """The fits of `train`: how its minutes are spent, and on which images."""
-        return make_plan(self.tuned, self.data, self.device, self.paths, self.console)
+        return make_plan(self.tuned, self.data, self.device, self.paths, self.console, self.timing)
 
     @cached_property
     def recipe_data(self) -> dict[str, Dataset]:

@@ -7,7 +7,7 @@ import logging
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from importlib import import_module
 from importlib.util import find_spec
 from io import TextIOWrapper
@@ -94,6 +94,8 @@ def _execute(console: Console, interruption: Interruption, command: Command, val
     try:
         if command.fits_networks and not find_spec("tensorflow"):
             raise UserError(f"{command.name} needs TensorFlow and Keras; type: pip install 'digits[keras]'")
+        if values.get("cluster") and not find_spec("distributed"):
+            raise UserError("a cluster needs Dask; type: pip install 'digits[cluster]'")
         context = _context(command, values, console)
         if command.name in ONLY_READS:
             return None if _run(context, command.stages, interruption) else 0
@@ -103,7 +105,7 @@ def _execute(console: Console, interruption: Interruption, command: Command, val
             console.warn("runs/: this file system has no locks; use this folder on one computer at a time")
         sweep(context.paths.runs, context.paths.written)
         # clean-runs uses runs/ alone, once it knows what to remove
-        with nullcontext() if command.name == "clean-runs" else in_use(context.paths.runs):
+        with nullcontext() if command.name == "clean-runs" else in_use(context.paths.runs), closing(context):
             if command.name != "kaggle-gpu" and any(context.paths.sessions.glob("*.json")):
                 context.sessions.end_abandoned()
             return None if _run(context, command.stages, interruption) else 0
@@ -154,6 +156,8 @@ def _context(command: Command, values: dict[str, Any], console: Console) -> "Con
         blend=values.get("blend") or None,
         tta=values.get("tta", False),
         compared=values.get("runs", ()),
+        cluster_address=values.get("cluster") or None,
+        fits_networks=command.fits_networks,
     )
 
 

@@ -118,6 +118,12 @@ UPLOAD = click.Option(
 FORCE = click.Option(["--force"], is_flag=True, help="Send the file again, even if Kaggle has it or may have it.")
 UNASKED = click.Option(["--force"], is_flag=True, help="Remove without asking.")
 REQUIRE_GPU = click.Option(["--require-gpu"], is_flag=True, help="Stop if TensorFlow finds no GPU.")
+CLUSTER = click.Option(
+    ["--cluster"],
+    metavar="ADDRESS",
+    help="Scheduler of a Dask cluster that makes the fits, as tcp://HOST:8786, or the file that it has written. "
+    "[default: this computer makes them]",
+)
 STORAGE_VARIABLE = "DIGITS_STORAGE"  # in the environment, where make puts an address with its password
 STORAGE = ParamOption(
     "--storage",

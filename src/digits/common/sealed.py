@@ -21,7 +21,7 @@ from digits.common.logs import log
 
 DAMAGED = ".damaged-"  # start of the names of what is set aside
 _CHECKSUM = "checksum"  # key of a JSON file
-_MANIFEST = "manifest.json"  # of a folder
+MANIFEST = "manifest.json"  # of a folder
 _MAKING = 900.0  # longest wait for another process, in seconds
 _SAVING = 600.0  # seconds of attempts to save what took long to compute
 _PAUSE = 5.0  # seconds between two of them
@@ -85,7 +85,7 @@ def sealed_folder(target: Path) -> Iterator[Path]:
         yield folder
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         sums = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
-        write_json(folder / _MANIFEST, {"sha256": sums})
+        write_json(folder / MANIFEST, {"sha256": sums})
 
 
 def save_folder(target: Path, fill: Callable[[Path], None]) -> None:
@@ -123,15 +123,15 @@ def intact(folder: Path, consequence: str = "is made again") -> bool:
 
 def sums(folder: Path) -> dict[str, str] | None:
     """SHA-256 of each file of a sealed folder when it was whole, by its path there; None if that is not known."""
-    manifest, _ = _parsed(folder / _MANIFEST)
+    manifest, _ = _parsed(folder / MANIFEST)
     return None if manifest is None else manifest["sha256"]
 
 
 def fault(folder: Path) -> str:
     """What is wrong with a sealed folder; "" if nothing is."""
-    manifest, unreadable = _parsed(folder / _MANIFEST)
+    manifest, unreadable = _parsed(folder / MANIFEST)
     if manifest is None:
-        return f"{_MANIFEST}: {unreadable or 'it is missing, as in unfinished folders and those of older versions'}"
+        return f"{MANIFEST}: {unreadable or 'it is missing, as in unfinished folders and those of older versions'}"
     for name, known in manifest["sha256"].items():
         try:
             if file_sha256(folder / name) != known:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from threadpoolctl import threadpool_limits
 from digits.common.code_version import code_version
 from digits.common.console import Console
 from digits.common.errors import UserError
+from digits.common.executors import Executor, Job, Place, run_job
 from digits.common.files import fingerprint
-from digits.common.processes import ProcessDiedError, Send, run_in_subprocess, run_in_threads
+from digits.common.processes import ProcessDiedError, Send, run_in_threads
 from digits.config import CnnSpec
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import family
@@ -64,8 +66,8 @@ def _unit(recipe: Recipe, seed: int, data: Dataset, runs: Path, device: Device, 
     return Unit(recipe, seed, model, data.folder, runs / fingerprint(decisive), start)
 
 
-def complete(chains: Sequence[Chain], workers: int, console: Console) -> int:
-    """Fit all units without a result, the longest chain first, in `workers` processes; returns the number of fits.
+def complete(chains: Sequence[Chain], executor: Executor, console: Console) -> int:
+    """Fit all units without a result, the longest chain first, on the slots of an executor; returns the number of fits.
 
     A fit that fails does not stop the others. Raises UserError at the end, with the number of failures.
     """
@@ -96,7 +98,7 @@ def complete(chains: Sequence[Chain], workers: int, console: Console) -> int:
                 failures.append(failure)
                 console.warn(failure)
 
-        run_in_threads(partial(_fit_in_subprocess, modules), jobs, workers, after_job)
+        run_in_threads(partial(_fit, executor, modules), jobs, min(executor.threads, len(jobs)), after_job)
     if failures:
         raise UserError(f"recipes: {len(failures)} of {len(jobs)} fits failed; the same command tries them again")
     return sum(map(len, jobs))
@@ -109,19 +111,24 @@ def _seconds(unit: Unit) -> float:
     return expected_seconds(unit.model, images, data.image_shape, data.classes, data.channels)
 
 
-def _fit_in_subprocess(modules: Sequence[str], chain: Chain, stop: threading.Event) -> str:
+def _fit(executor: Executor, modules: Sequence[str], chain: Chain, stop: threading.Event) -> str:
     """Fit a chain; returns "", or why a unit failed: those after it cannot start without it."""
     fitted: list[str] = []
+    first = chain[0]
+    needs = (first.start.name,) if first.start else ()
+    place = Place(first.data, first.folder.parent)
+    job = Job(_fit_chain, chain, place, modules, needs, timeout=_TIMEOUT * len(chain))
     try:
-        run_in_subprocess(_fit_chain, chain, fitted.append, _TIMEOUT * len(chain), modules, stop=stop.is_set)
+        run_job(executor, job, fitted.append, stop.is_set)
     except ProcessDiedError as error:
         return f"{chain[len(fitted)].recipe.id} failed: {error}"
     return ""
 
 
-def _fit_chain(chain: Chain, report: Send) -> None:
+def _fit_chain(chain: Chain, place: Place, report: Send) -> None:
     family(chain[0].model["kind"])  # a library that is loaded later would not be limited to one thread
     with threadpool_limits(1):
         for unit in chain:
-            fit_unit(unit)
+            start = unit.start and place.results / unit.start.name
+            fit_unit(replace(unit, data=place.data, folder=place.results / unit.folder.name, start=start))
             report(unit.recipe.id)

@@ -23,7 +23,8 @@ _FEWEST = 2000  # images that a fold's fit learns from in the smallest sample
 class Budget:
     """The time to spend: `seconds` of each of the parallel `workers`. folds: number of folds of the data.
 
-    refits: of each network, at most. seed: of the fits on folds; refits take the seeds that follow it.
+    refits: of each network, at most. seed: of the fits on folds; refits take the seeds that follow it. slower: of each
+    worker, as in `simulate`.
     """
 
     seconds: float
@@ -32,6 +33,7 @@ class Budget:
     folds: int
     refits: int
     seed: int
+    slower: tuple[float, ...] = ()
 
     def goal(self, epochs: int, folds: int, required: bool = True) -> Goal:
         """The goal for a network whose fits on folds have this many epochs."""
@@ -114,7 +116,7 @@ def best_share(least: Callable[[int], float], seconds: float, images: int) -> in
 def expected_errors(share: Share, budget: Budget) -> tuple[float, ...]:
     """Expected error rates, 0 to 1, of the fits that a network's share of the budget has time for."""
     option, sizes = share.option, budget.sizes
-    fits = simulate(share.goal, [], option.timing, sizes, share.seconds, budget.workers)
+    fits = simulate(share.goal, [], option.timing, sizes, share.seconds, budget.workers, budget.slower)
     return tuple(
         option.curve.error(each.fit.epochs, sizes.refit if each.fit.fold is None else sizes.fold) for each in fits
     )

@@ -3,7 +3,7 @@
 Every command makes the same plan from the same params, so `make ensemble` finds the runs that `make train` has fitted.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from math import ceil
@@ -111,7 +111,8 @@ class Plan:
 
     def schedule(self, part: Part, runs: Path, left: float) -> list[ScheduledFit]:
         """The fits that a part will make in the next `left` seconds."""
-        return simulate(part.goal, part.finished(runs), part.timing, self.sizes, left, self.device.parallel_fits)
+        device, finished = self.device, part.finished(runs)
+        return simulate(part.goal, finished, part.timing, self.sizes, left, device.parallel_fits, device.slower)
 
     def used_up(self, runs: Path) -> bool:
         """Whether a command has used up a budget of at least these minutes, for all parts."""
@@ -137,11 +138,19 @@ class Plan:
         return factors
 
 
-def make_plan(params: Params, data: Dataset, device: Device, paths: Paths, console: Console) -> Plan:
+def make_plan(
+    params: Params,
+    data: Dataset,
+    device: Device,
+    paths: Paths,
+    console: Console,
+    timing: Callable[..., Timing] | None = None,
+) -> Plan:
     """Pick the network and length that are expected to give the best blend here in the time, and share the time out.
 
     A network that was fitted before gets as many epochs as then, if they are not far too few, so that those fits can be
-    used. If the speed of a network in the plan is not known yet, it is measured, and the plan is made again.
+    used. If the speed of a network in the plan is not known yet, it is measured, and the plan is made again. timing:
+    measures it, with the arguments of `measured_timing`, in place of this function.
     """
     minutes = min(params.train.budget, _PRACTICE) if data.practice else params.train.budget
     on_all = Budget(
@@ -158,7 +167,7 @@ def make_plan(params: Params, data: Dataset, device: Device, paths: Paths, conso
     curves = learning_curves(params, candidates | extra)
 
     def measured(name: str) -> Timing:
-        return measured_timing(data, longest[name], device, paths.runs / "machines", console)
+        return (timing or measured_timing)(data, longest[name], device, paths.runs / "machines", console)
 
     def options(budget: Budget) -> dict[str, list[Option]]:
         return _options(runs_on_all, _estimated(timings, longest, data), curves, budget)
@@ -171,7 +180,7 @@ def make_plan(params: Params, data: Dataset, device: Device, paths: Paths, conso
     timings = {(first := [*candidates][-2:][0]): measured(first)}
     while True:
         learned = sampled(data, best_share(least, on_all.seconds, on_all.sizes.fold), params.train.seed)
-        budget = replace(on_all, sizes=_sizes(learned))
+        budget = replace(on_all, sizes=_sizes(learned), slower=device.slower)
         runs = network_runs(candidates | extra, params, learned, device)
         finished = {key: len(RunFolder(paths.runs, run).units(data.fold_count).paths) for key, run in runs.items()}
         shares = shared_out(options(budget), [*candidates], [*extra], finished, budget)

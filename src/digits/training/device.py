@@ -52,6 +52,11 @@ class Device:
         """The GPU of each parallel fit, for `use_gpu`; None if there is no GPU."""
         return cards(self.gpus, self.parallel_fits)
 
+    @property
+    def slower(self) -> tuple[float, ...]:
+        """Seconds of each parallel fit, as multiples of those that are expected; none: all are equal."""
+        return ()
+
     def resolve(self, spec: Spec, parallel: int = 0) -> Spec:
         """The spec with a value for every `auto`. parallel: fits that will share the device; 0: parallel_fits."""
         threads = max(1, self.threads * self.parallel_fits // parallel) if parallel else self.threads
@@ -72,7 +77,7 @@ def measured_device(folder: Path, console: Console | None) -> Device:
     console: None: it is only read. Raises UserError if it is only read and was never measured, and if TensorFlow does
     not run or takes too long.
     """
-    machine = _machine()
+    machine = this_machine()
     path = folder / f"{fingerprint(machine)}.json"
 
     def measure() -> dict[str, Any]:
@@ -94,15 +99,15 @@ def measured_device(folder: Path, console: Console | None) -> Device:
 
 def forget_speeds(folder: Path) -> None:
     """Let the next command measure this machine again; it keeps the old settings unless others are clearly faster."""
-    path = folder / f"{fingerprint(_machine())}.json"
+    path = folder / f"{fingerprint(this_machine())}.json"
     with suppress(FileNotFoundError):  # another command has done it
         path.replace(path.with_suffix(_FORGOTTEN))
     for timing in folder.glob("timing-*.json"):
         timing.unlink(missing_ok=True)
 
 
-def _machine() -> dict[str, Any]:
-    """Everything that decides the result of a probe."""
+def this_machine() -> dict[str, Any]:
+    """Everything that decides the result of a probe on this machine."""
     return {
         "processor": processor(),
         "cores": [joblib.cpu_count(), joblib.cpu_count(only_physical_cores=True)],

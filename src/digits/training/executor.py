@@ -1,16 +1,17 @@
-"""Carries out one part of a plan: parallel fits of one network, each in a subprocess, until the time is used up."""
+"""Carries out one part of a plan: parallel fits of one network, until the time is used up."""
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from math import inf
 from pathlib import Path
 from time import monotonic
 
 from digits.common.console import Bar, Console, by_the_clock
 from digits.common.errors import UserError
-from digits.common.processes import ProcessDiedError, ProcessStoppedError, Send, run_in_subprocess, run_in_threads
+from digits.common.executors import Executor, Job, Place, Slot
+from digits.common.processes import ProcessDiedError, ProcessStoppedError, Send, run_in_threads
 from digits.data.dataset import Dataset, load_dataset
 from digits.data.sample import with_hash
 from digits.training.budget import Part
@@ -34,21 +35,16 @@ class Executed:
 
 @dataclass(frozen=True)
 class _Task:
-    """What is sent to a subprocess. gpu: the GPU that it may use; None: any that it sees. end, epochs_to_predict:
-    arguments of `end_in_time`, for a refit."""
+    """What one fit is told. epochs_to_predict: argument of `end_in_time`, for a refit."""
 
-    data_folder: Path
-    runs: Path
     spec: RunSpec
     fit: Fit
-    gpu: str | None
-    end: float
     epochs_to_predict: float
 
 
 @dataclass
 class _Workers:
-    """The threads that wait for the subprocesses, and what they share."""
+    """The threads that wait for the fits, and what they share."""
 
     data: Dataset
     part: Part
@@ -57,30 +53,29 @@ class _Workers:
     started: list[Fit]
     end: float  # on the clock of `monotonic`; a fit starts only if it is expected to end by then
     deadline: float  # refits end by then, and fits that are still far from their end are stopped
+    executor: Executor
     bar: Bar
     tick: Callable[[], None]
     warn: Callable[[str], None]
     lock: threading.Lock = field(default_factory=threading.Lock)
-    slowdown: float = 1.0  # duration of the last fit, as a multiple of the expected one
+    # by machine: duration of its last fit, as a multiple of the expected one
+    slowdowns: dict[str, float] = field(default_factory=dict)
     finished: int = 0
 
-    def work(self, gpu: str | None, stop: threading.Event) -> None:
+    def work(self, _: int, stop: threading.Event) -> None:
         """Start one fit after the other while there is time for one."""
-        while not stop.is_set() and (fit := self._next()):
-            started = monotonic()
-            if (epochs := self._fit(fit, gpu, stop)) is None:
-                return
-            with self.lock:
-                self.finished += 1
-                expected = fit_seconds(replace(fit, epochs=epochs), self.part.timing, self.sizes)
-                self.slowdown = (monotonic() - started) / expected
+        going_on = True
+        while going_on and not stop.is_set():
+            with suppress(ProcessStoppedError), self.executor.slot(stop.is_set) as slot:
+                fit = self._next(slot)
+                going_on = fit is not None and self._fit(fit, slot, stop)
 
-    def _fit(self, fit: Fit, gpu: str | None, stop: threading.Event) -> int | None:
-        """Run a fit; returns its number of epochs, None if it was stopped. Raises UserError if it fails."""
+    def _fit(self, fit: Fit, slot: Slot, stop: threading.Event) -> bool:
+        """Run a fit; returns whether it was not stopped. Raises UserError if it fails."""
         title, done = f"refit, seed {fit.seed}" if fit.fold is None else f"fold {fit.fold + 1}", 0
         required = self.part.goal.required and fit.fold == 0 and not self.folder.units(self.part.goal.folds).folds
-        tail = epochs_to_predict(self.part.timing, self.sizes)
-        task = _Task(self.data.folder, self.folder.path.parent, self.folder.spec, fit, gpu, self.deadline, tail)
+        task = _Task(self.folder.spec, fit, epochs_to_predict(self.part.timing, self.sizes))
+        place = Place(self.data.folder, self.folder.path.parent, self.deadline)
 
         def report(message: tuple[int, int, str]) -> None:
             nonlocal done
@@ -92,24 +87,28 @@ class _Workers:
             return stop.is_set() or not (required or is_kept(fit, done) or monotonic() < self.deadline)
 
         try:
-            modules = preload(self.folder.spec.model["kind"])
-            run_in_subprocess(_fit_in_subprocess, task, report, inf, modules, stop=given_up)
+            job = Job(_carry_out, task, place, preload(self.folder.spec.model["kind"]))
+            seconds = slot.run(job, report, given_up)
         except ProcessStoppedError:
             if not stop.is_set():
                 self.bar.part(title, done, done, "stopped")
                 self.warn(f"{title}: stopped because it would have ended too late; {_SLOW}")
-            return None
+            return False
         except ProcessDiedError as error:
             raise UserError(
                 f"train: {title}: {explained(error)}; finished fits are kept; the same command continues"
             ) from None
         if fit.fold is None and done < fit.epochs:
             self.warn(f"{title}: shortened to {done} of {fit.epochs} epochs to end in time; {_SLOW}")
-        return done
-
-    def _next(self) -> Fit | None:
         with self.lock:
-            timing = self.part.timing.slower(self.slowdown)
+            self.finished += 1
+            timing = self.part.timing.slower(slot.slower)
+            self.slowdowns[slot.machine] = seconds / fit_seconds(replace(fit, epochs=done), timing, self.sizes)
+        return True
+
+    def _next(self, slot: Slot) -> Fit | None:
+        with self.lock:
+            timing = self.part.timing.slower(slot.slower * self.slowdowns.get(slot.machine, 1.0))
             fit = next_fit(self.part.goal, self.started, timing, self.sizes, self.end - monotonic())
             if fit:
                 self.started.append(fit)
@@ -123,14 +122,14 @@ def execute(
     runs: Path,
     left: float,
     deadline: float,
-    gpus: Sequence[str | None],
+    executor: Executor,
     console: Console,
 ) -> Executed:
     """Make the fits of training.schedule for `left` seconds; finished fits of earlier commands count.
 
     deadline: seconds after which no fit should run. A refit that would run longer is shortened; a fit that is far from
-    its end by then is stopped, except the first fold. gpus: one worker for each, see Device.workers. Finished fits are
-    kept, also if the user interrupts. Raises UserError if a fit fails.
+    its end by then is stopped, except the first fold. executor: runs the fits. Finished fits are kept, also if the user
+    interrupts. Raises UserError if a fit fails.
     """
     now, folder = monotonic(), RunFolder(runs, part.spec)
     with console.bar(f"train {part.name}", max(left, 1) / 60, "minutes") as bar:
@@ -142,6 +141,7 @@ def execute(
             started=part.finished(runs),
             end=now + left,
             deadline=now + deadline,
+            executor=executor,
             bar=bar,
             tick=by_the_clock(bar),
             warn=console.warn,
@@ -149,21 +149,21 @@ def execute(
         folder.open()
         interrupted = False
         try:
-            run_in_threads(workers.work, gpus, len(gpus))
+            run_in_threads(workers.work, range(executor.threads), executor.threads)
         except KeyboardInterrupt:
             interrupted = True
     return Executed(workers.finished, interrupted)
 
 
-def _fit_in_subprocess(task: _Task, send: Send) -> None:
+def _carry_out(task: _Task, place: Place, send: Send) -> None:
     logging.getLogger("digits").setLevel(logging.INFO)
     logging.getLogger("digits").propagate = False
-    use_gpu(task.gpu)
-    data = with_hash(load_dataset(task.data_folder), task.spec.data, task.fit.seed)
+    use_gpu(place.gpu)
+    data = with_hash(load_dataset(place.data), task.spec.data, task.fit.seed)
     assert data
     on_epoch = log_epochs(lambda *message: send(message))
     if task.fit.fold is None:
-        in_time = end_in_time(task.fit, task.end, task.epochs_to_predict, on_epoch)
-        fit_refit_unit(data, task.runs, task.spec, task.fit, in_time)
+        in_time = end_in_time(task.fit, place.end, task.epochs_to_predict, on_epoch)
+        fit_refit_unit(data, place.results, task.spec, task.fit, in_time)
     else:
-        fit_fold_unit(data, task.runs, task.spec, task.fit.fold, on_epoch)
+        fit_fold_unit(data, place.results, task.spec, task.fit.fold, on_epoch)

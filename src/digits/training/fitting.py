@@ -1,36 +1,23 @@
-"""Fits the units of runs (folds and refits), and saves each as soon as it is finished; baselines run in parallel."""
+"""Fits the units of runs, folds and refits, and saves each as soon as it is finished."""
 
 import logging
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
 
-import joblib
 from threadpoolctl import threadpool_limits
 
-from digits.common.console import Console
-from digits.common.errors import DiskError, UserError
+from digits.common.errors import DiskError
+from digits.common.executors import Place
 from digits.common.logs import log, log_to
-from digits.common.processes import ProcessDiedError, Send, run_in_subprocess, run_in_threads
+from digits.common.processes import Send
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import NO_EARLY_STOPPING, OnEpoch, family
-from digits.training.crossval import fit_fold, preload
+from digits.training.crossval import fit_fold
 from digits.training.runs import RunFolder, RunSpec
 from digits.training.schedule import Fit, epochs_in_time
-
-
-@dataclass(frozen=True)
-class Work:
-    """Number of fits that were started, and one line for each that failed."""
-
-    fits: int
-    failures: tuple[str, ...] = ()
 
 
 def fit_fold_unit(data: Dataset, runs: Path, spec: RunSpec, fold: int, on_epoch: OnEpoch | None = None) -> None:
@@ -97,71 +84,18 @@ def end_in_time(
     return shorten
 
 
-def fit_in_parallel(
-    data: Dataset, runs: Path, specs: Sequence[RunSpec], workers: int, console: Console, title: str
-) -> Work:
-    """Fit the missing folds of several runs in `workers` processes, one core each; 0: as many as there are cores.
-
-    A fit that fails is reported at once, and the others continue. Raises UserError if a process is killed or a fit
-    cannot be saved, KeyboardInterrupt with the number of finished fits.
-    """
-    for spec in specs:
-        RunFolder(runs, spec).check()
-    # fold by fold, so that the time left can be estimated after the first fold
-    missing = [(spec, fold) for fold in range(data.fold_count) for spec in specs if not RunFolder(runs, spec).has(fold)]
-    if not missing:
-        return Work(0)
-    workers = min(workers or joblib.cpu_count(), len(missing))
-    modules, failures = preload(*(spec.model["kind"] for spec in specs)), list[str]()
-    with console.bar(title, len(missing), "fits") as bar:
-
-        def after_fit(unit: tuple[RunSpec, int], failure: str) -> None:
-            if failure:
-                failures.append(f"{_title(unit)} failed: {failure}")
-                console.warn(failures[-1])
-            bar.advance(1, _title(unit))
-
-        try:
-            run_in_threads(partial(_fit_in_subprocess, data.folder, runs, modules), missing, workers, after_fit)
-        except KeyboardInterrupt:
-            finished = sum(RunFolder(runs, spec).has(fold) for spec, fold in missing)
-            raise KeyboardInterrupt(f"{finished} of {len(missing)} fits are finished") from None
-    return Work(len(missing), tuple(failures))
-
-
-def _title(unit: tuple[RunSpec, int]) -> str:
-    return f"{unit[0].name}, fold {unit[1] + 1}"
-
-
-def _fit_in_subprocess(
-    data_folder: Path, runs: Path, modules: Sequence[str], unit: tuple[RunSpec, int], stop: threading.Event
-) -> str:
-    """Fit a fold; returns "", or why that failed. Raises UserError if its process is killed, or cannot save it."""
-    failures = list[str]()
-    try:
-        task = data_folder, runs, *unit
-        run_in_subprocess(_fit_in_worker, task, failures.append, inf, modules, stop=stop.is_set)
-    except ProcessDiedError as error:
-        raise UserError(
-            f"{_title(unit)}: {error}; finished fits are kept, and the same command continues, best with WORKERS=1, "
-            "which needs the least memory"
-        ) from None
-    return "".join(failures)
-
-
-def _fit_in_worker(task: tuple[Path, Path, RunSpec, int], send: Send) -> None:
-    """`fit_fold_unit` on the memory-mapped arrays of a folder; sends the error if it fails."""
-    data_folder, runs, spec, fold = task
+def fit_alone(unit: tuple[RunSpec, int], place: Place, send: Send) -> None:
+    """`fit_fold_unit` on one thread, on the memory-mapped arrays of a folder; sends the error if it fails."""
+    spec, fold = unit
     logging.getLogger("digits").setLevel(logging.INFO)
     family(spec.model["kind"])  # a library that is loaded later would not be limited to one thread
     # one thread per fit: more would wait for each other, and one gives the same sums on any number of workers and cores
     with threadpool_limits(1):
         try:
-            fit_fold_unit(load_dataset(data_folder), runs, spec, fold)
+            fit_fold_unit(load_dataset(place.data), place.results, spec, fold)
         except DiskError:
             raise  # the other fits could not be saved either
         except Exception as error:
-            log_file = RunFolder(runs, spec).path / "log.txt"
-            with log_to(log_file):
+            with log_to(RunFolder(place.results, spec).path / "log.txt"):
                 log.exception("fold %d failed", fold)
-            send(f"{' '.join(f'{type(error).__name__}: {error}'.split())}; the traceback is in {log_file}")
+            send(" ".join(f"{type(error).__name__}: {error}".split()))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 from itertools import count
 from math import ceil, floor
 from statistics import median
@@ -149,17 +150,27 @@ def _refit_epochs(goal: Goal, timing: Timing, sizes: Sizes, left: float) -> int 
 
 
 def simulate(
-    goal: Goal, started: Sequence[Fit], timing: Timing, sizes: Sizes, left: float, workers: int
+    goal: Goal,
+    started: Sequence[Fit],
+    timing: Timing,
+    sizes: Sizes,
+    left: float,
+    workers: int,
+    slower: Sequence[float] = (),
 ) -> list[ScheduledFit]:
-    """All fits that `workers` parallel workers, each with `left` seconds, will do, in the order of their starts."""
+    """All fits that `workers` parallel workers, each with `left` seconds, will do, in the order of their starts.
+
+    slower: seconds of a fit on each of them, as multiples of those that the timing says, if they are not equal.
+    """
     schedule: list[ScheduledFit] = []
-    free = [0.0] * workers  # when each worker ends its fit, seconds from now
+    free = [(0.0, factor) for factor in slower or [1.0] * workers]  # seconds from now at which each ends its fit
+    heapify(free)
     fits = [*started]
     while free:
-        now = min(free)
-        free.remove(now)
-        if fit := next_fit(goal, fits, timing, sizes, left - now):
+        now, factor = heappop(free)
+        own = timing.slower(factor)
+        if fit := next_fit(goal, fits, own, sizes, left - now):
             fits.append(fit)
-            schedule.append(ScheduledFit(fit, now, now + fit_seconds(fit, timing, sizes)))
-            free.append(schedule[-1].end)
+            schedule.append(ScheduledFit(fit, now, now + fit_seconds(fit, own, sizes)))
+            heappush(free, (schedule[-1].end, factor))
     return schedule

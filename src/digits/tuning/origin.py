@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import joblib
 
+from digits.common.executors import Executor
 from digits.config import Params
 from digits.config.section import overlay
 from digits.data.dataset import Dataset
@@ -17,7 +18,7 @@ from digits.models.search_space import narrow_space
 from digits.training.budget import Plan
 from digits.training.candidates import network_runs
 from digits.training.device import Device
-from digits.training.timing import measured_timing
+from digits.training.schedule import Timing
 from digits.tuning.records import Overrides
 from digits.tuning.study import Known, SearchPlan
 from digits.tuning.trial import Pace, first_step, mlp_pace, rungs
@@ -52,12 +53,19 @@ class Origin:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where a search runs. device, plan: called for networks only, because they may load TensorFlow and measure it."""
+    """Where a search runs. device, plan: called for networks only, because they may load TensorFlow and measure it.
+
+    executor: has at least so many slots. timing: as `measured_timing`. slots: fits that a cluster runs in parallel; 0:
+    the fits run on this computer.
+    """
 
     device: Callable[[], Device]
     plan: Callable[[], Plan]
     timings: Path
     console: "Console"
+    executor: Callable[[int], Executor]
+    timing: Callable[..., Timing]
+    slots: int = 0
 
 
 def find_origin(study: "optuna.Study", params: Params, data: Dataset, machine: Machine, workers: int) -> Origin:
@@ -73,7 +81,7 @@ def find_origin(study: "optuna.Study", params: Params, data: Dataset, machine: M
         name, epochs = (known["name"], known["epochs"]) if known else _planned(machine.plan(), images)
         spec: Any = params.train.spec if params.train.network else params.network(name)
         [*_, run] = network_runs({name: spec}, params, data, machine.device()).values()
-        timing = measured_timing(data, run, machine.device(), machine.timings, machine.console)
+        timing = machine.timing(data, run, machine.device(), machine.timings, machine.console)
         pace = Pace(timing.start, timing.per_prediction * len(data.valid_rows(0)), 1 / timing.per_image)
     else:
         spec = params.baseline.models[name]
@@ -99,8 +107,10 @@ def _shortest(pace: Pace, data: Dataset) -> float:
 
 def workers_of(params: Params, machine: Machine) -> int:
     """Fits in parallel: a network's trial sees all GPUs and uses one; a baseline's trial uses one core."""
-    if params.tune.workers or params.tune.model != "train":
-        return params.tune.workers or joblib.cpu_count()
+    if fixed := params.tune.workers or machine.slots:
+        return fixed
+    if params.tune.model != "train":
+        return int(joblib.cpu_count())
     return 1 if machine.device().gpus else machine.device().parallel_fits
 
 

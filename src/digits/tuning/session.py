@@ -9,6 +9,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any
 
 from digits.common.console import Console, by_the_clock
+from digits.common.executors import Executor
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.training.learning_curves import as_measured
@@ -41,7 +42,7 @@ class Session:
     """A study that is open for work.
 
     default: the origin's parameters with a value for every `auto` and this command's share of the cores. workers: fits
-    in parallel. searched, confirmation: the study's two parts. stop: set to end its fits at once.
+    in parallel. searched, confirmation: the study's two parts. executor: runs the fits. stop: set to end them at once.
     """
 
     params: Params
@@ -52,6 +53,7 @@ class Session:
     workers: int
     searched: "optuna.Study"
     confirmation: "optuna.Study"
+    executor: Executor
     stop: threading.Event = field(default_factory=threading.Event)
 
     def trials(self) -> list[TrialRecord]:
@@ -96,6 +98,7 @@ class Session:
             pace=self.origin.pace,
             seconds_left=self.seconds_left,
             stop=self.stop,
+            executor=self.executor,
         )
 
     def verdict(self) -> Verdict:
@@ -143,7 +146,7 @@ def open_session(study: Study, params: Params, data: Dataset, machine: Machine) 
     confirmation = open_confirmation(storage, f"{study.name}-confirmed")
     if network:
         console.say(f"on {machine.device().where}, trials in parallel: {workers}")
-    return Session(params, data, origin, default, plan, workers, searched, confirmation)
+    return Session(params, data, origin, default, plan, workers, searched, confirmation, machine.executor(workers))
 
 
 def tune(study: Study, params: Params, data: Dataset, machine: Machine, reports: Path) -> bool:

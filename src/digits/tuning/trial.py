@@ -5,13 +5,13 @@ All fits of a rung take the same time, whatever they train, so a faster network 
 
 from dataclasses import dataclass, replace
 from math import ceil, log
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from digits.common.executors import Place
 from digits.common.processes import Send
 from digits.data.dataset import Dataset, load_dataset
 from digits.evaluation.calibration import at_temperature, best_temperature
@@ -52,7 +52,6 @@ class Task:
     each fit with its predictions, ascending. pace: what is expected.
     """
 
-    data_folder: Path
     model: dict[str, Any]
     normalise: str
     seed: int
@@ -76,7 +75,7 @@ def first_step(valid: int) -> int:
     return max(1, valid // _JUDGED)
 
 
-def evaluate(task: Task, report: Send) -> None:
+def evaluate(task: Task, place: Place, report: Send) -> None:
     """Fit and evaluate a task, in a subprocess; report(result) returns after each rung whether to continue.
 
     result: rung, its number from 0; epochs, a fraction where not all images were seen; accuracy and log_loss on the
@@ -86,7 +85,7 @@ def evaluate(task: Task, report: Send) -> None:
     short fit a network is unsure of most images. The lowest of several rungs is judged by _JUDGED images or some more:
     on a slow machine to predict all would take longer than to learn.
     """
-    data, views = load_dataset(task.data_folder), task.model.get("tta", [])
+    data, views = load_dataset(place.data), task.model.get("tta", [])
     valid, rows = data.valid_rows(task.fold), data.train_rows(task.fold)
     pace = task.pace
     if task.model["kind"] == "mlp":

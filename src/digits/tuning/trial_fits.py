@@ -9,8 +9,9 @@ from typing import Any
 
 from optuna.exceptions import UpdateFinishedTrialError
 
+from digits.common.executors import Executor, Job, Place, run_job
 from digits.common.logs import log
-from digits.common.processes import ProcessDiedError, run_in_subprocess
+from digits.common.processes import ProcessDiedError
 from digits.config import CnnSpec, MlpSpec
 from digits.config.section import overlay
 from digits.data.dataset import Dataset
@@ -28,8 +29,8 @@ class Evaluator:
     """Fits a model with overrides of its parameters.
 
     default: the parameters, with a value for every `auto`. rungs: seconds of the fits of a trial, ascending. pace: of
-    the default. seconds_left: of the budget. stop: once it is set, running fits are ended. seconds: of fitting,
-    appended to by each trial and each full fit.
+    the default. seconds_left: of the budget. stop: once it is set, running fits are ended. executor: runs the
+    fits. seconds: of fitting, appended to by each trial and each full fit.
     """
 
     data: Dataset
@@ -39,6 +40,7 @@ class Evaluator:
     pace: Pace
     seconds_left: Callable[[], float]
     stop: threading.Event
+    executor: Executor
     seconds: list[float] = field(default_factory=list)
 
     def evaluate(self, overrides: Overrides, seed: int, fold: int, report: Callable[[Result], bool]) -> None:
@@ -59,7 +61,7 @@ class Evaluator:
     ) -> None:
         model, pace = self._model(overrides)
         log.info("fold %d, seed %d, %s s, %s", fold, seed, rungs, model)
-        task = Task(self.data.folder, model, self.normalise, seed, fold, rungs, pace)
+        task = Task(model, self.normalise, seed, fold, rungs, pace)
         modules, seconds = preload(model["kind"]), list[float]()
 
         def count(result: Result) -> Any:
@@ -69,9 +71,10 @@ class Evaluator:
         started = monotonic()
         first, timeout = (_PATIENCE * each + _TO_START for each in (rungs[0], sum(rungs)))
         timeout = min(timeout, max(self.seconds_left(), 1.0))
+        job = Job(evaluate, task, Place(self.data.folder), modules, (), timeout, first, asks=True)
         try:
             with self.ending_all():
-                run_in_subprocess(evaluate, task, count, timeout, modules, first, self.stop.is_set)
+                run_job(self.executor, job, count, self.stop.is_set)
         except ProcessDiedError:
             seconds.append(monotonic() - started - sum(seconds))
             raise

@@ -1,5 +1,6 @@
 """Fit the scikit-learn baselines over the folds and rank them."""
 
+import joblib
 import numpy as np
 
 from digits.cli.context import Context, Outcome
@@ -10,7 +11,7 @@ from digits.common.matching import select_names
 from digits.evaluation.ranking import NOTE, Entry, cells, rank_runs, titles
 from digits.evaluation.scoring import METRICS
 from digits.training.candidates import baseline_runs
-from digits.training.fitting import fit_in_parallel
+from digits.training.parallel import fit_in_parallel
 from digits.training.runs import RunFolder, of_other_versions
 
 
@@ -26,7 +27,8 @@ def run(context: Context) -> Outcome:
         context.console.warn(former)
     runs, folds = context.paths.runs, range(data.fold_count)
     context.check_room(sum(not RunFolder(runs, spec).has(fold) for spec in chosen for fold in folds))
-    work = fit_in_parallel(data, runs, chosen, context.params.baseline.workers, context.console, "baseline")
+    executor = context.executor([None] * (context.params.baseline.workers or joblib.cpu_count()))
+    work = fit_in_parallel(data, runs, chosen, executor, context.console, "baseline")
     folders = [RunFolder(runs, spec) for spec in specs.values()]
     finished = [units for folder in folders if len((units := folder.units(data.fold_count)).folds) == data.fold_count]
     labels = np.asarray(data.labels)[data.working_rows]

@@ -44,7 +44,7 @@ def run(context: Context) -> Outcome:
     chains = units(chosen, datasets, runs, context.seeds, device)
     if not chains:
         raise UserError("the data of these recipes is not prepared; make recipes without ONLY fits the others")
-    fits = complete(chains, device.gpus or device.parallel_fits, context.console)
+    fits = complete(chains, context.executor([None] * (device.gpus or device.parallel_fits)), context.console)
     # also the fits of earlier commands, of other recipes and from more seeds
     seeds = max(context.seeds or 0, _MOST_SEEDS)
     rows = rows_of(recipes.values(), units(recipes.values(), datasets, runs, seeds, device))

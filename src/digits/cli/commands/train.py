@@ -50,14 +50,17 @@ def _execute(context: Context, plan: Plan, started: float) -> bool:
     schedules = _schedules(plan, runs, ends, monotonic() - started)
     context.check_room(sum(map(len, schedules)))
     context.console.say(_plan_lines(context, plan, schedules))
+    executor = context.executor(plan.device.workers)
     for part, end in zip(plan.parts, ends, strict=True):
         gone = monotonic() - started
         if execute(
-            context.data, part, plan.sizes, runs, end - gone, deadline - gone, plan.device.workers, context.console
+            context.data, part, plan.sizes, runs, end - gone, deadline - gone, executor, context.console
         ).interrupted:
             return False
     # fits on practice images take seconds, most of them to start
-    if not context.data.practice and (factor := drift(plan.slowdowns(runs, known))) != 1:
+    # nor are workers of different speeds compared with their mean
+    compared = not context.data.practice and len({*plan.device.slower}) < 2
+    if compared and (factor := drift(plan.slowdowns(runs, known))) != 1:
         forget_speeds(runs / "machines")
         context.console.warn(
             f"these fits took {factor:.2g} times as long as planned; the next command that fits networks will measure "

@@ -18,11 +18,19 @@ def run(context: Context) -> Outcome:
     worked = not done or done["minutes"] < limits["minutes"] or done["trials"] != limits["trials"] or study.lost
 
     def plan() -> Plan:
-        return make_plan(params, context.data, context.device, paths, context.console)
+        return make_plan(params, context.data, context.device, paths, context.console, context.timing)
 
     if worked:
         write_json(study.folder / "study.json", {"data": context.data.hash})
-        machine = Machine(lambda: context.device, plan, paths.runs / "machines", context.console)
+        machine = Machine(
+            device=lambda: context.device,
+            plan=plan,
+            timings=paths.runs / "machines",
+            console=context.console,
+            executor=lambda workers: context.executor([None] * workers),
+            timing=context.timing,
+            slots=context.cluster.slots if context.cluster else 0,
+        )
         with log_to(study.folder / "log.txt"):
             try:
                 final = tune(study, params, context.data, machine, paths.reports / "tune")
