@@ -12,10 +12,15 @@ from browsing import OpenPage, declared_in, is_accessible, served, serving
 from digits.evaluation.reliability import reliability
 from digits.evaluation.scoring import ACCURACY
 from digits.report.chart import by_class, chart, rows_of
+from digits.report.gather import TRIAL
+from digits.report.gather import _table as read_table
 from digits.report.layout import Column, Section, Table
 from digits.report.page import page
 from digits.report.scale import Interval, Mark, scale
 from digits.report.sections.errors import reliability_diagram
+from digits.report.sections.tuning import history
+from digits.tuning.records import TrialRecord
+from digits.tuning.report import table as trials_table
 from digits.watch.page import INLINE
 from digits.watch.server import Answer
 
@@ -132,4 +137,23 @@ def test_a_chart_has_the_numbers_of_its_table() -> None:
         ("a", ""),
         ("b", ".2f"),
         ("c", "d"),
+    ]
+
+
+def test_a_search_is_drawn_from_the_trials_that_make_tune_has_written(tmp_path: Path) -> None:
+    results = [{"epochs": 0.5, "accuracy": 0.9, "log_loss": loss, "seconds": 9.0} for loss in (0.4, 0.2, 0.3)]
+    trials = [TrialRecord(0, "default", {}, (results[0],) * 2, True, False, "")]
+    trials += [TrialRecord(1, "", {"layers": PLANTED}, (results[1],), False, False, "")]
+    trials += [
+        TrialRecord(2, "", {}, (), False, True, "no room"),
+        TrialRecord(3, "", {}, (results[2],), True, False, ""),
+    ]
+    trials_table(trials).to_csv(tmp_path / "trials.csv", index=False)
+    found = read_table(tmp_path / "trials.csv", ("name", "ended", *TRIAL), TRIAL)
+    assert found is not None
+    [rows] = declared_in(history(PLANTED, found).body)["datasets"].values()
+    assert [(row["trial"], row["name"], row["ended"], row["log loss"], row["best"]) for row in rows] == [
+        (0, "default", "full", 0.4, 0.4),
+        (1, "", "pruned", 0.2, 0.4),
+        (3, "", "full", 0.3, 0.3),
     ]
