@@ -3,6 +3,7 @@
 import json
 import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from digits.training.elsewhere import MADE, is_of_this_code, spec_of
 from digits.training.runs import RunFolder
 
 _LARGEST = 2**31  # bytes of a fit when unpacked
+_DAMAGE = (ValueError, KeyError, TypeError, OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def place(folder: Path, data: Dataset, runs: Path) -> Placed:
         with tempfile.TemporaryDirectory(prefix=f".{archive.stem}-", dir=runs) as temporary:
             try:
                 unit = _checked(archive, Path(temporary), data)
-            except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+            except _DAMAGE as error:
                 faults.append(f"{archive.name}: {error}")
                 continue
             spec = spec_of(unit.parent)
@@ -53,10 +55,15 @@ def place(folder: Path, data: Dataset, runs: Path) -> Placed:
 
 def _checked(archive: Path, temporary: Path, data: Dataset) -> Path:
     """Unpack an archive; returns its unit's folder, in that of its run. Raises ValueError if it cannot be used."""
+    run = temporary / archive.name.partition(".")[0]
     with zipfile.ZipFile(archive) as opened:
         if sum(info.file_size for info in opened.infolist()) > _LARGEST:
             raise ValueError("it is too large")
-        opened.extractall(run := temporary / archive.name.partition(".")[0])  # never outside: zipfile drops ..
+        for name in (name for name in opened.namelist() if not name.endswith("/")):
+            if ".." in (path := run / name).parts or not path.is_relative_to(run):
+                raise ValueError("a file in it has no place below its run")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(opened.read(name))
     made = json.loads((run / MADE).read_bytes())
     spec = spec_of(run)
     if spec is None:
