@@ -27,8 +27,8 @@ MIXED = (1.0, 2.0, 4.0)  # seconds of a fit, as multiples of those of the quicke
 SIZES = Sizes(fold=26_880, refit=42_000, predicted=6_720 + 8_400 + 28_000)  # digit-recognizer
 PLANNED = 0.94  # share of the budget
 NETWORK = 125e6  # bytes per second, one gigabit
-ARRAYS, RESULT = 70_000 * 784, 3.2e6  # bytes of all images, and of what a fit of `medium` brings back
-PLACED = 0.1  # seconds of the client for each result
+ARRAYS, RESULT = 70_000 * 784, 2.3e6  # bytes of all images, and of what a fit of `medium` brings back
+PLACED = 0.1  # seconds of the client for each result, assumed
 
 
 @dataclass(frozen=True)

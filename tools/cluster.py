@@ -54,7 +54,10 @@ def main(arguments: list[str]) -> int:
             )
             Event().wait()
     except (OSError, RuntimeError) as error:
-        cause = " ".join(str(error.__cause__ or error).split())
+        innermost: BaseException = error
+        while innermost.__cause__:
+            innermost = innermost.__cause__
+        cause = " ".join(str(innermost).split())
         print(f"error: no cluster could be started: {cause}; end the one that runs", file=sys.stderr)
         return 2
     return 0

@@ -42,7 +42,7 @@ pytestmark = pytest.mark.slow
 CONSOLE = Console(plain=True)
 SIZES = Sizes(fold=108, refit=180, predicted=102)
 SAME_PATHS = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # for processes that import the toy jobs
-WAIT = 120.0  # seconds, which only a fault uses up
+WAIT = 600.0  # seconds, which only a fault uses up
 
 
 @pytest.fixture(scope="module")

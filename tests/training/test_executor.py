@@ -27,7 +27,7 @@ from digits.training.crossval import preload
 from digits.training.executor import Executed, execute
 from digits.training.fitting import fit_fold_unit, fit_refit_unit
 from digits.training.runs import RunFolder, RunSpec, run_spec
-from digits.training.schedule import Fit, Goal, Sizes, Timing
+from digits.training.schedule import Fit, Goal, Sizes, Timing, fit_seconds
 
 pytestmark = pytest.mark.slow
 
@@ -182,6 +182,32 @@ def test_what_fails_unexpectedly_beside_another_fit_ends_it_and_comes_out(
     goal = Goal(folds=2, epochs=10**6, seed=0, refits=0)
     with pytest.raises(OSError, match="too many open files"):
         spent(toy_data, RunFolder(tmp_path, spec), goal, left=1e9, latest=1e9, executor=Given([run, run]))
+
+
+def test_a_machine_that_has_become_slow_gets_shorter_refits_and_the_others_do_not(
+    toy_data: Dataset, spec: RunSpec, tmp_path: Path
+) -> None:
+    """The first fit of one of two machines takes four times as long as the plan expects of this machine."""
+    begun: dict[str, list[Fit]] = {"host 0": [], "host 1": []}
+    timing, both = Timing(start=0.0, per_image=0.01, per_prediction=0.0), threading.Barrier(2)
+
+    def fits(host: str, factor: float) -> Callable[..., float]:
+        def run(job: Job, on_message: Callable[[Any], Any], stop: Callable[[], bool]) -> float:
+            fit = job.argument.fit
+            begun[host].append(fit)
+            on_message((fit.epochs, fit.epochs, "a note"))
+            if len(begun[host]) == 1:
+                both.wait()
+            return factor * fit_seconds(fit, timing, SIZES)
+
+        return run
+
+    executor = Given([fits("host 0", 1.0), fits("host 1", 4.0 * 2.0)], [1.0, 2.0])
+    goal = Goal(folds=2, epochs=10, seed=0, refits=6)
+    spent(toy_data, RunFolder(tmp_path, spec), goal, left=100, latest=100, timing=timing, executor=executor)
+    assert {fit.fold for each in begun.values() for fit in each[:1]} == {0, 1}
+    assert {fit.epochs for fit in begun["host 0"][1:]} == {13}
+    assert {fit.epochs for fit in begun["host 1"][1:]} <= {6}, "100 seconds have time for no more at 14.4 each"
 
 
 def test_a_gpu_is_named_to_the_fit_that_has_it(toy_data: Dataset, spec: RunSpec, tmp_path: Path) -> None:

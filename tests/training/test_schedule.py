@@ -214,6 +214,18 @@ def test_what_is_foreseen_is_what_is_done() -> None:
     assert end <= 1700
 
 
+def test_each_worker_gets_what_it_has_time_for_at_its_own_speed() -> None:
+    goal = Goal(folds=2, epochs=13, seed=0, refits=1000)
+    equal, mixed = (simulate(goal, [], TIMING, SIZES, 1700, 2, slower) for slower in ((), (1.0, 3.0)))
+    assert simulate(goal, [], TIMING, SIZES, 1700, 2, (1.0, 1.0)) == equal
+    assert len(equal) / 2 < len(mixed) < len(equal)
+    assert max(each.end for each in mixed) <= 1700
+    expected = [fit_seconds(each.fit, TIMING, SIZES) for each in mixed]
+    factors = [round((each.end - each.start) / alone, 6) for each, alone in zip(mixed, expected, strict=True)]
+    assert {*factors} == {1.0, 3.0}
+    assert factors[:2] == [1.0, 3.0]
+
+
 def test_more_time_goes_on_where_less_has_ended() -> None:
     goal = Goal(folds=2, epochs=13, seed=0, refits=1000)
     short = [each.fit for each in simulate(goal, [], TIMING, SIZES, 600, 2)]
