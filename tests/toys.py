@@ -40,6 +40,7 @@ SMALL = (
     "train.refits=1",
     "train.precision=float32",
     f"train.threads={joblib.cpu_count()}",
+    "train.jit_compile=false",
     "tune.n_trials=4",
     "tune.finalists=1",
     "tune.seeds=1",

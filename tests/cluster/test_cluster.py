@@ -70,6 +70,7 @@ def cluster(scheduler: str) -> Iterator[Cluster]:
 
 _ELSEWHERE = """
 import sys, time
+from tools.cluster import local_cluster
 if __name__ == "__main__":
     with local_cluster(int(sys.argv[1]), 0) as (address, _):
         print(address, flush=True)

@@ -5,7 +5,6 @@ the plan knows how fast it is. An order of a worker that has gone is given to an
 """
 
 import logging
-import pickle
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
@@ -226,8 +225,8 @@ class Cluster:
                 with suppress(Exception):
                     future.cancel()  # kills the job if it still runs
 
-    def _hear(self, event: tuple[float, bytes]) -> None:
-        key, message, logs = pickle.loads(event[1])
+    def _hear(self, event: tuple[float, Any]) -> None:
+        key, message, logs = event[1]
         if found := self._told.get(key):
             found[1].put((message, logs))
 

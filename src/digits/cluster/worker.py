@@ -1,7 +1,6 @@
 """What a worker of the cluster does; all functions here are called in its process."""
 
 import os
-import pickle
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -38,7 +37,7 @@ _REPLIES: dict[str, Shared[Any]] = {}
 class Order:
     """A job for a worker. data: name of its arrays. needs: folders that it reads. left: seconds until its place's end.
 
-    topic: of the events that tell of its progress: its key, a message, and what was added to the logs, pickled.
+    topic: of the events that tell of its progress: its key, a message, and what was added to the logs.
     """
 
     job: Job
@@ -96,7 +95,7 @@ def carry_out(order: Order, arrays: Files | None) -> Report:
             unpack(files, results / name)
 
         def on_message(message: Any) -> Any:
-            worker.log_event(order.topic, pickle.dumps((key, message, _new_logs(results, read))))
+            worker.log_event(order.topic, (key, message, _new_logs(results, read)))
             return _REPLIES[key].take(taken_back) if job.asks else None
 
         try:

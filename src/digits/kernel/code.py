@@ -5,18 +5,33 @@ Kaggle runs it on the hidden test file, so the kernel is kept, as a private one.
 
 import tempfile
 from dataclasses import dataclass
+from importlib.metadata import files as distribution_files
 from pathlib import Path
 
 import pandas as pd
 
 from digits.common.errors import UserError
+from digits.ensemble.application import FittedBlend
 from digits.kaggle.api import CompetitionApi
 from digits.kaggle.sessions import Kernel, Sessions
 from digits.kaggle.submission import share_differing
-from digits.kernel.there import SUBMISSION
+from digits.kernel.there import RUNS, SUBMISSION
 
+_NOT_NEEDED = {"probabilities.npz", "history.jsonl", "metrics.json", "manifest.json", "made.json"}  # to predict
 _SECONDS = 3600  # that the predictions may take
 _DIFFERENT = 0.001  # share of predictions that may differ by the versions of libraries there
+
+
+def files_of(found: FittedBlend, runs: Path) -> dict[str, Path]:
+    """The files that `predicting.predict` needs of a blend, by their path in the script's folder."""
+    name = found.blend.name
+    files = [runs / name / "blend.json", runs / name / "about.json"]
+    for units in found.used.values():
+        files.append(units[0].folder.parent / "run.json")
+        files += [path for unit in units for path in unit.folder.iterdir() if path.name not in _NOT_NEEDED]
+    keras = (each for each in distribution_files("keras") or () if each.suffix == ".py" or each.name == "METADATA")
+    sent = {str(each): Path(str(each.locate())) for each in keras}  # no session has internet, and Kaggle's is too old
+    return sent | {f"{RUNS}/{path.relative_to(runs)}": path for path in files}
 
 
 @dataclass

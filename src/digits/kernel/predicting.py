@@ -1,6 +1,5 @@
 """Predicts a competition's test file on Kaggle, by a blend whose weights came with the script."""
 
-from importlib.metadata import files as distribution_files
 from pathlib import Path
 
 from digits.common.files import write_atomic
@@ -14,26 +13,12 @@ from digits.kernel.there import PARAMS, RUNS
 from digits.training.applying import FittedUnit
 from digits.training.runs import RunSpec
 
-_NOT_NEEDED = {"probabilities.npz", "history.jsonl", "metrics.json", "manifest.json", "made.json"}  # to predict
-
-
-def files_of(found: FittedBlend, runs: Path) -> dict[str, Path]:
-    """The files that `predict` needs of a blend, by their path in the script's folder."""
-    name = found.blend.name
-    files = [runs / name / "blend.json", runs / name / "about.json"]
-    for units in found.used.values():
-        files.append(units[0].folder.parent / "run.json")
-        files += [path for unit in units for path in unit.folder.iterdir() if path.name not in _NOT_NEEDED]
-    keras = (each for each in distribution_files("keras") or () if each.suffix == ".py" or each.name == "METADATA")
-    sent = {str(each): Path(str(each.locate())) for each in keras}  # no session has internet, and Kaggle's is too old
-    return sent | {f"{RUNS}/{path.relative_to(runs)}": path for path in files}
-
 
 def predict(folder: Path, name: str, test: Path, target: Path) -> None:
     """Write the submission for the images of `test`. folder: of the script; name: of the blend."""
     competition, runs = load_params(folder / PARAMS).competition, folder / RUNS
     blend, about = load_blend(runs, name), load_about(runs, name)
-    assert blend, "it is one of files_of"
+    assert blend, "it is one of code.files_of"
     members: dict[str, list[FittedUnit]] = {}
     for member, units in blend.units.items():  # those without a weight were not sent
         spec = read_json(runs / member / "run.json")

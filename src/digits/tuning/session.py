@@ -152,8 +152,8 @@ def open_session(study: Study, params: Params, data: Dataset, machine: Machine) 
 def tune(study: Study, params: Params, data: Dataset, machine: Machine, reports: Path) -> bool:
     """Use up the budget; write what was found into the study's folder, and the report into `reports`.
 
-    Returns whether the result is final: a finalist was judged to the end. An interruption ends the running fits; the
-    next command runs them again.
+    Returns whether the result is final: a finalist was judged to the end, or nothing is ahead of the origin. An
+    interruption ends the running fits; the next command runs them again.
     """
     session, console = open_session(study, params, data, machine), machine.console
     evaluator, started = session.evaluator(), monotonic()
@@ -180,7 +180,9 @@ def tune(study: Study, params: Params, data: Dataset, machine: Machine, reports:
     report.write(reports, model, study.name, session.searched, trials, rungs_of_plan, candidates, accuracies, verdict)
     busy = sum(evaluator.seconds) / ((monotonic() - started) * session.workers)
     console.say(f"{report.summary(trials)}; fits took {busy:.0%} of the time")
-    final = bool(settled(accuracies, session.origin.name, session.seeds(), session.folds))
+    judged = settled(accuracies, session.origin.name, session.seeds(), session.folds)
+    # with time left, there was nothing more to try, and no finalist
+    final = bool(judged) or session.seconds_left() > session.plan.rungs[-1]
     if not final:
         console.say(f"not final: the time is over; make tune BUDGET={2 * params.tune.budget:g} continues from here")
     return final

@@ -23,8 +23,7 @@ from digits.kaggle.ledger import Line, best_scored, verdict
 from digits.kaggle.sessions import LOG
 from digits.kaggle.submission import check_frame, csv_bytes, make_frame, share_differing, unusual_classes
 from digits.kaggle.upload import now, tag
-from digits.kernel.code import CodeSender
-from digits.kernel.predicting import files_of
+from digits.kernel.code import CodeSender, files_of
 from digits.kernel.script import script
 
 _MOST_MINUTES = 240  # the largest BUDGET that the next steps suggest

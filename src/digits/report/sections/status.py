@@ -1,6 +1,7 @@
 """Where the competition stands, on the first screen: expected score, submissions, next step, the worst errors."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from math import log
@@ -164,8 +165,15 @@ def _marks(content: Content, estimate: Mark) -> list[Mark]:
         marks.append(Mark(baselines[0].name.rpartition(" · ")[0], content.score(baselines[0]).value))
     for line in _judged(content.submissions)[-_SCORED:]:
         low, high = (float(line[name]) for name in EXPECTED[1:])
-        day = date.fromisoformat(line["time"][:10])
-        marks.append(Mark(f"Kaggle, {day:%b} {day.day}", float(line["public_score"]), False, Interval(low, high)))
+        marks.append(Mark(f"Kaggle, {_day(line['time'])}", float(line["public_score"]), False, Interval(low, high)))
     if competition.slug == "digit-recognizer" and content.data is not None and not content.data.practice:
         marks += [Mark(*published) for published in PUBLISHED]
     return marks
+
+
+def _day(time: str) -> str:
+    """The day of a line of the ledger, as `Jan 4`; as it is written, if a spreadsheet has changed it."""
+    with suppress(ValueError):
+        day = date.fromisoformat(time[:10])
+        return f"{day:%b} {day.day}"
+    return time
