@@ -115,7 +115,6 @@ submit: ## fit networks, blend them, write and check the submission; with creden
 baseline: ## fit scikit-learn models over the folds and rank them; submit adds them to the blend
 tune: ## search for a better network; submit uses it
 train: ## fit Keras networks: over the folds first, then on all labelled images
-kaggle-gpu: ## train on Kaggle's GPUs, and place the fits here; submit blends them with those made here
 ensemble: ## blend all finished networks and baselines
 
 ##@ Look
@@ -138,6 +137,9 @@ leaderboard: ## show where your Kaggle account stands
 predict: ## label other images, FILE, by the newest blend
 export: ## write the models of a blend for other programs: Keras, ONNX, LiteRT, scikit-learn
 demo: ## write demo/index.html, a page that reads the digit that you draw
+
+##@ Grow
+kaggle-gpu: ## train on Kaggle's GPUs, and place the fits here; submit blends them with those made here
 
 study:
 	@echo "error: make study is called make recipes now" >&2; exit 2

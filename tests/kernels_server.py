@@ -122,6 +122,7 @@ class KernelsHandler(Handler):
         if "output" in parts:
             path = self.server.kernels[parts[-2]].working / parts[-1] if parts[-2] in self.server.kernels else None
             with self.server.lock:
+                self.server.requests.append("file")
                 fault = self.server.faults["file"].pop(0) if self.server.faults["file"] else None
             if fault:
                 self.answer(b"<Error>the address has expired</Error>", fault.status)

@@ -40,6 +40,7 @@ def test_help_is_the_default_and_names_every_target_and_variable() -> None:
         "Improve",
         "Look",
         "Use",
+        "Grow",
         "Develop",
         "Variables",
     }
@@ -106,7 +107,7 @@ def test_every_command_is_a_target_with_the_same_words_in_the_same_group() -> No
         [lines] = re.findall(rf"^{title}\n((?:  .*\n)+)", shown, re.MULTILINE)
         targets = dict(re.findall(r"^  make ([a-z-]+) +(.*)$", lines, re.MULTILINE))
         assert {command.name: command.short_help for command in group}.items() <= targets.items()
-        assert targets.keys() - {command.name for command in group} <= {"help", "variables", "setup", "clean", "init"}
+        assert targets.keys() - {command.name for command in group} <= {"help", "variables", "setup", "clean", "init", "cluster"}
     assert re.search(rf"^  make init +{init.short_help}$", shown, re.MULTILINE)
     for target in TARGETS:
         ran = re.findall(r"-m digits ([a-z-]+)", typed(target))

@@ -12,13 +12,12 @@ PYTEST := $(BIN)/python -m pytest
 
 .PHONY: cluster check test lint fuzz soak docs reference pictures lock clean-caches $(BENCHMARKS)
 
-##@ Develop
 cluster: ## start a Dask cluster of WORKERS on this computer, to try out CLUSTER
 	$(SETUP) keras cluster
 	@exec $(BIN)/python tools/cluster.py $(if $(WORKERS),"$$WORKERS")
 
-# style, types and the quick tests, for a change in progress: about a minute
-check: lint
+##@ Develop
+check: lint ## style, types and the quick tests, for a change in progress: about a minute
 	@$(PYTEST) -n 2 --dist worksteal -m "not slow"
 
 test: ## all tests; installs Chromium and PostgreSQL for them where that is possible
@@ -27,8 +26,7 @@ test: ## all tests; installs Chromium and PostgreSQL for them where that is poss
 	@sh tools/postgres.sh || true
 	@$(PYTEST) -n 2 --dist worksteal
 
-# build/docs/index.html, the documentation as a site
-docs:
+docs: ## build/docs/index.html, the documentation as a site
 	$(SETUP) docs
 	@$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs build/docs
 	@echo build/docs/index.html

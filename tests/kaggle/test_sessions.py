@@ -170,8 +170,13 @@ def started(folder: Path, script: str) -> "subprocess.Popen[str]":
 MOMENTS = {
     "before the push arrives": ("SaveKernel", 1, True),
     "while it waits for a machine": ("GetKernelSessionStatus", 1, True),
+    "once it has one": ("GetKernelSessionStatus", 2, True),
     "while it runs": ("GetKernelSessionStatus", 3, True),
+    "later": ("GetKernelSessionStatus", 4, True),
+    "much later": ("GetKernelSessionStatus", 7, True),
+    "when it has finished": ("ListKernelSessionOutput", 1, False),
     "while its output is listed": ("ListKernelSessionOutput", 2, False),
+    "while a file is fetched": ("file", 1, False),
     "while it is deleted": ("DeleteKernel", 1, False),
 }
 
@@ -192,7 +197,7 @@ def test_after_a_kill_the_next_command_ends_the_session(kernels: KernelsServer, 
         assert not kernels.kernels, moment
         assert not [*(tmp_path / "kaggle").glob("*.json")], moment
         assert len(kernels.pushed) == before + 1, f"{moment}: one session for one command"
-        assert len(kept) == (request == "ListKernelSessionOutput"), f"{moment}: what has finished is fetched"
+        assert len(kept) == (not lasts and request != "DeleteKernel"), f"{moment}: what has finished is fetched"
 
 
 def test_an_interrupted_command_ends_its_session(kernels: KernelsServer, tmp_path: Path) -> None:

@@ -74,13 +74,6 @@ GROUPS = {
             "fetch prepare train",
             *_NETWORKS,
         ),
-        Command(
-            "kaggle-gpu",
-            "train on Kaggle's GPUs, and place the fits here; submit blends them with those made here",
-            "fetch prepare kaggle_gpu",
-            options.DATA,
-            options.budget("train", 5),
-        ),
         Command("ensemble", "blend all finished networks and baselines", "fetch prepare train ensemble", *_NETWORKS),
     ),
     "Look": (
@@ -145,6 +138,15 @@ GROUPS = {
             "demo",
             options.DATA,
             options.BLEND,
+        ),
+    ),
+    "Grow": (
+        Command(
+            "kaggle-gpu",
+            "train on Kaggle's GPUs, and place the fits here; submit blends them with those made here",
+            "fetch prepare kaggle_gpu",
+            options.DATA,
+            options.budget("train", 5),
         ),
     ),
 }
