@@ -107,7 +107,8 @@ def test_every_command_is_a_target_with_the_same_words_in_the_same_group() -> No
         [lines] = re.findall(rf"^{title}\n((?:  .*\n)+)", shown, re.MULTILINE)
         targets = dict(re.findall(r"^  make ([a-z-]+) +(.*)$", lines, re.MULTILINE))
         assert {command.name: command.short_help for command in group}.items() <= targets.items()
-        assert targets.keys() - {command.name for command in group} <= {"help", "variables", "setup", "clean", "init", "cluster"}
+        others = {"help", "variables", "setup", "clean", "init", "cluster"}
+        assert targets.keys() - {command.name for command in group} <= others
     assert re.search(rf"^  make init +{init.short_help}$", shown, re.MULTILINE)
     for target in TARGETS:
         ran = re.findall(r"-m digits ([a-z-]+)", typed(target))
