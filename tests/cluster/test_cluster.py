@@ -358,12 +358,12 @@ def test_workers_with_other_versions_are_refused_in_a_line(
     scheduler: str, changed: dict[str, Any], cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The workers have what this machine has, so it is taken for another one."""
-    compare = client_module._refusal
+    compare = client_module.refusal
 
     def fault(expected: dict[str, Any], found: Any) -> str:
         return compare(expected | (changed if "keras" in expected else {}), found)  # the scheduler is as it should be
 
-    monkeypatch.setattr(client_module, "_refusal", fault)
+    monkeypatch.setattr(client_module, "refusal", fault)
     with pytest.raises(UserError, match=cause) as caught:
         Cluster(scheduler, True, CONSOLE)
     assert len(str(caught.value).splitlines()) == 2, "a line for each worker"

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from json import loads
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -20,6 +19,7 @@ from uuid import uuid4
 
 from distributed import Client, Future
 
+from digits.cluster.admission import in_a_line, refusal, resolved
 from digits.cluster.packing import Files, name_of, packed, place
 from digits.cluster.worker import Order, Report, about, answer, carry_out
 from digits.common.console import Console
@@ -34,7 +34,6 @@ _POLL_INTERVAL = 0.5  # seconds between two checks of `stop`
 _LOOK_INTERVAL = 1.0  # seconds between two looks at the list of workers
 _LOSSES = 3  # workers that may be lost with one job before it is taken for the cause
 _GOES_ON = "what is finished is kept, and the same command goes on once it is there again"
-_UNEQUAL = "install the same there, best from the same lock file"
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ class Cluster:
     """
 
     def __init__(self, address: str, networks: bool, console: Console):
-        self.address, self._networks, self._console = _resolved(address), networks, console
+        self.address, self._networks, self._console = resolved(address), networks, console
         self.slower: dict[str, float] = {}
         self._members: dict[str, Member] = {}
         self._refused: set[str] = set()
@@ -76,8 +75,8 @@ class Cluster:
             self.client = Client(self.address, timeout=_CONNECT, set_as_default=False)
         except (OSError, ValueError, ImportError) as error:
             raise UserError(
-                f"CLUSTER={address}: no scheduler answers: {_line(error)}; correct the address, or type make cluster, "
-                "which starts one here"
+                f"CLUSTER={address}: no scheduler answers: {in_a_line(error)}; correct the address, or type make "
+                "cluster, which starts one here"
             ) from None
         try:
             with console.status("looking at the workers of the cluster"):
@@ -217,7 +216,7 @@ class Cluster:
         except Exception as error:  # of Dask, or of the worker outside the job
             self._check()
             if member.address in self._members:
-                raise ProcessDiedError(f"{member.address}: {_line(error)}") from None
+                raise ProcessDiedError(f"{member.address}: {in_a_line(error)}") from None
             return None
         finally:
             del self._told[key]
@@ -257,7 +256,7 @@ class Cluster:
             found: Any = self.client.run_on_scheduler(about, False)
         except Exception as error:
             found = error
-        if fault := _refusal(about(False), found):
+        if fault := refusal(about(False), found):
             raise UserError(f"{self.address}: {fault}")
         try:
             self.client.wait_for_workers(1, timeout=_WITHOUT_WORKERS)
@@ -271,7 +270,7 @@ class Cluster:
         answers = self.client.run(about, self._networks, workers=[*threads], on_error="return") if threads else {}
         expected, faults = about(self._networks) if threads else {}, list[str]()
         for address, found in answers.items():
-            if fault := _refusal(expected, found):
+            if fault := refusal(expected, found):
                 faults.append(f"{address}: {fault}")
                 self._refused.add(address)
                 continue
@@ -280,35 +279,6 @@ class Cluster:
             for _ in range(member.threads):
                 self._free.put(member)
         return faults
-
-
-def _resolved(address: str) -> str:
-    """The scheduler's address, also of the file that it has written. Raises UserError if it is neither."""
-    if "://" in address:
-        return address
-    try:
-        return str(loads(Path(address).read_text(encoding="utf-8"))["address"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(
-            f"CLUSTER={address}: no address like tcp://HOST:8786, and no file by dask scheduler --scheduler-file FILE"
-        ) from None
-
-
-def _refusal(expected: Mapping[str, Any], found: Any) -> str:
-    """Why a process of the cluster cannot be used, "" if it can. expected: what this machine has."""
-    if isinstance(found, Exception):
-        return f"digits does not run there: {_line(found)}; {_UNEQUAL}"
-    for name in expected.keys() - {"machine", "no children", "digits"}:
-        if expected[name] != found.get(name):
-            return f"it has {name} {found.get(name)}, and this machine {expected[name]}; {_UNEQUAL}"
-    if expected["digits"] != found["digits"]:
-        return f"it has another version of digits than this machine; {_UNEQUAL}"
-    if found["no children"]:
-        return (
-            "its nanny forbids it to start processes; start it by dask worker --no-nanny, or with "
-            "DASK_DISTRIBUTED__WORKER__DAEMON=False before it"
-        )
-    return ""
 
 
 def _next(told: "SimpleQueue[Any]", stop: Callable[[], bool]) -> Any:
@@ -323,7 +293,3 @@ def _append(logs: Mapping[str, bytes], results: Path) -> None:
     for name, text in logs.items():
         with suppress(OSError), (results / name).open("ab") as file:
             file.write(text)
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

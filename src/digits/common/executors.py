@@ -113,7 +113,7 @@ class Shared(Generic[Item]):
 
 
 class Processes:
-    """Runs jobs in subprocesses. gpus: the GPU of each slot, for `training.device.use_gpu`; None: any."""
+    """Runs jobs in subprocesses. gpus: the GPU of each slot, for `training.cards.use_gpu`; None: any."""
 
     def __init__(self, gpus: Sequence[str | None]):
         self.threads = len(gpus)

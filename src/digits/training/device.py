@@ -16,11 +16,9 @@ from digits.common.files import fingerprint
 from digits.common.host import processor
 from digits.common.sealed import read_json, read_or_make
 from digits.config import CnnSpec
-from digits.training.cards import cards, use_gpu
+from digits.training.cards import cards
 from digits.training.crossval import preload
 from digits.training.probing import probe
-
-__all__ = ["Device", "forget_speeds", "measured_device", "use_gpu"]
 
 Spec = TypeVar("Spec", bound=CnnSpec)
 
@@ -49,7 +47,7 @@ class Device:
 
     @property
     def workers(self) -> list[str | None]:
-        """The GPU of each parallel fit, for `use_gpu`; None if there is no GPU."""
+        """The GPU of each parallel fit, for `cards.use_gpu`; None if there is no GPU."""
         return cards(self.gpus, self.parallel_fits)
 
     @property

@@ -15,8 +15,8 @@ from digits.common.processes import ProcessDiedError, ProcessStoppedError, Send,
 from digits.data.dataset import Dataset, load_dataset
 from digits.data.sample import with_hash
 from digits.training.budget import Part
+from digits.training.cards import use_gpu
 from digits.training.crossval import preload
-from digits.training.device import use_gpu
 from digits.training.fitting import end_in_time, fit_fold_unit, fit_refit_unit, log_epochs
 from digits.training.remedies import explained
 from digits.training.runs import RunFolder, RunSpec

@@ -19,8 +19,9 @@ from digits.common.rounds import interval
 from digits.common.sealed import read_or_make
 from digits.data.dataset import Dataset, load_dataset
 from digits.models import NO_EARLY_STOPPING, TaskSpec, build
+from digits.training.cards import use_gpu
 from digits.training.crossval import preload
-from digits.training.device import Device, use_gpu
+from digits.training.device import Device
 from digits.training.remedies import explained
 from digits.training.runs import RunSpec
 from digits.training.schedule import Timing
@@ -39,7 +40,7 @@ _TIMEOUT = 600.0  # seconds; a few are usual
 
 @dataclass(frozen=True)
 class _Task:
-    """What is sent to a subprocess. gpu: as in `device.use_gpu`."""
+    """What is sent to a subprocess. gpu: as in `cards.use_gpu`."""
 
     data_folder: Path
     model: dict[str, Any]

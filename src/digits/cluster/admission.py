@@ -1,0 +1,44 @@
+"""Who is used of a cluster: its address, and which of its processes are refused, in a line each."""
+
+from collections.abc import Mapping
+from json import loads
+from pathlib import Path
+from typing import Any
+
+from digits.common.errors import UserError
+
+_UNEQUAL = "install the same there, best from the same lock file"
+
+
+def resolved(address: str) -> str:
+    """The scheduler's address, also of the file that it has written. Raises UserError if it is neither."""
+    if "://" in address:
+        return address
+    try:
+        return str(loads(Path(address).read_text(encoding="utf-8"))["address"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise UserError(
+            f"CLUSTER={address}: no address like tcp://HOST:8786, and no file by dask scheduler --scheduler-file FILE"
+        ) from None
+
+
+def refusal(expected: Mapping[str, Any], found: Any) -> str:
+    """Why a process of the cluster cannot be used, "" if it can. expected: what this machine has."""
+    if isinstance(found, Exception):
+        return f"digits does not run there: {in_a_line(found)}; {_UNEQUAL}"
+    for name in expected.keys() - {"machine", "no children", "digits"}:
+        if expected[name] != found.get(name):
+            return f"it has {name} {found.get(name)}, and this machine {expected[name]}; {_UNEQUAL}"
+    if expected["digits"] != found["digits"]:
+        return f"it has another version of digits than this machine; {_UNEQUAL}"
+    if found["no children"]:
+        return (
+            "its nanny forbids it to start processes; start it by dask worker --no-nanny, or with "
+            "DASK_DISTRIBUTED__WORKER__DAEMON=False before it"
+        )
+    return ""
+
+
+def in_a_line(error: BaseException) -> str:
+    """What an error says, or else its type."""
+    return " ".join(str(error).split()) or type(error).__name__
