@@ -18,6 +18,7 @@ import pytest
 from distributed import LocalCluster
 
 from digits.cluster import client as client_module
+from digits.cluster.admission import refusal
 from digits.cluster.client import Cluster
 from digits.cluster.machines import cluster_device, cluster_timing
 from digits.common.code_version import library_version
@@ -284,6 +285,7 @@ def test_a_fit_of_a_killed_client_is_killed(scheduler: str, toy_data: Dataset, s
     script.write_text(f"""
 import sys
 from pathlib import Path
+from digits.cluster.admission import refusal
 from digits.cluster.client import Cluster
 from digits.common.console import Console
 from digits.common.executors import Job, Place, run_job
@@ -358,7 +360,7 @@ def test_workers_with_other_versions_are_refused_in_a_line(
     scheduler: str, changed: dict[str, Any], cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The workers have what this machine has, so it is taken for another one."""
-    compare = client_module.refusal
+    compare = refusal
 
     def fault(expected: dict[str, Any], found: Any) -> str:
         return compare(expected | (changed if "keras" in expected else {}), found)  # the scheduler is as it should be
