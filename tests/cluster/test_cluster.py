@@ -285,7 +285,6 @@ def test_a_fit_of_a_killed_client_is_killed(scheduler: str, toy_data: Dataset, s
     script.write_text(f"""
 import sys
 from pathlib import Path
-from digits.cluster.admission import refusal
 from digits.cluster.client import Cluster
 from digits.common.console import Console
 from digits.common.executors import Job, Place, run_job
