@@ -25,6 +25,7 @@ NONSENSE = {
     "JOBLIB_TEMP_FOLDER": "/nowhere",
     "JOBLIB_MULTIPROCESSING": "0",
     "PYTHONWARNINGS": "error",
+    "MALLOC_TRIM_THRESHOLD_": "65536",
 }
 
 
