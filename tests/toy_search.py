@@ -35,7 +35,6 @@ def plan(space: dict[str, Any] | None = None, **changes: Any) -> SearchPlan:
         "limits": Limits((28, 28), 10, 1),
         "known": known(NAMED),
         "rungs": RUNGS,
-        "reduction_factor": 4,
         "seed": 0,
         "n_trials": 20,
     }
@@ -68,7 +67,7 @@ class Evaluation:
 
 def opened(url: str, plan: SearchPlan) -> optuna.Study:
     """The study in the database at `url`, ready for trials."""
-    study = open_study(open_storage(url), "test", plan.reduction_factor)
+    study = open_study(open_storage(url), "test")
     continue_study(study, plan, shared="sqlite" not in url)
     return study
 

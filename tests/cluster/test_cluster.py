@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from math import inf
 from pathlib import Path
@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from distributed import LocalCluster
 
+from clusters import CONSOLE, SAME_PATHS, WAIT, begun, connected, job, never, until
 from digits.cluster import client as client_module
 from digits.cluster.admission import refusal
 from digits.cluster.client import Cluster
 from digits.cluster.machines import cluster_device, cluster_timing
 from digits.common.code_version import library_version
-from digits.common.console import Console
 from digits.common.errors import DivergedError, UserError
 from digits.common.executors import Executor, Job, Place, Processes, run_job
 from digits.common.processes import ProcessDiedError, ProcessStoppedError, ProcessTimeoutError
@@ -40,10 +40,7 @@ from toys import ROOT, digits_command, write_toy_files
 
 pytestmark = pytest.mark.slow
 
-CONSOLE = Console(plain=True)
 SIZES = Sizes(fold=108, refit=180, predicted=102)
-SAME_PATHS = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # for processes that import the toy jobs
-WAIT = 600.0  # seconds, which only a fault uses up
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +48,6 @@ def scheduler() -> Iterator[str]:
     """Address of a scheduler with two workers, in processes of this one."""
     with local_cluster(2, 0) as (address, _):
         yield address
-
-
-@contextmanager
-def connected(address: str, networks: bool = False) -> Iterator[Cluster]:
-    cluster = Cluster(address, networks, CONSOLE)
-    try:
-        yield cluster
-    finally:
-        cluster.close()
 
 
 @pytest.fixture
@@ -92,26 +80,6 @@ def elsewhere(folder: Path, workers: int) -> Iterator[tuple[str, subprocess.Pope
     finally:
         process.terminate()
         process.wait()
-
-
-def until(condition: Callable[[], Any], cluster: Cluster | None = None) -> None:
-    end = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < end, cluster and cluster.members
-        time.sleep(0.05)
-
-
-def never() -> bool:
-    return False
-
-
-def job(task: Any, argument: Any, data: Dataset, results: Path, **more: Any) -> Job:
-    return Job(task, argument, Place(data.folder, results), **more)
-
-
-def begun(signs: Path) -> list[int]:
-    """Processes that have begun a job that waits."""
-    return [int(path.name.split("-")[1]) for path in signs.glob("began-*")]
 
 
 def is_running(process: int) -> bool:

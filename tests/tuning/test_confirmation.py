@@ -29,8 +29,8 @@ CANDIDATES = ["default", "a", "b"]
 def test_the_leader_is_picked_on_the_search_fold_and_judged_on_the_others_from_further_seeds() -> None:
     accuracies: dict[CandidateFit, float] = {}
     picking = missing_fits(accuracies, CANDIDATES, [7, 8, 9], [0, 1, 2])
-    assert picking == [CandidateFit(7, 0, candidate) for candidate in ("a", "b")]
-    accuracies |= {fit: {"a": 0.6, "b": 0.7}[fit.candidate] for fit in picking}
+    assert picking == [CandidateFit(7, 0, candidate) for candidate in CANDIDATES]
+    accuracies |= {fit: {"default": 0.5, "a": 0.6, "b": 0.7}[fit.candidate] for fit in picking}
     assert leader(accuracies, CANDIDATES) == "b"
     for seed in (8, 9):
         judging = missing_fits(accuracies, CANDIDATES, [7, 8, 9], [0, 1, 2])
@@ -39,26 +39,31 @@ def test_the_leader_is_picked_on_the_search_fold_and_judged_on_the_others_from_f
     assert missing_fits(accuracies, CANDIDATES, [7, 8, 9], [0, 1, 2]) == []
 
 
+PICKED = {CandidateFit(7, 0, "default"): 0.5, CandidateFit(7, 0, "a"): 0.6}
+
+
 def test_no_further_seeds_for_what_is_not_ahead_of_the_default() -> None:
-    judging = missing_fits({}, CANDIDATES[:2], [7, 8, 9], [0, 1, 2])
-    behind = {fit: {"default": 0.7, "a": 0.7}[fit.candidate] for fit in judging}
+    judging = missing_fits(PICKED, CANDIDATES[:2], [7, 8, 9], [0, 1, 2])
+    assert judging == [CandidateFit(8, fold, candidate) for fold in (1, 2) for candidate in ("default", "a")]
+    behind = PICKED | dict.fromkeys(judging, 0.7)
     assert missing_fits(behind, CANDIDATES[:2], [7, 8, 9], [0, 1, 2]) == []
+
+
+def test_who_is_not_ahead_on_the_search_fold_is_not_judged() -> None:
+    behind = dict.fromkeys(PICKED, 0.5)
+    assert missing_fits(behind, CANDIDATES[:2], [7, 8, 9], [0, 1, 2]) == []
+    assert settled(behind, "default", [7, 8, 9], [0, 1, 2]) == {"a"}
 
 
 def test_a_candidate_is_settled_once_nothing_more_is_fitted_for_it() -> None:
     """What was picked, or judged on some folds only, is not."""
     seeds, folds = [7, 8], [0, 1, 2]
-    accuracies = {CandidateFit(7, 0, "b"): 0.7}
+    accuracies = PICKED | {CandidateFit(7, 0, "b"): 0.7}
     assert settled(accuracies, "default", seeds, folds) == set()
-    for fit in missing_fits({}, CANDIDATES[:2], seeds, folds):
+    for fit in missing_fits(accuracies, CANDIDATES[:2], seeds, folds):
         assert settled(accuracies, "default", seeds, folds) == set()
         accuracies[fit] = 0.5
     assert settled(accuracies, "default", seeds, folds) == {"a"}
-
-
-def test_a_finalist_alone_needs_no_fit_to_be_picked() -> None:
-    judging = missing_fits({}, CANDIDATES[:2], [7, 8], [0, 1, 2])
-    assert judging == [CandidateFit(8, fold, candidate) for fold in (1, 2) for candidate in ("default", "a")]
 
 
 def test_a_confirmation_goes_on_where_it_was_and_drops_what_dies(tmp_path: Path) -> None:
@@ -83,7 +88,7 @@ def test_a_confirmation_goes_on_where_it_was_and_drops_what_dies(tmp_path: Path)
         again()
     accuracies = again()
     assert {fit.candidate for fit, value in accuracies.items() if value == 0} == {"b"}
-    assert sum(fit.candidate == "default" for fit in accuracies) == 4  # two folds, two seeds
+    assert sum(fit.candidate == "default" for fit in accuracies) == 5  # the search fold, and two folds from two seeds
     assert max(Counter(fits).values()) == 2
     assert sum(Counter(fits).values()) == len(accuracies) + 1
     study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
@@ -105,7 +110,7 @@ def test_a_confirmation_forgets_former_finalists_and_shares_its_queue(tmp_path: 
                     study.tell(taken, state=TrialState.PRUNED)
                 else:
                     study.tell(taken, 0.9)
-        return result(0.9, 16)
+        return result(0.95 if overrides["name"] == "a" else 0.9, 16)
 
     confirm(
         study,
@@ -118,9 +123,8 @@ def test_a_confirmation_forgets_former_finalists_and_shares_its_queue(tmp_path: 
         lambda *_: None,
         1.0,
     )
-    assert set(confirmed_accuracies(study)) == {
-        CandidateFit(7, fold, name) for fold in (1, 2) for name in CANDIDATES[:2]
-    }
+    judging = {CandidateFit(7, fold, name) for fold in (1, 2) for name in CANDIDATES[:2]}
+    assert set(confirmed_accuracies(study)) == judging | {CandidateFit(6, 0, name) for name in CANDIDATES[:2]}
     assert set(fitted) <= {"default", "a"}
     again = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
     assert not [trial for trial in again.trials if trial.state == TrialState.WAITING]
@@ -163,8 +167,7 @@ def test_what_the_end_of_the_time_cuts_is_not_taken_for_a_failure(tmp_path: Path
     confirm(study, candidates, [6, 7], [0, 1, 2], dies, lambda: left[0], 1, lambda *_: None, 1.0)
     assert confirmed_accuracies(study) == {}
     confirm(study, candidates, [6, 7], [0, 1, 2], lambda *_: result(0.9, 16), lambda: 1e6, 1, lambda *_: None, 1.0)
-    assert set(confirmed_accuracies(study).values()) == {0.9}
-    assert len(confirmed_accuracies(study)) == 4
+    assert confirmed_accuracies(study) == {CandidateFit(6, 0, name): 0.9 for name in candidates}
     left[0] = 10.0
     (tmp_path / "search").mkdir()
     assert run_search(tmp_path / "search", dies, plan(n_trials=None), seconds_left=lambda: left[0]) == []

@@ -47,7 +47,7 @@ def test_first_trials_that_were_not_all_queued_are_queued_by_the_next(tmp_path: 
 
 def test_a_search_of_another_version_in_the_same_database_is_said_once(tmp_path: Path) -> None:
     storage = open_storage(f"sqlite:///{tmp_path / 'study.db'}")
-    former, other, new = (open_study(storage, name, 4) for name in ("train-1", "train-2", "train-3"))
+    former, other, new = (open_study(storage, name) for name in ("train-1", "train-2", "train-3"))
     assert of_other_versions(former, "a search") == of_other_versions(other, "another one") == ""
     assert of_other_versions(new, "a search").startswith("train-1 in the same database is this search by another ver")
     assert of_other_versions(new, "a search") == ""

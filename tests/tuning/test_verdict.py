@@ -64,12 +64,12 @@ def test_a_search_among_equals_is_seldom_taken(finalists: int, seeds: int) -> No
 
 @pytest.mark.parametrize(
     ("seeds", "of_0001", "of_0002"),
-    [(2, 0.4, 0.95), (3, 0.5, 0.95), (5, 0.6, 0.95)],
+    [(2, 0.4, 0.95), (3, 0.45, 0.95), (5, 0.55, 0.95)],
 )
 def test_a_better_model_is_mostly_found(seeds: int, of_0001: float, of_0002: float) -> None:
     """Two finalists, of which one gains so much and the other nothing.
 
-    In 3,000 searches a gain of 0.001 was found in 50, 60 and 69 %, one of 0.002 in 98, 99 and 100 %, from 2, 3 and 5
+    In 1,500 searches a gain of 0.001 was found in 47, 54 and 62 %, one of 0.002 in 98, 99 and 99 %, from 2, 3 and 5
     seeds.
     """
     assert share_taken([0.0, 0.001, 0.0], 2, seeds) >= of_0001
@@ -151,6 +151,19 @@ def test_what_it_is_picked_on_does_not_count_for_the_leader() -> None:
     assert leader(lucky, ["default", "a", "b"]) == "a"
     assert decide(lucky, "default", 4).winner is None
     assert decide(lucky | pairs({1: [0.3], 2: [0.31], 3: [0.32]}, "b"), "default", 4).winner == "b"
+
+
+@pytest.mark.parametrize(
+    ("default", "said"),
+    [
+        (0.9, "No finalist is better than default on the search fold: default stays."),
+        (0.7, "No other model was compared with default on two folds: default stays."),
+    ],
+)
+def test_who_is_behind_on_the_search_fold_is_not_judged(default: float, said: str) -> None:
+    picked = {CandidateFit(7, 0, "default"): default, CandidateFit(7, 0, "a"): 0.9, CandidateFit(7, 0, "b"): 0.8}
+    assert (leader(picked, ["default", "a", "b"]) == "default") == (default == 0.9)
+    assert decide(picked, "default", 4).text == said
 
 
 def test_candidates_that_were_judged_one_after_the_other_share_the_level() -> None:

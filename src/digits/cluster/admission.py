@@ -5,8 +5,11 @@ from json import loads
 from pathlib import Path
 from typing import Any
 
+from distributed import Security
+
 from digits.common.errors import UserError
 
+_CERTIFICATES = "docs/cluster.md, Security, has the variables that name them"
 _UNEQUAL = "install the same there, best from the same lock file"
 
 
@@ -20,6 +23,22 @@ def resolved(address: str) -> str:
         raise UserError(
             f"CLUSTER={address}: no address like tcp://HOST:8786, and no file by dask scheduler --scheduler-file FILE"
         ) from None
+
+
+def security(address: str) -> Security:
+    """Dask's own settings for encryption. Raises UserError if the address cannot be reached with them."""
+    settings = Security()
+    try:
+        encrypted = settings.get_connection_args("client")["ssl_context"] is not None
+    except OSError as error:  # also of certificates: ssl.SSLError
+        raise UserError(
+            f"CLUSTER={address}: this machine's certificates cannot be used: {in_a_line(error)}; {_CERTIFICATES}"
+        ) from None
+    if address.startswith("tls://") and not encrypted:
+        raise UserError(f"CLUSTER={address}: this machine has no certificates for TLS; {_CERTIFICATES}")
+    if settings.require_encryption and not address.startswith("tls://"):
+        raise UserError(f"CLUSTER={address}: Dask is told here to require encryption; its address begins with tls://")
+    return settings
 
 
 def refusal(expected: Mapping[str, Any], found: Any) -> str:

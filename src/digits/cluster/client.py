@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from distributed import Client, Future
 
-from digits.cluster.admission import in_a_line, refusal, resolved
+from digits.cluster.admission import in_a_line, refusal, resolved, security
 from digits.cluster.packing import Files, name_of, packed, place
 from digits.cluster.worker import Order, Report, about, answer, carry_out
 from digits.common.console import Console
@@ -71,8 +71,9 @@ class Cluster:
         self._lock, self._closed = threading.Lock(), threading.Event()
         self._topic, self._gone, self._alone_since = f"digits-{uuid4().hex}", False, monotonic()
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is wrong is said here, in a line
+        settings = security(self.address)
         try:
-            self.client = Client(self.address, timeout=_CONNECT, set_as_default=False)
+            self.client = Client(self.address, timeout=_CONNECT, set_as_default=False, security=settings)
         except (OSError, ValueError, ImportError) as error:
             raise UserError(
                 f"CLUSTER={address}: no scheduler answers: {in_a_line(error)}; correct the address, or type make "

@@ -30,16 +30,16 @@ def missing_fits(
 ) -> list[CandidateFit]:
     """The fits that digits.tuning.verdict needs and that are still to be made.
 
-    With the first seed, several finalists are fitted on the search fold, which picks the leader. With each further
-    seed, as long as the leader is ahead, the default and the leader are fitted on the other folds. candidates: names,
-    the default first; if there is no other, nothing is fitted.
+    With the first seed, the default and the finalists are fitted on the search fold, which picks the leader. If it is a
+    finalist, with each further seed, as long as it is ahead, the default and the leader are fitted on the other folds.
+    candidates: names, the default first; if there is no other, nothing is fitted.
     """
     default, *finalists = candidates
-    picking = [CandidateFit(seeds[0], SEARCH_FOLD, name) for name in finalists] if len(finalists) > 1 else []
+    picking = [CandidateFit(seeds[0], SEARCH_FOLD, name) for name in candidates] if finalists else []
     if missing := [fit for fit in picking if fit not in accuracies]:
         return missing
     best = leader(accuracies, candidates)
-    for seed in seeds[1:] if finalists else ():
+    for seed in seeds[1:] if best != default else ():
         pairs = [CandidateFit(seed, fold, name) for fold in folds if fold != SEARCH_FOLD for name in (default, best)]
         if missing := [fit for fit in pairs if fit not in accuracies]:
             return missing
@@ -69,9 +69,15 @@ def confirmed_epochs(study: optuna.Study, candidate: str) -> float:
 
 
 def settled(accuracies: Accuracies, default: str, seeds: Sequence[int], folds: Sequence[int]) -> set[str]:
-    """The candidates that were judged to the end."""
-    judged = {fit.candidate for fit in accuracies if fit.fold != SEARCH_FOLD} - {default}
-    return {name for name in judged if not missing_fits(accuracies, [default, name], seeds, folds)}
+    """The candidates that were judged to the end, or that were no better than the default on the search fold."""
+    fitted = {fit.candidate for fit in accuracies} - {default}
+    ahead = {name for name in fitted if leader(accuracies, [default, name]) == name}
+    judged = {fit.candidate for fit in accuracies if fit.fold != SEARCH_FOLD}
+    return {
+        name
+        for name in fitted
+        if (name in judged or name not in ahead) and not missing_fits(accuracies, [default, name], seeds, folds)
+    }
 
 
 def confirm(

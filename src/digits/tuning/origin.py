@@ -130,7 +130,6 @@ def search_plan(origin: Origin, resolve: Callable[[Any], Any], params: Params, d
         limits=limits,
         known={name: _known(differences(each, spec), default, space, limits) for name, each in known.items()},
         rungs=rungs(longest, _shortest(origin.pace, data), tune.reduction_factor),
-        reduction_factor=tune.reduction_factor,
         seed=tune.seed,
         n_trials=tune.n_trials,
     )

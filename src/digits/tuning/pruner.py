@@ -11,11 +11,12 @@ class RationingPruner(BasePruner):
 
     After L. Li et al. (2020), A system for massively parallel hyperparameter tuning, MLSys, section 3. A trial goes on
     if it is among the best 1 / reduction_factor of those that had the same fit, and if no more of them than that share
-    have gone on before it. Without the ration, a search that gets better promotes half of its trials, for each new one
-    is compared with older, worse ones. The best of all goes on in any case.
+    have gone on before it. So all rungs get the same time if each has reduction_factor times the seconds of the last.
+    Without the ration, a search that gets better promotes half of its trials, for each new one is compared with older,
+    worse ones. The best of all goes on in any case.
     """
 
-    def __init__(self, reduction_factor: int):
+    def __init__(self, reduction_factor: float):
         self._reduction_factor = reduction_factor
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
@@ -31,5 +32,5 @@ class RationingPruner(BasePruner):
         value, *values = (np.nan_to_num(each.intermediate_values[step], nan=-np.inf) for each in (trial, *others))
         better = sum(each > value for each in values)
         gone_on = sum(other.state == TrialState.RUNNING or (other.last_step or 0) > step for other in others)
-        places = max(1, (len(others) + 1) // self._reduction_factor)
+        places = max(1, int((len(others) + 1) / self._reduction_factor))
         return bool(better > 0 and max(better, gone_on) >= places)

@@ -104,7 +104,7 @@ def _objective(
         results.append(result)
         trial.set_user_attr("results", with_checksum(trial.user_attrs, results))
         callback(trial_record(study._storage.get_trial(trial._trial_id), plan.rungs))
-        trial.report(objective_value(result), plan.reduction_factor ** (len(results) - 1))
+        trial.report(objective_value(result), len(results))
         if len(results) == len(plan.rungs) or trial.should_prune():
             return False
         if seconds_left() < plan.rungs[len(results)]:

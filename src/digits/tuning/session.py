@@ -80,7 +80,7 @@ class Session:
 
     def seconds_to_confirm(self) -> float:
         """Seconds that are kept for the confirmation: at most half of those that are left."""
-        fits = self.params.tune.finalists + 2 * (self.data.fold_count - 1) * self.params.tune.seeds
+        fits = 1 + self.params.tune.finalists + 2 * (self.data.fold_count - 1) * self.params.tune.seeds
         return min(fits * self.plan.rungs[-1] / self.workers, self.seconds_left() / 2)
 
     def seeds(self) -> range:
@@ -127,7 +127,7 @@ def open_session(study: Study, params: Params, data: Dataset, machine: Machine) 
     if not params.tune.storage:
         check_database(study.file)
     storage = open_storage(params.tune.storage or f"sqlite:///{study.file}")
-    searched = open_study(storage, study.name, params.tune.reduction_factor)
+    searched = open_study(storage, study.name)
     console = machine.console
     if damaged := sum(map(is_damaged, searched.get_trials(deepcopy=False))):
         console.warn(f"damaged trials in the study's database, which are not used: {damaged}")

@@ -38,8 +38,7 @@ class SearchPlan:
     """What is searched and how.
 
     kind: of model. limits: of networks. known: models by name, the default first. rungs: seconds of the fits,
-    ascending. reduction_factor: one trial in this many is promoted to the next rung. n_trials: at most; None: any
-    number.
+    ascending. n_trials: at most; None: any number.
     """
 
     kind: str
@@ -47,23 +46,22 @@ class SearchPlan:
     limits: Limits
     known: dict[str, Known]
     rungs: tuple[float, ...]
-    reduction_factor: int
     seed: int
     n_trials: int | None
+
+    @property
+    def step(self) -> float:
+        """Seconds of a rung as a multiple of those of the one below; one trial in this many is promoted to it."""
+        return self.rungs[1] / self.rungs[0] if len(self.rungs) > 1 else 2.0
 
     def values_of(self, name: str) -> dict[str, Any]:
         """The point of a known model; {} if it has none."""
         return self.known[name].values if name in self.known else {}
 
 
-def open_study(storage: BaseStorage, name: str, reduction_factor: int) -> optuna.Study:
+def open_study(storage: BaseStorage, name: str) -> optuna.Study:
     """The study of that name, created if it does not exist."""
-    # Hyperband's brackets would start half of the trials on higher rungs, which costs more than it gains within an hour
-    # or two.
-    pruner = RationingPruner(reduction_factor)
-    return optuna.create_study(
-        storage=storage, study_name=name, direction="maximize", pruner=pruner, load_if_exists=True
-    )
+    return optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
 
 
 def of_other_versions(study: optuna.Study, search: str) -> str:
@@ -89,6 +87,9 @@ def continue_study(study: optuna.Study, plan: SearchPlan, shared: bool) -> None:
     requeue_killed(study)
     # with the same seed the sampler would repeat its own earlier draws, or those of another machine
     offset = randbits(32) if shared else 0
+    # Hyperband's brackets would start half of the trials on higher rungs, which costs more than it gains within an hour
+    # or two.
+    study.pruner = RationingPruner(plan.step)
     study.sampler = SearchSampler((plan.seed + len(started_trials(study)) + offset) % 2**32)
 
 

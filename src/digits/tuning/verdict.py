@@ -38,16 +38,22 @@ class Verdict:
 def decide(accuracies: Accuracies, default: str, folds: int) -> Verdict:
     """The verdict over all candidates that were judged: the one that gains most wins if its gain is above noise.
 
-    A leader is picked on the search fold, as the finalists are, and judged on the other folds by fits from other
-    seeds. So neither the images nor the seeds that made it the leader count in its favour, however many finalists there
-    are. If several were judged, as in a search that had time for it, they share LEVEL (C. E. Bonferroni, 1936).
+    A leader is picked on the search fold, as the finalists are. If it is ahead of the default there, it is judged on
+    the other folds by fits from other seeds. So neither the images nor the seeds that made it the leader count in its
+    favour, however many finalists there are. If several were judged, as in a search that had time for it, they share
+    LEVEL (C. E. Bonferroni, 1936).
     default: name of the model that the others are compared with.
     """
     judged = sorted({fit.candidate for fit in accuracies if fit.fold != SEARCH_FOLD} - {default})
     level = LEVEL / max(1, len(judged))
     gains = {name: value for name in judged if (value := gain(accuracies, name, default, folds, level))}
     if not gains:
-        return Verdict(f"No other model was compared with {default} on two folds: {default} stays.", gains=gains)
+        picked = {fit.candidate for fit in accuracies if fit.fold == SEARCH_FOLD}
+        behind = default in picked and len(picked) > 1 and leader(accuracies, [default, *picked]) == default
+        text = f"No finalist is better than {default} on the search fold"
+        if not behind:
+            text = f"No other model was compared with {default} on two folds"
+        return Verdict(f"{text}: {default} stays.", gains=gains)
     best = max(gains, key=lambda name: (gains[name].low > 0, gains[name].mean))
     won = gains[best].low > 0
     errors = 1 - mean_accuracy(accuracies, default, judged=True)
@@ -58,8 +64,8 @@ def decide(accuracies: Accuracies, default: str, folds: int) -> Verdict:
 
 
 def leader(accuracies: Accuracies, candidates: Sequence[str]) -> str:
-    """The candidate with the best mean accuracy on the search fold; the default, which is first, if it is alone."""
-    return max(candidates[1:] or candidates, key=lambda name: mean_accuracy(accuracies, name, judged=False))
+    """The candidate with the best mean accuracy on the search fold; the default, which is first, if none is better."""
+    return max(candidates, key=lambda name: mean_accuracy(accuracies, name, judged=False))
 
 
 def mean_accuracy(accuracies: Accuracies, candidate: str, judged: bool) -> float:
