@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -306,6 +307,24 @@ def test_a_cluster_that_is_not_there_is_refused_in_a_line(
     monkeypatch.setattr(client_module, "_CONNECT", 0.5)
     with pytest.raises(UserError, match=cause) as caught:
         Cluster(address, False, CONSOLE)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 400 Bad Request\r\n"])
+def test_another_program_is_no_scheduler(greeting: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that says nothing, too."""
+    monkeypatch.setattr(client_module, "_CONNECT", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=lambda: server.accept()[0].sendall(greeting), daemon=True).start()
+        with pytest.raises(
+            UserError, match="no scheduler answers: what listens there is no scheduler of Dask; correct"
+        ):
+            Cluster(f"tcp://127.0.0.1:{server.getsockname()[1]}", False, CONSOLE)
+
+
+def test_a_worker_is_no_scheduler(cluster: Cluster) -> None:
+    with pytest.raises(UserError, match=r"no scheduler answers: .*; correct the address") as caught:
+        Cluster(cluster.members[0].address, False, CONSOLE)
     assert len(str(caught.value).splitlines()) == 1
 
 

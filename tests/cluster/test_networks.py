@@ -51,6 +51,7 @@ def test_a_job_runs_on_a_cluster_that_is_encrypted_as_the_page_says(toy_data: Da
         ["sh", "-ec", script], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True
     )
     variables = dict(each.split("=", 1) for each in made.stdout.decode().split("\0") if each.startswith("DASK_"))
+    settings = {each.removeprefix("DASK_").lower().replace("__", "."): text for each, text in variables.items()}
     file = tmp_path / "scheduler.json"
     own = ("--host", "tls://127.0.0.1", "--port", "0", "--scheduler-file", str(file))
     local = ("--scheduler-file", str(file), "--nthreads", "1", "--no-nanny", "--local-directory", str(tmp_path))
@@ -59,7 +60,7 @@ def test_a_job_runs_on_a_cluster_that_is_encrypted_as_the_page_says(toy_data: Da
         with dask_process("worker", *local, variables=variables):
             with pytest.raises(UserError, match=r"tls://.*: this machine has no certificates for TLS; docs/cluster.md"):
                 Cluster(str(file), False, CONSOLE)
-            with dask.config.set(dask.config.collect_env(variables)):
+            with dask.config.set(settings):
                 with pytest.raises(UserError, match=r"tcp://127.0.0.1:1: Dask is told here to require encryption"):
                     Cluster("tcp://127.0.0.1:1", False, CONSOLE)
                 with connected(str(file)) as cluster:
@@ -111,7 +112,7 @@ def test_a_computer_that_is_cut_off_loses_no_fit_and_none_is_made_twice(
     """Shorter than Dask's timeout its fit goes on, and comes later; after a longer cut another computer has made it."""
     signs, file = tmp_path / "signs", tmp_path / "scheduler.json"
     signs.mkdir()
-    variables = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "3s" if long else "120s"}
+    variables = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s" if long else "120s"}
     with ExitStack() as stack:
         made = stack.enter_context(hosts(2))
         own = ("--host", "198.18.0.1", "--port", "0", "--scheduler-file", str(file))

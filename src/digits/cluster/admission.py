@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from json import loads
 from pathlib import Path
+from socket import create_connection
 from typing import Any
 
 from distributed import Security
+from distributed.comm.addressing import parse_address, parse_host_port
 
 from digits.common.errors import UserError
 
 _CERTIFICATES = "docs/cluster.md, Security, has the variables that name them"
+_LARGEST = 2**20  # bytes of a greeting of Dask
 _UNEQUAL = "install the same there, best from the same lock file"
 
 
@@ -39,6 +42,24 @@ def security(address: str) -> Security:
     if settings.require_encryption and not address.startswith("tls://"):
         raise UserError(f"CLUSTER={address}: Dask is told here to require encryption; its address begins with tls://")
     return settings
+
+
+def check_greeting(address: str, seconds: float) -> None:
+    """Raise OSError, with the cause, unless Dask listens at a tcp address and greets within so many seconds.
+
+    Dask itself would wait for ever for the greeting of a program that says nothing.
+    """
+    scheme, location = parse_address(address)
+    if scheme != "tcp":
+        return
+    with create_connection(parse_host_port(location, 8786), seconds) as connection:
+        connection.settimeout(seconds)
+        try:
+            size = int.from_bytes(connection.recv(8), "little")  # the first of a message
+        except TimeoutError:
+            size = 0
+    if not 0 < size < _LARGEST:
+        raise OSError("what listens there is no scheduler of Dask")
 
 
 def refusal(expected: Mapping[str, Any], found: Any) -> str:

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from distributed import Client, Future
 
-from digits.cluster.admission import in_a_line, refusal, resolved, security
+from digits.cluster.admission import check_greeting, in_a_line, refusal, resolved, security
 from digits.cluster.packing import Files, name_of, packed, place
 from digits.cluster.worker import Order, Report, about, answer, carry_out
 from digits.common.console import Console
@@ -34,6 +34,8 @@ _POLL_INTERVAL = 0.5  # seconds between two checks of `stop`
 _LOOK_INTERVAL = 1.0  # seconds between two looks at the list of workers
 _LOSSES = 3  # workers that may be lost with one job before it is taken for the cause
 _GOES_ON = "what is finished is kept, and the same command goes on once it is there again"
+# Dask's client without its end: `close` is called here, and one that has never connected would wait 20 s at the exit
+_Client: Any = type("_Client", (Client,), {"__del__": lambda _: None})
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,9 @@ class Cluster:
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is wrong is said here, in a line
         settings = security(self.address)
         try:
-            self.client = Client(self.address, timeout=_CONNECT, set_as_default=False, security=settings)
-        except (OSError, ValueError, ImportError) as error:
+            check_greeting(self.address, _CONNECT)
+            self.client: Client = _Client(self.address, timeout=_CONNECT, set_as_default=False, security=settings)
+        except Exception as error:  # whatever Dask makes of something else than a scheduler
             raise UserError(
                 f"CLUSTER={address}: no scheduler answers: {in_a_line(error)}; correct the address, or type make "
                 "cluster, which starts one here"
