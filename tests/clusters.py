@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +11,9 @@ from typing import Any
 
 from digits.cluster.client import Cluster
 from digits.common.console import Console
-from digits.common.executors import Job, Place
+from digits.common.executors import Job, Place, run_job
 from digits.data.dataset import Dataset
+from toy_jobs import waits
 
 CONSOLE = Console(plain=True)
 SAME_PATHS = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}  # for processes that import the toy jobs
@@ -49,3 +51,19 @@ def job(task: Any, argument: Any, data: Dataset, results: Path, **more: Any) -> 
 def begun(signs: Path) -> list[int]:
     """Processes that have begun a job that waits."""
     return [int(path.name.split("-")[1]) for path in signs.glob("began-*")]
+
+
+def two_that_wait(
+    cluster: Cluster, data: Dataset, signs: Path, told: list[str]
+) -> tuple[list[Path], list[threading.Thread]]:
+    """Folders of the results of two jobs that have begun to wait for the file `go`, and the threads that run them.
+
+    told: their messages are appended to it.
+    """
+    runs = [signs / "a", signs / "b"]
+    jobs = [job(waits, signs, data, each) for each in runs]
+    threads = [threading.Thread(target=run_job, args=(cluster, each, told.append, never), daemon=True) for each in jobs]
+    for thread in threads:
+        thread.start()
+    until(lambda: len(told) == 4)
+    return runs, threads

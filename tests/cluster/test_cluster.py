@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from distributed import LocalCluster
 
-from clusters import CONSOLE, SAME_PATHS, WAIT, begun, connected, job, never, until
+from clusters import CONSOLE, SAME_PATHS, WAIT, begun, connected, job, never, two_that_wait, until
 from digits.cluster import client as client_module
 from digits.cluster.admission import refusal
 from digits.cluster.client import Cluster
@@ -193,16 +193,8 @@ def test_a_killed_worker_loses_no_fit_and_none_is_made_twice(
     cluster: Cluster, toy_data: Dataset, signs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The nanny starts another worker, which joins."""
-    runs, told = [signs / "a", signs / "b"], list[str]()
-    threads = [
-        threading.Thread(
-            target=run_job, args=(cluster, job(waits, signs, toy_data, each), told.append, never), daemon=True
-        )
-        for each in runs
-    ]
-    for thread in threads:
-        thread.start()
-    until(lambda: len(begun(signs)) == 2)
+    told: list[str] = []
+    runs, threads = two_that_wait(cluster, toy_data, signs, told)
     [first, second] = begun(signs)
     before = {member.address for member in cluster.members}
     os.kill(parent(first), signal.SIGKILL)

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,13 +12,13 @@ from typing import Any
 import dask
 import pytest
 
-from clusters import CONSOLE, SAME_PATHS, WAIT, begun, connected, job, never, until
+from clusters import CONSOLE, SAME_PATHS, WAIT, begun, connected, job, never, two_that_wait, until
 from digits.cluster.client import Cluster
 from digits.common.errors import UserError
 from digits.common.executors import run_job
 from digits.common.sealed import intact
 from digits.data.dataset import Dataset
-from toy_jobs import adds, waits, write
+from toy_jobs import adds, write
 from toys import ROOT
 
 pytestmark = pytest.mark.slow
@@ -123,16 +122,8 @@ def test_a_computer_that_is_cut_off_loses_no_fit_and_none_is_made_twice(
             stack.enter_context(dask_process("worker", *local, before=host, variables=variables))
         cluster = stack.enter_context(connected(str(file)))
         until(lambda: cluster.slots == 2, cluster)
-        runs, told = [signs / "a", signs / "b"], list[str]()
-        threads = [
-            threading.Thread(
-                target=run_job, args=(cluster, job(waits, signs, toy_data, each), told.append, never), daemon=True
-            )
-            for each in runs
-        ]
-        for thread in threads:
-            thread.start()
-        until(lambda: len(told) == 4)
+        told: list[str] = []
+        runs, threads = two_that_wait(cluster, toy_data, signs, told)
         link(made[0], "down")
         if long:
             until(lambda: cluster.slots == 1)
