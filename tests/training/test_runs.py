@@ -5,15 +5,19 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
 from digits.common.console import Console
-from digits.common.executors import Place, Processes
+from digits.common.executors import Place, Processes, Slot
 from digits.common.sealed import write_json
 from digits.config import Params
 from digits.data.dataset import Dataset
@@ -81,6 +85,30 @@ def test_side_by_side_is_the_same_as_one_by_one(toy_data: Dataset, spec: RunSpec
         found, same = (RunFolder(tmp_path / name, each).units(3).result(toy_data, range(3)) for name in ("two", "one"))
         assert np.array_equal(found.oof, same.oof)
         assert np.array_equal(found.test, same.test)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(0, 4), (2, 2), (9, 4)])
+def test_no_more_fits_run_at_a_time_than_asked_for(
+    toy_data: Dataset, spec: RunSpec, tmp_path: Path, most: int, expected: int
+) -> None:
+    """On an executor of four slots, as a cluster has them: each fit waits until so many run together."""
+    together, callers = threading.Barrier(expected), set[int]()
+
+    class Slots(Processes):
+        @contextmanager
+        def slot(self, stop: Callable[[], bool]) -> Iterator[Slot]:
+            with super().slot(stop):
+                yield Slot(self.fit)
+
+        def fit(self, *_: Any) -> float:
+            callers.add(threading.get_ident())
+            together.wait(60)
+            return 0.0
+
+    specs = [replace(spec, seed=seed) for seed in range(4)]  # twelve fits
+    executor, console = Slots([None] * 4), Console(plain=True)
+    assert fit_in_parallel(toy_data, tmp_path, specs, executor, console, "baseline", most) == Work(12)
+    assert len(callers) == expected
 
 
 def test_a_fit_beside_others_has_one_thread(

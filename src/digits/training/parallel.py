@@ -25,9 +25,11 @@ class Work:
 
 
 def fit_in_parallel(
-    data: Dataset, runs: Path, specs: Sequence[RunSpec], executor: Executor, console: Console, title: str
+    data: Dataset, runs: Path, specs: Sequence[RunSpec], executor: Executor, console: Console, title: str, most: int = 0
 ) -> Work:
     """Fit the missing folds of several runs on the slots of an executor, on one thread each.
+
+    most: fits at a time, also where a cluster has more slots; 0: one on each slot.
 
     A fit that fails is reported at once, and the others continue. Raises UserError if a process is killed or a fit
     cannot be saved, KeyboardInterrupt with the number of finished fits.
@@ -53,7 +55,7 @@ def fit_in_parallel(
 
         try:
             fit = partial(_fit, executor, place, modules)
-            run_in_threads(fit, missing, min(executor.threads, len(missing)), after_fit)
+            run_in_threads(fit, missing, min(most or executor.threads, executor.threads, len(missing)), after_fit)
         except KeyboardInterrupt:
             finished = sum(RunFolder(runs, spec).has(fold) for spec, fold in missing)
             raise KeyboardInterrupt(f"{finished} of {len(missing)} fits are finished") from None

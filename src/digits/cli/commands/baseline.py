@@ -27,8 +27,9 @@ def run(context: Context) -> Outcome:
         context.console.warn(former)
     runs, folds = context.paths.runs, range(data.fold_count)
     context.check_room(sum(not RunFolder(runs, spec).has(fold) for spec in chosen for fold in folds))
-    executor = context.executor([None] * (context.params.baseline.workers or joblib.cpu_count()))
-    work = fit_in_parallel(data, runs, chosen, executor, context.console, "baseline")
+    workers = context.params.baseline.workers
+    executor = context.executor([None] * (workers or joblib.cpu_count()))
+    work = fit_in_parallel(data, runs, chosen, executor, context.console, "baseline", workers)
     folders = [RunFolder(runs, spec) for spec in specs.values()]
     finished = [units for folder in folders if len((units := folder.units(data.fold_count)).folds) == data.fold_count]
     labels = np.asarray(data.labels)[data.working_rows]
