@@ -103,7 +103,7 @@ def test_every_large_library_has_one_room() -> None:
         "vl_convert": {"report/chart.py"},
         "keras": {"models/cnn/libraries.py"},
         "tensorflow": {"models/cnn/libraries.py"},
-        "distributed": {f"cluster/{name}.py" for name in ("client", "worker")},
+        "distributed": {f"cluster/{name}.py" for name in ("client", "connection", "worker")},
     }
     for library, allowed in knows.items():
         users = {

@@ -20,6 +20,7 @@ from distributed import LocalCluster
 
 from clusters import CONSOLE, SAME_PATHS, WAIT, begun, connected, job, never, two_that_wait, until
 from digits.cluster import client as client_module
+from digits.cluster import connection
 from digits.cluster.admission import refusal
 from digits.cluster.client import Cluster
 from digits.cluster.machines import cluster_device, cluster_timing
@@ -296,7 +297,7 @@ def test_a_scheduler_that_goes_is_said_and_its_fits_end(tmp_path: Path, toy_data
 def test_a_cluster_that_is_not_there_is_refused_in_a_line(
     address: str, cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client_module, "_CONNECT", 0.5)
+    monkeypatch.setattr(connection, "CONNECT", 0.5)
     with pytest.raises(UserError, match=cause) as caught:
         Cluster(address, False, CONSOLE)
     assert len(str(caught.value).splitlines()) == 1
@@ -305,7 +306,7 @@ def test_a_cluster_that_is_not_there_is_refused_in_a_line(
 @pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 400 Bad Request\r\n"])
 def test_another_program_is_no_scheduler(greeting: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that says nothing, too."""
-    monkeypatch.setattr(client_module, "_CONNECT", 0.5)
+    monkeypatch.setattr(connection, "CONNECT", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=lambda: server.accept()[0].sendall(greeting), daemon=True).start()
         with pytest.raises(

@@ -17,9 +17,10 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from distributed import Client, Future
+from distributed import Future
 
-from digits.cluster.admission import check_greeting, in_a_line, refusal, resolved, security
+from digits.cluster.admission import in_a_line, refusal
+from digits.cluster.connection import CONNECT, connect
 from digits.cluster.packing import Files, name_of, packed, place
 from digits.cluster.worker import Order, Report, about, answer, carry_out
 from digits.common.console import Console
@@ -27,15 +28,12 @@ from digits.common.errors import UserError
 from digits.common.executors import Job, Shared, Slot
 from digits.common.processes import ProcessDiedError, ProcessStoppedError
 
-_CONNECT = 10.0  # seconds until a scheduler must have answered
 _WITHOUT_WORKERS = 60.0  # seconds that a command waits for workers
 _BROUGHT = 600.0  # seconds in which a result must have come
 _POLL_INTERVAL = 0.5  # seconds between two checks of `stop`
 _LOOK_INTERVAL = 1.0  # seconds between two looks at the list of workers
 _LOSSES = 3  # workers that may be lost with one job before it is taken for the cause
 _GOES_ON = "what is finished is kept, and the same command goes on once it is there again"
-# Dask's client without its end: `close` is called here, and one that has never connected would wait 20 s at the exit
-_Client: Any = type("_Client", (Client,), {"__del__": lambda _: None})
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Cluster:
     """
 
     def __init__(self, address: str, networks: bool, console: Console):
-        self.address, self._networks, self._console = resolved(address), networks, console
+        self._networks, self._console = networks, console
         self.slower: dict[str, float] = {}
         self._members: dict[str, Member] = {}
         self._refused: set[str] = set()
@@ -73,15 +71,7 @@ class Cluster:
         self._lock, self._closed = threading.Lock(), threading.Event()
         self._topic, self._gone, self._alone_since = f"digits-{uuid4().hex}", False, monotonic()
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what is wrong is said here, in a line
-        settings = security(self.address)
-        try:
-            check_greeting(self.address, _CONNECT)
-            self.client: Client = _Client(self.address, timeout=_CONNECT, set_as_default=False, security=settings)
-        except Exception as error:  # whatever Dask makes of something else than a scheduler
-            raise UserError(
-                f"CLUSTER={address}: no scheduler answers: {in_a_line(error)}; correct the address, or type make "
-                "cluster, which starts one here"
-            ) from None
+        self.client, self.address = connect(address)
         try:
             with console.status("looking at the workers of the cluster"):
                 self._admit_all()
@@ -156,7 +146,7 @@ class Cluster:
         """End the connection; what still runs for it is killed."""
         self._closed.set()
         with suppress(Exception):
-            self.client.close(timeout=_CONNECT)
+            self.client.close(timeout=CONNECT)
 
     def _take(self, stop: Callable[[], bool]) -> Member:
         """A worker with a free thread. Raises UserError if the cluster has gone, ProcessStoppedError after `stop`."""

@@ -5,7 +5,7 @@ All fits of a rung take the same time, whatever they train, so a faster network 
 
 from dataclasses import dataclass, replace
 from math import ceil, log
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,9 @@ from digits.training.timing import UNSURE
 _JUDGED = 2500  # images of a fold's valid part that are enough to judge a trial by, after its first and shortest fit
 _PREDICTING = 0.5  # most of a fit's seconds that are kept for predictions
 _RUNGS = 4  # at most
-_TO_START = 0.5  # seconds until an MLP is fitted
-_SAMPLE = 2000  # images of the one epoch that shows how fast an MLP learns
+_TO_START = 0.5  # seconds until the process of an MLP has its images
+_SAMPLES = (500, 4000)  # images of the epochs that show how fast an MLP learns
+_FIXED = 4.0  # most times that a fit of so many images may take longer than its steps
 
 
 @dataclass(frozen=True)
@@ -134,13 +135,21 @@ def _fit(task: Task, data: Dataset, seconds: float, pace: Pace) -> tuple[Classif
 
 
 def mlp_pace(data: Dataset, model: dict[str, Any], normalise: str, fold: int) -> Pace:
-    """How fast an MLP is fitted on one thread, by one epoch of some images."""
-    rows = data.train_rows(fold)[:: max(1, len(data.train_rows(fold)) // _SAMPLE)]
-    short = model | {"max_iter": 1, "early_stopping": False}
+    """How fast an MLP is fitted on one thread, by one epoch of few and of more images, in the process's own time.
+
+    A fit before them is not timed: the first one in a process loads libraries, which takes longer than it does.
+    """
+    rows = data.train_rows(fold)
+    few, many = (rows[:: max(1, len(rows) // size)] for size in _SAMPLES)
+    short, seconds = model | {"max_iter": 1, "early_stopping": False}, list[float]()
     with threadpool_limits(1):
-        started = perf_counter()
-        fitted = fit_on(data, rows, rows[:0], short, normalise, 0)
-        learned = perf_counter()
-        fitted.predict_proba(data.images[rows])
-        predicting = (perf_counter() - learned) / len(rows) * len(data.valid_rows(fold))
-    return Pace(_TO_START, predicting, len(rows) / (learned - started))
+        for sample in (few, few, many):
+            started = process_time()
+            fitted = fit_on(data, sample, sample[:0], short, normalise, 0)
+            seconds.append(process_time() - started)
+        started = process_time()
+        fitted.predict_proba(data.images[many])
+        predicting = (process_time() - started) / len(many) * len(data.valid_rows(fold))
+    _, fewer, more = seconds
+    per_image = max((more - fewer) / max(1, len(many) - len(few)), more / len(many) / _FIXED)
+    return Pace(_TO_START + max(0.0, fewer - len(few) * per_image), predicting, 1 / per_image)
