@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -69,6 +70,20 @@ def test_one_in_four_is_promoted(tmp_path: Path) -> None:
     # best so far while there are fewer than eight, then among the best quarter of all
     assert promoted == [True, True, False, False, False, False, False, False, False, True]
     assert all(trial.full == (len(trial.results) == 3) for trial in mixed)
+
+
+def test_the_default_has_fits_of_all_lengths(tmp_path: Path) -> None:
+    """Also if it is worse than one that has ended before, so that finalists can be compared with it."""
+    ended, by_formula = Event(), Evaluation(lambda overrides: 0.9 if overrides else 0.1)
+
+    def evaluate(overrides: dict[str, Any], report: Callable[[dict[str, Any]], bool]) -> None:
+        assert overrides or ended.wait(60)
+        by_formula(overrides, report)
+        if overrides:
+            ended.set()
+
+    [default, wide] = run_search(tmp_path, evaluate, plan(n_trials=2), workers=2)
+    assert (default.name, default.full, wide.full) == ("default", True, True)
 
 
 def test_what_dies_is_recorded_with_its_cause_and_the_search_goes_on(tmp_path: Path) -> None:

@@ -43,10 +43,11 @@ def search(
 ) -> None:
     """Run trials until `seconds_left` is less than a first fit takes, or there are plan.n_trials of them.
 
-    It also ends when the space has nothing new to draw. workers: trials in parallel. callback: called with the record
-    of a trial after each of its fits, and after one that could not be fitted. A trial that fails is recorded with its
-    cause, and the search continues. A trial that is stopped, or that runs out of time before its first result, is run
-    again by the next command that has time. Raises UserError after MAX_FAILURES failures in a row.
+    It also ends when the space has nothing new to draw. The default has fits of all lengths, so that others can be
+    compared with it. workers: trials in parallel. callback: called with the record of a trial after each of its fits,
+    and after one that could not be fitted. A trial that fails is recorded with its cause, and the search continues. A
+    trial that is stopped, or that runs out of time before its first result, is run again by the next command that has
+    time. Raises UserError after MAX_FAILURES failures in a row.
     """
     failures: list[str] = []  # causes of the last trials, if all of them failed
     repeats: list[int] = []  # numbers of the last trials, if all of them are repeats
@@ -99,13 +100,14 @@ def _objective(
     if (earlier := _same_overrides(study, trial.number, text)) is not None:
         return _repeat(trial, earlier)
     results: list[Result] = []
+    is_default = trial.user_attrs.get("name") == next(iter(plan.known), "")
 
     def report(result: Result) -> bool:
         results.append(result)
         trial.set_user_attr("results", with_checksum(trial.user_attrs, results))
         callback(trial_record(study._storage.get_trial(trial._trial_id), plan.rungs))
         trial.report(objective_value(result), len(results))
-        if len(results) == len(plan.rungs) or trial.should_prune():
+        if len(results) == len(plan.rungs) or (trial.should_prune() and not is_default):
             return False
         if seconds_left() < plan.rungs[len(results)]:
             trial.set_user_attr("cause", "no time left for a longer fit")
