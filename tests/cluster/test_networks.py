@@ -71,10 +71,14 @@ def test_a_job_runs_on_a_cluster_that_is_encrypted_as_the_page_says(toy_data: Da
     assert (tmp_path / "run" / "sum" / "sum.txt").read_text() == "3"
 
 
+# of RFC 2544, for tests of networks; another one for each process that tests
+SUBNET = f"198.18.{os.getpid() % 250}"
+
+
 @contextmanager
 def hosts(count: int) -> Iterator[list[tuple[str, ...]]]:
     """Computers that only a bridge connects: what comes before a command that runs on each. Skips without the right."""
-    name, subnet = f"dg{os.getpid() % 10_000}", "198.18.0"  # of RFC 2544, for tests of networks
+    name = f"dg{os.getpid() % 10_000}"
     made = [f"{name}h{number}" for number in range(count)]
 
     def ip(*arguments: str) -> None:
@@ -84,14 +88,14 @@ def hosts(count: int) -> Iterator[list[tuple[str, ...]]]:
         try:
             ip("link", "add", name, "type", "bridge")
             stack.callback(ip, "link", "delete", name)
-            ip("address", "add", f"{subnet}.1/24", "dev", name)
+            ip("address", "add", f"{SUBNET}.1/24", "dev", name)
             ip("link", "set", name, "up")
             for number, host in enumerate(made):
                 ip("netns", "add", host)
                 stack.callback(ip, "netns", "delete", host)
                 ip("link", "add", f"{host}o", "type", "veth", "peer", "name", f"{host}i", "netns", host)
                 ip("link", "set", f"{host}o", "master", name, "up")
-                ip("-n", host, "address", "add", f"{subnet}.{number + 2}/24", "dev", f"{host}i")
+                ip("-n", host, "address", "add", f"{SUBNET}.{number + 2}/24", "dev", f"{host}i")
                 ip("-n", host, "link", "set", f"{host}i", "up")
                 ip("-n", host, "link", "set", "lo", "up")
         except (OSError, subprocess.CalledProcessError) as error:
@@ -114,7 +118,7 @@ def test_a_computer_that_is_cut_off_loses_no_fit_and_none_is_made_twice(
     variables = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP": "12s" if long else "120s"}
     with ExitStack() as stack:
         made = stack.enter_context(hosts(2))
-        own = ("--host", "198.18.0.1", "--port", "0", "--scheduler-file", str(file))
+        own = ("--host", f"{SUBNET}.1", "--port", "0", "--scheduler-file", str(file))
         stack.enter_context(dask_process("scheduler", *own, variables=variables))
         until(file.exists)
         for host in made:
