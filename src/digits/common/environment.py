@@ -11,11 +11,8 @@ from collections.abc import MutableMapping
 # A notebook's MPLBACKEND names a backend that only notebooks have. XLA_FLAGS with an unknown flag ends TensorFlow. An
 # older Keras may have written the keras.json that Keras reads in KERAS_HOME. With the MALLOC_TRIM_THRESHOLD_ of Dask's
 # nanny, glibc returns each large array to the system at once: an MLPClassifier took 2.2 times as long.
-_REMOVED = (
-    *("MPLBACKEND", "MATPLOTLIBRC", "TF_USE_LEGACY_KERAS", "TF_XLA_FLAGS", "XLA_FLAGS", "PYTHONWARNINGS"),
-    "MALLOC_TRIM_THRESHOLD_",
-)
-_REMOVED_ALL = ("JOBLIB_", "TF_NUM_")  # beginnings of names
+_REMOVED = ("MPLBACKEND", "MATPLOTLIBRC", "TF_USE_LEGACY_KERAS", "TF_XLA_FLAGS", "XLA_FLAGS", "PYTHONWARNINGS")
+_REMOVED_ALL = ("JOBLIB_", "TF_NUM_", "MALLOC_TRIM_")  # beginnings of names
 _SET = {
     "KERAS_BACKEND": "tensorflow",
     "KERAS_HOME": os.path.join(os.devnull, "keras"),  # noqa: PTH118 - no such folder, so there is no keras.json

@@ -71,13 +71,7 @@ def confirmed_epochs(study: optuna.Study, candidate: str) -> float:
 def settled(accuracies: Accuracies, default: str, seeds: Sequence[int], folds: Sequence[int]) -> set[str]:
     """The candidates that were judged to the end, or that were no better than the default on the search fold."""
     fitted = {fit.candidate for fit in accuracies} - {default}
-    ahead = {name for name in fitted if leader(accuracies, [default, name]) == name}
-    judged = {fit.candidate for fit in accuracies if fit.fold != SEARCH_FOLD}
-    return {
-        name
-        for name in fitted
-        if (name in judged or name not in ahead) and not missing_fits(accuracies, [default, name], seeds, folds)
-    }
+    return {name for name in fitted if not missing_fits(accuracies, [default, name], seeds, folds)}
 
 
 def confirm(
