@@ -6,7 +6,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
@@ -166,6 +169,17 @@ def started(folder: Path, script: str) -> "subprocess.Popen[str]":
     )
 
 
+class Interrupting:
+    """A queue; the process is interrupted as it has put something there."""
+
+    def __init__(self, queue: "SimpleQueue[Any]"):
+        self.queue = queue
+
+    def put(self, item: Any) -> None:
+        self.queue.put(item)
+        raise KeyboardInterrupt
+
+
 # the request at which a command is killed, which of them, and whether the session would go on
 MOMENTS = {
     "before the push arrives": ("SaveKernel", 1, True),
@@ -219,6 +233,23 @@ def test_an_interrupted_command_ends_its_session(kernels: KernelsServer, tmp_pat
         assert len(kernels.pushed) <= before + 1
 
 
+def test_an_interruption_as_a_request_is_sent_does_not_mix_up_the_answers(
+    kernels: KernelsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer to that request, which comes later, is not that of the deletion."""
+    found = sessions(tmp_path / "kaggle")
+
+    kernels.faults["GetKernelSessionStatus"] = [Fault("stall", seconds=0.5)]
+    with suppress(KeyboardInterrupt), found.pushed(LASTS, gpu=True, internet=False, seconds=900) as kernel:
+        process = found._api._process
+        assert process
+        monkeypatch.setattr(process, "requests", Interrupting(process.requests))
+        found.follow(kernel, 1)
+    assert len(kernels.pushed) == 1
+    assert not kernels.kernels
+    assert not [*(tmp_path / "kaggle").glob("*.json")]
+
+
 def test_a_session_in_use_is_not_ended(kernels: KernelsServer, tmp_path: Path) -> None:
     command = started(tmp_path / "kaggle", LASTS)
     until(kernels.running_sessions)
@@ -228,5 +259,5 @@ def test_a_session_in_use_is_not_ended(kernels: KernelsServer, tmp_path: Path) -
     with pytest.raises(UserError, match="another command of this project uses Kaggle's machines"), found.alone():
         pass
     command.send_signal(signal.SIGTERM)
-    command.communicate(timeout=60)
-    assert not kernels.kernels
+    said, _ = command.communicate(timeout=60)
+    assert not kernels.kernels, said

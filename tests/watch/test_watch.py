@@ -98,11 +98,11 @@ def test_a_page_whose_server_has_ended_says_so(browser: Browser, tmp_path: Path)
     page.close()
 
 
-FINALIST = f"{PLANTED}, fold 2, seed 2"
+FINALIST = f"{PLANTED}, fold 1, seed 1"
 
 
 def confirm_toy(file: Path) -> None:
-    """Fits of the default and a finalist, which is no better, on one fold."""
+    """Fits of the default and a finalist, which is no better, on the search fold."""
     study = open_confirmation(open_storage(f"sqlite:///{file}"), f"{file.parent.name}-confirmed")
     candidates: dict[str, dict[str, Any]] = {"default": {}, PLANTED: {}}
     fits = result(0.7, 0)

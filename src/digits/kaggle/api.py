@@ -82,8 +82,8 @@ class CompetitionApi:
         process = self._process = self._process or _ClientProcess()
         if progress:
             progress.begin_try()
-        process.requests.put(Request(function, self.slug, arguments))
         try:
+            process.requests.put(Request(function, self.slug, arguments))
             while True:
                 match process.receive(self._params.timeout):
                     case SignedIn() as signed_in:
