@@ -141,8 +141,8 @@ def test_frozen_dimensions_are_no_part_of_a_point(params: Params) -> None:
     assert (values["filters"], values["zoom"]) == (48, 0.05)
     mlp = params.baseline.models["mlp-256-128"].model_dump(mode="json")
     assert nearest_values(SPACES["mlp"], mlp, (28, 28)) == {
-        "hidden_layers": 2, "width_1": 256, "width_2": 128, "activation": "relu", "solver": "adam", "alpha": 1e-4,
-        "learning_rate": 1e-3, "batch_size": 200,
+        "deskew": False, "components": 0, "hidden_layers": 2, "width_1": 256, "width_2": 128, "activation": "relu",
+        "solver": "adam", "alpha": 1e-4, "learning_rate": 1e-3, "batch_size": 200,
     }  # fmt: skip
 
 
@@ -157,6 +157,7 @@ def test_every_suggestion_is_an_mlp(params: Params) -> None:
         values = suggest(RandomTrial(seed), SPACES["mlp"])
         spec = MlpSpec.model_validate(default | to_params("mlp", values, DIGITS))
         assert len(spec.hidden_layer_sizes) == values["hidden_layers"]
+        assert spec.n_components == (values["components"] or None), "without components the pixels themselves"
 
 
 def test_conditional_dimensions_are_suggested_where_they_apply() -> None:

@@ -41,8 +41,8 @@ def test_the_default_and_the_named_come_first(tmp_path: Path) -> None:
 
 def test_a_known_model_that_is_a_point_of_the_space_is_tried_as_it_is_named_and_learned_from(tmp_path: Path) -> None:
     values = {
-        "hidden_layers": 1, "width_1": 64, "activation": "tanh", "solver": "adam", "alpha": 1e-3,
-        "learning_rate": 0.004, "batch_size": 64,
+        "deskew": False, "components": 0, "hidden_layers": 1, "width_1": 64, "activation": "tanh", "solver": "adam",
+        "alpha": 1e-3, "learning_rate": 0.004, "batch_size": 64,
     }  # fmt: skip
     named = plan(n_trials=2, known={"default": Known({"alpha": 1e-3}, values), "deep": Known({"max_iter": 3}, {})})
     evaluate = Evaluation()
@@ -126,8 +126,8 @@ def test_what_is_no_model_has_a_cause_and_is_no_failure(tmp_path: Path) -> None:
 
 def test_the_same_parameters_are_not_run_twice(tmp_path: Path) -> None:
     frozen = {
-        "hidden_layers": 1, "width_1": 64, "activation": "relu", "solver": "adam", "alpha": 1e-4,
-        "learning_rate": 1e-3, "batch_size": 64,
+        "deskew": False, "components": 0, "hidden_layers": 1, "width_1": 64, "activation": "relu", "solver": "adam",
+        "alpha": 1e-4, "learning_rate": 1e-3, "batch_size": 64,
     }  # fmt: skip
     evaluate = Evaluation()
     trials = run_search(tmp_path, evaluate, plan(frozen, n_trials=6))
@@ -162,7 +162,7 @@ def test_in_parallel_nothing_is_lost(tmp_path: Path) -> None:
 
 def test_a_space_with_nothing_left_to_draw_ends_the_search(tmp_path: Path) -> None:
     frozen = {
-        "hidden_layers": 1, "width_1": 64, "activation": "relu", "solver": "adam", "alpha": 1e-4,
-        "learning_rate": 1e-3, "batch_size": 64,
+        "deskew": False, "components": 0, "hidden_layers": 1, "width_1": 64, "activation": "relu", "solver": "adam",
+        "alpha": 1e-4, "learning_rate": 1e-3, "batch_size": 64,
     }  # fmt: skip
     assert len(run_search(tmp_path, Evaluation(), plan(frozen, n_trials=None))) == 3

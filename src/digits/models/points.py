@@ -57,6 +57,7 @@ _LEAST_POOLED = 2  # pixels of an image that is still pooled
 _RATES = {"adam": 2e-3, "muon": 3e-3, "sgd": 5e-2}  # peak learning rates that suit batches of _BATCH images
 _BATCH = 128
 _OPTIMIZERS: Mapping[str, dict[str, Any]] = {"sgd": {"name": "sgd", "momentum": 0.9, "nesterov": True}}
+_OF_MLP = ("deskew", "activation", "solver", "alpha", "batch_size")  # dimensions that are its parameters as they are
 _SHIFTS = ((1.0, 0.0), (-1.0, 0.0), (0.0, 1.0), (0.0, -1.0))  # pixels: down, right
 _VIEWS: Mapping[str, list[dict[str, Any]]] = {
     "none": [],
@@ -185,14 +186,16 @@ def _read_mlp(model: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "hidden_layers": len(widths),
         **{f"width_{layer}": width for layer, width in enumerate(widths, start=1)},
+        "components": model["n_components"] or 0,
         **{"learning_rate": rate, "sgd_learning_rate": rate},
-        **{name: model[name] for name in ("activation", "solver", "alpha", "batch_size")},
+        **{name: model[name] for name in _OF_MLP},
     }
 
 
 def _mlp(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "hidden_layer_sizes": [values[f"width_{layer + 1}"] for layer in range(values["hidden_layers"])],
+        "n_components": values["components"] or None,
         "learning_rate_init": values.get("learning_rate", values.get("sgd_learning_rate")),
-        **{name: values[name] for name in ("activation", "solver", "alpha", "batch_size")},
+        **{name: values[name] for name in _OF_MLP},
     }

@@ -41,6 +41,8 @@ _CNN: Space = {
     "tta": Dimension(Categorical(("none", "shifts", "all"))),
 }
 _MLP: Space = {
+    "deskew": Dimension(Categorical((False, True))),  # images are centred and lose their slant
+    "components": Dimension(Categorical((0, 50, 100, 200))),  # principal components; 0: the pixels themselves
     "hidden_layers": Dimension(Range(1, 3)),
     "width_1": Dimension(Categorical((32, 64, 128, 256, 512))),
     "width_2": Dimension(Categorical((32, 64, 128, 256, 512)), condition=("hidden_layers", (2, 3))),

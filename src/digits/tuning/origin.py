@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 _FULL_FITS = 30
 _OVERHEAD = 3.0  # a fit takes at least this many times the seconds that it needs to start and to predict
 _LARGEST = 3.0  # most multiplications of a network, as a multiple of the origin's
+_TO_MEASURE = 0.5  # seconds in which a trial measures the speed of its MLP
 _ORIGIN = "origin"  # attribute of the study
 _LENGTHS = ("epochs", "min_steps")
 
@@ -86,6 +87,7 @@ def find_origin(study: "optuna.Study", params: Params, data: Dataset, machine: M
     else:
         spec = params.baseline.models[name]
         pace = mlp_pace(data, spec.model_dump(mode="json"), params.data.normalise, 0)
+        pace = replace(pace, start=pace.start + _TO_MEASURE)
         epochs = known["epochs"] if known else spec.max_iter
     if not known:
         seconds = min(pace.seconds(epochs * images), params.tune.budget * 60 * workers / _FULL_FITS)

@@ -184,7 +184,8 @@ def tune(study: Study, params: Params, data: Dataset, machine: Machine, reports:
     # with time left, there was nothing more to try, and no finalist
     final = bool(judged) or session.seconds_left() > session.plan.rungs[-1]
     if not final:
-        console.say(f"not final: the time is over; make tune BUDGET={2 * params.tune.budget:g} continues from here")
+        over = f"the time is over; make tune BUDGET={2 * params.tune.budget:g} continues from here"
+        console.say(over if winner else f"not final: {over}")
     return final
 
 

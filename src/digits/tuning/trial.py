@@ -23,8 +23,7 @@ from digits.training.timing import UNSURE
 _JUDGED = 2500  # images of a fold's valid part that are enough to judge a trial by, after its first and shortest fit
 _PREDICTING = 0.5  # most of a fit's seconds that are kept for predictions
 _RUNGS = 4  # at most
-_TO_START = 0.5  # seconds until the process of an MLP has its images
-_SAMPLES = (500, 4000)  # images of the epochs that show how fast an MLP learns
+_SAMPLES = (500, 2000)  # images of the epochs that show how fast an MLP learns
 _FIXED = 4.0  # most times that a fit of so many images may take longer than its steps
 
 
@@ -84,26 +83,30 @@ def evaluate(task: Task, place: Place, report: Send) -> None:
     best for these images: how sure a model should be is settled later. Each fit runs its learning-rate schedule to the
     end, so its accuracy is that of a complete fit of so many seconds. The highest rung alone has TTA, because after a
     short fit a network is unsure of most images. The lowest of several rungs is judged by _JUDGED images or some more:
-    on a slow machine to predict all would take longer than to learn.
+    on a slow machine to predict all would take longer than to learn. The first fit's seconds include those in which the
+    speed of an MLP is measured.
     """
-    data, views = load_dataset(place.data), task.model.get("tta", [])
+    started, data, views = perf_counter(), load_dataset(place.data), task.model.get("tta", [])
     valid, rows = data.valid_rows(task.fold), data.train_rows(task.fold)
     pace = task.pace
     if task.model["kind"] == "mlp":
         pace = mlp_pace(data, task.model, task.normalise, task.fold)
     with threadpool_limits(task.model.get("threads", 1)):
         for rung, seconds in enumerate(task.rungs):
-            started, last = perf_counter(), rung == len(task.rungs) - 1
+            begun, last = perf_counter(), rung == len(task.rungs) - 1
             tta, step = views if last else [], 1 if rung or last else first_step(len(valid))
             images, labels = data.images[valid[::step]], np.asarray(data.labels)[valid[::step]]
             expected = replace(pace, predict=pace.predict / step * (1 + UNSURE * len(tta)))
             model, seen = _fit(
-                replace(task, model=task.model | ({"tta": tta} if views else {})), data, seconds, expected
+                replace(task, model=task.model | ({"tta": tta} if views else {})),
+                data,
+                seconds - (begun - started),
+                expected,
             )
             fitted = perf_counter()
             probabilities = model.predict_proba(images)
             ended = perf_counter()
-            training = max(fitted - started - pace.start, (fitted - started) / 2)
+            training = max(fitted - begun - pace.start, (fitted - begun) / 2)
             predicting = min((ended - fitted) * step, _PREDICTING * task.rungs[-1])
             pace = Pace(pace.start, predicting, seen / training)
             result = {
@@ -115,6 +118,7 @@ def evaluate(task: Task, place: Place, report: Send) -> None:
             }
             if not report(result):
                 return
+            started = perf_counter()
 
 
 def _fit(task: Task, data: Dataset, seconds: float, pace: Pace) -> tuple[Classifier, int]:
@@ -152,4 +156,4 @@ def mlp_pace(data: Dataset, model: dict[str, Any], normalise: str, fold: int) ->
         predicting = (process_time() - started) / len(many) * len(data.valid_rows(fold))
     _, fewer, more = seconds
     per_image = max((more - fewer) / max(1, len(many) - len(few)), more / len(many) / _FIXED)
-    return Pace(_TO_START + max(0.0, fewer - len(few) * per_image), predicting, 1 / per_image)
+    return Pace(max(0.0, fewer - len(few) * per_image), predicting, 1 / per_image)
