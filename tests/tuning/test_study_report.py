@@ -95,6 +95,10 @@ def test_a_line_says_how_a_fit_went_and_what_is_the_best_of_its_length() -> None
         "8,",
     ]
     assert line(trial(4, cause="no memory"), trials, 0.0).endswith("  no memory: 8, adam 0.1")
+    mlp = {"hidden_layer_sizes": [8, 4], "solver": "sgd", "learning_rate_init": 0.1}
+    for steps, words in (({"deskew": True, "n_components": 50}, "deskewed, 50 components, "), ({"deskew": False}, "")):
+        drawn = TrialRecord(5, "", mlp | steps, trials[1].results, False, False, "")
+        assert line(drawn, trials, 0.0).endswith(f"  [8, 4], {words}sgd 0.1")
 
 
 def test_the_front_shows_the_best_trials_and_every_network_with_a_name() -> None:

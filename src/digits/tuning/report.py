@@ -46,13 +46,15 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def parameters(trial: TrialRecord) -> str:
-    """The trial's name, or its layers, optimizer and learning rate."""
+    """The trial's name, or its layers, preprocessing, optimizer and learning rate."""
     if trial.name:
         return trial.name
-    optimizer = trial.overrides.get("optimizer", {}).get("name") or trial.overrides.get("solver", "")
-    rate = trial.overrides.get("learning_rate", trial.overrides.get("learning_rate_init"))
-    layers = trial.overrides.get("layers", trial.overrides.get("hidden_layer_sizes"))
-    return f"{layers}, {optimizer} {rate}"
+    changed = trial.overrides
+    optimizer = changed.get("optimizer", {}).get("name") or changed.get("solver", "")
+    rate = changed.get("learning_rate", changed.get("learning_rate_init"))
+    layers, components = changed.get("layers", changed.get("hidden_layer_sizes")), changed.get("n_components")
+    steps = ["deskewed"] * bool(changed.get("deskew")) + [f"{components} components"] * bool(components)
+    return ", ".join([str(layers), *steps, f"{optimizer} {rate}"])
 
 
 def front(trials: Sequence[TrialRecord], rungs: Sequence[float]) -> tuple[list[str], list[list[str]]]:
