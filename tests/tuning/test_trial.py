@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,20 @@ def test_the_first_of_several_fits_is_judged_by_a_part_of_the_fold(
     for seconds in ((0.5, 1.0), (1.0,)):
         evaluate(Task(model, "/255", 3, 1, seconds, PACE), Place(toy_data.folder), lambda _: True)
     assert judged == [16, 48, 48], "a fit of the most seconds is judged by the whole fold, also if it is the only one"
+
+
+def test_the_seconds_of_an_mlp_include_the_measurement_of_its_speed(
+    toy_params: Params, toy_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(*_: Any) -> Pace:
+        sleep(0.2)
+        return PACE
+
+    monkeypatch.setattr("digits.tuning.trial.mlp_pace", measured)
+    model, results = toy_params.baseline.models["small"].model_dump(mode="json"), list[Any]()
+    evaluate(Task(model, "/255", 3, 1, (1.0,), PACE), Place(toy_data.folder), results.append)
+    assert results[0]["seconds"] >= 0.2
+    assert results[0]["epochs"] * len(toy_data.train_rows(1)) <= PACE.images(0.8)
 
 
 @pytest.mark.parametrize(("valid", "step"), [(54, 1), (2499, 1), (4999, 1), (6048, 2), (10_800, 4)])
