@@ -13,7 +13,7 @@ import pytest
 from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
-from sqlalchemy import text
+from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError
 
 from digits.common.errors import UserError
@@ -50,6 +50,22 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception, times:
         return method(*args, **kwargs)
 
     monkeypatch.setattr(RDBStorage, name, call)
+
+
+def test_a_file_waits_for_the_disk_once_in_some_seconds(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, modes = storage.monotonic(), list[int]()
+
+    def on_commit(connection: Connection) -> None:
+        modes.append(int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one()))
+
+    event.listen(study._storage._backend.engine, "commit", on_commit)  # type: ignore[attr-defined]
+    for later, flushed in ((6.0, 1), (10.9, 0), (11.1, 1)):
+        monkeypatch.setattr(storage, "monotonic", lambda later=later: now + later)
+        modes.clear()
+        for number in range(10):
+            study.set_user_attr("number", number)
+        assert len(modes) >= 10
+        assert modes.count(2) == flushed, "2 is FULL"
 
 
 @pytest.mark.parametrize("error", [AWAY, StorageInternalError("commit")])
