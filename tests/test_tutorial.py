@@ -22,7 +22,7 @@ def shape(text: str) -> str:
     text = re.sub(r"\b[0-9a-f]{10,16}\b", "HASH", text)
     text = re.sub(r"\bin (mixed_bfloat16|float32)( \([^)]*\))?", "in PRECISION", text)
     text = re.sub(r"\b(\d+C\d+v?|[MA]P\d|D0\.\d+|BN)( (\d+C\d+v?|[MA]P\d|D0\.\d+|BN|\d+))*", "LAYERS", text)
-    text = re.sub(r"\b(tiny|small|medium|deep|default)\b", "NAME", text)
+    text = re.sub(r"\b(narrow|tiny|small|medium|deep|default)\b", "NAME", text)
     text = re.sub(r"\b(practice|digit-recognizer)(-HASH|\.zip)?\b", "DATA\\2", text)
     text = text.replace("accuracy not known yet", "expected score about 0.99, to within 0.01")
     text = re.sub(r", then \d+ refits? of .* on all labelled images", "", text)  # for which this test leaves no time

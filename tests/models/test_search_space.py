@@ -107,7 +107,7 @@ def test_a_network_that_would_be_too_large_gets_fewer_filters() -> None:
     assert wide > 20
 
 
-@pytest.mark.parametrize("name", ["default", "tiny", "small", "medium", "large"])
+@pytest.mark.parametrize("name", ["default", "narrow", "tiny", "small", "medium", "large"])
 def test_the_shipped_networks_are_points_of_the_space(params: Params, name: str) -> None:
     """What a search starts near is the network itself, but for rounded numbers."""
     model = params.network(name).model_dump(mode="json") | {"batch_size": 128}

@@ -69,7 +69,7 @@ def test_a_network_that_is_named_is_the_only_one() -> None:
 @pytest.mark.parametrize(
     ("side", "candidates", "extra"),
     [
-        (28, ["default", "tiny", "small", "medium"], ["deep"]),
+        (28, ["default", "tiny", "narrow", "small", "medium"], ["deep"]),
         (16, ["default"], ["deep"]),
         (8, ["default"], []),
     ],
@@ -95,7 +95,7 @@ def test_plans_go_by_what_was_measured_elsewhere_and_before() -> None:
         return {name: curve.measured_error(14) for name, curve in curves.items()}
 
     of_digits = errors()
-    assert of_digits["medium"] < of_digits["tiny"] < of_digits["default"]
+    assert of_digits["medium"] < of_digits["narrow"] < of_digits["tiny"] < of_digits["default"]
     assert errors("competition.slug=another") == errors("train.augment.rotation=3") == of_digits
     own = errors("competition.slug=another", "train.measured_accuracy.another={small: {14: 0.9}}")
     assert own["small"] == pytest.approx(0.1)

@@ -109,7 +109,7 @@ def test_all_networks_are_tried_first_and_those_in_the_space_are_points_of_it(pa
     origin = Origin("medium", params.network("medium"), 10.0, PACE)
     default = CPU.resolve(origin.spec).model_dump(mode="json")
     plan = search_plan(origin, CPU.resolve, params, data)
-    assert [*plan.known] == ["medium", "default", "tiny", "small", "deep", "published"]
+    assert [*plan.known] == ["medium", "default", "tiny", "narrow", "small", "deep", "published"]
     assert plan.known["medium"].overrides == {}
     assert plan.known["tiny"].overrides.keys() == {"batch_size", "augment"}
     assert plan.known["default"].overrides["batch_size"] == 256, "`auto` is what suits this machine"
