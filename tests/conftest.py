@@ -21,6 +21,7 @@ from digits.common.console import Console
 from digits.config import Params, load_params
 from digits.data.dataset import Dataset
 from digits.kaggle.api import CompetitionApi
+from digits.models import FAMILIES
 from digits.training.crossval import preload
 from digits.training.device import Device, measured_device
 from digits.training.runs import run_spec
@@ -33,10 +34,24 @@ if TYPE_CHECKING:
 
     from browsing import OpenPage
 
-# All fits of the tests are forked from one server that has loaded TensorFlow, whichever test is the first to need one,
-# and whatever that one preloads. Otherwise each fit of a network would load it, which takes seconds.
+# All fits of the tests are forked from one server that has loaded all libraries, whichever test is the first to need
+# one, and whatever that one preloads. Otherwise each fit would load some, which takes seconds.
+TASKS = [
+    f"digits.{name}"
+    for name in (
+        "demo.build",
+        "export.writing",
+        "replication.fits",
+        "training.applying",
+        "training.executor",
+        "training.parallel",
+        "training.probing",
+        "training.timing",
+        "tuning.trial",
+    )
+]
 forkserver = multiprocessing.get_context("forkserver")
-forkserver.set_forkserver_preload([*preload("cnn")])
+forkserver.set_forkserver_preload([*preload(*FAMILIES), *TASKS])
 forkserver.set_forkserver_preload = lambda module_names: None  # type: ignore[method-assign]
 # jobs in the background and those of nohup ignore interruptions, and so would all commands that tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -245,6 +245,45 @@ def test_modules_are_preloaded_whatever_was_called_before(calls: tuple[str, ...]
     assert shown.stdout.split() == [str("marker" in call) for call in calls]
 
 
+TASKS = """
+import os
+
+imported_by = os.getpid()
+
+def task(argument, send):
+    send(imported_by == os.getppid())
+
+def of_job(argument, place, send):
+    task(argument, send)
+"""
+STARTS = """
+import sys
+from pathlib import Path
+from digits.common.executors import Job, Place, Processes, run_job
+from digits.common.processes import run_in_subprocess
+from tasks import of_job, task
+
+if __name__ == "__main__":
+    for modules in ((), ("marker",)):
+        if sys.argv[1] == "job":
+            run_job(Processes([None]), Job(of_job, None, Place(Path()), modules), print, lambda: False)
+        else:
+            run_in_subprocess(task, None, print, 3600, modules)
+"""
+
+
+@pytest.mark.parametrize("kind", ["task", "job"])
+def test_the_module_of_a_task_is_preloaded_with_others(kind: str, tmp_path: Path) -> None:
+    """By the server, the parent of the process, in place of each process."""
+    (tmp_path / "marker.py").touch()
+    (tmp_path / "tasks.py").write_text(TASKS)
+    (tmp_path / "script.py").write_text(STARTS)
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    command = [sys.executable, str(tmp_path / "script.py"), kind]
+    shown = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["False", "True"]
+
+
 def parent(_: None, send: Send) -> None:
     send(os.getppid())
 

@@ -229,7 +229,7 @@ print(context.context()._physical_devices)
 
 def test_nothing_has_looked_for_gpus_before_a_fit_is_forked() -> None:
     """CUDA cannot be used by the children of a process that has started it, nor another GPU be named to them."""
-    command = [sys.executable, "-c", _PRELOADED, *preload("cnn")]
+    command = [sys.executable, "-c", _PRELOADED, *preload("cnn"), "digits.training.executor", "digits.tuning.trial"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "None\n"
 
 

@@ -6,6 +6,7 @@ import sqlite3
 import sys
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import optuna
@@ -53,7 +54,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, name: str, error: Exception, times:
 
 
 def test_a_file_waits_for_the_disk_once_in_some_seconds(study: optuna.Study, monkeypatch: pytest.MonkeyPatch) -> None:
-    now, modes = storage.monotonic(), list[int]()
+    now, modes = monotonic(), list[int]()
 
     def on_commit(connection: Connection) -> None:
         modes.append(int(connection.exec_driver_sql("PRAGMA synchronous").scalar_one()))

@@ -42,7 +42,8 @@ class Job:
     """A piece of work, which is done in a process of its own.
 
     task: a function at the top of a module; argument: what it is given, pickled. place: where its data are and its
-    results belong on this machine; a task sees those of the machine that it runs on. modules: to be loaded beforehand.
+    results belong on this machine; a task sees those of the machine that it runs on. modules: to be loaded beforehand
+    with the task's own; none: the process is a new interpreter.
     needs: names of folders below place.results that it reads. timeout, first_timeout: seconds after which it is killed,
     and seconds until its first message. asks: whether it waits for the replies to its messages.
     """
@@ -136,7 +137,8 @@ class Processes:
 def run_here(job: Job, place: Place, on_message: Callable[[Any], Any], stop: Callable[[], bool]) -> float:
     """Carry out a job in a subprocess of this process, at another place than its own; as `Slot.run`."""
     started, task = monotonic(), (job.task, job.argument, place)
-    run_in_subprocess(_call, task, on_message, job.timeout, job.modules, job.first_timeout, stop)
+    modules = (*job.modules, job.task.__module__) if job.modules else ()
+    run_in_subprocess(_call, task, on_message, job.timeout, modules, job.first_timeout, stop)
     return monotonic() - started
 
 

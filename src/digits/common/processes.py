@@ -66,13 +66,15 @@ def run_in_subprocess(
 
     task: a function at the top of a module; argument, messages and replies are pickled. timeout: seconds after which
     the process is killed; first_message_timeout: the same until the first message. stop: called every 0.2 s; once it
-    returns true, the process is killed. preload: as in `_context`. The subprocess ends with the process that started
-    it, which alone gets interruptions. Raises ProcessDiedError with the cause if the task raises or is killed,
-    ProcessTimeoutError after a timeout, ProcessStoppedError after `stop`, and what `on_message` raises.
+    returns true, the process is killed. preload: as in `_context`; the task's own module is added. The subprocess ends
+    with the process that started it, which alone gets interruptions. Raises ProcessDiedError with the cause if the task
+    raises or is killed, ProcessTimeoutError after a timeout, ProcessStoppedError after `stop`, and what `on_message`
+    raises.
     """
     here, there = multiprocessing.Pipe()
     errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
-    process = _started(preload, task, argument, there, Connection(os.dup(errors.fileno())))
+    own = {task.__module__} - {"__main__"} if preload else ()
+    process = _started((*preload, *own), task, argument, there, Connection(os.dup(errors.fileno())))
     there.close()
     started, allowed = monotonic(), min(first_message_timeout, timeout)
     try:
