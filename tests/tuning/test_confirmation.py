@@ -1,6 +1,7 @@
 """The confirmation: which fits are made, and what an interruption or another machine changes."""
 
 import json
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,28 @@ def test_a_candidate_is_settled_once_nothing_more_is_fitted_for_it() -> None:
         assert settled(accuracies, "default", seeds, folds) == set()
         accuracies[fit] = 0.5
     assert settled(accuracies, "default", seeds, folds) == {"a"}
+
+
+def test_no_worker_is_idle_while_fits_are_left_that_will_be_needed(tmp_path: Path) -> None:
+    """Three fits pick a leader: a second worker makes a fit of the default meanwhile that judges any leader."""
+    together, made = threading.Barrier(2, timeout=60), list[CandidateFit]()  # seconds
+
+    def fit(overrides: dict[str, Any], seed: int, fold: int) -> dict[str, Any]:
+        made.append(CandidateFit(seed, fold, overrides["name"]))
+        together.wait()
+        return result({"default": 0.5, "a": 0.6, "b": 0.7}[overrides["name"]], 16)
+
+    study = open_confirmation(open_storage(f"sqlite:///{tmp_path / 'study.db'}"), "test")
+    overrides = {name: {"name": name} for name in CANDIDATES}
+
+    def seconds_left() -> float:
+        return 1e6 if len(made) < 8 else 0.0
+
+    confirm(study, overrides, [7, 8, 9], [0, 1, 2], fit, seconds_left, 2, lambda *_: None, 1.0)
+    assert set(made[:4]) == {CandidateFit(7, 0, name) for name in CANDIDATES} | {CandidateFit(8, 1, "default")}
+    judging = {CandidateFit(8, fold, name) for fold in (1, 2) for name in ("default", "b")}
+    assert set(made[4:]) == judging - set(made[:4]) | {CandidateFit(9, 1, "default")}
+    assert len(made) == len(confirmed_accuracies(study)) == 8
 
 
 def test_a_confirmation_goes_on_where_it_was_and_drops_what_dies(tmp_path: Path) -> None:

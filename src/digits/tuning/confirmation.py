@@ -1,7 +1,7 @@
 """The confirmation: fits on the search fold pick a finalist, which is compared with the default on the other folds."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from statistics import mean
 from time import sleep
 from typing import Any
@@ -48,6 +48,18 @@ def missing_fits(
     return []
 
 
+def spare_fits(
+    known: Collection[CandidateFit], default: str, seeds: Sequence[int], folds: Sequence[int]
+) -> list[CandidateFit]:
+    """Fits of the default that every finalist is judged by, without the known ones: work for idle workers.
+
+    A fit of a certain time sees more images if a core beside it is idle, so the last one of an odd number would have an
+    advantage over the others.
+    """
+    later = [CandidateFit(seed, fold, default) for seed in seeds[1:] for fold in folds if fold != SEARCH_FOLD]
+    return [fit for fit in later if fit not in known]
+
+
 def open_confirmation(storage: BaseStorage, name: str) -> optuna.Study:
     """The study of that name, created if it does not exist. A trial of it is one fit."""
     study = optuna.create_study(storage=storage, study_name=name, direction="maximize", load_if_exists=True)
@@ -87,6 +99,7 @@ def confirm(
 ) -> None:
     """Fit until nothing is missing or `seconds_left` is less than a fit takes; other machines may share the work.
 
+    Workers for whom no fit is missing make spare ones.
     candidates: overrides by name, the default first. workers: fits in parallel. callback: called with each fit that is
     done and its accuracy. expected_seconds: duration of a fit, until one was measured.
     """
@@ -103,12 +116,18 @@ def confirm(
         ]
         return seconds_left() > (mean(seconds) if seconds else expected_seconds)
 
-    while time_left() and (missing := missing_fits(confirmed_accuracies(study), [*candidates], seeds, folds)):
+    def enqueue(fits: Sequence[CandidateFit]) -> int:
+        """Enqueue them, and return how many fits wait."""
+        for fit in fits:
+            study.enqueue_trial({}, user_attrs={"fit": json.dumps([fit.seed, fit.fold, fit.candidate])})
+        return len(study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+
+    names = [*candidates]
+    while time_left() and (missing := missing_fits(confirmed_accuracies(study), names, seeds, folds)):
         queued = {_fit_of(trial) for trial in _trials(study, TrialState.WAITING, TrialState.RUNNING)}
-        for fit in missing:
-            if fit not in queued:
-                study.enqueue_trial({}, user_attrs={"fit": json.dumps([fit.seed, fit.fold, fit.candidate])})
-        if waiting := len(study.get_trials(deepcopy=False, states=(TrialState.WAITING,))):
+        if waiting := enqueue([fit for fit in missing if fit not in queued]):
+            known = {*confirmed_accuracies(study), *missing, *queued}
+            waiting = enqueue(spare_fits(known, names[0], seeds, folds)[: -waiting % workers])
             with surviving():
                 study.optimize(
                     lambda trial: _objective(study, trial, candidates, fit_full, seconds_left),

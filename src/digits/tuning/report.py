@@ -11,7 +11,7 @@ from digits.common import markdown
 from digits.common.files import write_atomic
 from digits.evaluation.metrics import Gain
 from digits.tuning.records import TrialRecord, furthest
-from digits.tuning.verdict import Accuracies, Verdict, mean_accuracy
+from digits.tuning.verdict import LEVEL, Accuracies, Verdict, mean_accuracy
 
 if TYPE_CHECKING:
     import optuna
@@ -124,7 +124,9 @@ def confirmation(
         )
         for name, trial in candidates.items()
     ]
-    columns = ("candidate", "fits", "search fold", "other folds", "gain over the default (90 % CI)", "parameters")
+    level = LEVEL / max(1, len(gains))  # as in the verdict
+    gained = f"gain over the default ({1 - 2 * level:.0%} CI)".replace("%", " %")
+    columns = ("candidate", "fits", "search fold", "other folds", gained, "parameters")
     return markdown.table(columns, rows, "lrrrrl")
 
 
