@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 
@@ -14,7 +15,7 @@ from digits.data.dataset import Dataset
 from digits.models.points import to_params
 from digits.training.device import Device
 from digits.training.schedule import Sizes, Timing
-from digits.tuning.origin import Machine, Origin, find_origin, search_plan, workers_of
+from digits.tuning.origin import Machine, Origin, find_origin, mlp_pace, search_plan, workers_of
 from digits.tuning.trial import Pace
 from toys import ROOT
 
@@ -128,3 +129,14 @@ def test_networks_that_the_images_are_too_small_for_are_not_tried() -> None:
     )
     origin = Origin("default", params.train.spec, 3.0, replace(PACE, start=0.1))
     assert [*search_plan(origin, CPU.resolve, params, data).known] == ["default", "published"]
+
+
+def test_the_pace_of_an_mlp_is_that_of_its_size(toy_params: Params, toy_data: Dataset) -> None:
+    small = toy_params.baseline.models["small"].model_dump(mode="json")
+    paces = [
+        np.median(
+            [mlp_pace(toy_data, small | {"hidden_layer_sizes": sizes}, "/255", 0).images_per_second for _ in range(3)]
+        )
+        for sizes in ([16], [3000, 3000])
+    ]
+    assert paces[0] > 3 * paces[1]

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from time import sleep
 from typing import Any
 
-import numpy as np
 import pytest
 
 from digits.common.executors import Job, Place, Processes, run_job
@@ -13,7 +11,7 @@ from digits.common.processes import ProcessDiedError
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import Accuracy, accuracy
-from digits.tuning.trial import Pace, Task, evaluate, first_step, mlp_pace, rungs
+from digits.tuning.trial import Pace, Task, evaluate, first_step, rungs
 
 pytestmark = pytest.mark.slow
 
@@ -87,20 +85,6 @@ def test_the_first_of_several_fits_is_judged_by_a_part_of_the_fold(
     assert judged == [16, 48, 48], "a fit of the most seconds is judged by the whole fold, also if it is the only one"
 
 
-def test_the_seconds_of_an_mlp_include_the_measurement_of_its_speed(
-    toy_params: Params, toy_data: Dataset, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def measured(*_: Any) -> Pace:
-        sleep(0.2)
-        return PACE
-
-    monkeypatch.setattr("digits.tuning.trial.mlp_pace", measured)
-    model, results = toy_params.baseline.models["small"].model_dump(mode="json"), list[Any]()
-    evaluate(Task(model, "/255", 3, 1, (1.0,), PACE), Place(toy_data.folder), results.append)
-    assert results[0]["seconds"] >= 0.2
-    assert results[0]["epochs"] * len(toy_data.train_rows(1)) <= PACE.images(0.8)
-
-
 @pytest.mark.parametrize(("valid", "step"), [(54, 1), (2499, 1), (4999, 1), (6048, 2), (10_800, 4)])
 def test_a_part_of_a_fold_has_2500_images_or_some_more(valid: int, step: int) -> None:
     assert first_step(valid) == step
@@ -118,14 +102,3 @@ def test_a_diverging_network_says_why_it_ended(toy_params: Params, toy_data: Dat
     wild = model | {"optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": False}}
     with pytest.raises(ProcessDiedError, match=r"the loss became (nan|inf) in epoch"):
         evaluated(wild, toy_data.folder, lambda _: True, normalise="none")
-
-
-def test_the_pace_of_an_mlp_is_that_of_its_size(toy_params: Params, toy_data: Dataset) -> None:
-    small = toy_params.baseline.models["small"].model_dump(mode="json")
-    paces = [
-        np.median(
-            [mlp_pace(toy_data, small | {"hidden_layer_sizes": sizes}, "/255", 0).images_per_second for _ in range(3)]
-        )
-        for sizes in ([16], [3000, 3000])
-    ]
-    assert paces[0] > 3 * paces[1]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from time import perf_counter, process_time
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -35,14 +36,21 @@ OnEpoch = Callable[[int, int, dict[str, float]], int | None]
 
 @dataclass(frozen=True)
 class Within:
-    """The length of a network's fit in place of its epochs.
+    """The length of a network's or an MLP's fit in place of its epochs.
 
     seconds: that the fit may take from its call on, the start included. images: that it will probably train on in this
-    time, each as often as it is seen; the learning-rate schedule follows them until the speed is measured.
+    time, each as often as it is seen; a network's learning-rate schedule follows them until the speed is measured.
     """
 
     seconds: float
     images: int
+
+
+def stopwatch(processor: bool) -> Callable[[], float]:
+    """Tells the seconds from now on. processor: those of this process alone, where other programs took the rest."""
+    clocks = (perf_counter, process_time) if processor else (perf_counter,)
+    started = [clock() for clock in clocks]
+    return lambda: min(clock() - start for clock, start in zip(clocks, started, strict=True))
 
 
 class Classifier(Protocol):

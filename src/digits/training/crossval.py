@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digits.data.dataset import Dataset, taken
-from digits.models import FAMILIES, KINDS_WITH_VALIDATION, Classifier, OnEpoch, TaskSpec, Within, build
+from digits.models import FAMILIES, KINDS_WITH_VALIDATION, Classifier, OnEpoch, TaskSpec, Within, build, stopwatch
 
 _IMPORTED_BY_FITS = ("digits.training.crossval", "scipy.optimize", "scipy.stats", "sklearn.metrics")
 
@@ -72,7 +72,7 @@ def fit_on(
     """As `fit`, but on the labelled images of `rows`, validated on those of `valid` if there are any.
 
     start: folder of a saved network with the same layers; the fit starts from its weights. within: length of a
-    network's fit in place of its epochs.
+    network's or an MLP's fit in place of its epochs.
     """
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415 - commands that fit nothing need not wait
 
@@ -81,6 +81,9 @@ def fit_on(
     if spec["kind"] in KINDS_WITH_VALIDATION:
         watched = {"X_valid": taken(data.images, valid), "y_valid": data.labels[valid]} if len(valid) else {}
         options = {"start": start, "within": within, **watched}
+    elif within:
+        clock = stopwatch(processor=True)  # these fits have one thread
+        options = {"classifier__seconds_left": lambda: within.seconds - clock()}
     with warnings.catch_warnings():
         # the limit on iterations is a budget here, so reaching it is not a fault
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import process_time
 from typing import TYPE_CHECKING, Any
 
 import joblib
+from threadpoolctl import threadpool_limits
 
 from digits.common.executors import Executor
 from digits.config import Params
@@ -17,11 +19,12 @@ from digits.models.points import Limits, nearest_values, to_params
 from digits.models.search_space import narrow_space
 from digits.training.budget import Plan
 from digits.training.candidates import network_runs
+from digits.training.crossval import fit_on
 from digits.training.device import Device
 from digits.training.schedule import Timing
 from digits.tuning.records import Overrides
 from digits.tuning.study import Known, SearchPlan
-from digits.tuning.trial import Pace, first_step, mlp_pace, rungs
+from digits.tuning.trial import Pace, first_step, rungs
 
 if TYPE_CHECKING:
     import optuna
@@ -33,7 +36,8 @@ if TYPE_CHECKING:
 _FULL_FITS = 30
 _OVERHEAD = 3.0  # a fit takes at least this many times the seconds that it needs to start and to predict
 _LARGEST = 3.0  # most multiplications of a network, as a multiple of the origin's
-_TO_MEASURE = 0.5  # seconds in which a trial measures the speed of its MLP
+_SAMPLES = (500, 2000)  # images of the epochs that show how fast an MLP learns
+_FIXED = 4.0  # most times that a fit of so many images may take longer than its steps
 _ORIGIN = "origin"  # attribute of the study
 _LENGTHS = ("epochs", "min_steps")
 
@@ -87,13 +91,33 @@ def find_origin(study: "optuna.Study", params: Params, data: Dataset, machine: M
     else:
         spec = params.baseline.models[name]
         pace = mlp_pace(data, spec.model_dump(mode="json"), params.data.normalise, 0)
-        pace = replace(pace, start=pace.start + _TO_MEASURE)
         epochs = known["epochs"] if known else spec.max_iter
     if not known:
         seconds = min(pace.seconds(epochs * images), params.tune.budget * 60 * workers / _FULL_FITS)
         epochs = pace.images(max(seconds, _shortest(pace, data))) / images
         study.set_user_attr(_ORIGIN, {"name": name, "epochs": epochs})
     return Origin(name, spec, epochs, pace)
+
+
+def mlp_pace(data: Dataset, model: dict[str, Any], normalise: str, fold: int) -> Pace:
+    """How fast an MLP is fitted on one thread, by one epoch of few and of more images, in the process's own time.
+
+    A fit before them is not timed: the first one in a process loads libraries, which takes longer than it does.
+    """
+    rows = data.train_rows(fold)
+    few, many = (rows[:: max(1, len(rows) // size)] for size in _SAMPLES)
+    short, seconds = model | {"max_iter": 1, "early_stopping": False}, list[float]()
+    with threadpool_limits(1):
+        for sample in (few, few, many):
+            started = process_time()
+            fitted = fit_on(data, sample, sample[:0], short, normalise, 0)
+            seconds.append(process_time() - started)
+        started = process_time()
+        fitted.predict_proba(data.images[many])
+        predicting = (process_time() - started) / len(many) * len(data.valid_rows(fold))
+    _, fewer, more = seconds
+    per_image = max((more - fewer) / max(1, len(many) - len(few)), more / len(many) / _FIXED)
+    return Pace(max(0.0, fewer - len(few) * per_image), predicting, 1 / per_image)
 
 
 def _planned(plan: Plan, images: int) -> tuple[str, float]:

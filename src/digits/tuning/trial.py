@@ -4,8 +4,8 @@ All fits of a rung take the same time, whatever they train, so a faster network 
 """
 
 from dataclasses import dataclass, replace
-from math import ceil, log
-from time import perf_counter, process_time
+from math import log
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,6 @@ from digits.training.timing import UNSURE
 _JUDGED = 2500  # images of a fold's valid part that are enough to judge a trial by, after its first and shortest fit
 _PREDICTING = 0.5  # most of a fit's seconds that are kept for predictions
 _RUNGS = 4  # at most
-_SAMPLES = (500, 2000)  # images of the epochs that show how fast an MLP learns
-_FIXED = 4.0  # most times that a fit of so many images may take longer than its steps
 
 
 @dataclass(frozen=True)
@@ -83,14 +81,11 @@ def evaluate(task: Task, place: Place, report: Send) -> None:
     best for these images: how sure a model should be is settled later. Each fit runs its learning-rate schedule to the
     end, so its accuracy is that of a complete fit of so many seconds. The highest rung alone has TTA, because after a
     short fit a network is unsure of most images. The lowest of several rungs is judged by _JUDGED images or some more:
-    on a slow machine to predict all would take longer than to learn. The first fit's seconds include those in which the
-    speed of an MLP is measured.
+    on a slow machine to predict all would take longer than to learn.
     """
     started, data, views = perf_counter(), load_dataset(place.data), task.model.get("tta", [])
     valid, rows = data.valid_rows(task.fold), data.train_rows(task.fold)
     pace = task.pace
-    if task.model["kind"] == "mlp":
-        pace = mlp_pace(data, task.model, task.normalise, task.fold)
     with threadpool_limits(task.model.get("threads", 1)):
         for rung, seconds in enumerate(task.rungs):
             begun, last = perf_counter(), rung == len(task.rungs) - 1
@@ -122,38 +117,17 @@ def evaluate(task: Task, place: Place, report: Send) -> None:
 
 
 def _fit(task: Task, data: Dataset, seconds: float, pace: Pace) -> tuple[Classifier, int]:
-    """A model fitted for so many seconds, its predictions included, and the images that it was trained on."""
-    rows = data.train_rows(task.fold)
-    learning = max(seconds - pace.predict, (1 - _PREDICTING) * seconds)
+    """A model fitted for so many seconds, its predictions included, and the images that it was trained on.
+
+    An MLP learns from as many images as the origin would see in this time: more would only have to be prepared.
+    """
+    rows, images, model = data.train_rows(task.fold), pace.images(seconds), task.model
+    within = Within(max(seconds - pace.predict, (1 - _PREDICTING) * seconds), images)
     if task.model["kind"] == "mlp":
         rows = np.random.default_rng(task.seed).permutation(rows)
         firsts = np.unique(np.asarray(data.labels)[rows], return_index=True)[1]  # one of each class comes first
-        rows = np.concatenate([rows[firsts], np.delete(rows, firsts)])
-        images = pace.images(seconds)
-        epochs = ceil(images / len(rows))
-        used = rows[: max(data.classes, round(images / epochs))]
-        return fit_on(data, used, rows[:0], task.model | {"max_iter": epochs}, task.normalise, task.seed), images
-    within = Within(learning, pace.images(seconds))
-    model: Any = fit_on(data, rows, rows[:0], task.model | NO_EARLY_STOPPING, task.normalise, task.seed, within=within)
-    return model, model.images_seen_
-
-
-def mlp_pace(data: Dataset, model: dict[str, Any], normalise: str, fold: int) -> Pace:
-    """How fast an MLP is fitted on one thread, by one epoch of few and of more images, in the process's own time.
-
-    A fit before them is not timed: the first one in a process loads libraries, which takes longer than it does.
-    """
-    rows = data.train_rows(fold)
-    few, many = (rows[:: max(1, len(rows) // size)] for size in _SAMPLES)
-    short, seconds = model | {"max_iter": 1, "early_stopping": False}, list[float]()
-    with threadpool_limits(1):
-        for sample in (few, few, many):
-            started = process_time()
-            fitted = fit_on(data, sample, sample[:0], short, normalise, 0)
-            seconds.append(process_time() - started)
-        started = process_time()
-        fitted.predict_proba(data.images[many])
-        predicting = (process_time() - started) / len(many) * len(data.valid_rows(fold))
-    _, fewer, more = seconds
-    per_image = max((more - fewer) / max(1, len(many) - len(few)), more / len(many) / _FIXED)
-    return Pace(max(0.0, fewer - len(few) * per_image), predicting, 1 / per_image)
+        rows = np.concatenate([rows[firsts], np.delete(rows, firsts)])[: max(data.classes, images)]
+    else:
+        model = model | NO_EARLY_STOPPING
+    fitted: Any = fit_on(data, rows, rows[:0], model, task.normalise, task.seed, within=within)
+    return fitted, (fitted[-1] if model["kind"] == "mlp" else fitted).images_seen_

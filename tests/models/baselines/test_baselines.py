@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from digits.config import load_params
 from digits.data.practice import practice_files
 from digits.models import TaskSpec, build, load, save
+from digits.models.baselines.mlp import SmallSampleMLP
 from toys import ROOT, coloured_images
 
 TREES = "{kind: extra-trees, deskew: true, n_components: null, n_estimators: 20, min_samples_leaf: 1}"
@@ -105,3 +107,25 @@ def test_there_are_no_more_components_than_pixels_or_images(name: str, practice:
     for shape, learned in (((7, 7), small), ((28, 28), images[:45])):
         model = build(spec, TaskSpec(shape, 10, "/255"), 0).fit(learned, labels[: len(learned)])
         assert model.predict_proba(learned).shape == (len(learned), 10)
+
+
+def test_an_mlp_learns_for_the_seconds_it_is_given_and_no_more() -> None:
+    """Each hundred images, which are a part of an epoch, take a second."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(600) % 3
+    images = generator.normal(size=(600, 8)) + 3 * np.eye(3, 8)[labels]
+
+    def fitted(seconds: int) -> SmallSampleMLP:
+        looks = count(1)  # at the clock: before and after each part
+
+        def seconds_left() -> float:
+            return seconds - next(looks) // 2
+
+        model = SmallSampleMLP([16], batch_size=10, early_stopping=True, learning_rate_init=0.01, random_state=0)
+        return model.fit(images, labels, seconds_left)
+
+    assert fitted(1).images_seen_ == 100
+    assert fitted(9).images_seen_ == 900
+    assert fitted(9).score(images, labels) > fitted(1).score(images, labels)
+    assert fitted(9).score(images, labels) > 0.95
+    assert fitted(9).early_stopping, "as it was asked for"

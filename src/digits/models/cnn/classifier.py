@@ -11,12 +11,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from digits.common.logs import log
 from digits.evaluation.calibration import at_temperature, best_temperature
-from digits.models import OnEpoch, TaskSpec, Within
+from digits.models import OnEpoch, TaskSpec, Within, stopwatch
 from digits.models.architecture import parse_layers
 from digits.models.augmentation import transform_images
 from digits.models.cnn.batches import Batches
 from digits.models.cnn.callbacks import make_callbacks
-from digits.models.cnn.in_time import MOST, in_time, stopwatch
+from digits.models.cnn.in_time import MOST, in_time
 from digits.models.cnn.libraries import keras, set_threads, tf
 from digits.models.cnn.loop import train
 from digits.models.cnn.network import LayerSettings, build_network
