@@ -11,6 +11,7 @@ from digits.common.processes import ProcessDiedError
 from digits.config import Params
 from digits.data.dataset import Dataset
 from digits.evaluation.metrics import Accuracy, accuracy
+from digits.models.baselines.mlp import SmallSampleMLP
 from digits.tuning.trial import Pace, Task, evaluate, first_step, rungs
 
 pytestmark = pytest.mark.slow
@@ -83,6 +84,40 @@ def test_the_first_of_several_fits_is_judged_by_a_part_of_the_fold(
     for seconds in ((0.5, 1.0), (1.0,)):
         evaluate(Task(model, "/255", 3, 1, seconds, PACE), Place(toy_data.folder), lambda _: True)
     assert judged == [16, 48, 48], "a fit of the most seconds is judged by the whole fold, also if it is the only one"
+
+
+def test_an_mlp_learns_in_the_seconds_that_its_predictions_leave(
+    toy_params: Params, toy_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = list[float]()
+    fit = SmallSampleMLP.fit
+
+    def timed(self: SmallSampleMLP, X: Any, y: Any, seconds_left: Callable[[], float]) -> SmallSampleMLP:
+        left.append(seconds_left())
+        return fit(self, X, y, lambda: 0.0)
+
+    monkeypatch.setattr(SmallSampleMLP, "fit", timed)
+    model = toy_params.baseline.models["small"].model_dump(mode="json")
+    evaluate(Task(model, "/255", 3, 1, (50.0,), PACE), Place(toy_data.folder), lambda _: False)
+    assert left == [pytest.approx(50.0 - PACE.predict, abs=5.0)]
+    assert left[0] < 50.0 - PACE.predict
+
+
+def test_few_images_are_prepared_where_that_takes_long(
+    toy_params: Params, toy_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned, fit = list[int](), SmallSampleMLP.fit
+
+    def counted(self: SmallSampleMLP, X: Any, y: Any, seconds_left: Callable[[], float]) -> SmallSampleMLP:
+        learned.append(len(X))
+        return fit(self, X, y, lambda: 0.0)
+
+    monkeypatch.setattr(SmallSampleMLP, "fit", counted)
+    model = toy_params.baseline.models["small"].model_dump(mode="json")
+    for seconds_each in (1e-6, 0.01):
+        monkeypatch.setattr("digits.tuning.trial._preparing", lambda *_, each=seconds_each: each)
+        evaluate(Task(model, "/255", 3, 1, (1.5,), PACE), Place(toy_data.folder), lambda _: False)
+    assert learned == [len(toy_data.train_rows(1)), 50]
 
 
 @pytest.mark.parametrize(("valid", "step"), [(54, 1), (2499, 1), (4999, 1), (6048, 2), (10_800, 4)])

@@ -9,9 +9,8 @@ import pandas as pd
 
 from digits.common import markdown
 from digits.common.files import write_atomic
-from digits.evaluation.metrics import Gain
 from digits.tuning.records import TrialRecord, furthest
-from digits.tuning.verdict import LEVEL, Accuracies, Verdict, mean_accuracy
+from digits.tuning.verdict import Accuracies, Verdict, mean_accuracy
 
 if TYPE_CHECKING:
     import optuna
@@ -108,9 +107,7 @@ def table(trials: Sequence[TrialRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def confirmation(
-    accuracies: Accuracies, candidates: Mapping[str, TrialRecord | None], gains: Mapping[str, Gain]
-) -> str:
+def confirmation(accuracies: Accuracies, candidates: Mapping[str, TrialRecord | None], verdict: Verdict) -> str:
     """A Markdown table: mean accuracies of each candidate, and its gain over the default; empty before any fit."""
     if not accuracies:
         return ""
@@ -119,13 +116,12 @@ def confirmation(
             name,
             str(sum(fit.candidate == name for fit in accuracies)),
             *(f"{share:.4f}" if (share := mean_accuracy(accuracies, name, judged)) else "" for judged in (False, True)),
-            str(gains.get(name, "")),
+            str(verdict.gains.get(name, "")),
             parameters(trial) if trial else "as in params",
         )
         for name, trial in candidates.items()
     ]
-    level = LEVEL / max(1, len(gains))  # as in the verdict
-    gained = f"gain over the default ({1 - 2 * level:.0%} CI)".replace("%", " %")
+    gained = f"gain over the default ({100 * (1 - 2 * verdict.level):.0f} % CI)"
     columns = ("candidate", "fits", "search fold", "other folds", gained, "parameters")
     return markdown.table(columns, rows, "lrrrrl")
 
@@ -152,7 +148,7 @@ def write(
     parts = [
         f"# Search for `{model}`",
         verdict.text,
-        confirmation(accuracies, candidates, verdict.gains),
+        confirmation(accuracies, candidates, verdict),
         "The finalist with the best accuracy on the search fold is compared with the default on the other folds, with "
         "other seeds. The gain is the mean over these folds of the differences between fits with the same seed.",
         markdown.table(titles, rows, "l" + "r" * len(rungs)),

@@ -109,7 +109,7 @@ class Session:
         """What replaces the origin, for params.yaml."""
         epochs = confirmed_epochs(self.confirmation, winner.title)
         if self.params.tune.model != "train":  # so many epochs that it takes the time in which it has won
-            found = winner.overrides | {"max_iter": max(1, round(epochs))}
+            found = winner.overrides | {"max_iter": max(1, round(epochs)), "early_stopping": False}
             return {"baseline": {"models": {self.params.tune.model: found}}}
         accuracies = confirmed_accuracies(self.confirmation)
         images, least = len(self.data.train_rows(0)), 1 / len(self.data.valid_rows(0))  # an error rate above 0

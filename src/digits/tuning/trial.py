@@ -5,7 +5,7 @@ All fits of a rung take the same time, whatever they train, so a faster network 
 
 from dataclasses import dataclass, replace
 from math import log
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -16,22 +16,29 @@ from digits.common.processes import Send
 from digits.data.dataset import Dataset, load_dataset
 from digits.evaluation.calibration import at_temperature, best_temperature
 from digits.evaluation.metrics import accuracy, log_loss
-from digits.models import NO_EARLY_STOPPING, Classifier, Within
+from digits.models import NO_EARLY_STOPPING, Classifier, TaskSpec, Within, build
 from digits.training.crossval import fit_on
 from digits.training.timing import UNSURE
 
 _JUDGED = 2500  # images of a fold's valid part that are enough to judge a trial by, after its first and shortest fit
 _PREDICTING = 0.5  # most of a fit's seconds that are kept for predictions
+_PREPARING = 1 / 3  # most of a fit's seconds in which the images of an MLP are prepared
+_SAMPLE = 500  # images that show how long this takes
 _RUNGS = 4  # at most
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast a model is fitted: seconds to start and to predict a fold's valid part; images trained on per second."""
+    """How fast a model is fitted.
+
+    start, predict: seconds to start, and to predict a fold's valid part. images_per_second: trained on. prepare:
+    seconds in which an image is prepared for an MLP; 0 where that is part of the other figures.
+    """
 
     start: float
     predict: float
     images_per_second: float
+    prepare: float = 0.0
 
     def images(self, seconds: float) -> int:
         """Images that a fit of so many seconds trains on, each as often as it is seen; at least one."""
@@ -86,6 +93,9 @@ def evaluate(task: Task, place: Place, report: Send) -> None:
     started, data, views = perf_counter(), load_dataset(place.data), task.model.get("tta", [])
     valid, rows = data.valid_rows(task.fold), data.train_rows(task.fold)
     pace = task.pace
+    if task.model["kind"] == "mlp":
+        prepare = _preparing(task, data)
+        pace = replace(pace, predict=pace.predict + prepare * len(valid), prepare=prepare)
     with threadpool_limits(task.model.get("threads", 1)):
         for rung, seconds in enumerate(task.rungs):
             begun, last = perf_counter(), rung == len(task.rungs) - 1
@@ -103,7 +113,7 @@ def evaluate(task: Task, place: Place, report: Send) -> None:
             ended = perf_counter()
             training = max(fitted - begun - pace.start, (fitted - begun) / 2)
             predicting = min((ended - fitted) * step, _PREDICTING * task.rungs[-1])
-            pace = Pace(pace.start, predicting, seen / training)
+            pace = replace(pace, predict=predicting, images_per_second=seen / training)
             result = {
                 "rung": rung,
                 "epochs": seen / len(rows),
@@ -119,15 +129,27 @@ def evaluate(task: Task, place: Place, report: Send) -> None:
 def _fit(task: Task, data: Dataset, seconds: float, pace: Pace) -> tuple[Classifier, int]:
     """A model fitted for so many seconds, its predictions included, and the images that it was trained on.
 
-    An MLP learns from as many images as the origin would see in this time: more would only have to be prepared.
+    An MLP learns from as many different images as are seen at this pace: more would only have to be prepared.
     """
     rows, images, model = data.train_rows(task.fold), pace.images(seconds), task.model
     within = Within(max(seconds - pace.predict, (1 - _PREDICTING) * seconds), images)
     if task.model["kind"] == "mlp":
         rows = np.random.default_rng(task.seed).permutation(rows)
         firsts = np.unique(np.asarray(data.labels)[rows], return_index=True)[1]  # one of each class comes first
-        rows = np.concatenate([rows[firsts], np.delete(rows, firsts)])[: max(data.classes, images)]
+        prepared = int(min(images, _PREPARING * seconds / pace.prepare))
+        rows = np.concatenate([rows[firsts], np.delete(rows, firsts)])[: max(data.classes, prepared)]
     else:
         model = model | NO_EARLY_STOPPING
     fitted: Any = fit_on(data, rows, rows[:0], model, task.normalise, task.seed, within=within)
     return fitted, (fitted[-1] if model["kind"] == "mlp" else fitted).images_seen_
+
+
+def _preparing(task: Task, data: Dataset) -> float:
+    """Seconds in which an image is prepared for an MLP: to deskew it may take longer than to learn from it."""
+    images = data.images[data.train_rows(task.fold)[:_SAMPLE]]
+    model: Any = build(task.model, TaskSpec(data.image_shape, data.classes, task.normalise, data.channels), task.seed)
+    with threadpool_limits(1):
+        steps = model[:-1].fit(images)
+        started = process_time()
+        steps.transform(images)
+        return (process_time() - started) / len(images)

@@ -27,12 +27,14 @@ class Verdict:
     """The result of a confirmation.
 
     winner: name of the candidate that replaces the default; None: the default stays. gains: over the default, by
-    candidate. text: the verdict in a sentence.
+    candidate. level: probability that a gain lies below its interval, and also that it lies above it. text: the verdict
+    in a sentence.
     """
 
     text: str
     winner: str | None = None
     gains: dict[str, Gain] = field(default_factory=dict)
+    level: float = LEVEL
 
 
 def decide(accuracies: Accuracies, default: str, folds: int) -> Verdict:
@@ -53,14 +55,14 @@ def decide(accuracies: Accuracies, default: str, folds: int) -> Verdict:
         text = f"No finalist is better than {default} on the search fold"
         if not behind:
             text = f"No other model was compared with {default} on two folds"
-        return Verdict(f"{text}: {default} stays.", gains=gains)
+        return Verdict(f"{text}: {default} stays.", None, gains, level)
     best = max(gains, key=lambda name: (gains[name].low > 0, gains[name].mean))
     won = gains[best].low > 0
     errors = 1 - mean_accuracy(accuracies, default, judged=True)
     fewer = gains[best].mean / errors if errors else 0.0
     text = f"{best} makes {abs(fewer):.1%} {'fewer' if fewer >= 0 else 'more'} errors than {default} in the same time: "
     text += f"accuracy {gains[best]}. " + ("It is taken." if won else f"This is not above noise, so {default} stays.")
-    return Verdict(text, best if won else None, gains)
+    return Verdict(text, best if won else None, gains, level)
 
 
 def leader(accuracies: Accuracies, candidates: Sequence[str]) -> str:
@@ -69,9 +71,15 @@ def leader(accuracies: Accuracies, candidates: Sequence[str]) -> str:
 
 
 def mean_accuracy(accuracies: Accuracies, candidate: str, judged: bool) -> float:
-    """Mean accuracy of a candidate on the folds that it is judged on, or on the search fold; 0 without any fit."""
-    fits = {fit: value for fit, value in accuracies.items() if fit.candidate == candidate}
-    return mean([value for fit, value in fits.items() if (fit.fold != SEARCH_FOLD) == judged] or [0.0])
+    """Mean accuracy of a candidate on the folds that it is judged on, or on the search fold; 0 without any fit.
+
+    Each fold counts once, however many fits of it there are.
+    """
+    of_folds: dict[int, list[float]] = {}
+    for fit, value in accuracies.items():
+        if fit.candidate == candidate and (fit.fold != SEARCH_FOLD) == judged:
+            of_folds.setdefault(fit.fold, []).append(value)
+    return mean([*map(mean, of_folds.values())] or [0.0])
 
 
 def gain(accuracies: Accuracies, candidate: str, default: str, folds: int, level: float = LEVEL) -> Gain | None:

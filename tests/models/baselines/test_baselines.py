@@ -124,8 +124,26 @@ def test_an_mlp_learns_for_the_seconds_it_is_given_and_no_more() -> None:
         model = SmallSampleMLP([16], batch_size=10, early_stopping=True, learning_rate_init=0.01, random_state=0)
         return model.fit(images, labels, seconds_left)
 
-    assert fitted(1).images_seen_ == 100
+    again = fitted(1)
+    assert again.images_seen_ == 100
+    assert again.fit(images, labels % 2, lambda: 0.0).classes_.tolist() == [0, 1], "an earlier fit is forgotten"
     assert fitted(9).images_seen_ == 900
     assert fitted(9).score(images, labels) > fitted(1).score(images, labels)
     assert fitted(9).score(images, labels) > 0.95
     assert fitted(9).early_stopping, "as it was asked for"
+
+
+def test_parts_of_an_epoch_have_full_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a step in eleven would follow few images: 2,016 are ten batches of 200, and one of 16."""
+    parts = list[int]()
+
+    def learn(self: SmallSampleMLP, X: np.ndarray, y: np.ndarray, classes: Any = None) -> None:
+        parts.append(len(X))
+
+    monkeypatch.setattr(SmallSampleMLP, "partial_fit", learn)
+    for images in (30, 605, 1000):
+        parts.clear()
+        model, pixels, labels = SmallSampleMLP([16], batch_size=10), np.zeros((images, 8)), np.arange(images) % 3
+        model.fit(pixels, labels, lambda images=images: images - sum(parts))
+        assert sum(parts) == images
+        assert not [part for part in parts[:-1] if part % 10]

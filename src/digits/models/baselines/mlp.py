@@ -43,12 +43,18 @@ class SmallSampleMLP(MLPClassifier):  # type: ignore[misc]  # scikit-learn has n
         return self
 
     def _fit_in_time(self, X: Any, y: Any, seconds_left: Callable[[], float]) -> None:
-        """Epochs in parts of _BATCHES batches: scikit-learn's partial_fit takes one pass over what it is given."""
+        """Epochs in parts of _BATCHES batches: scikit-learn's partial_fit takes one pass over what it is given.
+
+        An epoch has one smaller batch at most, its last, as in scikit-learn's own fit.
+        """
+        for name in [name for name in vars(self) if name.endswith("_") or name == "_optimizer"]:
+            delattr(self, name)  # else partial_fit would go on from an earlier fit
         generator, classes, self.images_seen_ = np.random.default_rng(self.random_state), np.unique(y), 0
         batch = min(200, len(y)) if self.batch_size == "auto" else self.batch_size
+        part = _BATCHES * batch
         while True:
             order = generator.permutation(len(y))
-            for rows in np.array_split(order, max(1, len(y) // (_BATCHES * batch))):
+            for rows in np.split(order, range(part, len(y) - batch + 1, part)):
                 before = seconds_left()
                 self.partial_fit(X[rows], y[rows], classes=classes)
                 self.images_seen_ += len(rows)

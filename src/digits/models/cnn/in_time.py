@@ -34,10 +34,10 @@ def in_time(
         yield batch
         if done == last:
             return
-        if not done % chunk:
+        if not done % chunk and clock() >= min(look, seconds):
             wait()
-            if (now := clock()) >= min(look, seconds):
-                left = max(1, round((seconds - now) / (now - begun) * done))
-                look, last = (now + seconds) / 2, done + left
-                if isinstance(schedule, Course):
-                    schedule.end_at(chunk + last, chunk + done)
+            now = clock()
+            left = max(1, round((seconds - now) / (now - begun) * done))
+            look, last = (now + seconds) / 2, done + left
+            if isinstance(schedule, Course):
+                schedule.end_at(chunk + last, chunk + done)
