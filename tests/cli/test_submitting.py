@@ -250,23 +250,11 @@ def test_what_the_user_interrupts_is_not_sent(connected: Digits, server: KaggleS
     assert len(server.submissions) == 1
 
 
-PRACTICE = (
-    "competition.slug=digit-recognizer",
-    "competition.image_shape=[28,28]",
-    "competition.classes=10",
-    "competition.train_rows=null",
-    "competition.test_rows=null",
-    "train.layers=MP2 8",
-    "train.epochs=1",
-    "data.folds=2",
-)
-
-
 def test_practice_is_never_uploaded(connected: Digits, server: KaggleServer) -> None:
-    shown = connected("submit", "--data", "practice", also=PRACTICE)
+    shown = connected("submit", "--data", "practice")
     assert shown.returncode == 0, shown.stderr
     assert "practice only" in words(shown.stdout)
-    insisted = connected("submit", "--data", "practice", "--upload", also=PRACTICE)
+    insisted = connected("submit", "--data", "practice", "--upload")
     assert insisted.returncode == 2
     assert "practice data is never uploaded" in insisted.stderr
     assert server.requests == []
@@ -312,19 +300,19 @@ def test_rules_that_are_not_accepted_are_named_before_anything_is_fitted(server:
 
 
 def test_a_faulty_credentials_file_is_named_and_practice_images_do_not_take_its_place(
-    server: KaggleServer, home: Path, workspace: Path
+    connected: Digits, server: KaggleServer, home: Path, workspace: Path
 ) -> None:
     path = home / ".kaggle" / "kaggle.json"
     path.write_text(path.read_text(), encoding="utf-16")  # as PowerShell's > writes
-    shown = command(workspace, "submit")
+    shown = connected("submit")
     assert shown.returncode == 2
     assert f"{path}: is UTF-16 text; it must be UTF-8" in words(shown.stderr)
     assert "PRACTICE" not in shown.stdout
     assert KEY not in shown.stderr
     write_toy_files(workspace / "data" / "raw")
-    never = command(workspace, "submit", "--no-upload")
+    never = connected("submit", "--no-upload")
     assert never.returncode == 0, never.stderr
-    refused = command(workspace, "submit")
+    refused = connected("submit")
     assert refused.returncode == 2
     assert f"{path}: is UTF-16 text" in words(refused.stderr)
     assert server.requests == []

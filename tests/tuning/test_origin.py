@@ -110,12 +110,12 @@ def test_all_networks_are_tried_first_and_those_in_the_space_are_points_of_it(pa
     origin = Origin("medium", params.network("medium"), 10.0, PACE)
     default = CPU.resolve(origin.spec).model_dump(mode="json")
     plan = search_plan(origin, CPU.resolve, params, data)
-    assert [*plan.known] == ["medium", "default", "tiny", "narrow", "small", "deep", "published"]
+    assert [*plan.known] == ["medium", "default", "tiny", "narrow", "small", "deep", "shallow"]
     assert plan.known["medium"].overrides == {}
     assert plan.known["tiny"].overrides.keys() == {"batch_size", "augment"}
     assert plan.known["default"].overrides["batch_size"] == 256, "`auto` is what suits this machine"
-    # the first two of these have more than three times the multiplications of the origin
-    assert [name for name, known in plan.known.items() if not known.values] == ["default", "deep", "published"]
+    # both have more than three times the multiplications of the origin
+    assert [name for name, known in plan.known.items() if not known.values] == ["default", "deep"]
     assert to_params("cnn", params.tune.space | plan.known["small"].values, plan.limits)["layers"] == default["layers"]
     seconds = PACE.seconds(10 * 30_000)
     assert plan.rungs[-1] == pytest.approx(seconds)
@@ -128,7 +128,7 @@ def test_networks_that_the_images_are_too_small_for_are_not_tried() -> None:
         train_rows=lambda _: range(1000), valid_rows=lambda _: range(250), image_shape=(12, 12), classes=10, channels=1
     )
     origin = Origin("default", params.train.spec, 3.0, replace(PACE, start=0.1))
-    assert [*search_plan(origin, CPU.resolve, params, data).known] == ["default", "published"]
+    assert [*search_plan(origin, CPU.resolve, params, data).known] == ["default", "shallow"]
 
 
 def test_the_pace_of_an_mlp_is_that_of_its_size(toy_params: Params, toy_data: Dataset) -> None:

@@ -51,4 +51,5 @@ def test_a_trial_that_is_compared_with_none_does_not_go_on() -> None:
     third.report(0.6, REDUCTION_FACTOR)
     assert third.should_prune(), "the origin has no fit of this length yet"
     study.tell(origin, state=optuna.trial.TrialState.FAIL)
+    study.tell(second, state=optuna.trial.TrialState.PRUNED)
     assert not third.should_prune()

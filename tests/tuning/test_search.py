@@ -83,7 +83,8 @@ def test_the_default_has_fits_of_all_lengths(tmp_path: Path) -> None:
             ended.set()
 
     [default, wide] = run_search(tmp_path, evaluate, plan(n_trials=2), workers=2)
-    assert (default.name, default.full, wide.full) == ("default", True, True)
+    assert (default.name, default.full) == ("default", True)
+    assert not wide.full, "it is compared with none as long as the default runs"
 
 
 def test_what_dies_is_recorded_with_its_cause_and_the_search_goes_on(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class SmallSampleMLP(MLPClassifier):  # type: ignore[misc]  # scikit-learn has n
                 before = seconds_left()
                 self.partial_fit(X[rows], y[rows], classes=classes)
                 self.images_seen_ += len(rows)
-                if (left := seconds_left()) < (before - left) / 2:
+                if (left := seconds_left()) <= (before - left) / 2:
                     return
 
 
