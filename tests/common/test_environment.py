@@ -83,19 +83,14 @@ def submit(workspace: Path, environment: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-def test_without_a_home(workspace: Path, tmp_path: Path) -> None:
-    """A submission is made, and nothing is left. The name is short, because a socket's path must be."""
-    write_toy_files(workspace / "data" / "raw")
-    (tmp_path / "tmp").mkdir()
-    submit(workspace, {"HOME": "/dev/null/home", "TMPDIR": str(tmp_path / "tmp")})
-    assert [*(tmp_path / "tmp").iterdir()] == []
+def test_a_submission_is_made_without_a_home_and_whatever_is_inherited(workspace: Path, tmp_path: Path) -> None:
+    """From a notebook, beside an old keras.json, with variables of other programs; and nothing is left.
 
-
-@pytest.mark.slow
-def test_a_submission_is_made_whatever_is_inherited(workspace: Path, tmp_path: Path) -> None:
-    """From a notebook, beside an old keras.json, and with variables of other programs."""
+    The names are short, because a socket's path must be.
+    """
     write_toy_files(workspace / "data" / "raw")
-    home = tmp_path / "home"
-    (home / ".keras").mkdir(parents=True)
-    (home / ".keras" / "keras.json").write_text('{"floatx": "float8", "backend": "cntk", "image_data_format": "up"}')
-    submit(workspace, NONSENSE | {"HOME": str(home)})
+    (old := tmp_path / "keras").mkdir()
+    (old / "keras.json").write_text('{"floatx": "float8", "backend": "cntk", "image_data_format": "up"}')
+    (temporary := tmp_path / "tmp").mkdir()
+    submit(workspace, NONSENSE | {"KERAS_HOME": str(old), "HOME": "/dev/null/home", "TMPDIR": str(temporary)})
+    assert [*temporary.iterdir()] == []
