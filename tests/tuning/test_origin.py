@@ -131,12 +131,33 @@ def test_networks_that_the_images_are_too_small_for_are_not_tried() -> None:
     assert [*search_plan(origin, CPU.resolve, params, data).known] == ["default", "shallow"]
 
 
-def test_the_pace_of_an_mlp_is_that_of_its_size(toy_params: Params, toy_data: Dataset) -> None:
-    small = toy_params.baseline.models["small"].model_dump(mode="json")
-    paces = [
-        np.median(
-            [mlp_pace(toy_data, small | {"hidden_layer_sizes": sizes}, "/255", 0).images_per_second for _ in range(3)]
-        )
-        for sizes in ([16], [3000, 3000])
-    ]
-    assert paces[0] > 3 * paces[1]
+@pytest.mark.parametrize("each", [0.0001, 0.002])
+def test_the_pace_of_an_mlp_is_that_of_its_images_without_libraries_start_and_preparation(
+    each: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock that shows what a fit costs: once the libraries, then a start, and each image."""
+    clock, libraries = [0.0], iter([5.0])
+
+    class Fitted:
+        def __getitem__(self, _: Any) -> "Fitted":
+            return self
+
+        def transform(self, images: Any) -> Any:
+            clock[0] += 9.0
+            return images
+
+        def predict_proba(self, images: Any) -> None:
+            clock[0] += 0.001 * len(images)
+
+    def fit(_: Any, rows: Any, *__: Any) -> Fitted:
+        clock[0] += next(libraries, 0.0) + 0.2 + each * len(rows)
+        return Fitted()
+
+    monkeypatch.setattr("digits.tuning.origin.fit_on", fit)
+    monkeypatch.setattr("digits.tuning.origin.process_time", lambda: clock[0])
+    rows = np.arange(8000)
+    data: Any = SimpleNamespace(train_rows=lambda _: rows, valid_rows=lambda _: rows[:2000], images=rows)
+    pace = mlp_pace(data, {"kind": "mlp"}, "/255", 0)
+    assert pace.start == pytest.approx(0.2)
+    assert 1 / pace.images_per_second == pytest.approx(each)
+    assert pace.predict == pytest.approx(2.0)

@@ -123,11 +123,10 @@ def confirm(
         return len(study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     names = [*candidates]
-    while time_left() and (missing := missing_fits(confirmed_accuracies(study), names, seeds, folds)):
+    while time_left() and (missing := missing_fits(done := confirmed_accuracies(study), names, seeds, folds)):
         queued = {_fit_of(trial) for trial in _trials(study, TrialState.WAITING, TrialState.RUNNING)}
         if waiting := enqueue([fit for fit in missing if fit not in queued]):
-            known = {*confirmed_accuracies(study), *missing, *queued}
-            waiting = enqueue(spare_fits(known, names[0], seeds, folds)[: -waiting % workers])
+            waiting = enqueue(spare_fits({*done, *missing, *queued}, names[0], seeds, folds)[: -waiting % workers])
             with surviving():
                 study.optimize(
                     lambda trial: _objective(study, trial, candidates, fit_full, seconds_left),

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Fits at the highest rung that the budget has time for on all workers together: the search spends the time of about
 # five on each of three rungs, the confirmation makes fifteen.
 _FULL_FITS = 30
-_OVERHEAD = 3.0  # a fit takes at least this many times the seconds that it needs to start and to predict, and of these:
+_OVERHEAD = 3.0  # a fit takes at least this many times the seconds of its start and predictions, or those beside it
 _BESIDE = 0.5  # seconds that a trial takes beside its fits: to draw its values, start a process and write the database
 _LARGEST = 3.0  # most multiplications of a network, as a multiple of the origin's
 _SAMPLES = (500, 2000)  # images of the epochs that show how fast an MLP learns
@@ -103,18 +103,21 @@ def find_origin(study: "optuna.Study", params: Params, data: Dataset, machine: M
 def mlp_pace(data: Dataset, model: dict[str, Any], normalise: str, fold: int) -> Pace:
     """How fast an MLP is fitted on one thread, by one epoch of few and of more images, in the process's own time.
 
-    A fit before them is not timed: the first one in a process loads libraries, which takes longer than it does.
+    A fit before them is not timed: the first one in a process loads libraries, which takes longer than it does. The
+    predictions are those of prepared images: each trial adds the time in which it prepares its own.
     """
     rows = data.train_rows(fold)
     few, many = (rows[:: max(1, len(rows) // size)] for size in _SAMPLES)
     short, seconds = model | {"max_iter": 1, "early_stopping": False}, list[float]()
+    fitted: Any
     with threadpool_limits(1):
         for sample in (few, few, many):
             started = process_time()
             fitted = fit_on(data, sample, sample[:0], short, normalise, 0)
             seconds.append(process_time() - started)
+        prepared = fitted[:-1].transform(data.images[many])
         started = process_time()
-        fitted.predict_proba(data.images[many])
+        fitted[-1].predict_proba(prepared)
         predicting = (process_time() - started) / len(many) * len(data.valid_rows(fold))
     _, fewer, more = seconds
     per_image = max((more - fewer) / max(1, len(many) - len(few)), more / len(many) / _FIXED)
