@@ -17,14 +17,14 @@ class SearchSampler(BaseSampler):
 
     TPE: J. Bergstra et al. (2011), Algorithms for hyper-parameter optimization, NeurIPS, section 4. Mutations: as in
     the evolution of E. Real et al. (2019), Regularized evolution for image classifier architecture search, AAAI,
-    section 3, but of several dimensions at once. `make bench-samplers` compares shares: on
-    one table of trials they differ by less than the noise (docs/experiments/tuning.md).
+    section 3, but of several dimensions at once. `make bench-samplers` compares shares on
+    three tables of trials (docs/experiments/tuning.md).
 
     mutations: share of the trials, 0 to 1. parents: number of best trials that are mutated. change: share of the
     dimensions that a mutation changes.
     """
 
-    def __init__(self, seed: int, mutations: float = 0.75, parents: int = 3, change: float = 0.1, tpe_from: int = 10):
+    def __init__(self, seed: int, mutations: float = 0.5, parents: int = 3, change: float = 0.1, tpe_from: int = 10):
         self._generator = np.random.default_rng(seed)
         self._tpe = TPESampler(  # conditional dimensions need `group`
             n_startup_trials=tpe_from, multivariate=True, group=True, constant_liar=True, seed=seed
