@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 # Fits at the highest rung that the budget has time for on all workers together: the search spends the time of about
 # five on each of three rungs, the confirmation makes fifteen.
 _FULL_FITS = 30
-_OVERHEAD = 3.0  # a fit takes at least this many times the seconds of its start and predictions, or those beside it
-_BESIDE = 0.5  # seconds that a trial takes beside its fits: to draw its values, start a process and write the database
+_OVERHEAD = 3.0  # a fit takes at least this many times the seconds of its start and predictions
+# Seconds of a fit, at least. A trial takes 0.3 to 0.5 s beside its fits, to draw its values, start a process and write the
+# database. Each of three rungs gets as much time in all as the first, so this is 5 % of a search.
+_LEAST = 3.0
 _LARGEST = 3.0  # most multiplications of a network, as a multiple of the origin's
 _SAMPLES = (500, 2000)  # images of the epochs that show how fast an MLP learns
 _FIXED = 4.0  # most times that a fit of so many images may take longer than its steps
@@ -132,7 +134,7 @@ def _planned(plan: Plan, images: int) -> tuple[str, float]:
 
 def _shortest(pace: Pace, data: Dataset) -> float:
     """Seconds of the shortest fit that is worth its start."""
-    return _OVERHEAD * max(_BESIDE, pace.start + pace.predict / first_step(len(data.valid_rows(0))))
+    return max(_LEAST, _OVERHEAD * (pace.start + pace.predict / first_step(len(data.valid_rows(0)))))
 
 
 def workers_of(params: Params, machine: Machine) -> int:
