@@ -28,11 +28,6 @@ class LearningCurve:
         """The curve with errors of `factor` times those of this one, after they were raised to a power."""
         return LearningCurve(tuple((epochs, min(1.0, factor * error**power)) for epochs, error in self.measured))
 
-    def until(self, epochs: float) -> "LearningCurve":
-        """The curve of fits of at most so many epochs, as if no longer ones had been measured."""
-        shorter = tuple((each, error) for each, error in self.measured if each < epochs)
-        return LearningCurve((*shorter, (epochs, self.measured_error(epochs))))
-
     def compared_with(self, other: "LearningCurve") -> tuple[float, float]:
         """The factor and the power of `times` that make another curve pass through this one's first and last point.
 

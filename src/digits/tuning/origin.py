@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 # five on each of three rungs, the confirmation makes fifteen.
 _FULL_FITS = 30
 _OVERHEAD = 3.0  # a fit takes at least this many times the seconds of its start and predictions
-# Seconds of a fit, at least. A trial takes 0.3 to 0.5 s beside its fits, to draw its values, start a process and write the
-# database. Each of three rungs gets as much time in all as the first, so this is 5 % of a search.
+# Seconds of a fit, at least. A trial takes 0.3 to 0.5 s beside its fits, to draw its values, start a process and write
+# the database. Each of three rungs gets as much time in all as the first, so this is 5 % of a search.
 _LEAST = 3.0
 _LARGEST = 3.0  # most multiplications of a network, as a multiple of the origin's
 _SAMPLES = (500, 2000)  # images of the epochs that show how fast an MLP learns

@@ -116,9 +116,14 @@ class Session:
         names = self.origin.name, winner.title
         before, now = (max(least, 1 - mean_accuracy(accuracies, name, judged=True)) for name in names)
         tried = next(trial for trial in self.trials() if trial.name == self.origin.name)
-        shorter = {result["epochs"]: max(least, 1 - result["accuracy"]) for result in tried.results[-2:-1]}
-        errors = {epochs: as_measured(each, images) for epochs, each in {**shorter, self.origin.epochs: before}.items()}
-        return network_fragment(self.params, self.origin, winner.overrides, epochs, errors, now / before)
+        errors, shares = {}, {}
+        rung = slice(len(self.plan.rungs) - 2, len(self.plan.rungs) - 1)  # the last but one, if there is one
+        for first, its in zip(tried.results[rung], winner.results[rung], strict=False):
+            if (epochs_of := first["epochs"]) < self.origin.epochs:
+                error, own = (max(least, 1 - each["accuracy"]) for each in (first, its))
+                errors[epochs_of], shares[epochs_of] = as_measured(error, images), own / error
+        errors[self.origin.epochs], shares[self.origin.epochs] = as_measured(before, images), now / before
+        return network_fragment(self.params, self.origin, winner.overrides, epochs, errors, shares)
 
 
 def open_session(study: Study, params: Params, data: Dataset, machine: Machine) -> Session:
