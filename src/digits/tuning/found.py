@@ -1,7 +1,7 @@
 """What a search found, as a fragment of params.yaml that `make submit` takes as it is."""
 
 from collections.abc import Mapping
-from math import exp, log
+from math import log
 
 from digits.config import CnnSpec, Params
 from digits.config.section import overlay
@@ -25,18 +25,18 @@ def network_fragment(
     """The network of `overrides` as a candidate, with its accuracy on the same footing as the others'.
 
     epochs: of the network's fits in the time in which the origin's have origin.epochs. errors: the origin's error rates
-    after some epochs, as LearningCurve has them. shares: of the origin's errors that the network makes in the same
-    time, by the origin's epochs; origin.epochs is the highest. Fits of up to _FURTHER times the epochs may be planned.
-    Where the origin was never measured on the competition, its learning curve from elsewhere is moved to its errors
-    here.
+    by its epochs, as LearningCurve has them; origin.epochs is the highest. shares: of these errors that the network
+    makes in the same time. Both follow a power of the epochs in longer fits, and nothing is known of fits that are more
+    than _FURTHER times as long. Where the origin was measured on the competition, its curve in the params counts; where
+    one length was compared, its curve from elsewhere, moved to its errors here.
     """
     curve = learning_curves(params, {origin.name: origin.spec})[origin.name]
-    measured = {}
+    most, measured = _FURTHER * origin.epochs, {}
     if not is_measured(params, origin.name):
         here = LearningCurve(tuple(sorted(errors.items())))
-        curve = curve.times(*here.compared_with(curve))
+        longer = LearningCurve((*here.measured, (most, _further(errors, most))))
+        curve = longer if len(errors) > 1 else curve.times(*here.compared_with(curve))
         measured[origin.name] = _accuracies(curve)
-    most = _FURTHER * origin.epochs
     lengths = sorted({*(each for each, _ in curve.measured if each < most), origin.epochs, most})
     own = LearningCurve(tuple((each, curve.measured_error(each) * _share(shares, each)) for each in lengths))
     measured[TUNED] = _accuracies(own, epochs / origin.epochs)
@@ -51,14 +51,23 @@ def network_fragment(
 def _share(shares: Mapping[float, float], epochs: float) -> float:
     """Share of the origin's errors in the time in which the origin has so many epochs.
 
-    In shorter fits it is that of the longest ones that were compared. In longer ones the gain goes on to shrink as it
-    has from the length before to the longest, if it has: what wins short fits may lose long ones.
+    In shorter fits it is that of the longest ones that were compared; in longer ones it is no smaller, and it grows if
+    it has grown from the length before: what wins short fits may lose long ones.
     """
-    *before, last = sorted(shares)
-    gain = -log(shares[last])
-    if epochs <= last or not before or gain >= (earlier := -log(shares[before[-1]])):
-        return shares[last]
-    return exp(-gain * (gain / earlier) ** (log(epochs / last) / log(last / before[-1])))
+    longest = max(shares)
+    return max(shares[longest], _further(shares, max(epochs, longest)))
+
+
+def _further(values: Mapping[float, float], epochs: float) -> float:
+    """The value after so many epochs, if values go on as from the last but one number of epochs to the last.
+
+    It is a power of the epochs: errors of longer and longer fits are nearly a line on logarithmic scales.
+    """
+    *before, last = sorted(values)
+    if not before:
+        return values[last]
+    power = log(values[last] / values[before[-1]]) / log(last / before[-1])
+    return values[last] * (epochs / last) ** power
 
 
 def _accuracies(curve: LearningCurve, faster: float = 1.0) -> dict[int, float]:
