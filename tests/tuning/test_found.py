@@ -76,6 +76,21 @@ def test_where_nothing_was_measured_both_curves_follow_a_power_of_the_epochs() -
         )
 
 
+@pytest.mark.parametrize(
+    ("errors", "share", "earlier"),
+    [
+        ({2.0: 0.9, 6.0: 0.0002}, 0.5, 0.9),  # images that are learned at once
+        ({2.0: 0.001, 6.0: 0.9}, 0.9, 0.0001),  # the origin has diverged
+        ({2.0: 0.9, 6.0: 0.9}, 0.999, 0.001),
+    ],
+)
+def test_whatever_was_seen_the_params_are_valid(errors: dict[float, float], share: float, earlier: float) -> None:
+    params = load_params(ROOT / "params.yaml", ["competition.slug=clothes"])
+    tuned = found(params, errors, share, {2.0: earlier})
+    curves = learning_curves(tuned, networks(tuned)[0])
+    assert all(0 < curves["tuned"].measured_error(epochs) <= 1 for epochs in (1, 6, 15, 40))
+
+
 def test_a_gain_that_grew_is_not_taken_to_grow_further(params: Params) -> None:
     found_at_once, grown = (found(params, {7.0: 0.010}, 0.8, {3.5: earlier}) for earlier in (0.8, 1.1))
     curves = [learning_curves(each, networks(each)[0])["tuned"] for each in (found_at_once, grown)]

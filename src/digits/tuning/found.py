@@ -12,6 +12,7 @@ from digits.tuning.origin import Origin, differences
 from digits.tuning.records import Overrides
 
 _FURTHER = 2.5  # times the epochs that were compared: a submission has longer fits than its search has time for
+_STEEPEST = 0.5  # largest power of the epochs; steeper is only the end of fits that have hardly begun
 
 
 def network_fragment(
@@ -61,14 +62,15 @@ def _share(shares: Mapping[float, float], epochs: float) -> float:
 def _further(values: Mapping[float, float], epochs: float) -> float:
     """The value after so many epochs, if values go on as from the last but one number of epochs to the last.
 
-    It is a power of the epochs: errors of longer and longer fits are nearly a line on logarithmic scales.
+    It is a power of the epochs, at most _STEEPEST: errors of longer and longer fits are nearly a line on logarithmic
+    scales.
     """
     *before, last = sorted(values)
     if not before:
         return values[last]
     power = log(values[last] / values[before[-1]]) / log(last / before[-1])
-    return values[last] * (epochs / last) ** power
+    return values[last] * (epochs / last) ** min(max(power, -_STEEPEST), _STEEPEST)
 
 
 def _accuracies(curve: LearningCurve, faster: float = 1.0) -> dict[int, float]:
-    return {max(1, round(faster * epochs)): round(1 - error, 5) for epochs, error in curve.measured}
+    return {max(1, round(faster * epochs)): round(max(0.0, 1 - error), 5) for epochs, error in curve.measured}
