@@ -69,7 +69,7 @@ def _further(values: Mapping[float, float], epochs: float) -> float:
     if not before:
         return values[last]
     power = log(values[last] / values[before[-1]]) / log(last / before[-1])
-    return values[last] * (epochs / last) ** min(max(power, -_STEEPEST), _STEEPEST)
+    return float(values[last] * (epochs / last) ** min(max(power, -_STEEPEST), _STEEPEST))
 
 
 def _accuracies(curve: LearningCurve, faster: float = 1.0) -> dict[int, float]:
