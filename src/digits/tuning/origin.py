@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,8 @@ _OVERHEAD = 3.0  # a fit takes at least this many times the seconds of its start
 # the database. Each of three rungs gets as much time in all as the first, so this is 5 % of a search.
 _LEAST = 3.0
 _LARGEST = 3.0  # most multiplications of a network, as a multiple of the origin's
-_SAMPLES = (500, 2000)  # images of the epochs that show how fast an MLP learns
+_SAMPLE = 2000  # images that show how fast an MLP learns, as often as it takes where there are fewer
+_FEWER = 4  # times fewer images of a shorter fit, which shows what of this is the start
 _FIXED = 4.0  # most times that a fit of so many images may take longer than its steps
 _ORIGIN = "origin"  # attribute of the study
 _LENGTHS = ("epochs", "min_steps")
@@ -103,14 +105,16 @@ def find_origin(study: "optuna.Study", params: Params, data: Dataset, machine: M
 
 
 def mlp_pace(data: Dataset, model: dict[str, Any], normalise: str, fold: int) -> Pace:
-    """How fast an MLP is fitted on one thread, by one epoch of few and of more images, in the process's own time.
+    """How fast an MLP is fitted on one thread, by fits of few and of more images, in the process's own time.
 
-    A fit before them is not timed: the first one in a process loads libraries, which takes longer than it does. The
-    predictions are those of prepared images: each trial adds the time in which it prepares its own.
+    Where there are few, they are seen several times, or the start would hide them. A fit before these is not timed: the
+    first one in a process loads libraries, which takes longer than it does. The predictions are those of prepared
+    images: each trial adds the time in which it prepares its own.
     """
     rows = data.train_rows(fold)
-    few, many = (rows[:: max(1, len(rows) // size)] for size in _SAMPLES)
-    short, seconds = model | {"max_iter": 1, "early_stopping": False}, list[float]()
+    many = rows[:: max(1, len(rows) // _SAMPLE)]
+    few, epochs, seconds = many[::_FEWER], ceil(_SAMPLE / len(many)), list[float]()
+    short = model | {"max_iter": epochs, "n_iter_no_change": epochs, "early_stopping": False}
     fitted: Any
     with threadpool_limits(1):
         for sample in (few, few, many):
@@ -122,8 +126,9 @@ def mlp_pace(data: Dataset, model: dict[str, Any], normalise: str, fold: int) ->
         fitted[-1].predict_proba(prepared)
         predicting = (process_time() - started) / len(many) * len(data.valid_rows(fold))
     _, fewer, more = seconds
-    per_image = max((more - fewer) / max(1, len(many) - len(few)), more / len(many) / _FIXED)
-    return Pace(max(0.0, fewer - len(few) * per_image), predicting, 1 / per_image)
+    images, fewer_images = epochs * len(many), epochs * len(few)
+    per_image = max((more - fewer) / max(1, images - fewer_images), more / images / _FIXED)
+    return Pace(max(0.0, fewer - fewer_images * per_image), predicting, 1 / per_image)
 
 
 def _planned(plan: Plan, images: int) -> tuple[str, float]:
