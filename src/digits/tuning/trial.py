@@ -9,6 +9,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from digits.common.executors import Place
@@ -31,14 +32,12 @@ _RUNGS = 4  # at most
 class Pace:
     """How fast a model is fitted.
 
-    start, predict: seconds to start, and to predict a fold's valid part. images_per_second: trained on. prepare:
-    seconds in which an image is prepared for an MLP; 0 where that is part of the other figures.
+    start, predict: seconds to start, and to predict a fold's valid part. images_per_second: trained on.
     """
 
     start: float
     predict: float
     images_per_second: float
-    prepare: float = 0.0
 
     def images(self, seconds: float) -> int:
         """Images that a fit of so many seconds trains on, each as often as it is seen; at least one."""
@@ -92,27 +91,21 @@ def evaluate(task: Task, place: Place, report: Send) -> None:
     """
     started, data, views = perf_counter(), load_dataset(place.data), task.model.get("tta", [])
     valid, rows = data.valid_rows(task.fold), data.train_rows(task.fold)
-    pace = task.pace
-    if task.model["kind"] == "mlp":
-        prepare = _preparing(task, data)
-        pace = replace(pace, predict=pace.predict + prepare * len(valid), prepare=prepare)
+    fits = (_MlpFits if task.model["kind"] == "mlp" else _NetworkFits)(task, data)
+    pace = fits.pace
     with threadpool_limits(task.model.get("threads", 1)):
         for rung, seconds in enumerate(task.rungs):
             begun, last = perf_counter(), rung == len(task.rungs) - 1
             tta, step = views if last else [], 1 if rung or last else first_step(len(valid))
             images, labels = data.images[valid[::step]], np.asarray(data.labels)[valid[::step]]
             expected = replace(pace, predict=pace.predict / step * (1 + UNSURE * len(tta)))
-            model, seen = _fit(
-                replace(task, model=task.model | ({"tta": tta} if views else {})),
-                data,
-                seconds - (begun - started),
-                expected,
-            )
-            fitted = perf_counter()
-            probabilities = model.predict_proba(images)
+            model = task.model | ({"tta": tta} if views else {})
+            fitted, seen = fits.fit(model, seconds - (begun - started), expected)
+            ready = perf_counter()
+            probabilities = fitted.predict_proba(images)
             ended = perf_counter()
-            training = max(fitted - begun - pace.start, (fitted - begun) / 2)
-            predicting = min((ended - fitted) * step, _PREDICTING * task.rungs[-1])
+            training = max(ready - begun - pace.start, (ready - begun) / 2)
+            predicting = min((ended - ready) * step, _PREDICTING * task.rungs[-1])
             pace = replace(pace, predict=predicting, images_per_second=seen / training)
             result = {
                 "rung": rung,
@@ -126,26 +119,43 @@ def evaluate(task: Task, place: Place, report: Send) -> None:
             started = perf_counter()
 
 
-def _fit(task: Task, data: Dataset, seconds: float, pace: Pace) -> tuple[Classifier, int]:
-    """A model fitted for so many seconds, its predictions included, and the images that it was trained on.
+class _NetworkFits:
+    """Fits of a network. pace: what is expected of them."""
 
-    An MLP learns from as many different images as are seen at this pace: more would only have to be prepared.
-    """
-    rows, images, model = data.train_rows(task.fold), pace.images(seconds), task.model
-    within = Within(max(seconds - pace.predict, (1 - _PREDICTING) * seconds), images)
-    if task.model["kind"] == "mlp":
-        rows = np.random.default_rng(task.seed).permutation(rows)
-        firsts = np.unique(np.asarray(data.labels)[rows], return_index=True)[1]  # one of each class comes first
-        prepared = int(min(images, _PREPARING * seconds / pace.prepare))
-        rows = np.concatenate([rows[firsts], np.delete(rows, firsts)])[: max(data.classes, prepared)]
-    else:
-        model = model | NO_EARLY_STOPPING
-    fitted: Any = fit_on(data, rows, rows[:0], model, task.normalise, task.seed, within=within)
-    return fitted, (fitted[-1] if model["kind"] == "mlp" else fitted).images_seen_
+    def __init__(self, task: Task, data: Dataset):
+        self.task, self.data, self.pace = task, data, task.pace
+
+    def fit(self, model: dict[str, Any], seconds: float, pace: Pace) -> tuple[Classifier, int]:
+        """A model fitted for so many seconds, its predictions included, and the images that it was trained on."""
+        fitted: Any = self._fit(self.data.train_rows(self.task.fold), model | NO_EARLY_STOPPING, seconds, pace)
+        return fitted, fitted.images_seen_
+
+    def _fit(self, rows: NDArray[np.int64], model: dict[str, Any], seconds: float, pace: Pace) -> Classifier:
+        within = Within(max(seconds - pace.predict, (1 - _PREDICTING) * seconds), pace.images(seconds))
+        return fit_on(self.data, rows, rows[:0], model, self.task.normalise, self.task.seed, within=within)
+
+
+class _MlpFits(_NetworkFits):
+    """Fits of an MLP, whose images are prepared first: to deskew them may take longer than to learn from them."""
+
+    def __init__(self, task: Task, data: Dataset):
+        super().__init__(task, data)
+        self._prepare = _preparing(task, data)
+        valid = len(data.valid_rows(task.fold))
+        self.pace = replace(task.pace, predict=task.pace.predict + self._prepare * valid)
+
+    def fit(self, model: dict[str, Any], seconds: float, pace: Pace) -> tuple[Classifier, int]:
+        """As for a network, from as many different images as are seen at this pace, and one of each class at least."""
+        rows = np.random.default_rng(self.task.seed).permutation(self.data.train_rows(self.task.fold))
+        firsts = np.unique(np.asarray(self.data.labels)[rows], return_index=True)[1]
+        prepared = int(min(pace.images(seconds), _PREPARING * seconds / self._prepare))
+        rows = np.concatenate([rows[firsts], np.delete(rows, firsts)])[: max(self.data.classes, prepared)]
+        fitted: Any = self._fit(rows, model, seconds, pace)
+        return fitted, fitted[-1].images_seen_
 
 
 def _preparing(task: Task, data: Dataset) -> float:
-    """Seconds in which an image is prepared for an MLP: to deskew it may take longer than to learn from it."""
+    """Seconds in which an image is prepared for an MLP."""
     images = data.images[data.train_rows(task.fold)[:_SAMPLE]]
     model: Any = build(task.model, TaskSpec(data.image_shape, data.classes, task.normalise, data.channels), task.seed)
     with threadpool_limits(1):
