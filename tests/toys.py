@@ -41,6 +41,7 @@ SMALL = (
     "train.precision=float32",
     f"train.threads={joblib.cpu_count()}",
     "train.jit_compile=false",
+    "tune.budget=1",
     "tune.n_trials=4",
     "tune.finalists=1",
     "tune.seeds=1",

@@ -319,7 +319,7 @@ def killed(*_: object) -> None:
 def test_what_tune_finds_train_takes(toy: Path, digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
     """The default learns nothing, and so gives way to any other network."""
     monkeypatch.setattr("digits.tuning.origin._OVERHEAD", 1.5)  # shorter fits
-    also = ("train.learning_rate=1e-7", "tune.enqueue={flat: {layers: 16 8, learning_rate: 0.02}}")
+    also = ("train.learning_rate=1e-7", "tune.budget=10", "tune.enqueue={flat: {layers: 16 8, learning_rate: 0.02}}")
     tuned = digits("tune", also=also)
     assert tuned.returncode == 0, tuned.stderr
     [best] = (toy / "runs" / "tune").glob("*/best.yaml")

@@ -111,7 +111,7 @@ def test_an_interruption_at_any_moment_is_no_traceback(seed: int, toy: Path) -> 
 
 
 def test_the_second_interruption_ends_a_search_at_once_and_it_goes_on_later(toy: Path, digits: Digits) -> None:
-    also = ("tune.model=small", "tune.workers=2", "tune.space={}", "tune.budget=10")
+    also = ("tune.model=small", "tune.workers=2", "tune.space={}")
     process = started(toy, "tune", also=also)
     wait_for(lambda: [*(toy / "runs").glob("tune/small-*/study.db")])
     time.sleep(APART)

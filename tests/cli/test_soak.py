@@ -15,7 +15,7 @@ from digits.kaggle.ledger import Ledger
 from toys import MINUTES, SMALL, digits_arguments, write_toy_files
 
 pytestmark = pytest.mark.slow
-KILLS = int(os.environ.get("SOAK_KILLS", "6"))
+KILLS = int(os.environ.get("SOAK_KILLS", "3"))
 SEED = int(os.environ.get("SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 # how many refits there are is decided by the clock
 PARAMS = (*SMALL, "train.epochs=10", "train.refits=0", MINUTES, "tune.model=small")

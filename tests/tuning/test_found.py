@@ -23,7 +23,7 @@ def found(
 
     earlier: its share after fewer epochs of `small`.
     """
-    origin = Origin("small", params.network("small"), 7.0, Pace(1.0, 1.0, 1000.0))
+    origin = Origin("small", params.network("small"), 7.0, Pace(1.0, 1.0, 1000.0), (9.0, 36.0))
     fragment = network_fragment(params, origin, OVERRIDES, 14.0, errors, {7.0: share, **(earlier or {})})
     return validate(Params, overlay(params.model_dump(), fragment), "best.yaml")
 
@@ -120,7 +120,7 @@ def test_where_longer_fits_gain_less_than_elsewhere_all_curves_are_flatter() -> 
 
 def test_a_network_that_was_named_gives_way_to_what_was_found() -> None:
     params = load_params(ROOT / "params.yaml", ["train.network=small"])
-    origin = Origin("small", params.train.spec, 7.0, Pace(1.0, 1.0, 1000.0))
+    origin = Origin("small", params.train.spec, 7.0, Pace(1.0, 1.0, 1000.0), (9.0, 36.0))
     fragment = network_fragment(params, origin, OVERRIDES, 7.0, {7.0: 0.004}, {7.0: 0.75})
     tuned = validate(Params, overlay(params.model_dump(), fragment), "best.yaml")
     [(name, network)] = networks(tuned)[0].items()

@@ -1,6 +1,5 @@
 """What a search starts from: the network of the plan, the other networks, and rungs that follow from the minutes."""
 
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -57,7 +56,7 @@ def test_the_origin_is_the_network_of_the_plan_and_stays_it(params: Params, toy_
     origin = find_origin(study, small, toy_data, machine(planned=("small", 9), images=images), 2)
     assert (origin.name, origin.spec) == ("small", params.network("small"))
     assert origin.epochs * images == pytest.approx(max(9 * images, 2 * 2.3 * PACE.images_per_second), rel=0.01)
-    assert find_origin(study, small, toy_data, machine(planned=("medium", 30)), 7) == origin
+    assert find_origin(study, changed(small, budget=1.0), toy_data, machine(planned=("medium", 30)), 7) == origin
 
 
 @pytest.mark.parametrize(("minutes", "images"), [(15, 43_200), (30, 43_200), (120, 43_200), (120, 5_400)])
@@ -70,6 +69,19 @@ def test_a_fit_at_the_highest_rung_is_as_long_as_the_search_has_time_for(
     origin = find_origin(study, budgeted, data, machine(planned=("medium", 18), images=images), 2)
     seconds = PACE.seconds(origin.epochs * 43_200)
     assert seconds == pytest.approx(min(PACE.seconds(18 * images), minutes * 60 * 2 / 30), rel=1e-3)
+    assert origin.rungs[-1] == pytest.approx(seconds)
+    assert 3 * (PACE.start + PACE.predict / 4) <= origin.rungs[0] < seconds / 2, "one in four images is predicted"
+
+
+@pytest.mark.parametrize(("minutes", "workers", "seconds"), [(30, 2, 3.0), (3, 2, 3.0), (1, 2, 1.2), (0.5, 1, 0.3)])
+def test_a_brief_search_has_short_fits(
+    toy_params: Params, toy_data: Dataset, minutes: float, workers: int, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a minute there is no time for trials that take 3 s each."""
+    monkeypatch.setattr("digits.tuning.origin.mlp_pace", lambda *_: Pace(0.01, 0.01, 50_000.0))
+    params = changed(toy_params, model="small", space={}, budget=minutes)
+    origin = find_origin(optuna.create_study(), params, toy_data, machine(), workers)
+    assert origin.rungs == pytest.approx((seconds,), rel=1e-3)
 
 
 def test_a_search_for_a_baseline_asks_for_no_device(toy_params: Params, toy_data: Dataset) -> None:
@@ -108,7 +120,7 @@ def test_all_networks_are_tried_first_and_those_in_the_space_are_points_of_it(pa
         classes=10,
         channels=1,
     )
-    origin = Origin("medium", params.network("medium"), 10.0, PACE)
+    origin = Origin("medium", params.network("medium"), 10.0, PACE, (9.0, 36.0))
     default = CPU.resolve(origin.spec).model_dump(mode="json")
     plan = search_plan(origin, CPU.resolve, params, data)
     assert [*plan.known] == ["medium", "default", "tiny", "narrow", "small", "deep", "shallow"]
@@ -118,9 +130,7 @@ def test_all_networks_are_tried_first_and_those_in_the_space_are_points_of_it(pa
     # both have more than three times the multiplications of the origin
     assert [name for name, known in plan.known.items() if not known.values] == ["default", "deep"]
     assert to_params("cnn", params.tune.space | plan.known["small"].values, plan.limits)["layers"] == default["layers"]
-    seconds = PACE.seconds(10 * 30_000)
-    assert plan.rungs[-1] == pytest.approx(seconds)
-    assert plan.rungs[0] >= 3 * (PACE.start + PACE.predict / 3), "one in three images is predicted"
+    assert plan.rungs == (9.0, 36.0)
 
 
 def test_networks_that_the_images_are_too_small_for_are_not_tried() -> None:
@@ -128,7 +138,7 @@ def test_networks_that_the_images_are_too_small_for_are_not_tried() -> None:
     data: Any = SimpleNamespace(
         train_rows=lambda _: range(1000), valid_rows=lambda _: range(250), image_shape=(12, 12), classes=10, channels=1
     )
-    origin = Origin("default", params.train.spec, 3.0, replace(PACE, start=0.1))
+    origin = Origin("default", params.train.spec, 3.0, PACE, (9.0,))
     assert [*search_plan(origin, CPU.resolve, params, data).known] == ["default", "shallow"]
 
 

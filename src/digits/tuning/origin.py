@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 _FULL_FITS = 30
 _OVERHEAD = 3.0  # a fit takes at least this many times the seconds of its start and predictions
 # Seconds of a fit, at least. A trial takes 0.3 to 0.5 s beside its fits, to draw its values, start a process and write
-# the database. Each of three rungs gets as much time in all as the first, so this is 5 % of a search.
-_LEAST = 3.0
+# the database. Each of three rungs gets as much time in all as the first, so this is 5 % of a search. A search of a
+# minute or two has shorter fits, of which it has time for so many at least.
+_LEAST, _FITS = 3.0, 100
 _LARGEST = 3.0  # most multiplications of a network, as a multiple of the origin's
 _SAMPLE = 2000  # images that show how fast an MLP learns, as often as it takes where there are fewer
 _FEWER = 4  # times fewer images of a shorter fit, which shows what of this is the start
@@ -52,13 +53,14 @@ class Origin:
     """The model that a search starts from.
 
     name: of the network, or of the baseline. spec: its parameters as in params. epochs: of a fit at the highest rung; a
-    fraction where not all images are seen. pace: of its fits here.
+    fraction where not all images are seen. pace: of its fits here. rungs: seconds of the fits here, ascending.
     """
 
     name: str
     spec: Any
     epochs: float
     pace: Pace
+    rungs: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,9 @@ class Machine:
 def find_origin(study: "optuna.Study", params: Params, data: Dataset, machine: Machine, workers: int) -> Origin:
     """The network of the plan for these params, or the baseline that is tuned.
 
-    The first command of a study decides which, and how many epochs the fits at the highest rung have: as many as the
-    plan's, or as the search has time for. Later commands, and other machines, take the same.
+    The first command of a study decides which, how many epochs the fits at the highest rung have, as many as the plan's
+    or as the search has time for, and the other rungs' shares of its seconds. Later commands, and other machines, take
+    the same.
     """
     images = len(data.train_rows(0))
     known = study.user_attrs.get(_ORIGIN)
@@ -98,10 +101,14 @@ def find_origin(study: "optuna.Study", params: Params, data: Dataset, machine: M
         pace = mlp_pace(data, spec.model_dump(mode="json"), params.data.normalise, 0)
         epochs = known["epochs"] if known else spec.max_iter
     if not known:
-        seconds = min(pace.seconds(epochs * images), params.tune.budget * 60 * workers / _FULL_FITS)
-        epochs = pace.images(max(seconds, _shortest(pace, data))) / images
-        study.set_user_attr(_ORIGIN, {"name": name, "epochs": epochs})
-    return Origin(name, spec, epochs, pace)
+        time = params.tune.budget * 60 * workers
+        shortest = _shortest(pace, data, time)
+        longest = max(shortest, min(pace.seconds(epochs * images), time / _FULL_FITS))
+        shares = [seconds / longest for seconds in rungs(longest, shortest, params.tune.reduction_factor)]
+        known = {"name": name, "epochs": pace.images(longest) / images, "rungs": shares}
+        study.set_user_attr(_ORIGIN, known)
+    longest = pace.seconds(known["epochs"] * images)
+    return Origin(name, spec, known["epochs"], pace, tuple(share * longest for share in known["rungs"]))
 
 
 def mlp_pace(data: Dataset, model: dict[str, Any], normalise: str, fold: int) -> Pace:
@@ -137,9 +144,9 @@ def _planned(plan: Plan, images: int) -> tuple[str, float]:
     return part.name, part.goal.epochs * plan.sizes.fold / images
 
 
-def _shortest(pace: Pace, data: Dataset) -> float:
-    """Seconds of the shortest fit that is worth its start."""
-    return max(_LEAST, _OVERHEAD * (pace.start + pace.predict / first_step(len(data.valid_rows(0)))))
+def _shortest(pace: Pace, data: Dataset, time: float) -> float:
+    """Seconds of the shortest fit that is worth its start. time: of all workers together."""
+    return max(min(_LEAST, time / _FITS), _OVERHEAD * (pace.start + pace.predict / first_step(len(data.valid_rows(0)))))
 
 
 def workers_of(params: Params, machine: Machine) -> int:
@@ -155,7 +162,6 @@ def search_plan(origin: Origin, resolve: Callable[[Any], Any], params: Params, d
     """The search around an origin. resolve: gives a model's parameters a value for every `auto`."""
     tune, spec = params.tune, resolve(origin.spec)
     default, space = spec.model_dump(mode="json"), narrow_space(spec.kind, params.tune.space)
-    longest = origin.pace.seconds(origin.epochs * len(data.train_rows(0)))
     limits = Limits(data.image_shape, data.classes, data.channels)
     if spec.kind == "cnn":
         size = training_operations(parse_layers(spec.layers), data.image_shape, data.classes, data.channels)
@@ -166,7 +172,7 @@ def search_plan(origin: Origin, resolve: Callable[[Any], Any], params: Params, d
         space=space,
         limits=limits,
         known={name: _known(differences(each, spec), default, space, limits) for name, each in known.items()},
-        rungs=rungs(longest, _shortest(origin.pace, data), tune.reduction_factor),
+        rungs=origin.rungs,
         seed=tune.seed,
         n_trials=tune.n_trials,
     )
