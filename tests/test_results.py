@@ -152,13 +152,12 @@ def test_errors_are_the_images_that_are_predicted_wrongly(project: Path) -> None
         oof, errors = each.oof, each.errors()
         assert {*errors["row"]} == {*oof["row"][oof["label"].astype(str) != oof["prediction"].astype(str)]}
         assert (np.diff(errors["probability"]) <= 0).all()
-        figure = each.plot_errors(2)
-        assert len([axes for axes in figure.axes if axes.images]) == min(2, len(errors))
+        [axes] = each.plot_errors(2).axes
+        assert len(axes.images) == len(axes.texts) == min(2, len(errors))
         first = errors.iloc[0]
-        titles = [axes.get_title() for axes in figure.axes]
         shown = f"{first['label']}, seen as {first['prediction']} {first['probability']:.0%}"
-        assert titles[0] == f"row {first['row']}\n{shown}"
-        assert np.array_equal(np.asarray(figure.axes[0].images[0].get_array()), each.images([first["row"]])[0])
+        assert axes.texts[0].get_text() == f"row {first['row']}\n{shown}"
+        assert np.array_equal(np.asarray(axes.images[0].get_array()), each.images([first["row"]])[0])
     best = package.load(next(project.glob("runs/nearest-*")))
     assert {*WRONG} & {*best.oof["row"]} <= {*best.errors()["row"]}
     assert {*WRONG} & {*best.oof["row"]}

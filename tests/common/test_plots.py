@@ -24,12 +24,19 @@ def test_images_are_drawn_as_they_are_each_under_its_title(channels: int) -> Non
     with drawing():
         figure = plt.figure()
         draw_images(figure, images, [*"abcde"], columns=3)
-        assert len(figure.axes) == 6
-        for part, image, title in zip(figure.axes, images, "abcde", strict=False):
-            [shown] = part.images
+        [axes] = figure.axes
+        for shown, text, image, title in zip(axes.images, axes.texts, images, "abcde", strict=True):
             drawn = np.asarray(shown.get_array()).astype(float)
             assert np.abs(drawn - (image if channels > 2 else image.mean(axis=2))).max() <= (channels == 2) / 2
-            assert part.get_title() == title
+            left, right, bottom, top = shown.get_extent()
+            assert (bottom - top) / (right - left) == pytest.approx(4 / 6), "square pixels"
+            across, up = text.get_position()
+            assert text.get_text() == title
+            assert left < across < right
+            assert up < top < bottom, "the axes count downwards"
+        places = [shown.get_extent() for shown in axes.images]
+        assert len({(left, top) for left, _, _, top in places}) == 5
+        assert len({top for *_, top in places}) == 2, "rows"
 
 
 def _line() -> str:

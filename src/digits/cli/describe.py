@@ -151,7 +151,7 @@ def _picture(data: Dataset) -> bytes:
     rows = np.concatenate([np.flatnonzero(labels == number)[:per_class] for number in range(data.classes)])
     rows = rows[: _COLUMNS * _ROWS]
     with drawing():
-        figure = plt.figure(figsize=(_COLUMNS, 1.25 * -(-len(rows) // _COLUMNS)), layout="constrained")
+        figure = plt.figure(figsize=(_COLUMNS, 1.1 * -(-len(rows) // _COLUMNS)), layout="constrained")
         draw_images(figure, data.shaped(data.images[rows]), [data.class_names[labels[row]] for row in rows], _COLUMNS)
         return as_png(figure, dpi=100)
 
