@@ -14,7 +14,7 @@ from toys import DAMAGES, ROOT, Digits, digits_arguments, write_toy_files
 pytestmark = pytest.mark.slow
 SEARCH = "tune.model=small"  # of an MLP, which takes seconds
 SEED = int(os.environ.get("DAMAGE_SEED", "0"))
-ROUNDS = int(os.environ.get("DAMAGE_ROUNDS", "10"))  # of each kind of damage
+ROUNDS = int(os.environ.get("DAMAGE_ROUNDS", "6"))  # of each kind of damage
 # what no command reads back for its answer
 _UNREAD = ("log.txt", ".lock", ".submitting.lock", ".ledger.lock")
 

@@ -84,6 +84,22 @@ def test_a_brief_search_has_short_fits(
     assert origin.rungs == pytest.approx((seconds,), rel=1e-3)
 
 
+def test_another_speed_changes_the_seconds_of_the_rungs_and_not_their_number(
+    toy_params: Params, toy_data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another machine, or while other programs run: else trials of one study would not be comparable."""
+    long = toy_params.baseline.models["small"].model_copy(update={"max_iter": 100_000})
+    baseline = toy_params.baseline.model_copy(update={"models": {"small": long}})
+    params = changed(toy_params, model="small", space={}, budget=600.0).model_copy(update={"baseline": baseline})
+    study, found = optuna.create_study(), list[Origin]()
+    for slower in (1, 87):
+        monkeypatch.setattr("digits.tuning.origin.mlp_pace", lambda *_, each=slower: Pace(0.0, 0.0, 50_000.0 / each))
+        found.append(find_origin(study, params, toy_data, machine(), 2))
+    assert found[0].epochs == found[1].epochs == pytest.approx(100_000)
+    assert len(found[0].rungs) == 4
+    assert found[1].rungs == pytest.approx([87 * seconds for seconds in found[0].rungs])
+
+
 def test_a_search_for_a_baseline_asks_for_no_device(toy_params: Params, toy_data: Dataset) -> None:
     """Which would load TensorFlow."""
     params = changed(toy_params, model="small", space={}, workers=2)
