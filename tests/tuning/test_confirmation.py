@@ -14,6 +14,7 @@ from digits.tuning.confirmation import (
     confirm,
     confirmed_accuracies,
     confirmed_epochs,
+    in_judgement,
     missing_fits,
     open_confirmation,
     settled,
@@ -65,6 +66,18 @@ def test_a_candidate_is_settled_once_nothing_more_is_fitted_for_it() -> None:
         assert settled(accuracies, "default", seeds, folds) == set()
         accuracies[fit] = 0.5
     assert settled(accuracies, "default", seeds, folds) == {"a"}
+
+
+def test_a_leader_is_in_judgement_from_its_choice_to_its_last_fit_whoever_else_is_settled() -> None:
+    """So a search whose time ends meanwhile says that more minutes go on, and not that nothing was found."""
+    seeds, folds = [7, 8], [0, 1, 2]
+    accuracies = PICKED | {CandidateFit(7, 0, "b"): 0.5}  # no better than the default
+    assert settled(accuracies, "default", seeds, folds) == {"b"}
+    for fit in missing_fits(accuracies, CANDIDATES, seeds, folds):
+        assert in_judgement(accuracies, "default", seeds, folds) == {"a"}
+        accuracies[fit] = 0.5
+    assert in_judgement(accuracies, "default", seeds, folds) == set()
+    assert in_judgement(dict.fromkeys(PICKED, 0.5), "default", seeds, folds) == set(), "nothing is ahead"
 
 
 def test_no_worker_is_idle_while_fits_are_left_that_will_be_needed(tmp_path: Path) -> None:

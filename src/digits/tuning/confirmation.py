@@ -86,6 +86,13 @@ def settled(accuracies: Accuracies, default: str, seeds: Sequence[int], folds: S
     return {name for name in fitted if not missing_fits(accuracies, [default, name], seeds, folds)}
 
 
+def in_judgement(accuracies: Accuracies, default: str, seeds: Sequence[int], folds: Sequence[int]) -> set[str]:
+    """The candidates that were picked, or judged by some fits, and are not settled."""
+    best = leader(accuracies, [default, *sorted({fit.candidate for fit in accuracies} - {default})])
+    begun = {best, *(fit.candidate for fit in accuracies if fit.fold != SEARCH_FOLD)}
+    return begun - {default} - settled(accuracies, default, seeds, folds)
+
+
 def confirm(
     study: optuna.Study,
     candidates: Mapping[str, Overrides],

@@ -19,6 +19,7 @@ from digits.tuning.confirmation import (
     confirm,
     confirmed_accuracies,
     confirmed_epochs,
+    in_judgement,
     open_confirmation,
     settled,
 )
@@ -87,6 +88,12 @@ class Session:
         """Seeds of the confirmation: one that picks the leader, then those that judge it. Trials use another one."""
         first = max(self.params.tune.seed, self.params.train.seed) + 1
         return range(first, first + 1 + self.params.tune.seeds)
+
+    def is_final(self) -> bool:
+        """Whether a finalist was judged to the end and none is being judged, or nothing was left to try."""
+        confirmed = confirmed_accuracies(self.confirmation), self.origin.name, self.seeds(), self.folds
+        judged = bool(settled(*confirmed)) and not in_judgement(*confirmed)
+        return judged or self.seconds_left() > self.plan.rungs[-1]
 
     def evaluator(self) -> Evaluator:
         """Fits the trials within the limits of this session."""
@@ -157,8 +164,7 @@ def open_session(study: Study, params: Params, data: Dataset, machine: Machine) 
 def tune(study: Study, params: Params, data: Dataset, machine: Machine, reports: Path) -> bool:
     """Use up the budget; write what was found into the study's folder, and the report into `reports`.
 
-    Returns whether the result is final: a finalist was judged to the end, or nothing is ahead of the origin. An
-    interruption ends the running fits; the next command runs them again.
+    Returns whether the result is final. An interruption ends the running fits; the next command runs them again.
     """
     session, console = open_session(study, params, data, machine), machine.console
     evaluator, started = session.evaluator(), monotonic()
@@ -185,10 +191,7 @@ def tune(study: Study, params: Params, data: Dataset, machine: Machine, reports:
     report.write(reports, model, study.name, session.searched, trials, rungs_of_plan, candidates, accuracies, verdict)
     busy = sum(evaluator.seconds) / ((monotonic() - started) * session.workers)
     console.say(f"{report.summary(trials)}; fits took {busy:.0%} of the time")
-    judged = settled(accuracies, session.origin.name, session.seeds(), session.folds)
-    # with time left, there was nothing more to try, and no finalist
-    final = bool(judged) or session.seconds_left() > session.plan.rungs[-1]
-    if not final:
+    if not (final := session.is_final()):
         over = f"the time is over; make tune BUDGET={2 * params.tune.budget:g} continues from here"
         console.say(over if winner else f"not final: {over}")
     return final
