@@ -46,15 +46,32 @@ def test_the_search_leaves_the_time_for_all_confirming_fits_which_have_seeds_of_
     assert short.seconds_to_confirm() == pytest.approx(3.0), "at most half of the minutes"
 
 
-def test_who_was_judged_to_the_end_is_no_candidate_any_more(toy_params: Params, toy_data: Dataset) -> None:
-    """So the next round judges the next best."""
-    one = session(toy_params, toy_data, finalists=2, seeds=1)
+def confirmed(by: Session, fit: CandidateFit, accuracy: float) -> None:
+    """A fit of the confirmation that is done."""
+    fitted = f'[{fit.seed}, {fit.fold}, "{fit.candidate}"]'
+    attributes = {"fit": fitted, "checksum": fit_checksum({"fit": fitted}, accuracy)}
+    by.confirmation.add_trial(optuna.create_trial(value=accuracy, user_attrs=attributes))
+
+
+def test_who_is_judged_is_judged_to_the_end_and_then_no_candidate_any_more(
+    toy_params: Params, toy_data: Dataset
+) -> None:
+    """So the next round judges the next best, and a command that goes on later picks nobody else before that."""
+    one = session(toy_params, toy_data, finalists=2, seeds=1, budget=1e-6)  # whose time is over
     tried(one, name="default")
     for width in (1, 2, 3):
         tried(one, overrides=f'{{"hidden_layer_sizes": [{width}]}}')
     assert [*one.candidates()] == ["default", "trial-1", "trial-2"]
-    for fit in missing_fits({}, ["default", "trial-1"], one.seeds(), range(toy_data.fold_count)):
-        fitted = f'[{fit.seed}, {fit.fold}, "{fit.candidate}"]'
-        attributes = {"fit": fitted, "checksum": fit_checksum({"fit": fitted}, 0.9)}
-        one.confirmation.add_trial(optuna.create_trial(value=0.9, user_attrs=attributes))
-    assert [*one.candidates()] == ["default", "trial-2", "trial-3"]
+    accuracies: dict[CandidateFit, float] = {}
+    picked = {"default": 0.8, "trial-1": 0.9, "trial-2": 0.7}  # trial-2 is settled by that
+    while missing := missing_fits(accuracies, [*picked], one.seeds(), one.folds):
+        accuracies |= {fit: picked[fit.candidate] for fit in missing}
+    *fits, last = accuracies.items()
+    for fit, accuracy in fits:
+        confirmed(one, fit, accuracy)
+        if fit.fold != 0 and fit.candidate == "trial-1":
+            assert [*one.candidates()] == ["default", "trial-1"]
+        assert not one.is_final()
+    confirmed(one, *last)
+    assert [*one.candidates()] == ["default", "trial-3"]
+    assert one.is_final()

@@ -86,11 +86,15 @@ def settled(accuracies: Accuracies, default: str, seeds: Sequence[int], folds: S
     return {name for name in fitted if not missing_fits(accuracies, [default, name], seeds, folds)}
 
 
+def begun(accuracies: Accuracies) -> set[str]:
+    """The candidates that were judged by some fits, the default among them."""
+    return {fit.candidate for fit in accuracies if fit.fold != SEARCH_FOLD}
+
+
 def in_judgement(accuracies: Accuracies, default: str, seeds: Sequence[int], folds: Sequence[int]) -> set[str]:
     """The candidates that were picked, or judged by some fits, and are not settled."""
     best = leader(accuracies, [default, *sorted({fit.candidate for fit in accuracies} - {default})])
-    begun = {best, *(fit.candidate for fit in accuracies if fit.fold != SEARCH_FOLD)}
-    return begun - {default} - settled(accuracies, default, seeds, folds)
+    return {best, *begun(accuracies)} - {default} - settled(accuracies, default, seeds, folds)
 
 
 def confirm(

@@ -16,6 +16,7 @@ from digits.training.learning_curves import as_measured
 from digits.training.tuned import Fragment, Study
 from digits.tuning import report
 from digits.tuning.confirmation import (
+    begun,
     confirm,
     confirmed_accuracies,
     confirmed_epochs,
@@ -62,10 +63,15 @@ class Session:
         return finished_trials(self.searched, self.plan.rungs)
 
     def candidates(self) -> Candidates:
-        """The origin, and the finalists that were not judged to the end."""
-        judged = settled(confirmed_accuracies(self.confirmation), self.origin.name, self.seeds(), self.folds)
-        best = [trial for trial in finalists(self.trials(), self.origin.name) if trial.title not in judged]
-        named: Candidates = {trial.title: trial for trial in best[: self.params.tune.finalists]}
+        """The origin, and the finalist that is being judged, or else those that were not judged to the end.
+
+        Whose judgement has begun is judged to its end: each further candidate makes all intervals wider.
+        """
+        accuracies = confirmed_accuracies(self.confirmation)
+        done = settled(accuracies, self.origin.name, self.seeds(), self.folds)
+        best = [trial for trial in finalists(self.trials(), self.origin.name) if trial.title not in done]
+        judging = [trial for trial in best if trial.title in begun(accuracies)]
+        named: Candidates = {trial.title: trial for trial in judging or best[: self.params.tune.finalists]}
         return {self.origin.name: None, **named}
 
     @property
