@@ -17,7 +17,7 @@ cluster: ## start a Dask cluster of WORKERS on this computer, to try out CLUSTER
 	@exec $(BIN)/python tools/cluster.py $(if $(WORKERS),"$$WORKERS")
 
 ##@ Develop
-check: lint ## style, types and the quick tests, for a change in progress: about a minute
+check: lint ## style, types and the quick tests, for a change in progress: some minutes
 	@$(PYTEST) -n 2 --dist worksteal -m "not slow"
 
 test: ## all tests; installs Chromium and PostgreSQL for them where that is possible
